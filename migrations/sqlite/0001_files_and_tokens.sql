@@ -1,0 +1,46 @@
+-- Times are microseconds since 1970 in UTC, so that number order is time order.
+
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- AUTOINCREMENT: a number is never used again
+    tenant TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('temp', 'active', 'deleted')),
+    type_name TEXT NOT NULL,
+    name TEXT NOT NULL,
+    disposition TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    min_size INTEGER NOT NULL,
+    max_size INTEGER NOT NULL CHECK (max_size >= min_size),
+    checksum_sha256 TEXT,
+    staging_key TEXT NOT NULL,
+    sealed_key TEXT,
+    size INTEGER NOT NULL,
+    etag TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    created_by_id INTEGER NOT NULL,
+    created_by_kind TEXT NOT NULL,
+    updated_by_id INTEGER NOT NULL,
+    updated_by_kind TEXT NOT NULL,
+    -- No file leaves 'temp' without an object that was seen.
+    CHECK ((state = 'temp') = (sealed_key IS NULL)),
+    CHECK ((state = 'temp') = (etag IS NULL))
+) STRICT;
+
+-- Keys that must be deleted after a time unless an active file claims them first.
+CREATE TABLE doomed_objects (
+    key TEXT PRIMARY KEY,
+    delete_after INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lookup TEXT NOT NULL UNIQUE, -- the public half, finds the row
+    secret_sha256 BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    actor_id INTEGER NOT NULL,
+    actor_kind TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;

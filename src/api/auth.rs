@@ -1,0 +1,55 @@
+//! The caller as an extractor: a handler that forgets it cannot name whose files it works on, so it does not compile.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::{AppState, Fault};
+use crate::domain::Caller;
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+        // Two credentials in one request leave open who is asking.
+        let (Some(value), None) = (values.next(), values.next()) else { return Err(Fault::Unauthenticated) };
+        let presented = value.to_str().ok().and_then(presented_token).ok_or(Fault::Unauthenticated)?;
+        state.tokens.authenticate(&presented).await?.ok_or(Fault::Unauthenticated)
+    }
+}
+
+/// The token in `Bearer TOKEN` or `Basic base64(TOKEN:anything)`.
+fn presented_token(header: &str) -> Option<String> {
+    let (scheme, rest) = header.trim().split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = String::from_utf8(BASE64.decode(rest).ok()?).ok()?;
+        return decoded.split_once(':').map(|(user, _)| user.to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_and_basic_carry_the_same_token() {
+        assert_eq!(presented_token("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(presented_token("bearer   abc ").as_deref(), Some("abc"));
+        assert_eq!(presented_token(&format!("Basic {}", BASE64.encode("abc:any:thing"))).as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn anything_else_carries_none() {
+        for bad in ["", "Bearer", "abc", "Digest abc", "Basic ???", "Basic YWJj"] {
+            assert_eq!(presented_token(bad), None, "{bad}");
+        }
+    }
+}

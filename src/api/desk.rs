@@ -1,0 +1,324 @@
+//! Teamwork Desk's files API, v2: asking for a slip, confirming an upload, reading a file.
+//!
+//! Served under `/v2` and `/desk/api/v2`. Bodies come bare or wrapped in `{"file": ...}`, and unknown members are ignored, because
+//! the official clients send whole objects back. Beyond Desk a request may carry `size` and `checksumSHA256`, and the answer
+//! carries `expiresAt`.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use super::{AppState, Fault, MAX_BODY_BYTES, rendered};
+use crate::domain::file::ChecksumSha256;
+use crate::domain::policy_file::declared_type;
+use crate::domain::{Actor, Caller, FieldErrors, File, FileId, FileName, FileState, NewFile};
+use crate::post_policy::PresignedPost;
+
+const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
+
+/// Microseconds, always six digits: what Desk's own answers have.
+const TIMESTAMP: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
+pub(super) fn router() -> Router<AppState> {
+    PREFIXES.into_iter().fold(Router::new(), |router, prefix| router.nest(prefix, resource()))
+}
+
+fn resource() -> Router<AppState> {
+    Router::new()
+        .route("/files/ref.json", post(authorize))
+        .route("/files/{file}", get(read).patch(confirm).put(confirm))
+        .fallback(|| async { Fault::NotFound })
+        .method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Fault::Internal("a handler panicked".to_owned()).into_response()))
+        .layer(axum::middleware::map_response(async |response: Response<Body>| rendered(response, error_body)))
+        .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+}
+
+// ---- wire ----
+
+/// The members of a request that mean something; each may have any JSON type, so that every complaint can name its field.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct FileFields {
+    filename: Option<Value>,
+    #[serde(rename = "fileName")]
+    file_name: Option<Value>,
+    mime_type: Option<Value>,
+    r#type: Option<Value>,
+    disposition: Option<Value>,
+    size: Option<Value>,
+    #[serde(rename = "checksumSHA256")]
+    checksum_sha256: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Wrapper<'a> {
+    #[serde(borrow)]
+    file: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SlipBody {
+    url: String,
+    params: Params,
+    expires_at: String,
+    file: FileBody,
+}
+
+#[derive(Serialize)]
+struct Envelope {
+    file: FileBody,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileBody {
+    id: i64,
+    mime_type: String,
+    filename: String,
+    #[serde(rename = "fileName")]
+    file_name: String,
+    size: u64,
+    disposition: &'static str,
+    r#type: String,
+    state: &'static str,
+    #[serde(rename = "URL", skip_serializing_if = "Option::is_none")]
+    url: Option<&'static str>,
+    created_at: String,
+    updated_at: String,
+    created_by: ActorBody,
+    updated_by: ActorBody,
+}
+
+#[derive(Serialize)]
+struct ActorBody {
+    id: i64,
+    r#type: &'static str,
+}
+
+/// The form's fields as one object, in the order in which they are best sent.
+struct Params(Vec<(&'static str, String)>);
+
+impl Serialize for Params {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (field, value) in &self.0 {
+            map.serialize_entry(field, value)?;
+        }
+        map.end()
+    }
+}
+
+impl SlipBody {
+    fn new(file: &File, post: PresignedPost) -> Self {
+        let expires_at = post.expires_at.format(SECONDS).unwrap_or_default();
+        Self { url: post.url, params: Params(post.fields), expires_at, file: FileBody::new(file) }
+    }
+}
+
+impl FileBody {
+    fn new(file: &File) -> Self {
+        let instant = |at: OffsetDateTime| at.format(TIMESTAMP).unwrap_or_default();
+        let actor = |actor: Actor| ActorBody { id: actor.id, r#type: actor.kind.as_str() };
+        let name = file.name.as_str().to_owned();
+        Self {
+            id: file.id.0,
+            mime_type: file.content_type.to_string(),
+            filename: name.clone(),
+            file_name: name,
+            size: file.size,
+            disposition: file.disposition.as_str(),
+            r#type: file.type_name.clone(),
+            state: file.state.as_str(),
+            url: (file.state != FileState::Temp).then_some(""),
+            created_at: instant(file.created_at),
+            updated_at: instant(file.updated_at),
+            created_by: actor(file.created_by),
+            updated_by: actor(file.updated_by),
+        }
+    }
+}
+
+// ---- handlers ----
+
+async fn authorize(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<impl IntoResponse, Fault> {
+    let body = read_body(request).await?;
+    let new = parse_new_file(&body).map_err(Fault::Invalid)?;
+    let (file, post) = state.broker.authorize(&caller, &new, OffsetDateTime::now_utc()).await?;
+    Ok((StatusCode::CREATED, Json(SlipBody::new(&file, post))))
+}
+
+async fn confirm(
+    State(state): State<AppState>,
+    caller: Caller,
+    id: Result<IdInPath, Fault>,
+    request: Request<Body>,
+) -> Result<Json<Envelope>, Fault> {
+    let IdInPath(id) = id?;
+    // Desk's clients send nothing, or the whole object back; nothing in it can be changed here.
+    let body = read_body(request).await?;
+    if !body.trim_ascii().is_empty() {
+        serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|error| Fault::Invalid(not_json(&error)))?;
+    }
+    let file = state.broker.confirm(&caller, id, OffsetDateTime::now_utc()).await?;
+    Ok(Json(Envelope { file: FileBody::new(&file) }))
+}
+
+async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Json<Envelope>, Fault> {
+    let IdInPath(id) = id?;
+    let file = state.broker.get(&caller, id).await?;
+    Ok(Json(Envelope { file: FileBody::new(&file) }))
+}
+
+/// `{id}.json`; what is no number of a file is no file.
+struct IdInPath(FileId);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let Path(segment) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
+        let digits = segment.strip_suffix(".json").unwrap_or(&segment);
+        let plain = digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse().ok().filter(|_| plain).map(|id| Self(FileId(id))).ok_or(Fault::NotFound)
+    }
+}
+
+async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
+    let collected = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(|error| {
+        if error.is::<LengthLimitError>() { Fault::BodyTooLarge } else { Fault::Invalid(FieldErrors::one("body", "must arrive whole")) }
+    })
+}
+
+/// Reads a request bare or wrapped, with every complaint at once.
+fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let wrapper: Wrapper<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let (mut fields, wrapped): (FileFields, bool) = match wrapper.file {
+        Some(inner) => (serde_json::from_str(inner.get()).map_err(|error| not_json(&error))?, true),
+        None => (serde_json::from_slice(body).map_err(|error| not_json(&error))?, false),
+    };
+    if wrapped && fields.size.as_ref().is_some_and(|size| size == 0) {
+        // The wrapped shape comes from a client whose unset numbers are zeros.
+        fields.size = None;
+    }
+    NewFile::try_from(fields)
+}
+
+fn not_json(error: &serde_json::Error) -> FieldErrors {
+    let message = match error.classify() {
+        serde_json::error::Category::Data => format!("must be one JSON object: {error}"),
+        _ => format!("must be JSON: {error}"),
+    };
+    FieldErrors::one("body", message)
+}
+
+impl TryFrom<FileFields> for NewFile {
+    type Error = FieldErrors;
+
+    fn try_from(fields: FileFields) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let filename = text(&mut errors, "filename", fields.filename);
+        let other_spelling = text(&mut errors, "fileName", fields.file_name);
+        if let (Some(one), Some(other)) = (&filename, &other_spelling)
+            && one != other
+        {
+            errors.add("filename", "must be the same as fileName");
+        }
+        let name = filename.or(other_spelling).filter(|name| !name.trim().is_empty());
+        if name.is_none() && !["filename", "fileName"].iter().any(|field| errors.by_field().contains_key(*field)) {
+            errors.add("filename", MUST_BE_SET);
+        }
+        let declared = required_text(&mut errors, "mimeType", fields.mime_type).unwrap_or_default();
+        let declared_type = declared_type(&declared).unwrap_or_else(|why| {
+            errors.merge(why);
+            None
+        });
+        let type_name = required_text(&mut errors, "type", fields.r#type).unwrap_or_default();
+        if type_name.is_empty() && !errors.by_field().contains_key("type") {
+            errors.add("type", MUST_BE_SET);
+        }
+        let disposition = parsed(&mut errors, "disposition", fields.disposition).unwrap_or_default();
+        let checksum_sha256: Option<ChecksumSha256> = parsed(&mut errors, "checksumSHA256", fields.checksum_sha256);
+        let size = whole_number(&mut errors, "size", fields.size);
+        let name = FileName::sanitized(&name.unwrap_or_default());
+        errors.or_ok(Self { type_name, name, declared_type, disposition, size, checksum_sha256 })
+    }
+}
+
+const MUST_BE_SET: &str = "must be set";
+
+fn text(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<String> {
+    match value? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        _ => {
+            errors.add(field, "must be a text");
+            None
+        }
+    }
+}
+
+fn required_text(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<String> {
+    if value.as_ref().is_none_or(Value::is_null) {
+        errors.add(field, MUST_BE_SET);
+    }
+    text(errors, field, value)
+}
+
+/// A text that stands for something; blank is the same as absent.
+fn parsed<T: std::str::FromStr<Err = String>>(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<T> {
+    let text = text(errors, field, value).filter(|text| !text.is_empty())?;
+    text.parse().map_err(|why: String| errors.add(field, why)).ok()
+}
+
+fn whole_number(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<u64> {
+    let value = value.filter(|value| !value.is_null())?;
+    let number = value.as_u64();
+    if number.is_none() {
+        let negative = value.as_f64().is_some_and(|number| number < 0.0);
+        errors.add(field, if negative { "must be 0 or higher" } else { "must be a whole number" });
+    }
+    number
+}
+
+// ---- error body ----
+
+/// Desk's validator: an object of field to messages, for every fault.
+fn error_body(fault: &Fault) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Errors<'a> {
+        errors: &'a std::collections::BTreeMap<String, Vec<String>>,
+    }
+    let fields = match fault {
+        Fault::Invalid(fields) | Fault::Refused(fields) => fields.clone(),
+        Fault::Unauthenticated => FieldErrors::one("authorization", "must be a good token, as Bearer or as the user of Basic"),
+        Fault::Forbidden(scope) => FieldErrors::one("authorization", format!("must have the scope {}", scope.as_str())),
+        Fault::NotFound => FieldErrors::one("id", "not found"),
+        Fault::MethodNotAllowed => FieldErrors::one("method", "not allowed here"),
+        Fault::NotUploaded => FieldErrors::one("state", "nothing was uploaded yet"),
+        Fault::Changing => FieldErrors::one("state", "the upload keeps changing, try again"),
+        Fault::BodyTooLarge => FieldErrors::one("body", format!("must be {MAX_BODY_BYTES} bytes or shorter")),
+        Fault::Internal(_) => FieldErrors::one("server", "failed"),
+        Fault::Unavailable(_) => FieldErrors::one("server", "not available now, try again"),
+    };
+    serde_json::to_vec(&Errors { errors: fields.by_field() }).unwrap_or_default()
+}

@@ -1,0 +1,173 @@
+//! How dropslip is spoken: one file a dialect over the same broker.
+//!
+//! Every dialect has the same inner order: doc comment with its scope, `router()`, wire structs, handlers, error body.
+//!
+//! A handler fails with a [`Fault`], which knows its status and nothing about bodies: it travels in the response, is logged here
+//! once, and the dialect's own layer writes the body. That way also the faults that no handler sees (no such path, wrong method,
+//! a panic) are answered in the words of the dialect whose path was asked for.
+
+mod auth;
+mod desk;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+
+use crate::broker::{Broker, BrokerError};
+use crate::bucket::BucketError;
+use crate::domain::{FieldErrors, Scope};
+use crate::store::StoreError;
+use crate::tokens::Tokens;
+
+/// The longest request body, in bytes: requests describe files, they never carry them.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// When a client may ask again after a 503, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 2;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every handler works with.
+#[derive(Clone)]
+pub struct AppState {
+    /// The use cases.
+    pub broker: Arc<Broker>,
+    /// Everybody who may call.
+    pub tokens: Tokens,
+}
+
+/// Every URL of dropslip. Pages from `origins` may call it.
+pub fn router(state: AppState, origins: &[String]) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .merge(desk::router())
+        .with_state(state)
+        .layer(cors(origins))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(()).on_failure(()))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+/// CORS for the given origins only: no wildcard, no cookies.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID])
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .max_age(std::time::Duration::from_secs(600))
+}
+
+fn span(request: &Request<Body>) -> tracing::Span {
+    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
+    // The path names no secret: slips and tokens travel in bodies and headers.
+    tracing::info_span!("request", request.id = id, method = %request.method(), path = request.uri().path())
+}
+
+/// Why a request was not done, in no dialect yet.
+#[derive(Debug)]
+pub enum Fault {
+    /// 400: fields that cannot be granted.
+    Invalid(FieldErrors),
+    /// 401: no token, or not a good one.
+    Unauthenticated,
+    /// 403: the token lacks this scope.
+    Forbidden(Scope),
+    /// 404: no such path, or nothing there that the caller may see.
+    NotFound,
+    /// 405: the path knows other methods.
+    MethodNotAllowed,
+    /// 409: nothing was uploaded yet.
+    NotUploaded,
+    /// 409: the object changed each time it was looked at.
+    Changing,
+    /// 413: the body is longer than any description of a file.
+    BodyTooLarge,
+    /// 422: what was uploaded is not what was granted.
+    Refused(FieldErrors),
+    /// 500: a defect.
+    Internal(String),
+    /// 503: database or bucket are away.
+    Unavailable(String),
+}
+
+impl Fault {
+    /// The status it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotUploaded | Self::Changing => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<BrokerError> for Fault {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Invalid(fields) => Self::Invalid(fields),
+            BrokerError::Refused(fields) => Self::Refused(fields),
+            BrokerError::Forbidden(scope) => Self::Forbidden(scope),
+            BrokerError::NotFound => Self::NotFound,
+            BrokerError::NotUploaded => Self::NotUploaded,
+            BrokerError::Changing => Self::Changing,
+            BrokerError::Store(error) => error.into(),
+            // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.
+            BrokerError::Bucket(error @ (BucketError::Unavailable(_) | BucketError::Refused(_))) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            StoreError::Broken(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    /// A response without body that carries the fault to the dialect's layer.
+    fn into_response(self) -> Response<Body> {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Logs the fault of a response once, and gives it the body of a dialect.
+fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
+    let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() else { return response };
+    match &*fault {
+        Fault::Internal(why) => tracing::error!(status = 500, why, "request failed"),
+        Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
+        other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match &*fault {
+        Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
+        Fault::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
+        _ => {}
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(body(&fault));
+    response
+}

@@ -1,0 +1,359 @@
+//! Where the bytes go: one S3 bucket, and the credentials that its forms are signed with.
+//!
+//! # The promise
+//! - [`Bucket::copy_if_unchanged`] copies exactly the bytes that were judged, or nothing.
+//! - A form never outlives the credentials it is signed with; credentials are asked for again before they run out.
+//! - No type of the AWS SDK leaves this module.
+//!
+//! # The refusal
+//! [`BucketError::Unavailable`] means that the store did not answer, or said "not now": asking again later is safe.
+//! [`BucketError::Refused`] means that it said no: wrong credentials, missing permissions, another region.
+
+mod credentials;
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
+use time::OffsetDateTime;
+
+use crate::domain::file::Landed;
+use crate::post_policy::{PresignedPost, Signer, UploadTerms};
+use credentials::CredentialSource;
+
+/// How long the store may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one try of a small request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a small request may take with all its tries.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// How long the store may take to copy up to 5 GiB within itself.
+pub const COPY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Which bucket, and how to reach it.
+#[derive(Debug, Clone)]
+pub struct BucketOptions {
+    /// The bucket's name.
+    pub name: String,
+    /// Its region; `None` asks the environment like every AWS tool does.
+    pub region: Option<String>,
+    /// Where this process reaches the store; `None` for AWS.
+    pub endpoint: Option<String>,
+    /// Where browsers reach it; `None` for the same.
+    pub public_endpoint: Option<String>,
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
+    pub path_style: bool,
+    /// Fixed credentials of a store this process runs itself; `None` for the ordinary chain.
+    pub credentials: Option<StaticCredentials>,
+}
+
+/// Credentials that never end.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct StaticCredentials {
+    /// Names the secret.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for StaticCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// Why the bucket did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BucketError {
+    /// It did not answer, or said "not now".
+    #[error("the bucket is not available: {0}")]
+    Unavailable(String),
+    /// It said no.
+    #[error("the bucket refused: {0}")]
+    Refused(String),
+}
+
+/// What became of a conditional copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copied {
+    /// The judged bytes are at the new key, with this entity tag.
+    Done {
+        /// Without quotes.
+        etag: String,
+    },
+    /// The object is not the one that was judged any more; nothing was copied.
+    Changed,
+    /// The object is gone; nothing was copied.
+    Gone,
+}
+
+/// The bucket.
+pub struct Bucket {
+    client: Client,
+    name: String,
+    form_url: String,
+    signer: Signer,
+    credentials: CredentialSource,
+}
+
+impl Bucket {
+    /// Finds credentials and region, and asks the bucket whether it is there.
+    ///
+    /// # Errors
+    /// When there are no credentials, or the bucket cannot be reached or used with them.
+    pub async fn open(options: BucketOptions) -> Result<Self, BucketError> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(fixed) = &options.credentials {
+            loader = loader.credentials_provider(aws_sdk_s3::config::Credentials::new(
+                &fixed.access_key_id,
+                &fixed.secret_access_key,
+                None,
+                None,
+                "dropslip",
+            ));
+        }
+        if let Some(region) = options.region.clone() {
+            loader = loader.region(Region::new(region));
+        }
+        let shared = loader.load().await;
+        let region = shared.region().map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
+        let provider: SharedCredentialsProvider =
+            shared.credentials_provider().ok_or_else(|| BucketError::Refused("no source of AWS credentials is configured".to_owned()))?;
+
+        let mut builder = aws_sdk_s3::config::Builder::from(&shared)
+            .region(Region::new(region.clone()))
+            .force_path_style(options.path_style)
+            // Checksums beyond those a form asked for confuse stores that do not know them.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .timeout_config(timeouts(REQUEST_TIMEOUT, OPERATION_TIMEOUT));
+        if let Some(endpoint) = &options.endpoint {
+            builder = builder.endpoint_url(endpoint);
+        }
+        let public_endpoint = options.public_endpoint.as_ref().or(options.endpoint.as_ref());
+        let form_url = form_url(&options.name, &region, public_endpoint, options.path_style).await?;
+        let bucket = Self {
+            client: Client::from_conf(builder.build()),
+            name: options.name,
+            form_url,
+            signer: Signer::new(region),
+            credentials: CredentialSource::new(provider),
+        };
+        bucket.credentials.current(Duration::ZERO, OffsetDateTime::now_utc()).await?;
+        bucket.ping().await?;
+        Ok(bucket)
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where forms go.
+    #[must_use]
+    pub fn form_url(&self) -> &str {
+        &self.form_url
+    }
+
+    /// Whether the bucket answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), BucketError> {
+        match self.client.head_bucket().bucket(&self.name).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explained(&error)),
+        }
+    }
+
+    /// A signed form for `terms`.
+    ///
+    /// # Errors
+    /// When there are no credentials that live long enough.
+    pub async fn presign(&self, terms: &UploadTerms<'_>, now: OffsetDateTime) -> Result<PresignedPost, BucketError> {
+        let lifetime = terms.lifetime.try_into().unwrap_or(Duration::ZERO);
+        let credentials = self.credentials.current(lifetime, now).await?;
+        self.signer.presign(self.form_url.clone(), terms, &credentials, now).map_err(|error| BucketError::Unavailable(error.to_string()))
+    }
+
+    /// What is stored under `key`; `None` when nothing is.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn head(&self, key: &str) -> Result<Option<Landed>, BucketError> {
+        let request = self.client.head_object().bucket(&self.name).key(key).checksum_mode(ChecksumMode::Enabled);
+        match request.send().await {
+            Ok(output) => Ok(Some(landed(&output)?)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.explained(&error)),
+        }
+    }
+
+    /// Copies `from` to `to` inside the bucket if its entity tag is still `etag`, with new headers.
+    ///
+    /// # Errors
+    /// See [`BucketError`]; the copy may or may not have happened then.
+    pub async fn copy_if_unchanged(
+        &self,
+        from: &str,
+        etag: &str,
+        to: &str,
+        content_type: &str,
+        content_disposition: &str,
+    ) -> Result<Copied, BucketError> {
+        let request = self
+            .client
+            .copy_object()
+            .bucket(&self.name)
+            .copy_source(format!("{}/{from}", self.name))
+            .copy_source_if_match(format!("\"{etag}\""))
+            .key(to)
+            .metadata_directive(MetadataDirective::Replace)
+            .content_type(content_type)
+            .content_disposition(content_disposition)
+            .customize()
+            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(COPY_TIMEOUT, COPY_TIMEOUT)));
+        match request.send().await {
+            Ok(output) => {
+                let sealed = output.copy_object_result().and_then(|result| result.e_tag()).unwrap_or(etag);
+                Ok(Copied::Done { etag: unquoted(sealed) })
+            }
+            Err(error) => match status(&error) {
+                Some(412) => Ok(Copied::Changed),
+                Some(404) => Ok(Copied::Gone),
+                _ => Err(self.explained(&error)),
+            },
+        }
+    }
+
+    /// Deletes `key`; that nothing is stored there is no error.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        match self.client.delete_object().bucket(&self.name).key(key).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(self.explained(&error)),
+        }
+    }
+
+    /// Says what a person can do about it, and whether to ask again.
+    fn explained<E: ProvideErrorMetadata + fmt::Debug>(&self, error: &SdkError<E>) -> BucketError {
+        let name = &self.name;
+        let Some(response) = error.raw_response() else {
+            let cause =
+                std::iter::successors(std::error::Error::source(&AsError(error)), |e| (*e).source()).last().map(ToString::to_string);
+            return BucketError::Unavailable(cause.unwrap_or_else(|| kind(error).to_owned()));
+        };
+        let said = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or("no reason given");
+        let region = response.headers().get("x-amz-bucket-region").filter(|region| *region != self.signer.region());
+        match (response.status().as_u16(), region) {
+            (_, Some(region)) => BucketError::Refused(format!("bucket ‘{name}’ is in region {region}, not {}", self.signer.region())),
+            (404, _) => BucketError::Refused(format!("there is no bucket ‘{name}’")),
+            (401 | 403, _) => BucketError::Refused(format!("the AWS credentials may not use bucket ‘{name}’ ({said})")),
+            (status @ (408 | 429 | 500..), _) => BucketError::Unavailable(format!("it answered {status} ({said})")),
+            (status, _) => BucketError::Refused(format!("it answered {status} ({said})")),
+        }
+    }
+}
+
+/// Lends an SDK error as a plain one, to walk down to its first cause.
+struct AsError<'a, E>(&'a SdkError<E>);
+
+impl<E> fmt::Debug for AsError<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(kind(self.0))
+    }
+}
+
+impl<E> fmt::Display for AsError<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(kind(self.0))
+    }
+}
+
+impl<E> std::error::Error for AsError<'_, E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.0 {
+            SdkError::DispatchFailure(failure) => failure.as_connector_error().map(|e| e as &(dyn std::error::Error + 'static)),
+            _ => None,
+        }
+    }
+}
+
+fn kind<E>(error: &SdkError<E>) -> &'static str {
+    match error {
+        SdkError::TimeoutError(_) => "it did not answer in time",
+        SdkError::DispatchFailure(_) => "no connection",
+        SdkError::ConstructionFailure(_) => "the request could not be made",
+        _ => "its answer makes no sense",
+    }
+}
+
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(attempt).operation_timeout(operation).build()
+}
+
+fn unquoted(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+fn landed(output: &HeadObjectOutput) -> Result<Landed, BucketError> {
+    let nonsense = || BucketError::Unavailable("its answer about an object has no size or entity tag".to_owned());
+    Ok(Landed {
+        size: output.content_length().and_then(|size| u64::try_from(size).ok()).ok_or_else(nonsense)?,
+        etag: unquoted(output.e_tag().ok_or_else(nonsense)?),
+        content_type: output.content_type().map(ToOwned::to_owned),
+        checksum_sha256: output.checksum_sha256().map(ToOwned::to_owned),
+    })
+}
+
+/// The address that AWS' own rules give a bucket: regional, the right domain in every partition, path style where it must be.
+async fn form_url(bucket: &str, region: &str, endpoint: Option<&String>, path_style: bool) -> Result<String, BucketError> {
+    let refused = |why: &dyn fmt::Display| BucketError::Refused(format!("no address for bucket ‘{bucket}’ in region ‘{region}’: {why}"));
+    let params = Params::builder()
+        .bucket(bucket)
+        .region(region)
+        .set_endpoint(endpoint.cloned())
+        .force_path_style(path_style)
+        .build()
+        .map_err(|error| refused(&error))?;
+    let resolved = DefaultResolver::new().resolve_endpoint(&params).await.map_err(|error| refused(&error))?;
+    Ok(format!("{}/", resolved.url().trim_end_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn url(bucket: &str, region: &str, endpoint: Option<&str>, path_style: bool) -> String {
+        form_url(bucket, region, endpoint.map(ToOwned::to_owned).as_ref(), path_style).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn forms_go_to_the_regional_address_in_the_right_style() {
+        assert_eq!(url("drop", "eu-central-1", None, false).await, "https://drop.s3.eu-central-1.amazonaws.com/");
+        assert_eq!(url("drop", "eu-central-1", None, true).await, "https://s3.eu-central-1.amazonaws.com/drop/");
+        assert_eq!(url("drop.example", "eu-central-1", None, false).await, "https://s3.eu-central-1.amazonaws.com/drop.example/");
+        assert_eq!(url("drop", "cn-north-1", None, false).await, "https://drop.s3.cn-north-1.amazonaws.com.cn/");
+        assert_eq!(url("drop", "us-east-1", Some("http://127.0.0.1:9000"), true).await, "http://127.0.0.1:9000/drop/");
+        assert_eq!(url("drop", "us-east-1", Some("https://s3.example.test"), false).await, "https://drop.s3.example.test/");
+    }
+}

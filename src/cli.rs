@@ -1,0 +1,80 @@
+//! The command line.
+
+mod policy;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, SETTINGS};
+use crate::upload;
+
+/// A broker for presigned direct-to-S3 uploads.
+///
+/// Without any setting, `dropslip serve` runs on this machine alone: SQLite and an S3 store inside the process, both kept in `data`.
+#[derive(Debug, Parser)]
+#[command(name = "dropslip", version, after_long_help = settings_help())]
+struct Cli {
+    /// The TOML file with settings (or DROPSLIP_CONFIG); the environment wins over it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker
+    Serve,
+    /// Print the effective settings, secrets redacted, and where each comes from
+    Config,
+    /// Make, list and revoke access tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Explain what the file types allow
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Upload files through a broker: ask for a slip, drop the bytes, confirm
+    Upload(upload::Options),
+}
+
+/// Runs the command line; the exit code is 0 when everything asked for was done.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("dropslip: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let load = || Config::load(cli.config.as_deref()).context("configuration");
+    match cli.command {
+        Command::Serve => serve::run(&load()?).await?,
+        Command::Config => print!("{}", load()?.describe()),
+        Command::Token(command) => return token::run(command, &load()?).await,
+        Command::Policy(command) => return policy::run(command, &load()?),
+        Command::Upload(options) => return upload::run(options).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every setting, for `--help`.
+fn settings_help() -> String {
+    let lines = SETTINGS.map(|setting| format!("  {:<28} {}", setting.env_name(), setting.help));
+    format!("Settings (environment, or lower-case without the prefix in the TOML file):\n{}", lines.join("\n"))
+}

@@ -1,0 +1,480 @@
+//! Every setting: its name, its default, its check. The only reader of the environment.
+//!
+//! A setting comes from the TOML file under its lower-case name (`listen`), or from the environment under its full name
+//! (`DROPSLIP_LISTEN`), which wins. A name nobody knows or a value nobody can use stops the start: a misspelled setting that is
+//! silently ignored is worse than none.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+const PREFIX: &str = "DROPSLIP_";
+
+/// One setting, as the documentation and the error messages name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the TOML file.
+    pub key: &'static str,
+    /// What it is for, in one line; units and default included.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// Its name in the environment.
+    #[must_use]
+    pub fn env_name(&self) -> String {
+        env_name(self.key)
+    }
+}
+
+/// Every setting of `dropslip serve`, in the order of the documentation.
+pub const SETTINGS: [Setting; 15] = [
+    Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
+    Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
+    Setting {
+        key: "database_url",
+        help: "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME (default sqlite: and dropslip.db in data_dir)",
+    },
+    Setting { key: "s3_bucket", help: "the bucket; absent: an S3 store inside the process keeps the files in data_dir" },
+    Setting { key: "s3_region", help: "the bucket's region (default: what the AWS environment says, else us-east-1)" },
+    Setting { key: "s3_endpoint", help: "where the broker reaches the store (default: AWS)" },
+    Setting { key: "s3_public_endpoint", help: "where browsers reach the store: goes into forms (default: s3_endpoint)" },
+    Setting {
+        key: "s3_path_style",
+        help: "true: ENDPOINT/BUCKET/KEY; false: BUCKET.ENDPOINT/KEY (default: true where s3_endpoint is set)",
+    },
+    Setting { key: "data_dir", help: "where the embedded mode keeps everything (default data)" },
+    Setting { key: "embedded_s3_listen", help: "address and port of the embedded S3 store (default 127.0.0.1:9000)" },
+    Setting { key: "development_token", help: "whether the embedded mode makes a token of its own (default true; never with s3_bucket)" },
+    Setting { key: "policies", help: "folder of file types, one TOML file each (default: the shipped ones)" },
+    Setting { key: "cors_origins", help: "origins of pages that may call the broker, separated by commas (default: its own only)" },
+    Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
+    Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },
+];
+
+/// Names in the environment that are no settings of the server: the file itself, and those of `dropslip upload`.
+const OTHER_NAMES: [&str; 3] = ["DROPSLIP_CONFIG", "DROPSLIP_SERVER", "DROPSLIP_TOKEN"];
+
+/// The effective configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the broker listens.
+    pub listen: SocketAddr,
+    /// Where browsers reach it; `None` when that follows from the address it listens on.
+    pub public_url: Option<Url>,
+    /// `sqlite:` or `postgres:`; holds a password.
+    pub database_url: String,
+    /// Where the bytes go.
+    pub storage: Storage,
+    /// The folder of file types; `None` for the shipped ones.
+    pub policies: Option<PathBuf>,
+    /// Origins of other pages that may call the broker.
+    pub cors_origins: Vec<String>,
+    /// What to log.
+    pub log: Log,
+    effective: Vec<(&'static str, Value)>,
+}
+
+/// Where the bytes go.
+#[derive(Debug, Clone)]
+pub enum Storage {
+    /// An S3 store inside the process: for one person at one machine.
+    Embedded {
+        /// Where the store listens.
+        listen: SocketAddr,
+        /// The region in every signature; any will do.
+        region: Option<String>,
+        /// Where browsers reach it; `None` when that follows from the address it listens on.
+        public_endpoint: Option<String>,
+        /// Its folder.
+        data_dir: PathBuf,
+        /// Whether a token is made that anybody at this machine can use.
+        development_token: bool,
+    },
+    /// A real bucket.
+    Bucket {
+        /// The bucket's name.
+        name: String,
+        /// Its region.
+        region: Option<String>,
+        /// Where the broker reaches the store.
+        endpoint: Option<String>,
+        /// Where browsers reach it.
+        public_endpoint: Option<String>,
+        /// Whether the bucket's name goes into the path.
+        path_style: bool,
+    },
+}
+
+/// What to log, and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A filter of the `tracing` kind.
+    pub filter: String,
+    /// Lines of JSON; `None` leaves the choice to the terminal.
+    pub json: Option<bool>,
+}
+
+/// Where a setting's value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Environment,
+    File(PathBuf),
+    Default,
+}
+
+#[derive(Debug, Clone)]
+struct Value {
+    text: String,
+    source: Source,
+}
+
+/// Everything that is wrong with the configuration, one line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Reads the file named by `--config` or `DROPSLIP_CONFIG`, then the environment.
+    ///
+    /// # Errors
+    /// Every unknown name and every bad value, with the setting's name.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::from_parts(file, std::env::vars())
+    }
+
+    /// The same with an environment of the caller's choice.
+    ///
+    /// # Errors
+    /// Every unknown name and every bad value, with the setting's name.
+    pub fn from_parts(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let environment: BTreeMap<String, String> = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        let mut reader = Reader { values: BTreeMap::new(), errors: Vec::new(), effective: Vec::new() };
+        let named = environment.get("DROPSLIP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        if let Some(path) = file.map(Path::to_path_buf).or(named) {
+            reader.read_file(&path);
+        }
+        reader.read_environment(&environment);
+        reader.config()
+    }
+
+    /// Every setting with its effective value and where that came from; secrets redacted.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut lines = String::new();
+        for (key, value) in &self.effective {
+            let shown = if *key == "database_url" { redacted(&value.text) } else { value.text.clone() };
+            let source = match &value.source {
+                Source::Environment => format!("{PREFIX}{}", key.to_uppercase()),
+                Source::File(path) => path.display().to_string(),
+                Source::Default => "default".to_owned(),
+            };
+            // TOML's basic strings are escaped as Rust's debug strings are, for all that a setting can hold.
+            let _ = writeln!(lines, "{key} = {shown:?} # {source}");
+        }
+        lines
+    }
+}
+
+/// The settings of `dropslip upload` that come from the environment: server and token.
+#[must_use]
+pub fn client_environment() -> (Option<String>, Option<String>) {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    (set("DROPSLIP_SERVER"), set("DROPSLIP_TOKEN"))
+}
+
+struct Reader {
+    values: BTreeMap<&'static str, Value>,
+    errors: Vec<String>,
+    effective: Vec<(&'static str, Value)>,
+}
+
+impl Reader {
+    fn read_file(&mut self, path: &Path) {
+        let shown = path.display();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => return self.errors.push(format!("{shown}: {error}")),
+        };
+        let table: toml::Table = match toml::from_str(&text) {
+            Ok(table) => table,
+            Err(error) => return self.errors.push(format!("{shown}: {error}")),
+        };
+        for (name, value) in table {
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.key == name) else {
+                self.errors.push(format!("{name}: no such setting (in {shown})"));
+                continue;
+            };
+            match as_text(&value) {
+                Some(text) => drop(self.values.insert(setting.key, Value { text, source: Source::File(path.to_path_buf()) })),
+                None => self.errors.push(format!("{name}: must be a text, a number, true, false or a list of texts (in {shown})")),
+            }
+        }
+    }
+
+    fn read_environment(&mut self, environment: &BTreeMap<String, String>) {
+        for (name, text) in environment {
+            let key = name.strip_prefix(PREFIX).unwrap_or_default().to_lowercase();
+            match SETTINGS.iter().find(|setting| setting.key == key) {
+                // An empty variable is how compose files and CI say "not set".
+                Some(_) if text.is_empty() => {}
+                Some(setting) => drop(self.values.insert(setting.key, Value { text: text.clone(), source: Source::Environment })),
+                None if OTHER_NAMES.contains(&name.as_str()) || is_service_link(name) => {}
+                None => self.errors.push(format!("{name}: no such setting")),
+            }
+        }
+    }
+
+    fn config(mut self) -> Result<Config, ConfigError> {
+        match self.assembled() {
+            Some(config) if self.errors.is_empty() => Ok(config),
+            _ => Err(ConfigError(self.errors)),
+        }
+    }
+
+    /// Reads every setting before it gives up, so that all complaints come at once.
+    fn assembled(&mut self) -> Option<Config> {
+        let listen = self.required("listen", "127.0.0.1:8080", socket_address);
+        let public_url = self.optional("public_url", web_url);
+        let name = self.optional("s3_bucket", bucket_name);
+        let region = self.optional("s3_region", filled);
+        let endpoint = self.optional("s3_endpoint", endpoint);
+        let public_endpoint = self.optional("s3_public_endpoint", self::endpoint);
+        let default_style = if endpoint.is_some() { "true" } else { "false" };
+        let path_style = self.required("s3_path_style", default_style, boolean);
+        let data_dir = self.required("data_dir", "data", filled).map(PathBuf::from);
+        let embedded_listen = self.required("embedded_s3_listen", "127.0.0.1:9000", socket_address);
+        let development_token = self.required("development_token", "true", boolean);
+        let default_database = format!("sqlite:{}", data_dir.clone().unwrap_or_default().join("dropslip.db").display());
+        let database_url = self.required("database_url", &default_database, database_url);
+        let policies = self.optional("policies", filled).map(PathBuf::from);
+        let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
+        let filter = self.required("log", "info", log_filter);
+        let json = self.required("log_format", "auto", log_format);
+        if name.is_none() && endpoint.is_some() {
+            self.errors.push(format!("{}: has no effect without {}", self.named("s3_endpoint"), env_name("s3_bucket")));
+        }
+        let storage = match name {
+            Some(name) => Storage::Bucket { name, region, endpoint, public_endpoint, path_style: path_style? },
+            None => Storage::Embedded {
+                listen: embedded_listen?,
+                region,
+                public_endpoint,
+                data_dir: data_dir?,
+                development_token: development_token?,
+            },
+        };
+        let log = Log { filter: filter?, json: json? };
+        let effective = std::mem::take(&mut self.effective);
+        Some(Config { listen: listen?, public_url, database_url: database_url?, storage, policies, cors_origins, log, effective })
+    }
+
+    fn optional<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.values.get(key)?.clone();
+        let parsed = parse(&value.text);
+        self.effective.push((key, value));
+        parsed.map_err(|why| self.errors.push(format!("{}: {why}", self.named(key)))).ok()
+    }
+
+    fn required<T>(&mut self, key: &'static str, default: &str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let default = Value { text: default.to_owned(), source: Source::Default };
+        self.values.entry(key).or_insert(default);
+        self.optional(key, parse)
+    }
+
+    /// The setting's name where the person wrote it.
+    fn named(&self, key: &str) -> String {
+        match self.values.get(key).map(|value| &value.source) {
+            Some(Source::File(path)) => format!("{key} (in {})", path.display()),
+            _ => env_name(key),
+        }
+    }
+}
+
+fn env_name(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase())
+}
+
+/// Kubernetes puts the addresses of a service named `dropslip` into every container's environment.
+fn is_service_link(name: &str) -> bool {
+    name == "DROPSLIP_PORT" || name.starts_with("DROPSLIP_PORT_") || name.starts_with("DROPSLIP_SERVICE_")
+}
+
+fn as_text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(_) | toml::Value::Boolean(_) => Some(value.to_string()),
+        toml::Value::Array(items) => items.iter().map(|item| item.as_str()).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
+        _ => None,
+    }
+}
+
+fn filled(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("must not be blank".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("must be true or false, not ‘{text}’")),
+    }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("must be an address and a port such as 127.0.0.1:8080, not ‘{text}’"))
+}
+
+fn web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let plain =
+        url.filter(|url| url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none());
+    plain.ok_or_else(|| "must be a URL such as https://files.example.com, without user, query or fragment".to_owned())
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    Ok(web_url(text)?.as_str().trim_end_matches('/').to_owned())
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+    // The value may hold a password, so the complaint does not repeat it.
+    if known { Ok(text.to_owned()) } else { Err("must start with sqlite: or postgres:".to_owned()) }
+}
+
+fn bucket_name(text: &str) -> Result<String, String> {
+    let fits = (3..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be the name of a bucket, 3 to 63 lower-case letters, digits, '-' and '.', not ‘{text}’"))
+    }
+}
+
+fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split([',', ' ']).filter(|word| !word.is_empty()).map(origin).collect()
+}
+
+fn origin(word: &str) -> Result<String, String> {
+    let refusal = || format!("must be origins such as https://app.example.com, without path and never *, not ‘{word}’");
+    let url = web_url(word).map_err(|_| refusal())?;
+    let origin = url.origin().ascii_serialization();
+    if url.path() == "/" { Ok(origin) } else { Err(refusal()) }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    let parsed: Result<tracing_subscriber::EnvFilter, _> = text.parse();
+    parsed.map(|_| text.to_owned()).map_err(|error| format!("must be a filter such as info or dropslip=debug: {error}"))
+}
+
+fn log_format(text: &str) -> Result<Option<bool>, String> {
+    match text {
+        "auto" => Ok(None),
+        "json" => Ok(Some(true)),
+        "text" => Ok(Some(false)),
+        _ => Err(format!("must be text, json or auto, not ‘{text}’")),
+    }
+}
+
+/// A database URL without its password, wherever that stands.
+fn redacted(database_url: &str) -> String {
+    let Ok(mut url) = Url::parse(database_url) else { return database_url.to_owned() };
+    if !url.has_host() {
+        return database_url.to_owned();
+    }
+    if url.password().is_some() {
+        let _ = url.set_password(Some("***"));
+    }
+    let secret_queries = url.query_pairs().any(|(name, _)| name == "password" || name == "sslpassword");
+    if secret_queries {
+        url.set_query(Some("***"));
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_parts(None, environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn without_any_setting_everything_is_embedded_and_on_loopback() {
+        let config = config(&[]).unwrap();
+        assert!(config.listen.ip().is_loopback());
+        assert_eq!(config.database_url, "sqlite:data/dropslip.db");
+        let Storage::Embedded { listen, development_token, .. } = config.storage else { panic!("no embedded store") };
+        assert!(listen.ip().is_loopback() && development_token);
+    }
+
+    #[test]
+    fn every_complaint_names_its_setting() {
+        let ConfigError(lines) = config(&[
+            ("DROPSLIP_LISTEN", "8080"),
+            ("DROPSLIP_LISTEM", "127.0.0.1:8080"),
+            ("DROPSLIP_DATABASE_URL", "mysql://u:hunter2@h/d"),
+            ("DROPSLIP_S3_PATH_STYLE", "maybe"),
+            ("DROPSLIP_CORS_ORIGINS", "https://a.test,*"),
+            ("DROPSLIP_S3_ENDPOINT", "http://127.0.0.1:1"),
+        ])
+        .unwrap_err();
+        for name in ["LISTEN", "LISTEM", "DATABASE_URL", "S3_PATH_STYLE", "CORS_ORIGINS", "S3_ENDPOINT"] {
+            assert!(lines.iter().any(|line| line.starts_with(&format!("DROPSLIP_{name}: "))), "{name} is not in {lines:#?}");
+        }
+        assert_eq!(lines.len(), 6);
+        assert!(!lines.join(" ").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dropslip.toml");
+        std::fs::write(
+            &path,
+            "listen = \"127.0.0.1:1\"\ns3_bucket = \"from-file\"\ncors_origins = [\"https://a.test\", \"https://b.test\"]\n",
+        )
+        .unwrap();
+        let environment = [("DROPSLIP_LISTEN".to_owned(), "127.0.0.1:2".to_owned())];
+        let config = Config::from_parts(Some(&path), environment).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.cors_origins, ["https://a.test", "https://b.test"]);
+        assert!(matches!(config.storage, Storage::Bucket { name, .. } if name == "from-file"));
+    }
+
+    #[test]
+    fn a_bad_file_is_named_with_line_or_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dropslip.toml");
+        for (text, complaint) in [("listem = 1", "listem: no such setting"), ("listen = [", "line 1"), ("listen = \"x\"", "listen (in ")] {
+            std::fs::write(&path, text).unwrap();
+            let error = Config::from_parts(Some(&path), []).unwrap_err().to_string();
+            assert!(error.contains(complaint) && error.contains("dropslip.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_described() {
+        for url in ["postgres://u:hunter2@h/d", "postgres://h/d?user=u&password=hunter2"] {
+            let described = config(&[("DROPSLIP_DATABASE_URL", url)]).unwrap().describe();
+            assert!(described.contains("database_url = ") && described.contains("***") && !described.contains("hunter2"), "{described}");
+        }
+    }
+
+    #[test]
+    fn names_from_the_client_and_from_kubernetes_are_no_settings() {
+        assert!(
+            config(&[
+                ("DROPSLIP_TOKEN", "x"),
+                ("DROPSLIP_PORT", "tcp://10.0.0.1:80"),
+                ("DROPSLIP_SERVICE_HOST", "x"),
+                ("DROPSLIP_LOG", "")
+            ])
+            .is_ok()
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! The record of one uploaded content and its states.
+
+use std::fmt;
+use std::str::FromStr;
+
+use time::OffsetDateTime;
+
+use super::field_errors::{FieldErrors, one_of};
+use super::{Actor, FileName, MediaType, Tenant};
+
+/// A file's number; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub i64);
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a file is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileState {
+    /// A slip was issued; nothing is known to have arrived.
+    Temp,
+    /// What arrived was looked at and sealed.
+    Active,
+    /// Removed by its owner, restorable until purged.
+    Deleted,
+}
+
+impl FileState {
+    /// The word used on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Temp => "temp",
+            Self::Active => "active",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl FromStr for FileState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Temp, Self::Active, Self::Deleted]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| one_of(["temp", "active", "deleted"]))
+    }
+}
+
+/// Where in a message an attachment stands: listed below it, or shown inside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Disposition {
+    /// Listed below the message.
+    #[default]
+    Attachment,
+    /// Shown inside the message.
+    AttachmentInline,
+}
+
+impl Disposition {
+    /// Both, in the order refusals list them.
+    pub const ALL: [Self; 2] = [Self::Attachment, Self::AttachmentInline];
+
+    /// The word used on the wire, in policies and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attachment => "attachment",
+            Self::AttachmentInline => "attachment-inline",
+        }
+    }
+}
+
+impl FromStr for Disposition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|d| d.as_str() == text).ok_or_else(|| one_of(Self::ALL.map(Self::as_str)))
+    }
+}
+
+/// A SHA-256 checksum in the base64 spelling that S3 compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChecksumSha256(String);
+
+impl ChecksumSha256 {
+    /// 44 characters of base64.
+    #[must_use]
+    pub fn as_base64(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ChecksumSha256 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        use base64::Engine as _;
+        let decoded = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+        if decoded.len() == 32 { Ok(Self(text.to_owned())) } else { Err("must be the base64 of a SHA-256, 44 characters".to_owned()) }
+    }
+}
+
+/// What a caller says it is about to upload; parsed, not yet judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// The name of the file type whose rule applies.
+    pub type_name: String,
+    /// The name, already safe.
+    pub name: FileName,
+    /// The declared content type; `None` when the client left it blank.
+    pub declared_type: Option<MediaType>,
+    /// Where in a message it stands.
+    pub disposition: Disposition,
+    /// The exact size in bytes, when the client knows it.
+    pub size: Option<u64>,
+    /// The checksum the bytes must have, when the client computed it.
+    pub checksum_sha256: Option<ChecksumSha256>,
+}
+
+/// One uploaded content and its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its number.
+    pub id: FileId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Where it is in its life.
+    pub state: FileState,
+    /// The name of the file type it was granted under.
+    pub type_name: String,
+    /// Its name.
+    pub name: FileName,
+    /// Where in a message it stands.
+    pub disposition: Disposition,
+    /// The content type that was granted, and that the form demands.
+    pub content_type: MediaType,
+    /// Fewest bytes granted.
+    pub min_size: u64,
+    /// Most bytes granted.
+    pub max_size: u64,
+    /// The checksum that was declared.
+    pub checksum_sha256: Option<ChecksumSha256>,
+    /// The key its current form may write.
+    pub staging_key: String,
+    /// The key its bytes are sealed under; set exactly when it is not `temp`.
+    pub sealed_key: Option<String>,
+    /// Bytes that landed; 0 while `temp`.
+    pub size: u64,
+    /// The sealed object's entity tag, without quotes; set exactly when it is not `temp`.
+    pub etag: Option<String>,
+    /// When the slip was issued.
+    pub created_at: OffsetDateTime,
+    /// When its content or description last changed.
+    pub updated_at: OffsetDateTime,
+    /// When its current form dies.
+    pub expires_at: OffsetDateTime,
+    /// Who asked for the slip.
+    pub created_by: Actor,
+    /// Who changed it last.
+    pub updated_by: Actor,
+}
+
+/// What the bucket says about an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landed {
+    /// Bytes.
+    pub size: u64,
+    /// Entity tag, without quotes.
+    pub etag: String,
+    /// The stored content type, as the store spells it.
+    pub content_type: Option<String>,
+    /// The stored SHA-256 in base64, where the store keeps one.
+    pub checksum_sha256: Option<String>,
+}
+
+impl File {
+    /// Judges what landed by what was granted, never trusting the store to have enforced the form.
+    ///
+    /// # Errors
+    /// What is wrong, by field: `size`, `mimeType`, `checksumSHA256`.
+    pub fn judge(&self, landed: &Landed) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::new();
+        if landed.size < self.min_size {
+            errors.add("size", format!("must be {} or higher, but {} bytes landed", self.min_size, landed.size));
+        }
+        if landed.size > self.max_size {
+            errors.add("size", format!("must be {} or lower, but {} bytes landed", self.max_size, landed.size));
+        }
+        let stored_type = landed.content_type.as_deref().and_then(|text| text.parse::<MediaType>().ok());
+        if stored_type.as_ref() != Some(&self.content_type) {
+            errors.add("mimeType", format!("must be ‘{}’, but the upload has another type", self.content_type));
+        }
+        if let (Some(declared), Some(stored)) = (&self.checksum_sha256, &landed.checksum_sha256)
+            && declared.as_base64() != stored
+        {
+            errors.add("checksumSHA256", "must be the checksum of the bytes that landed");
+        }
+        errors.or_ok(())
+    }
+}

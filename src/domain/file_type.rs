@@ -1,0 +1,191 @@
+//! The rule an upload is judged by, and the grant it yields.
+
+use time::Duration;
+
+use super::field_errors::{FieldErrors, one_of};
+use super::{Disposition, MediaType, NewFile};
+
+/// One content type a file type allows, and the extensions that go with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedType {
+    /// `image/png`, or `image/*` for every subtype.
+    pub pattern: String,
+    /// Lower-case extensions without dot; `*` stands for any.
+    pub extensions: Vec<String>,
+}
+
+impl AllowedType {
+    fn is_wildcard(&self) -> bool {
+        self.pattern.ends_with("/*")
+    }
+
+    fn admits_type(&self, media_type: &MediaType) -> bool {
+        match self.pattern.strip_suffix('*') {
+            Some(prefix) => media_type.essence().starts_with(prefix),
+            None => media_type.essence() == self.pattern,
+        }
+    }
+
+    fn names_extension(&self, extension: &str) -> bool {
+        self.extensions.iter().any(|known| known == extension)
+    }
+
+    fn takes_any_extension(&self) -> bool {
+        self.names_extension("*")
+    }
+}
+
+/// A rule read from `policies/*.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileType {
+    /// What requests call it.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Content types, first match first.
+    pub content_types: Vec<AllowedType>,
+    /// Extensions refused whatever the declared type, lower case without dot.
+    pub refused_extensions: Vec<String>,
+    /// Fewest bytes.
+    pub min_size: u64,
+    /// Most bytes.
+    pub max_size: u64,
+    /// Dispositions a file of this type may have.
+    pub dispositions: Vec<Disposition>,
+    /// How long a form stays good.
+    pub slip_lifetime: Duration,
+}
+
+/// What a caller may upload: the promise that a signed form enforces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The canonical content type.
+    pub content_type: MediaType,
+    /// Fewest bytes.
+    pub min_size: u64,
+    /// Most bytes; equal to `min_size` when the size was declared.
+    pub max_size: u64,
+    /// How long the form may stay good.
+    pub lifetime: Duration,
+}
+
+impl FileType {
+    /// Judges a request by this rule.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by field: `mimeType`, `filename`, `disposition`, `size`.
+    pub fn judge(&self, new: &NewFile) -> Result<Grant, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        if !self.dispositions.contains(&new.disposition) {
+            errors.add("disposition", one_of(self.dispositions.iter().map(|d| d.as_str())));
+        }
+        let (min_size, max_size) = match new.size {
+            Some(size) if size < self.min_size => {
+                errors.add("size", format!("must be {} or higher", self.min_size));
+                (size, size)
+            }
+            Some(size) if size > self.max_size => {
+                errors.add("size", format!("must be {} or lower", self.max_size));
+                (size, size)
+            }
+            Some(size) => (size, size),
+            None => (self.min_size, self.max_size),
+        };
+        let content_type = self.canonical_type(new).unwrap_or_else(|refusal| {
+            errors.merge(refusal);
+            MediaType::octet_stream()
+        });
+        errors.or_ok(Grant { content_type, min_size, max_size, lifetime: self.slip_lifetime })
+    }
+
+    /// The type that extension and declaration stand for together, when this rule allows it.
+    fn canonical_type(&self, new: &NewFile) -> Result<MediaType, FieldErrors> {
+        let extension = new.name.extension();
+        let extension = extension.as_deref();
+        if let Some(refused) = extension.filter(|e| self.refused_extensions.iter().any(|r| r == e)) {
+            return Err(FieldErrors::one("filename", format!("must not end in ‘.{refused}’")));
+        }
+        let declared = new.declared_type.as_ref().filter(|declared| !declared.is_unknown());
+        let canonical = match declared {
+            Some(declared) => self
+                .admitted(declared.clone(), extension)
+                .or_else(|| self.admitted(declared.alias_of()?, extension))
+                // Many tools call every text plain: then the extension says which text.
+                .or_else(|| self.named_by(extension).filter(|named| declared.essence() == "text/plain" && named.is_text())),
+            // A client that does not know the type: the extension knows, or else it is bytes.
+            None => self.named_by(extension).or_else(|| self.admitted(MediaType::octet_stream(), extension)),
+        };
+        canonical.ok_or_else(|| self.refusal(declared, extension))
+    }
+
+    /// `*` admits the extensions that no exact type claims: `photo.png` cannot come as `image/x-icon` because of an `image/*`.
+    /// A name without extension contradicts no type.
+    fn admitted(&self, media_type: MediaType, extension: Option<&str>) -> Option<MediaType> {
+        let fits = |allowed: &AllowedType, extension: &str| {
+            allowed.names_extension(extension)
+                || allowed.takes_any_extension()
+                    && self.named_by(Some(extension)).is_none_or(|claimed| claimed.essence() == media_type.essence())
+        };
+        let admits = |allowed: &AllowedType| allowed.admits_type(&media_type) && extension.is_none_or(|e| fits(allowed, e));
+        self.content_types.iter().any(admits).then_some(media_type)
+    }
+
+    fn named_by(&self, extension: Option<&str>) -> Option<MediaType> {
+        let extension = extension?;
+        let allowed = self.content_types.iter().find(|t| !t.is_wildcard() && t.names_extension(extension))?;
+        allowed.pattern.parse().ok()
+    }
+
+    fn refusal(&self, declared: Option<&MediaType>, extension: Option<&str>) -> FieldErrors {
+        let fitting: Vec<_> = self
+            .content_types
+            .iter()
+            .filter(|t| declared.is_some_and(|d| t.admits_type(d) || d.alias_of().is_some_and(|a| t.admits_type(&a))))
+            .flat_map(|t| t.extensions.iter().map(String::as_str))
+            .collect();
+        match (declared, extension) {
+            (Some(declared), Some(_)) if !fitting.is_empty() && !fitting.contains(&"*") => {
+                FieldErrors::one("filename", format!("must end in one of ‘{}’ for {declared}", fitting.join(", ")))
+            }
+            (Some(declared), Some(extension)) if !fitting.is_empty() => {
+                FieldErrors::one("mimeType", format!("must be the type that ‘.{extension}’ stands for, not {declared}"))
+            }
+            _ => FieldErrors::one("mimeType", one_of(self.content_types.iter().map(|t| t.pattern.as_str()))),
+        }
+    }
+}
+
+/// Every rule of an installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTypes(Vec<FileType>);
+
+impl FileTypes {
+    /// A set of rules; sorted by name.
+    #[must_use]
+    pub fn new(mut types: Vec<FileType>) -> Self {
+        types.sort_by(|a, b| a.name.cmp(&b.name));
+        Self(types)
+    }
+
+    /// The rule of that name.
+    ///
+    /// # Errors
+    /// A complaint about `type` that lists the names there are.
+    pub fn get(&self, name: &str) -> Result<&FileType, FieldErrors> {
+        self.iter().find(|t| t.name == name).ok_or_else(|| FieldErrors::one("type", one_of(self.iter().map(|t| t.name.as_str()))))
+    }
+
+    /// All rules, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &FileType> {
+        self.0.iter()
+    }
+
+    /// The same rules where none grants more than `bytes`: what the store at hand can take in one POST.
+    #[must_use]
+    pub fn capped(mut self, bytes: u64) -> Self {
+        for file_type in &mut self.0 {
+            file_type.max_size = file_type.max_size.min(bytes);
+        }
+        self
+    }
+}

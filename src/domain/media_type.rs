@@ -1,0 +1,181 @@
+//! Content types in one canonical spelling.
+//!
+//! Operating systems and browsers disagree about types: HEIC photos arrive blank, CSV files as a spreadsheet, JPEG under four
+//! names. Policies speak in canonical types only; this module knows the odd spellings and what they stand for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A content type: lower-case `type/subtype`, and the charset where it is a text that named one.
+///
+/// All other parameters are dropped: they say nothing that a rule could judge, and one spelling is what a signed form needs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MediaType {
+    essence: String,
+    charset: Option<String>,
+}
+
+/// What a client that does not know says; it carries no more information than a blank.
+const UNKNOWN: [&str; 4] = ["application/octet-stream", "binary/octet-stream", "application/x-download", "application/unknown"];
+
+/// Odd spelling, canonical type. Used only where the odd one is not itself what the extension stands for.
+const ALIASES: [(&str, &str); 25] = [
+    ("application/csv", "text/csv"),
+    ("application/gzip-compressed", "application/gzip"),
+    ("application/javascript", "text/javascript"),
+    ("application/vnd.ms-excel", "text/csv"),
+    ("application/x-compressed", "application/zip"),
+    ("application/x-gzip", "application/gzip"),
+    ("application/x-javascript", "text/javascript"),
+    ("application/x-pdf", "application/pdf"),
+    ("application/x-zip", "application/zip"),
+    ("application/x-zip-compressed", "application/zip"),
+    ("application/xml", "text/xml"),
+    ("audio/mp3", "audio/mpeg"),
+    ("audio/x-m4a", "audio/mp4"),
+    ("audio/x-wav", "audio/wav"),
+    ("image/heic-sequence", "image/heic"),
+    ("image/jpg", "image/jpeg"),
+    ("image/pjpeg", "image/jpeg"),
+    ("image/vnd.microsoft.icon", "image/x-icon"),
+    ("image/x-ms-bmp", "image/bmp"),
+    ("image/x-png", "image/png"),
+    ("text/comma-separated-values", "text/csv"),
+    ("text/json", "application/json"),
+    ("text/x-csv", "text/csv"),
+    ("text/x-markdown", "text/markdown"),
+    ("video/x-m4v", "video/mp4"),
+];
+
+/// Types a browser may show inside a page of ours without running anything the uploader wrote.
+const INLINE_SAFE: [&str; 6] = ["image/avif", "image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp"];
+
+impl MediaType {
+    /// The type that promises nothing about the bytes.
+    #[must_use]
+    pub fn octet_stream() -> Self {
+        Self { essence: UNKNOWN[0].to_owned(), charset: None }
+    }
+
+    /// `type/subtype`, lower case, without parameters.
+    #[must_use]
+    pub fn essence(&self) -> &str {
+        &self.essence
+    }
+
+    /// Whether it says no more than "bytes".
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        UNKNOWN.contains(&self.essence.as_str())
+    }
+
+    /// What this spelling stands for where it is not meant literally.
+    #[must_use]
+    pub fn alias_of(&self) -> Option<Self> {
+        let (_, canonical) = ALIASES.iter().find(|(odd, _)| *odd == self.essence)?;
+        Some(Self { essence: (*canonical).to_owned(), charset: self.charset.clone() })
+    }
+
+    /// Whether a browser that opens such a file could run code its author wrote.
+    #[must_use]
+    pub fn is_scriptable(&self) -> bool {
+        let subtype = self.essence.split_once('/').map_or("", |(_, s)| s);
+        ["html", "xml", "javascript", "ecmascript", "x-shockwave-flash", "x-mimearchive"].contains(&subtype)
+            || subtype.ends_with("+xml")
+            || subtype.ends_with("+html")
+            || self.essence == "text/xsl"
+            || self.essence == "message/rfc822"
+            || self.essence == "multipart/related"
+            || self.essence == "text/cache-manifest"
+    }
+
+    /// Whether it may be shown inside a page at all.
+    #[must_use]
+    pub fn is_inline_safe(&self) -> bool {
+        INLINE_SAFE.contains(&self.essence.as_str())
+    }
+
+    /// Whether its bytes are text that a person could read.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.essence.starts_with("text/") || self.essence == "application/json"
+    }
+
+    /// The type the sealed object is stored and served as: scriptable types lose their power.
+    #[must_use]
+    pub fn as_served(&self) -> Self {
+        if self.is_scriptable() { Self::octet_stream() } else { self.clone() }
+    }
+}
+
+impl FromStr for MediaType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refusal = || "must be a content type such as ‘image/png’".to_owned();
+        // RFC 6838 section 4.2 gives each half 127 characters at most.
+        if text.len() > 512 {
+            return Err(refusal());
+        }
+        let parsed: mime::Mime = text.trim().parse().map_err(|_| refusal())?;
+        let essence = parsed.essence_str().to_ascii_lowercase();
+        if essence.len() > 255 || essence.contains('*') {
+            return Err(refusal());
+        }
+        let charset = parsed
+            .get_param(mime::CHARSET)
+            .filter(|_| parsed.type_() == mime::TEXT)
+            .map(|value| value.as_str().to_ascii_lowercase())
+            .filter(|value| value.len() <= 40 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)));
+        Ok(Self { essence, charset })
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.charset {
+            Some(charset) => write!(f, "{}; charset={charset}", self.essence),
+            None => f.write_str(&self.essence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> String {
+        text.parse::<MediaType>().unwrap().to_string()
+    }
+
+    #[test]
+    fn one_spelling_whatever_the_case_and_parameters() {
+        assert_eq!(canonical(" IMAGE/PNG ; Foo=bar"), "image/png");
+        assert_eq!(canonical("text/plain;charset=UTF-8"), "text/plain; charset=utf-8");
+        assert_eq!(canonical("application/json; charset=utf-8"), "application/json");
+    }
+
+    #[test]
+    fn what_is_no_type_is_refused() {
+        for bad in ["image", "image/", "/png", "image/*", "*/*", "image/png\r\nx: y", "a/b c", "image/png,text/html", &"a/".repeat(300)] {
+            assert!(bad.parse::<MediaType>().is_err(), "{bad:?} was taken for a type");
+        }
+    }
+
+    #[test]
+    fn scriptable_types_are_served_as_bytes() {
+        for scriptable in ["image/svg+xml", "text/html", "application/xhtml+xml", "text/xml", "application/xml", "text/javascript"] {
+            assert_eq!(scriptable.parse::<MediaType>().unwrap().as_served(), MediaType::octet_stream(), "{scriptable}");
+        }
+        assert_eq!("image/png".parse::<MediaType>().unwrap().as_served().to_string(), "image/png");
+    }
+
+    #[test]
+    fn every_alias_stands_for_something_that_is_no_alias_itself() {
+        for (odd, canonical) in ALIASES {
+            let target = odd.parse::<MediaType>().unwrap().alias_of().unwrap();
+            assert_eq!(target.essence(), canonical);
+            assert_eq!(target.alias_of(), None, "{odd} leads to another alias");
+        }
+    }
+}

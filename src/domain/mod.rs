@@ -1,0 +1,29 @@
+//! What dropslip is about, without IO, without async, without a clock.
+//!
+//! Everything in here is a value or a pure function: a rule can be read, tested and trusted without a database, a bucket or a
+//! network. Time is always an argument. The words are the project's vocabulary; every other layer uses exactly these.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`caller`] | who is asking: actor, tenant, scopes |
+//! | [`file`] | the record of one uploaded content and its states |
+//! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
+//! | [`media_type`] | content types in one canonical spelling |
+//! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
+//! | [`policy_file`] | that rule as written in `policies/*.toml` |
+//! | [`field_errors`] | what is wrong with a request, field by field |
+
+pub mod caller;
+pub mod field_errors;
+pub mod file;
+pub mod file_name;
+pub mod file_type;
+pub mod media_type;
+pub mod policy_file;
+
+pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+pub use field_errors::FieldErrors;
+pub use file::{Disposition, File, FileId, FileState, NewFile};
+pub use file_name::FileName;
+pub use file_type::{FileType, FileTypes, Grant};
+pub use media_type::MediaType;

@@ -1,0 +1,190 @@
+//! The S3 store that `serve` starts when no bucket is configured: files on disk, real signatures, for one machine.
+//!
+//! The protocol is the crate `s3s`, the files are `s3s-fs`. Around them stand three things that dropslip's promises need and
+//! those crates do not give:
+//!
+//! - **One at a time for each key.** `s3s-fs` replaces an object's bytes and its entity tag in two steps. A copy between them
+//!   would take new bytes under the old tag, and a conditional copy would be no condition.
+//! - **A refused upload leaves nothing.** `s3s-fs` compares checksums after the object is in place.
+//! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use s3s::auth::SimpleAuth;
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopySource, DeleteObjectInput, DeleteObjectOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
+    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput,
+};
+use s3s::service::S3ServiceBuilder;
+use s3s::{S3, S3Request, S3Response, S3Result};
+use s3s_fs::FileSystem;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tower::ServiceExt as _;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::bucket::StaticCredentials;
+use crate::random;
+use crate::secret_file;
+
+/// The one bucket's name.
+pub const BUCKET: &str = "dropslip";
+
+/// The largest file it takes, in bytes: `s3s` holds an upload in memory while it reads the form.
+pub const MAX_POST_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Locks shared by all keys; two keys that share one wait for each other, which costs time and nothing else.
+const LOCKS: usize = 64;
+
+/// The store's credentials: made once, kept in `data_dir`.
+///
+/// # Errors
+/// When they can be neither read nor written.
+pub fn credentials(data_dir: &Path) -> anyhow::Result<StaticCredentials> {
+    let make = || {
+        let fresh = StaticCredentials {
+            access_key_id: format!("DROPSLIP{}", hex::encode_upper(random::bytes::<6>())),
+            secret_access_key: hex::encode(random::bytes::<32>()),
+        };
+        serde_json::to_string(&fresh).unwrap_or_default()
+    };
+    let path = data_dir.join("embedded-s3-credentials.json");
+    let kept = secret_file::read_or_create(&path, make)?;
+    serde_json::from_str(&kept).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+/// The store as a web service, for pages from `origins`. Files go to `data_dir/bucket`.
+///
+/// # Errors
+/// When the folder cannot be made.
+pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[String]) -> anyhow::Result<Router> {
+    let root = data_dir.join("bucket");
+    std::fs::create_dir_all(root.join(BUCKET))?;
+    let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
+    let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
+
+    let mut builder = S3ServiceBuilder::new(Guarded { files, root, locks });
+    builder.set_auth(SimpleAuth::from_single(&credentials.access_key_id, credentials.secret_access_key.as_str()));
+    let mut limits = S3Config::default();
+    limits.post_object_max_file_size = MAX_POST_BYTES;
+    limits.form_max_field_size = 64 * 1024;
+    limits.form_max_fields_size = 256 * 1024;
+    limits.form_max_parts = 64;
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
+    let s3 = builder.build();
+
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let s3 = s3.clone();
+        async move {
+            let answer = s3.oneshot(request).await;
+            let response: Response<Body> = answer.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |r| r.map(Body::new));
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    Ok(Router::new().fallback_service(service).layer(cors(origins)))
+}
+
+/// What a page needs to send a form and to read the answer.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
+        .allow_headers([header::CONTENT_TYPE])
+        .expose_headers([header::ETAG, header::LOCATION])
+        .max_age(std::time::Duration::from_secs(600))
+}
+
+/// `s3s-fs`, one writer at a time for each key.
+struct Guarded {
+    files: FileSystem,
+    root: PathBuf,
+    locks: Vec<RwLock<()>>,
+}
+
+impl Guarded {
+    fn lock_number(bucket: &str, key: &str) -> usize {
+        let mut hasher = DefaultHasher::new();
+        (bucket, key).hash(&mut hasher);
+        usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default()
+    }
+
+    async fn reading(&self, bucket: &str, key: &str) -> RwLockReadGuard<'_, ()> {
+        self.locks[Self::lock_number(bucket, key)].read().await
+    }
+
+    async fn writing(&self, bucket: &str, key: &str) -> RwLockWriteGuard<'_, ()> {
+        self.locks[Self::lock_number(bucket, key)].write().await
+    }
+
+    /// Removes what `s3s-fs` remembers of an object beside its bytes; the pinned version names these two files.
+    async fn forget(&self, bucket: &str, key: &str) {
+        let [bucket, key] = [bucket, key].map(|text| URL_SAFE_NO_PAD.encode(text));
+        for kind in ["metadata", "internal"] {
+            let _ = tokio::fs::remove_file(self.root.join(format!(".bucket-{bucket}.object-{key}.{kind}.json"))).await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl S3 for Guarded {
+    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.files.head_bucket(request).await
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let _guard = self.reading(&request.input.bucket, &request.input.key).await;
+        self.files.head_object(request).await
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let _guard = self.reading(&request.input.bucket, &request.input.key).await;
+        self.files.get_object(request).await
+    }
+
+    async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+        self.files.list_objects_v2(request).await
+    }
+
+    /// Also what a form does: `s3s` turns it into a put when signature and conditions hold.
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let _guard = self.writing(&bucket, &key).await;
+        // A crash between bytes and side files must not leave the new bytes under the old entity tag.
+        self.forget(&bucket, &key).await;
+        let answer = self.files.put_object(request).await;
+        if answer.is_err() {
+            let _ = tokio::fs::remove_file(self.root.join(&bucket).join(&key)).await;
+            self.forget(&bucket, &key).await;
+        }
+        answer
+    }
+
+    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        let (to_bucket, to_key) = (request.input.bucket.clone(), request.input.key.clone());
+        let CopySource::Bucket { bucket, key, .. } = &request.input.copy_source else { return Err(s3s::s3_error!(NotImplemented)) };
+        let (from, to) = (Self::lock_number(bucket, key), Self::lock_number(&to_bucket, &to_key));
+        // Always the lower number first, so that two copies never wait for each other; one lock for both is taken once.
+        let _lower = self.locks[from.min(to)].write().await;
+        let _higher = if from == to { None } else { Some(self.locks[from.max(to)].write().await) };
+        self.files.copy_object(request).await
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let _guard = self.writing(&bucket, &key).await;
+        let answer = self.files.delete_object(request).await;
+        if answer.is_ok() {
+            self.forget(&bucket, &key).await;
+        }
+        answer
+    }
+}

@@ -1,0 +1,39 @@
+//! A broker for presigned direct-to-S3 uploads.
+//!
+//! A caller asks for a slip (an S3 POST form signed with AWS4-HMAC-SHA256), a browser or phone drops the bytes straight into the
+//! bucket with it, and a last call makes the broker look at what really landed before the file becomes `active`. The broker
+//! never carries the bytes.
+//!
+//! # Layers
+//!
+//! Arrows point down only; a test holds them.
+//!
+//! ```text
+//! main -> cli -> server -> api -> broker, tokens -> store, bucket -> post_policy -> domain, random
+//!         cli -> upload
+//!                server -> embedded_s3, config
+//! ```
+
+pub mod domain;
+pub mod random;
+
+pub mod post_policy;
+
+pub mod bucket;
+pub mod store;
+
+pub mod broker;
+pub mod tokens;
+
+pub mod api;
+
+pub mod config;
+
+pub mod embedded_s3;
+pub mod listener;
+pub mod secret_file;
+pub mod server;
+
+pub mod upload;
+
+pub mod cli;

@@ -1,0 +1,57 @@
+//! The HTTP server below broker and embedded store: hyper, with bounds on what a connection may cost.
+
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long a client may take to send its request line and headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much request line and headers one connection may have in memory.
+const HEADER_BYTES: usize = 64 * 1024;
+
+/// How long requests under way may take to end after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long to wait when the process has no file handles left for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves connections until `stop`, then lets requests under way end.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let mut connections = http1::Builder::new();
+    connections.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES);
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Answers are small and wanted at once.
+        let _ = stream.set_nodelay(true);
+        let connection = connections.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let watched = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!(seconds = DRAIN.as_secs(), "requests were cut off: they did not end in time");
+    }
+}

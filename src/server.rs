@@ -1,0 +1,223 @@
+//! The composition root: a configuration becomes a running broker.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, AppState};
+use crate::broker::Broker;
+use crate::bucket::{Bucket, BucketOptions};
+use crate::config::{Config, Storage};
+use crate::domain::{FileTypes, policy_file};
+use crate::embedded_s3;
+use crate::listener;
+use crate::secret_file;
+use crate::store::Store;
+use crate::tokens::{Token, Tokens};
+
+/// The file types that come with dropslip: file name and text.
+pub const SHIPPED_POLICIES: [(&str, &str); 3] = [
+    ("artifact.toml", include_str!("../policies/artifact.toml")),
+    ("attachment.toml", include_str!("../policies/attachment.toml")),
+    ("image.toml", include_str!("../policies/image.toml")),
+];
+
+/// A broker that listens.
+pub struct Server {
+    /// Where the broker listens.
+    pub address: SocketAddr,
+    /// Where browsers reach it, without a slash at the end.
+    pub public_url: String,
+    /// Where forms go.
+    pub form_url: String,
+    /// Where the embedded store listens, if it runs.
+    pub embedded_s3: Option<SocketAddr>,
+    /// The token of the embedded mode.
+    pub development_token: Option<Token>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    store: Store,
+}
+
+/// What the embedded mode adds.
+struct Embedded {
+    address: SocketAddr,
+    token: Option<Token>,
+    options: BucketOptions,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens database and bucket and starts to listen.
+    ///
+    /// # Errors
+    /// With the reason, when a port is taken, a policy file is broken, database or bucket cannot be reached, or the embedded mode
+    /// would be open to other machines.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        refuse_open_development_token(config)?;
+        let file_types = file_types(config.policies.as_deref())?;
+        let listener = bind(config.listen, "DROPSLIP_LISTEN").await?;
+        let address = listener.local_addr()?;
+        let public_url =
+            config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().trim_end_matches('/').to_owned());
+        let mut origins = own_origins(address, &public_url);
+        origins.extend(config.cors_origins.iter().cloned());
+
+        let stop = CancellationToken::new();
+        // The embedded store outlives the broker's last request.
+        let stop_store = CancellationToken::new();
+        let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
+        let (file_types, options, embedded) = match &config.storage {
+            Storage::Embedded { .. } => {
+                let embedded = start_embedded(&config.storage, &origins, stop_store.clone()).await?;
+                (file_types.capped(embedded_s3::MAX_POST_BYTES), embedded.options.clone(), Some(embedded))
+            }
+            Storage::Bucket { name, region, endpoint, public_endpoint, path_style } => {
+                let options = BucketOptions {
+                    name: name.clone(),
+                    region: region.clone(),
+                    endpoint: endpoint.clone(),
+                    public_endpoint: public_endpoint.clone(),
+                    path_style: *path_style,
+                    credentials: None,
+                };
+                (file_types, options, None)
+            }
+        };
+        let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
+        let form_url = bucket.form_url().to_owned();
+
+        let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
+        let state = AppState {
+            broker: Arc::new(Broker::new(store.clone(), bucket, file_types)),
+            tokens: Tokens::new(store.clone(), development_token.clone()),
+        };
+        let router = api::router(state, &origins);
+        let stopping = stop.clone();
+        let broker = tokio::spawn(async move {
+            listener::serve(listener, router, stopping).await;
+            stop_store.cancel();
+        });
+        let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
+        let tasks = std::iter::once(broker).chain(embedded.map(|embedded| embedded.task)).collect();
+        Ok(Self { address, public_url, form_url, embedded_s3, development_token, stop, tasks, store })
+    }
+
+    /// Stops taking requests, lets those under way end, and closes the database.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        self.store.close().await;
+    }
+}
+
+/// Reads every `*.toml` in `folder`, or the shipped file types.
+///
+/// # Errors
+/// With file, line and key of the first that is broken.
+pub fn file_types(folder: Option<&Path>) -> anyhow::Result<FileTypes> {
+    let mut texts: Vec<(String, String)> = match folder {
+        None => SHIPPED_POLICIES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+        Some(folder) => policy_texts(folder).with_context(|| format!("DROPSLIP_POLICIES: {}", folder.display()))?,
+    };
+    texts.sort();
+    let mut types: Vec<crate::domain::FileType> = Vec::new();
+    for (name, text) in &texts {
+        let file_type = policy_file::parse(text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+        if types.iter().any(|other| other.name == file_type.name) {
+            bail!("{name}: name: another file already describes ‘{}’", file_type.name);
+        }
+        types.push(file_type);
+    }
+    if types.is_empty() {
+        bail!("DROPSLIP_POLICIES: there is no *.toml file, so nothing could be uploaded");
+    }
+    Ok(FileTypes::new(types))
+}
+
+fn policy_texts(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            texts.push((path.display().to_string(), std::fs::read_to_string(&path)?));
+        }
+    }
+    Ok(texts)
+}
+
+fn refuse_open_development_token(config: &Config) -> anyhow::Result<()> {
+    if let Storage::Embedded { development_token: true, .. } = config.storage
+        && !config.listen.ip().is_loopback()
+    {
+        bail!(
+            "DROPSLIP_LISTEN: {} can be reached from other machines, where the development token must not be. Listen on 127.0.0.1, \
+             or set DROPSLIP_S3_BUCKET, or set DROPSLIP_DEVELOPMENT_TOKEN=false and use tokens of `dropslip token create`",
+            config.listen
+        );
+    }
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{setting}: cannot listen on {address}"))
+}
+
+async fn start_embedded(storage: &Storage, origins: &[String], stop: CancellationToken) -> anyhow::Result<Embedded> {
+    let Storage::Embedded { listen, region, public_endpoint, data_dir, development_token } = storage else {
+        bail!("no embedded store is configured");
+    };
+    let listener = bind(*listen, "DROPSLIP_EMBEDDED_S3_LISTEN").await?;
+    let address = listener.local_addr()?;
+    let in_data_dir = || format!("DROPSLIP_DATA_DIR: {}", data_dir.display());
+    let credentials = embedded_s3::credentials(data_dir).with_context(in_data_dir)?;
+    let router = embedded_s3::router(data_dir, &credentials, origins).with_context(in_data_dir)?;
+    let token = if *development_token { Some(kept_token(data_dir).with_context(in_data_dir)?) } else { None };
+    let options = BucketOptions {
+        name: embedded_s3::BUCKET.to_owned(),
+        region: Some(region.clone().unwrap_or_else(|| "us-east-1".to_owned())),
+        endpoint: Some(format!("http://{}", reachable(address))),
+        public_endpoint: public_endpoint.clone(),
+        path_style: true,
+        credentials: Some(credentials),
+    };
+    let task = tokio::spawn(listener::serve(listener, router, stop));
+    Ok(Embedded { address, token, options, task })
+}
+
+/// The development token: made once, kept in a file.
+fn kept_token(data_dir: &Path) -> anyhow::Result<Token> {
+    let path = data_dir.join(DEVELOPMENT_TOKEN_FILE);
+    let text = secret_file::read_or_create(&path, || Token::generate().reveal().to_owned())?;
+    Token::parse(&text).with_context(|| format!("{} holds no token; delete it to get a new one", path.display()))
+}
+
+/// The development token's file in the data folder.
+pub const DEVELOPMENT_TOKEN_FILE: &str = "development-token";
+
+/// Where this process reaches what listens on `address`: a wildcard is no destination.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
+        other => other,
+    }
+}
+
+/// The origins of the broker's own pages: its public one and, on loopback, every name that a person may type for it.
+fn own_origins(address: SocketAddr, public_url: &str) -> Vec<String> {
+    let mut origins: Vec<String> = url::Url::parse(public_url).map(|url| url.origin().ascii_serialization()).into_iter().collect();
+    if address.ip().is_loopback() {
+        let port = address.port();
+        origins.extend([format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}"), format!("http://[::1]:{port}")]);
+    }
+    origins.dedup();
+    origins
+}

@@ -1,0 +1,159 @@
+//! Where dropslip remembers: SQLite on a laptop, Postgres in production, one text of SQL for both.
+//!
+//! # The promise
+//! - What a method acknowledges is durable: SQLite runs in WAL mode with `synchronous=FULL`, Postgres commits as configured.
+//! - Every query about files is bound to a tenant; a file of another tenant is the same as no file.
+//! - Both engines behave the same. `tests/it/store_contract.rs` runs one set of tests on each, which takes the place of
+//!   statements checked at compile time (those bind a crate to a single database).
+//!
+//! # The refusal
+//! [`StoreError::Unavailable`] means that the database cannot be reached or has no room now and that nothing was changed: asking
+//! again later is safe. Every other failure is [`StoreError::Broken`].
+
+mod files;
+mod instant;
+mod tokens;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, SqlitePool};
+
+pub use files::{NewRow, Sealed};
+pub use tokens::{NewToken, TokenRow};
+
+/// How long a caller waits for a free connection, or SQLite for another writer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long Postgres may work on one statement.
+const STATEMENT_TIMEOUT: &str = "10s";
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store(Engine);
+
+#[derive(Debug, Clone)]
+enum Engine {
+    /// One connection writes, so that writers queue here instead of failing as busy; many read.
+    Sqlite {
+        read: SqlitePool,
+        write: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or has no room; nothing was changed.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// It holds or did something it never should.
+    #[error("the database misbehaved: {0}")]
+    Broken(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let away = match &error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                true
+            }
+            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
+            _ => false,
+        };
+        if away { Self::Unavailable(error) } else { Self::Broken(error.to_string()) }
+    }
+}
+
+/// Codes that say "not now" instead of "never": SQLite's primary result codes, Postgres' classes.
+fn is_passing(code: &str) -> bool {
+    // SQLITE_BUSY, LOCKED, IOERR, FULL, CANTOPEN; extended codes keep theirs in the low byte.
+    let sqlite = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14));
+    // 08 connection, 25006 read-only standby, 40 rollback, 53 resources, 57 intervention, 58 system error.
+    let postgres = code.len() == 5 && (code == "25006" || ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)));
+    sqlite || postgres
+}
+
+/// Runs the same statement on whichever pool there is.
+macro_rules! on_pool {
+    ($store:expr, read $pool:ident => $body:expr) => {
+        match &$store.0 {
+            $crate::store::Engine::Sqlite { read: $pool, .. } => $body,
+            $crate::store::Engine::Postgres($pool) => $body,
+        }
+    };
+    ($store:expr, write $pool:ident => $body:expr) => {
+        match &$store.0 {
+            $crate::store::Engine::Sqlite { write: $pool, .. } => $body,
+            $crate::store::Engine::Postgres($pool) => $body,
+        }
+    };
+}
+use on_pool;
+
+impl Store {
+    /// Connects and brings the schema up to date; safe when several brokers start at once.
+    ///
+    /// `url` is `sqlite:PATH` (created when missing, its folder too) or `postgres://...`.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or refuses a migration.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let engine = if url.starts_with("sqlite:") { Self::open_sqlite(url).await? } else { Self::open_postgres(url).await? };
+        Ok(Self(engine))
+    }
+
+    async fn open_sqlite(url: &str) -> Result<Engine, StoreError> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(PATIENCE)
+            .foreign_keys(true);
+        if let Some(folder) = options.get_filename().parent() {
+            std::fs::create_dir_all(folder).map_err(|error| StoreError::Unavailable(error.into()))?;
+        }
+        let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
+        migrated(sqlx::migrate!("migrations/sqlite").run(&write).await)?;
+        let read = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options.read_only(true)).await?;
+        Ok(Engine::Sqlite { read, write })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Engine, StoreError> {
+        let options = PgConnectOptions::from_str(url)?.options([("statement_timeout", STATEMENT_TIMEOUT)]).application_name("dropslip");
+        let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE).connect_with(options).await?;
+        migrated(sqlx::migrate!("migrations/postgres").run(&pool).await)?;
+        Ok(Engine::Postgres(pool))
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        on_pool!(self, read pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Ends every connection after what is under way.
+    pub async fn close(&self) {
+        match &self.0 {
+            Engine::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Engine::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn migrated(result: Result<(), sqlx::migrate::MigrateError>) -> Result<(), StoreError> {
+    use sqlx::migrate::MigrateError;
+    result.map_err(|error| match error {
+        MigrateError::Execute(error) => error.into(),
+        other => StoreError::Broken(other.to_string()),
+    })
+}

@@ -1,0 +1,226 @@
+//! File records and the doomed list.
+
+use std::str::FromStr;
+
+use time::OffsetDateTime;
+
+use super::instant::Instant;
+use super::{Store, StoreError, on_pool};
+use crate::domain::{Actor, Caller, File, FileId, FileName, FileState, Grant, NewFile, Tenant};
+
+/// A temp record about to be written.
+#[derive(Debug)]
+pub struct NewRow<'a> {
+    /// What the caller asked for.
+    pub new: &'a NewFile,
+    /// What was granted.
+    pub grant: &'a Grant,
+    /// Who asked.
+    pub caller: &'a Caller,
+    /// The key its form may write.
+    pub staging_key: &'a str,
+    /// Now.
+    pub created_at: OffsetDateTime,
+    /// When its form dies.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What a file becomes active with.
+#[derive(Debug)]
+pub struct Sealed<'a> {
+    /// The key it was copied to; must still be in the doomed list.
+    pub key: &'a str,
+    /// Bytes.
+    pub size: u64,
+    /// The sealed object's entity tag.
+    pub etag: &'a str,
+    /// Who confirmed.
+    pub actor: Actor,
+    /// Now.
+    pub at: OffsetDateTime,
+    /// When the staging object is to be deleted: after the last moment a form could write it again.
+    pub staging_doomed_until: OffsetDateTime,
+}
+
+const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, content_type, min_size, max_size, checksum_sha256, \
+    staging_key, sealed_key, size, etag, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+
+#[derive(sqlx::FromRow)]
+struct FileRow {
+    id: i64,
+    tenant: String,
+    state: String,
+    type_name: String,
+    name: String,
+    disposition: String,
+    content_type: String,
+    min_size: i64,
+    max_size: i64,
+    checksum_sha256: Option<String>,
+    staging_key: String,
+    sealed_key: Option<String>,
+    size: i64,
+    etag: Option<String>,
+    created_at: Instant,
+    updated_at: Instant,
+    expires_at: Instant,
+    created_by_id: i64,
+    created_by_kind: String,
+    updated_by_id: i64,
+    updated_by_kind: String,
+}
+
+impl TryFrom<FileRow> for File {
+    type Error = StoreError;
+
+    fn try_from(row: FileRow) -> Result<Self, StoreError> {
+        let id = row.id;
+        Ok(Self {
+            id: FileId(id),
+            tenant: parsed(&row.tenant)?,
+            state: parsed(&row.state)?,
+            type_name: row.type_name,
+            name: FileName::sanitized(&row.name),
+            disposition: parsed(&row.disposition)?,
+            content_type: parsed(&row.content_type)?,
+            min_size: unsigned(row.min_size)?,
+            max_size: unsigned(row.max_size)?,
+            checksum_sha256: row.checksum_sha256.as_deref().map(parsed).transpose()?,
+            staging_key: row.staging_key,
+            sealed_key: row.sealed_key,
+            size: unsigned(row.size)?,
+            etag: row.etag,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+            expires_at: row.expires_at.0,
+            created_by: Actor { id: row.created_by_id, kind: parsed(&row.created_by_kind)? },
+            updated_by: Actor { id: row.updated_by_id, kind: parsed(&row.updated_by_kind)? },
+        })
+    }
+}
+
+/// A word this program wrote itself; anything else means that someone else wrote to the database.
+pub(super) fn parsed<T: FromStr<Err = String>>(word: &str) -> Result<T, StoreError> {
+    word.parse().map_err(|why| StoreError::Broken(format!("‘{word}’ is stored where it {why}")))
+}
+
+fn unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Broken(format!("{number} is stored where no number below 0 belongs")))
+}
+
+fn signed(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Broken(format!("{number} is more than the database can hold")))
+}
+
+impl Store {
+    /// Writes a temp record; once it returns, the record is durable.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn insert_file(&self, row: &NewRow<'_>) -> Result<File, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "INSERT INTO files (tenant, state, type_name, name, disposition, content_type, min_size, max_size, checksum_sha256, \
+             staging_key, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12, $13, $14, $13, $14) RETURNING {COLUMNS}"
+        ));
+        let NewRow { new, grant, caller, .. } = row;
+        let (min_size, max_size) = (signed(grant.min_size)?, signed(grant.max_size)?);
+        let row: FileRow = on_pool!(self, write pool => {
+            sqlx::query_as(sql)
+                .bind(caller.tenant.as_str())
+                .bind(FileState::Temp.as_str())
+                .bind(&new.type_name)
+                .bind(new.name.as_str())
+                .bind(new.disposition.as_str())
+                .bind(grant.content_type.to_string())
+                .bind(min_size)
+                .bind(max_size)
+                .bind(new.checksum_sha256.as_ref().map(|c| c.as_base64()))
+                .bind(row.staging_key)
+                .bind(Instant(row.created_at))
+                .bind(Instant(row.expires_at))
+                .bind(caller.actor.id)
+                .bind(caller.actor.kind.as_str())
+                .fetch_one(pool)
+                .await
+        })?;
+        row.try_into()
+    }
+
+    /// The tenant's file of that number.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn find_file(&self, tenant: &Tenant, id: FileId) -> Result<Option<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE id = $1 AND tenant = $2"));
+        let row: Option<FileRow> =
+            on_pool!(self, read pool => sqlx::query_as(sql).bind(id.0).bind(tenant.as_str()).fetch_optional(pool).await)?;
+        row.map(File::try_from).transpose()
+    }
+
+    /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn doom(&self, key: &str, delete_after: OffsetDateTime) -> Result<(), StoreError> {
+        on_pool!(self, write pool => sqlx::query(DOOM).bind(key).bind(Instant(delete_after)).execute(pool).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Makes a temp file active, claims its sealed key and dooms its staging key, all or nothing.
+    ///
+    /// `None` when there is nothing to do: the file is not `temp` any more, has another staging key since, or the sealed key is
+    /// no longer on the doomed list (its object may be gone).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn activate(&self, file: &File, sealed: &Sealed<'_>) -> Result<Option<File>, StoreError> {
+        let size = signed(sealed.size)?;
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7 \
+             WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
+        ));
+        let row: Option<FileRow> = on_pool!(self, write pool => {
+            let mut transaction = pool.begin().await?;
+            let row = sqlx::query_as(sql)
+                .bind(FileState::Active.as_str())
+                .bind(sealed.key)
+                .bind(size)
+                .bind(sealed.etag)
+                .bind(Instant(sealed.at))
+                .bind(sealed.actor.id)
+                .bind(sealed.actor.kind.as_str())
+                .bind(file.id.0)
+                .bind(file.tenant.as_str())
+                .bind(FileState::Temp.as_str())
+                .bind(&file.staging_key)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let claimed = sqlx::query("DELETE FROM doomed_objects WHERE key = $1").bind(sealed.key).execute(&mut *transaction).await?;
+            if row.is_none() || claimed.rows_affected() != 1 {
+                transaction.rollback().await?;
+                return Ok(None);
+            }
+            sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(sealed.staging_doomed_until)).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            row
+        });
+        row.map(File::try_from).transpose()
+    }
+
+    /// Every doomed key whose time has come, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn doomed_before(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT key FROM doomed_objects WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2";
+        let keys = on_pool!(self, read pool => {
+            sqlx::query_scalar(sql).bind(Instant(now)).bind(i64::from(limit)).fetch_all(pool).await
+        })?;
+        Ok(keys)
+    }
+}
+
+/// A key doomed twice keeps the later time.
+const DOOM: &str = "INSERT INTO doomed_objects (key, delete_after) VALUES ($1, $2) \
+    ON CONFLICT (key) DO UPDATE SET delete_after = excluded.delete_after WHERE doomed_objects.delete_after < excluded.delete_after";

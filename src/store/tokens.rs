@@ -1,0 +1,117 @@
+//! Access tokens: only their hash is kept.
+
+use time::OffsetDateTime;
+
+use super::files::parsed;
+use super::instant::Instant;
+use super::{Store, StoreError, on_pool};
+use crate::domain::{Actor, Caller};
+
+/// A token about to be written.
+#[derive(Debug)]
+pub struct NewToken<'a> {
+    /// The public half that finds the row.
+    pub lookup: &'a str,
+    /// SHA-256 of the whole token.
+    pub secret_sha256: [u8; 32],
+    /// Who it stands for.
+    pub caller: &'a Caller,
+    /// Now.
+    pub created_at: OffsetDateTime,
+}
+
+/// A token as stored: everything but the token.
+#[derive(Debug, Clone)]
+pub struct TokenRow {
+    /// Its number, for `token revoke`.
+    pub id: i64,
+    /// SHA-256 of the whole token.
+    pub secret_sha256: Vec<u8>,
+    /// Who it stands for.
+    pub caller: Caller,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it stopped being accepted.
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    secret_sha256: Vec<u8>,
+    tenant: String,
+    actor_id: i64,
+    actor_kind: String,
+    scopes: String,
+    created_at: Instant,
+    revoked_at: Option<Instant>,
+}
+
+impl TryFrom<Row> for TokenRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let caller = Caller {
+            actor: Actor { id: row.actor_id, kind: parsed(&row.actor_kind)? },
+            tenant: parsed(&row.tenant)?,
+            scopes: parsed(&row.scopes)?,
+        };
+        let revoked_at = row.revoked_at.map(|at| at.0);
+        Ok(Self { id: row.id, secret_sha256: row.secret_sha256, caller, created_at: row.created_at.0, revoked_at })
+    }
+}
+
+impl Store {
+    /// Writes a token's hash and returns its number.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn insert_token(&self, token: &NewToken<'_>) -> Result<i64, StoreError> {
+        let sql = "INSERT INTO tokens (lookup, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id";
+        let id = on_pool!(self, write pool => {
+            sqlx::query_scalar(sql)
+                .bind(token.lookup)
+                .bind(token.secret_sha256.as_slice())
+                .bind(token.caller.tenant.as_str())
+                .bind(token.caller.actor.id)
+                .bind(token.caller.actor.kind.as_str())
+                .bind(token.caller.scopes.to_string())
+                .bind(Instant(token.created_at))
+                .fetch_one(pool)
+                .await
+        })?;
+        Ok(id)
+    }
+
+    /// The token with that public half, also when it was revoked.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn find_token(&self, lookup: &str) -> Result<Option<TokenRow>, StoreError> {
+        let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at, revoked_at FROM tokens WHERE lookup = $1";
+        let row: Option<Row> = on_pool!(self, read pool => sqlx::query_as(sql).bind(lookup).fetch_optional(pool).await)?;
+        row.map(TokenRow::try_from).transpose()
+    }
+
+    /// Every token, oldest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn list_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at, revoked_at FROM tokens ORDER BY id";
+        let rows: Vec<Row> = on_pool!(self, read pool => sqlx::query_as(sql).fetch_all(pool).await)?;
+        rows.into_iter().map(TokenRow::try_from).collect()
+    }
+
+    /// Ends a token; `false` when there is none of that number that is still good.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn revoke_token(&self, id: i64, at: OffsetDateTime) -> Result<bool, StoreError> {
+        let sql = "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+        let changed =
+            on_pool!(self, write pool => sqlx::query(sql).bind(Instant(at)).bind(id).execute(pool).await.map(|r| r.rows_affected()))?;
+        Ok(changed == 1)
+    }
+}

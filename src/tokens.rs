@@ -1,0 +1,148 @@
+//! Access tokens: made once, shown once, kept as a hash.
+//!
+//! A token is `dslip_<lookup>_<secret>`: the lookup finds its row, the 256 random bits of the secret prove it. Only the SHA-256
+//! of the whole is stored. A fast hash is enough: nobody guesses 256 bits, so there is nothing to slow down.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use time::OffsetDateTime;
+
+use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant};
+use crate::random;
+use crate::store::{NewToken, Store, StoreError, TokenRow};
+
+const PREFIX: &str = "dslip_";
+const LOOKUP_CHARS: usize = 16;
+const SECRET_CHARS: usize = 64;
+
+/// A token's text; prints as nothing but its lookup.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// A new one from 256 random bits.
+    #[must_use]
+    pub fn generate() -> Self {
+        let lookup = hex::encode(random::bytes::<{ LOOKUP_CHARS / 2 }>());
+        let secret = hex::encode(random::bytes::<{ SECRET_CHARS / 2 }>());
+        Self(format!("{PREFIX}{lookup}_{secret}"))
+    }
+
+    /// Reads what a caller presents; `None` when it cannot be a token.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (lookup, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+        let is_hex = |part: &str, chars| part.len() == chars && part.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
+        (is_hex(lookup, LOOKUP_CHARS) && is_hex(secret, SECRET_CHARS)).then(|| Self(text.to_owned()))
+    }
+
+    /// The whole token: for its owner's eyes only.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    fn lookup(&self) -> &str {
+        self.0.get(PREFIX.len()..PREFIX.len() + LOOKUP_CHARS).unwrap_or_default()
+    }
+
+    fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({})", self.lookup())
+    }
+}
+
+/// Everybody who may call.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    store: Store,
+    development: Option<Token>,
+}
+
+impl Tokens {
+    /// The tokens in the database and, with the embedded store, one for development that is in no database.
+    #[must_use]
+    pub fn new(store: Store, development: Option<Token>) -> Self {
+        Self { store, development }
+    }
+
+    /// Who presents `text`; `None` when nobody does.
+    ///
+    /// # Errors
+    /// When the database cannot say.
+    pub async fn authenticate(&self, text: &str) -> Result<Option<Caller>, StoreError> {
+        let Some(token) = Token::parse(text) else { return Ok(None) };
+        let presented = token.sha256();
+        if let Some(development) = &self.development
+            && bool::from(development.sha256().ct_eq(&presented))
+        {
+            return Ok(development_caller());
+        }
+        let row = self.store.find_token(token.lookup()).await?;
+        Ok(row.filter(|row| row.revoked_at.is_none() && bool::from(row.secret_sha256.ct_eq(&presented))).map(|row| row.caller))
+    }
+
+    /// Makes a token for `caller`; this is the only time its text is known. Returns its number too.
+    ///
+    /// # Errors
+    /// When the database cannot keep it.
+    pub async fn create(&self, caller: &Caller, now: OffsetDateTime) -> Result<(i64, Token), StoreError> {
+        let token = Token::generate();
+        let row = NewToken { lookup: token.lookup(), secret_sha256: token.sha256(), caller, created_at: now };
+        Ok((self.store.insert_token(&row).await?, token))
+    }
+
+    /// Every token in the database, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot say.
+    pub async fn list(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.store.list_tokens().await
+    }
+
+    /// Ends a token; `false` when there is none of that number that is still good.
+    ///
+    /// # Errors
+    /// When the database cannot keep it.
+    pub async fn revoke(&self, id: i64, now: OffsetDateTime) -> Result<bool, StoreError> {
+        self.store.revoke_token(id, now).await
+    }
+}
+
+/// The person at the laptop.
+fn development_caller() -> Option<Caller> {
+    let tenant = Tenant::DEFAULT.parse().ok()?;
+    Some(Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant, scopes: Scopes::all() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_reads_back_and_prints_no_secret() {
+        let token = Token::generate();
+        assert_eq!(Token::parse(token.reveal()), Some(token.clone()));
+        let secret = token.reveal().rsplit_once('_').unwrap().1;
+        assert_eq!(secret.len(), 64);
+        assert!(!format!("{token:?}").contains(secret));
+        assert_ne!(Token::generate(), token);
+    }
+
+    #[test]
+    fn what_is_no_token_is_not_looked_up() {
+        let token = Token::generate();
+        for bad in
+            ["", "dslip_", "dslip__", &token.reveal().to_uppercase(), &token.reveal()[1..], &format!("{}0", token.reveal()), "dslip_üü_é"]
+        {
+            assert_eq!(Token::parse(bad), None, "{bad}");
+        }
+    }
+}
