@@ -57,12 +57,11 @@ install_packages() {
     exit 1
   fi
   say "installing Debian packages: $*"
-  export DEBIAN_FRONTEND=noninteractive
   # The tests start their own PostgreSQL; without this line Debian would also start one on port 5432.
   "${as_root[@]}" mkdir -p "${quiet_cluster%/*}"
   echo 'create_main_cluster = false' | "${as_root[@]}" tee "$quiet_cluster" >/dev/null
   "${as_root[@]}" apt-get update -q >&2
-  "${as_root[@]}" apt-get install -qy --no-install-recommends "$@" >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" >&2
   "${as_root[@]}" rm -f "$quiet_cluster"
 }
 

@@ -103,6 +103,8 @@ launch localstack KILL -- env SERVICES=s3 GATEWAY_LISTEN="127.0.0.1:$localstack_
   DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 "$venv/bin/python" "$here/start_localstack.py"
 
 export TEST_S3_ACCESS_KEY=dropslip-test-key TEST_S3_SECRET_KEY=dropslip-test-secret
+# CMD finds the same credentials where every AWS client looks first, and asks no instance for others.
+export AWS_ACCESS_KEY_ID=$TEST_S3_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$TEST_S3_SECRET_KEY AWS_EC2_METADATA_DISABLED=true
 # Without this file SeaweedFS lets anybody in and checks no signature.
 cat >"$scratch/s3.json" <<JSON
 {"identities": [{"name": "tests", "actions": ["Admin", "Read", "List", "Tagging", "Write"],
@@ -174,9 +176,9 @@ PYTHON
 }
 
 wait_for postgres "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$postgres_port"
-wait_for seaweedfs curl -so /dev/null "$TEST_SEAWEEDFS_URL"
+wait_for seaweedfs curl -sSo /dev/null "$TEST_SEAWEEDFS_URL"
 wait_for seaweedfs store_something "$TEST_SEAWEEDFS_URL"
-wait_for localstack curl -fso /dev/null "$TEST_LOCALSTACK_URL/_localstack/health"
+wait_for localstack curl -fsSo /dev/null "$TEST_LOCALSTACK_URL/_localstack/health"
 wait_for localstack store_something "$TEST_LOCALSTACK_URL"
 say "LocalStack, SeaweedFS and PostgreSQL are up after $((SECONDS - started)) s; logs in $scratch"
 
