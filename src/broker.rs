@@ -11,6 +11,7 @@
 use time::{Duration, OffsetDateTime};
 
 use crate::bucket::{Bucket, BucketError, Copied};
+use crate::domain::file::ChecksumSha256;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, FileTypes, NewFile, Scope};
 use crate::post_policy::{PresignedPost, UploadTerms};
 use crate::random;
@@ -82,7 +83,7 @@ impl Broker {
             content_type: &grant.content_type.to_string(),
             min_size: grant.min_size,
             max_size: grant.max_size,
-            checksum_sha256: new.checksum_sha256.as_ref().map(|checksum| checksum.as_base64()),
+            checksum_sha256: new.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
             lifetime: grant.lifetime,
         };
         let post = self.bucket.presign(&terms, now).await?;

@@ -39,7 +39,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// How long the store may take to copy up to 5 GiB within itself.
-pub const COPY_TIMEOUT: Duration = Duration::from_secs(300);
+pub const COPY_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Which bucket, and how to reach it.
 #[derive(Debug, Clone)]

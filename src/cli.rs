@@ -19,7 +19,7 @@ use crate::upload;
 #[derive(Debug, Parser)]
 #[command(name = "dropslip", version, after_long_help = settings_help())]
 struct Cli {
-    /// The TOML file with settings (or DROPSLIP_CONFIG); the environment wins over it
+    /// The TOML file with settings (or `DROPSLIP_CONFIG`); the environment wins over it
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]

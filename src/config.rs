@@ -142,6 +142,7 @@ impl Config {
     ///
     /// # Errors
     /// Every unknown name and every bad value, with the setting's name.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         Self::from_parts(file, std::env::vars())
     }
@@ -181,6 +182,7 @@ impl Config {
 
 /// The settings of `dropslip upload` that come from the environment: server and token.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn client_environment() -> (Option<String>, Option<String>) {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     (set("DROPSLIP_SERVER"), set("DROPSLIP_TOKEN"))

@@ -100,7 +100,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
         .allow_headers([header::CONTENT_TYPE])
         .expose_headers([header::ETAG, header::LOCATION])
-        .max_age(std::time::Duration::from_secs(600))
+        .max_age(std::time::Duration::from_mins(10))
 }
 
 /// `s3s-fs`, one writer at a time for each key.

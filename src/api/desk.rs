@@ -203,7 +203,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
 
 async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
     let collected = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
-    collected.map(|body| body.to_bytes()).map_err(|error| {
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() { Fault::BodyTooLarge } else { Fault::Invalid(FieldErrors::one("body", "must arrive whole")) }
     })
 }
@@ -211,8 +211,8 @@ async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
 /// Reads a request bare or wrapped, with every complaint at once.
 fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let wrapper: Wrapper<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
-    let (mut fields, wrapped): (FileFields, bool) = match wrapper.file {
+    let envelope: Wrapper<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let (mut fields, wrapped): (FileFields, bool) = match envelope.file {
         Some(inner) => (serde_json::from_str(inner.get()).map_err(|error| not_json(&error))?, true),
         None => (serde_json::from_slice(body).map_err(|error| not_json(&error))?, false),
     };

@@ -61,7 +61,9 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
                 Err(complaints) => {
                     println!("refused");
                     for (field, messages) in complaints.by_field() {
-                        messages.iter().for_each(|message| println!("  {field}: {message}"));
+                        for message in messages {
+                            println!("  {field}: {message}");
+                        }
                     }
                     return Ok(ExitCode::FAILURE);
                 }

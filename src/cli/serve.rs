@@ -1,5 +1,6 @@
 //! `dropslip serve`.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
@@ -39,7 +40,7 @@ fn log_to_stderr(log: &Log) -> anyhow::Result<()> {
 fn banner(server: &Server) -> String {
     let mut text = format!("dropslip listens on {}\nforms go to {}\n", server.public_url, server.form_url);
     if let Some(address) = server.embedded_s3 {
-        text.push_str(&format!("the embedded S3 store listens on http://{address}: for this machine, not for production\n"));
+        let _ = writeln!(text, "the embedded S3 store listens on http://{address}: for this machine, not for production");
     }
     if let Some(token) = &server.development_token {
         text.push_str(&three_steps(&server.public_url, token));

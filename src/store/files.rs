@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
+use crate::domain::file::ChecksumSha256;
 use crate::domain::{Actor, Caller, File, FileId, FileName, FileState, Grant, NewFile, Tenant};
 
 /// A temp record about to be written.
@@ -135,7 +136,7 @@ impl Store {
                 .bind(grant.content_type.to_string())
                 .bind(min_size)
                 .bind(max_size)
-                .bind(new.checksum_sha256.as_ref().map(|c| c.as_base64()))
+                .bind(new.checksum_sha256.as_ref().map(ChecksumSha256::as_base64))
                 .bind(row.staging_key)
                 .bind(Instant(row.created_at))
                 .bind(Instant(row.expires_at))

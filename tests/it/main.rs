@@ -1,5 +1,9 @@
 //! One test binary: a harness, then one module a subject. `make test` starts the servers it needs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(unreachable_pub, reason = "the harness is open to its neighbours")]
+#![expect(clippy::disallowed_methods, reason = "the addresses of the test servers come in the environment")]
+
 mod harness;
 
 // mod bodies;

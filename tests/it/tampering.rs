@@ -74,7 +74,9 @@ const TAMPERINGS: [Tampering; 42] = [
     ("signed with another secret", |f| f.sign_with("not-the-secret", f.day(), "us-east-1")),
     ("signed for another day", |f| f.sign_with(&f.secret.clone(), f.day().previous_day().unwrap(), "us-east-1")),
     ("signed for another region", |f| f.sign_with(&f.secret.clone(), f.day(), "eu-west-1")),
-    ("policy allows more bytes", |f| f.rewrite_policy(|p| *p["conditions"].as_array_mut().unwrap().last_mut().unwrap() = json!(["content-length-range", 0, 1_000_000]))),
+    ("policy allows more bytes", |f| {
+        f.rewrite_policy(|p| *p["conditions"].as_array_mut().unwrap().last_mut().unwrap() = json!(["content-length-range", 0, 1_000_000]))
+    }),
     ("policy lives longer", |f| f.rewrite_policy(|p| p["expiration"] = json!("2099-01-01T00:00:00Z"))),
     ("policy has no conditions", |f| f.rewrite_policy(|p| p["conditions"] = json!([]))),
     ("policy allows any key", |f| f.rewrite_policy(|p| p["conditions"][2] = json!(["starts-with", "$key", ""]))),
@@ -108,7 +110,9 @@ const TAMPERINGS: [Tampering; 42] = [
     ("one byte less", |f| f.file = Some(b"hell".to_vec())),
     ("no bytes", |f| f.file = Some(Vec::new())),
     ("no file", |f| f.file = None),
-    ("sent to another bucket", |f| f.url = f.url.trim_end_matches('/').rsplit_once('/').map(|(store, _)| format!("{store}/another-bucket/")).unwrap()),
+    ("sent to another bucket", |f| {
+        f.url = f.url.trim_end_matches('/').rsplit_once('/').map(|(store, _)| format!("{store}/another-bucket/")).unwrap()
+    }),
 ];
 
 /// What only the embedded store refuses; AWS does as well. SeaweedFS lets it pass, so what passes is looked at too.
