@@ -7,11 +7,11 @@
 mod harness;
 
 // mod bodies;
-// mod confirm;
-// mod desk;
-// mod layers;
+mod confirm;
+mod desk;
+mod layers;
 // mod names;
 // mod oracles;
 // mod program;
-// mod store_contract;
+mod store_contract;
 mod tampering;

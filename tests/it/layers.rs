@@ -1,0 +1,119 @@
+//! The layers of ARCHITECTURE.md hold, and so do the bounds on what a file may use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::project;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Module by module, what it may name of the crate: arrows point down only.
+const MAY_USE: [(&str, &[&str]); 16] = [
+    ("domain", &["domain"]),
+    ("random", &[]),
+    ("secret_file", &[]),
+    ("listener", &[]),
+    ("post_policy", &[]),
+    ("bucket", &["bucket", "domain", "post_policy"]),
+    ("store", &["store", "domain"]),
+    ("tokens", &["domain", "random", "store"]),
+    ("broker", &["bucket", "domain", "post_policy", "random", "store"]),
+    ("api", &["api", "broker", "bucket", "domain", "post_policy", "store", "tokens"]),
+    ("config", &[]),
+    ("embedded_s3", &["bucket", "random", "secret_file"]),
+    ("server", &["api", "broker", "bucket", "config", "domain", "embedded_s3", "listener", "secret_file", "store", "tokens"]),
+    ("upload", &["upload", "config", "domain"]),
+    ("cli", &["cli", "config", "domain", "embedded_s3", "post_policy", "server", "store", "tokens", "upload"]),
+    ("main", &[]),
+];
+
+/// Crates that belong to one layer.
+const ONLY_IN: [(&str, &[&str]); 6] = [
+    ("aws_", &["bucket"]),
+    ("sqlx::", &["store"]),
+    ("s3s", &["embedded_s3"]),
+    ("axum::", &["api", "listener", "embedded_s3"]),
+    ("clap::", &["cli", "upload"]),
+    ("now_utc", &["api", "cli", "bucket", "upload"]),
+];
+
+fn module_of(path: &Path) -> String {
+    let inside = path.strip_prefix(project().join("src")).unwrap();
+    inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// The code of a file: comments and its unit tests may name anything.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn arrows_point_down_only() {
+    let mut checked = 0;
+    for path in sources(&project().join("src")) {
+        let module = module_of(&path);
+        if module == "lib" {
+            continue;
+        }
+        let (_, allowed) =
+            MAY_USE.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{module} has no place in the layers"));
+        for (_, rest) in code(&path).match_indices("crate::").map(|(at, _)| ((), code(&path)[at + 7..].to_owned())) {
+            let used: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            assert!(used.is_empty() || allowed.contains(&used.as_str()), "{} uses crate::{used}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "only {checked} uses were found: does this test still read the sources?");
+}
+
+#[test]
+fn each_outside_library_has_its_layer() {
+    for path in sources(&project().join("src")) {
+        let (module, code) = (module_of(&path), code(&path));
+        for (library, modules) in ONLY_IN {
+            assert!(!code.contains(library) || modules.contains(&module.as_str()), "{} uses {library}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_readable() {
+    for path in sources(&project().join("src")).into_iter().chain(sources(&project().join("tests"))) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 500, "{} has {lines} lines", path.display());
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(!["utils", "helpers", "common"].contains(&name), "{} says nothing of what it holds", path.display());
+    }
+}
+
+#[test]
+fn both_engines_have_the_same_migrations() {
+    let names = |engine: &str| {
+        let entries = fs::read_dir(project().join("migrations").join(engine)).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("sqlite"), names("postgres"));
+}
+
+#[test]
+fn the_readme_names_every_setting() {
+    let readme = fs::read_to_string(project().join("README.md")).unwrap();
+    for setting in dropslip::config::SETTINGS {
+        assert!(readme.contains(&format!("`{}`", setting.env_name())), "{} is not in README.md", setting.env_name());
+    }
+}

@@ -1,0 +1,190 @@
+//! What the database promises, on both engines: one set of tests, run on each.
+
+use dropslip::domain::{Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileState, Grant, NewFile, Scopes};
+use dropslip::store::{NewRow, NewToken, Sealed, Store, StoreError};
+use tempfile::TempDir;
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+use crate::harness::{Db, database};
+
+const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05.123456 UTC);
+
+struct Fixture {
+    store: Store,
+    url: String,
+    _folder: TempDir,
+}
+
+async fn fixture(db: Db) -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let url = database(db, &folder).await;
+    Fixture { store: Store::open(&url).await.unwrap(), url, _folder: folder }
+}
+
+fn caller(tenant: &str) -> Caller {
+    Caller { actor: Actor { id: 5, kind: ActorKind::Customers }, tenant: tenant.parse().unwrap(), scopes: Scopes::all() }
+}
+
+async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
+    let new = NewFile {
+        type_name: "attachment".to_owned(),
+        name: FileName::sanitized("Größe 'x' \"y\".txt"),
+        declared_type: None,
+        disposition: Disposition::AttachmentInline,
+        size: Some(5),
+        checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=".parse().unwrap()),
+    };
+    let grant =
+        Grant { content_type: "text/plain; charset=utf-8".parse().unwrap(), min_size: 5, max_size: 1 << 40, lifetime: Duration::HOUR };
+    let row = NewRow { new: &new, grant: &grant, caller: &caller(tenant), staging_key, created_at: NOW, expires_at: NOW + Duration::HOUR };
+    store.insert_file(&row).await.unwrap()
+}
+
+fn sealed(key: &str) -> Sealed<'_> {
+    Sealed {
+        key,
+        size: 7,
+        etag: "abc",
+        actor: Actor { id: 6, kind: ActorKind::Users },
+        at: NOW + Duration::MINUTE,
+        staging_doomed_until: NOW + Duration::HOUR,
+    }
+}
+
+async fn doomed(store: &Store) -> Vec<String> {
+    store.doomed_before(NOW + Duration::WEEK, 100).await.unwrap()
+}
+
+async fn a_record_reads_back_as_it_was_written(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let written = insert(&store, "one", "temp/a").await;
+    assert_eq!(written.state, FileState::Temp);
+    assert_eq!((written.created_at, written.expires_at), (NOW, NOW + Duration::HOUR));
+    assert_eq!((written.max_size, written.size), (1 << 40, 0));
+    assert_eq!(written.created_by, Actor { id: 5, kind: ActorKind::Customers });
+    assert_eq!(written.name.as_str(), "Größe 'x' \"y\".txt");
+    assert_eq!(store.find_file(&written.tenant, written.id).await.unwrap(), Some(written));
+}
+
+async fn a_tenant_sees_its_own_files_only(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert(&store, "one", "temp/a").await;
+    assert_eq!(store.find_file(&"two".parse().unwrap(), file.id).await.unwrap(), None);
+    assert_eq!(store.find_file(&file.tenant, FileId(file.id.0 + 1)).await.unwrap(), None);
+    store.doom("files/a", NOW).await.unwrap();
+    let foreign = File { tenant: "two".parse().unwrap(), ..file.clone() };
+    assert_eq!(store.activate(&foreign, &sealed("files/a")).await.unwrap(), None);
+}
+
+async fn numbers_are_never_used_twice_and_rise(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let mut last = FileId(0);
+    for number in 0..20 {
+        let file = insert(&store, "one", &format!("temp/{number}")).await;
+        assert!(file.id > last);
+        last = file.id;
+    }
+}
+
+async fn activation_claims_the_sealed_key_and_dooms_the_staging_key(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert(&store, "one", "temp/a").await;
+    store.doom("files/a", NOW + Duration::MINUTE).await.unwrap();
+    let active = store.activate(&file, &sealed("files/a")).await.unwrap().unwrap();
+    assert_eq!((active.state, active.size, active.etag.as_deref()), (FileState::Active, 7, Some("abc")));
+    assert_eq!((active.sealed_key.as_deref(), active.updated_by.id, active.created_by.id), (Some("files/a"), 6, 5));
+    assert_eq!((active.created_at, active.updated_at), (NOW, NOW + Duration::MINUTE));
+    assert_eq!(doomed(&store).await, ["temp/a"]);
+    assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(active));
+}
+
+async fn activation_happens_once_or_not_at_all(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert(&store, "one", "temp/a").await;
+    assert_eq!(store.activate(&file, &sealed("files/never-doomed")).await.unwrap(), None, "its object may be gone");
+    assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(file.clone()), "nothing of it stays");
+    assert_eq!(doomed(&store).await, Vec::<String>::new());
+
+    let keys: Vec<_> = (0..8).map(|number| format!("files/{number}")).collect();
+    for key in &keys {
+        store.doom(key, NOW).await.unwrap();
+    }
+    let tries = keys.iter().map(|key| {
+        let (store, file) = (store.clone(), file.clone());
+        async move { store.activate(&file, &sealed(key)).await.unwrap() }
+    });
+    let won: Vec<_> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
+    assert_eq!(won.len(), 1, "one of eight wins");
+    let left = doomed(&store).await;
+    assert!(!left.contains(won[0].sealed_key.as_ref().unwrap()), "the winner's object is nobody else's to delete");
+    assert_eq!(left.len(), 7 + 1, "the losers' copies and the staging key are doomed: {left:?}");
+}
+
+async fn a_key_doomed_twice_keeps_the_later_time(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    store.doom("temp/a", NOW + Duration::HOUR).await.unwrap();
+    store.doom("temp/a", NOW).await.unwrap();
+    assert_eq!(store.doomed_before(NOW + Duration::MINUTE, 10).await.unwrap(), Vec::<String>::new());
+    store.doom("temp/b", NOW).await.unwrap();
+    assert_eq!(store.doomed_before(NOW + Duration::HOUR, 10).await.unwrap(), ["temp/b", "temp/a"], "oldest first");
+    assert_eq!(store.doomed_before(NOW + Duration::HOUR, 1).await.unwrap(), ["temp/b"]);
+}
+
+async fn tokens_read_back_and_end(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let caller = Caller { scopes: "files:read".parse().unwrap(), ..caller("one") };
+    let token = NewToken { lookup: "0123456789abcdef", secret_sha256: [9; 32], caller: &caller, created_at: NOW };
+    let id = store.insert_token(&token).await.unwrap();
+    let row = store.find_token("0123456789abcdef").await.unwrap().unwrap();
+    assert_eq!((row.id, row.secret_sha256.as_slice(), &row.caller, row.revoked_at), (id, &[9; 32][..], &caller, None));
+    assert!(store.find_token("fedcba9876543210").await.unwrap().is_none());
+
+    assert!(store.revoke_token(id, NOW + Duration::MINUTE).await.unwrap());
+    assert!(!store.revoke_token(id, NOW + Duration::HOUR).await.unwrap(), "only once");
+    assert_eq!(store.list_tokens().await.unwrap()[0].revoked_at, Some(NOW + Duration::MINUTE));
+    assert!(matches!(store.insert_token(&token).await, Err(StoreError::Broken(_))), "a public half stands for one token");
+}
+
+async fn opening_again_keeps_everything(db: Db) {
+    let Fixture { store, url, _folder } = fixture(db).await;
+    let file = insert(&store, "one", "temp/a").await;
+    store.close().await;
+    let opened = futures_util::future::join_all((0..4).map(|_| Store::open(&url))).await;
+    for store in opened {
+        let store = store.unwrap();
+        store.ping().await.unwrap();
+        assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(file.clone()));
+    }
+}
+
+/// Each test once for each engine.
+macro_rules! on_both_engines {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Db::Sqlite).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Db::Postgres).await; })*
+        }
+    };
+}
+
+on_both_engines!(
+    a_record_reads_back_as_it_was_written,
+    a_tenant_sees_its_own_files_only,
+    numbers_are_never_used_twice_and_rise,
+    activation_claims_the_sealed_key_and_dooms_the_staging_key,
+    activation_happens_once_or_not_at_all,
+    a_key_doomed_twice_keeps_the_later_time,
+    tokens_read_back_and_end,
+    opening_again_keeps_everything,
+);
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_told_at_the_start() {
+    for url in ["postgres://nobody@127.0.0.1:1/none", "sqlite:/proc/dropslip.db"] {
+        let error = Store::open(url).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{url}: {error}");
+    }
+}
