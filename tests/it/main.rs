@@ -12,6 +12,6 @@ mod desk;
 mod layers;
 // mod names;
 // mod oracles;
-// mod program;
+mod program;
 mod store_contract;
 mod tampering;

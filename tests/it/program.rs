@@ -1,0 +1,290 @@
+//! The program itself: how it starts, refuses to start, and what its commands print.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{answer, from_servers, new_file, unique};
+
+/// The program in an empty folder, with no setting but those given.
+fn dropslip(folder: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dropslip"));
+    command.env_clear().current_dir(folder).envs(settings.iter().copied());
+    command
+}
+
+fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    dropslip(folder, settings).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A running `dropslip serve`; killed when dropped.
+struct Serving {
+    child: Child,
+    banner: String,
+}
+
+const EMBEDDED: [(&str, &str); 2] = [("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
+
+impl Serving {
+    /// Starts it and reads what it says until it says where it listens (and, embedded, the last line of the script).
+    fn start(folder: &Path, settings: &[(&str, &str)], last_line: &str) -> Self {
+        let mut command = dropslip(folder, settings);
+        let mut child = command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut banner = String::new();
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            banner += &line;
+            banner.push('\n');
+            if line.starts_with(last_line) {
+                return Self { child, banner };
+            }
+        }
+        let mut errors = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        panic!("it ended after {banner}{errors}");
+    }
+
+    fn url(&self) -> &str {
+        self.banner.lines().find_map(|line| line.strip_prefix("dropslip listens on ")).unwrap()
+    }
+
+    fn terminate(mut self) -> (i32, String) {
+        Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code().unwrap(), log)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_printed_script_works_when_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &EMBEDDED, ")");
+    let script = &serving.banner[serving.banner.find("\n(\n").unwrap()..];
+    for shell in ["sh", "bash"] {
+        let output = Command::new(shell).arg("-c").arg(script).current_dir(folder.path()).output().unwrap();
+        let printed = text(&output.stdout);
+        assert!(
+            printed.contains("<PostResponse>") && printed.contains(r#""size":17"#) && printed.contains(r#""state":"active""#),
+            "{shell}: {printed}"
+        );
+        assert_eq!(text(&output.stderr), "");
+    }
+    let (code, log) = serving.terminate();
+    assert_eq!(code, 0);
+    let token = fs::read_to_string(folder.path().join("data/development-token")).unwrap();
+    assert!(!log.contains(token.trim()) && !log.contains("x-amz-signature"), "a secret is in the log");
+    assert!(log.contains("slip issued") && log.contains("file sealed"));
+}
+
+#[test]
+fn token_and_files_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Serving::start(folder.path(), &EMBEDDED, ")").banner.clone();
+    let second = Serving::start(folder.path(), &EMBEDDED, ")").banner.clone();
+    let token = |banner: &str| banner.lines().find_map(|line| line.split_once("(this machine only): ")).unwrap().1.to_owned();
+    assert_eq!(token(&first), token(&second));
+}
+
+#[test]
+fn it_refuses_to_start_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::create_dir(path("broken")).unwrap();
+    fs::write(path("broken/one.toml"), "name = \"one\"\ntitle = \"One\"\nmax_sise = 1\n").unwrap();
+    fs::create_dir(path("empty")).unwrap();
+    fs::write(path("bad.toml"), "listen = \"127.0.0.1:0\"\nlisten_on = \"x\"\n").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let (broken, empty, bad) = (path("broken"), path("empty"), path("bad.toml"));
+    let with_bucket = [
+        ("DROPSLIP_S3_BUCKET", "no-such-bucket"),
+        ("AWS_ACCESS_KEY_ID", "k"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let store_away = [&with_bucket[..], &[("DROPSLIP_S3_ENDPOINT", "http://127.0.0.1:1")]].concat();
+    let localstack = from_servers("TEST_LOCALSTACK_URL");
+    let bucket_away = [&with_bucket[..], &[("DROPSLIP_S3_ENDPOINT", localstack.as_str())]].concat();
+    let seaweedfs = from_servers("TEST_SEAWEEDFS_URL");
+    let wrong_key = [&with_bucket[..], &[("DROPSLIP_S3_ENDPOINT", seaweedfs.as_str())]].concat();
+    let no_credentials =
+        [("DROPSLIP_S3_BUCKET", "bucket"), ("DROPSLIP_S3_ENDPOINT", localstack.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
+
+    let cases: [(&[(&str, &str)], &[&str]); 12] = [
+        (&[("DROPSLIP_LISTEN", "0.0.0.0:0")], &["DROPSLIP_LISTEN", "development token", "DROPSLIP_S3_BUCKET"]),
+        (&[("DROPSLIP_LISTEN", "[::]:0")], &["DROPSLIP_LISTEN", "development token"]),
+        (&[("DROPSLIP_LISTEN", &taken)], &["DROPSLIP_LISTEN", "cannot listen", &taken]),
+        (&[("DROPSLIP_EMBEDDED_S3_LISTEN", &taken)], &["DROPSLIP_EMBEDDED_S3_LISTEN", "cannot listen"]),
+        (&[("DROPSLIP_LITSEN", "127.0.0.1:0")], &["DROPSLIP_LITSEN", "no such setting"]),
+        (&[("DROPSLIP_CONFIG", &bad)], &["listen_on", "no such setting", "bad.toml"]),
+        (&[("DROPSLIP_POLICIES", &broken)], &["one.toml", "line 3", "max_sise"]),
+        (&[("DROPSLIP_POLICIES", &empty)], &["DROPSLIP_POLICIES", "nothing could be uploaded"]),
+        (&[("DROPSLIP_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")], &["DROPSLIP_DATABASE_URL", "not available"]),
+        (&store_away, &["DROPSLIP_S3_BUCKET", "not available", "refused"]),
+        (&bucket_away, &["DROPSLIP_S3_BUCKET", "no bucket ‘no-such-bucket’"]),
+        (&wrong_key, &["DROPSLIP_S3_BUCKET", "may not use"]),
+    ];
+    for (settings, said) in cases.into_iter().chain([(&no_credentials[..], &["DROPSLIP_S3_BUCKET", "credentials"][..])]) {
+        let mut all = EMBEDDED.to_vec();
+        all.retain(|(name, _)| !settings.iter().any(|(other, _)| other == name));
+        all.extend(settings);
+        let output = run(folder.path(), &all, &["serve"]);
+        let complaint = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{settings:?}: {complaint}");
+        assert!(said.iter().all(|word| complaint.contains(word)), "{settings:?} gives: {complaint}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_shown_once_and_reach_their_tenant() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &EMBEDDED, ")");
+    let created = run(folder.path(), &[], &["token", "create", "--user", "42", "--type", "customers", "--tenant", "acme"]);
+    let token = text(&created.stdout).trim().to_owned();
+    assert_eq!(text(&created.stdout).lines().count(), 1, "stdout holds the token alone");
+    assert!(!text(&created.stderr).contains(&token));
+
+    let ask = || {
+        answer(
+            reqwest::Client::new()
+                .post(format!("{}/v2/files/ref.json", serving.url()))
+                .bearer_auth(&token)
+                .body(new_file("a.txt", "").to_string()),
+        )
+    };
+    let (status, body) = ask().await;
+    assert_eq!((status.as_u16(), &body["file"]["createdBy"]), (201, &json!({"id": 42, "type": "customers"})));
+
+    let listed = text(&run(folder.path(), &[], &["token", "list"]).stdout);
+    assert!(listed.contains("customers 42") && listed.contains("acme") && !listed.contains(token.rsplit('_').next().unwrap()), "{listed}");
+    let database = fs::read(folder.path().join("data/dropslip.db")).unwrap();
+    let wal = fs::read(folder.path().join("data/dropslip.db-wal")).unwrap_or_default();
+    let secret = token.rsplit('_').next().unwrap().as_bytes();
+    assert!(![database, wal].iter().any(|file| file.windows(secret.len()).any(|window| window == secret)), "the secret is in the database");
+
+    assert_eq!(run(folder.path(), &[], &["token", "revoke", "1"]).status.code(), Some(0));
+    assert_eq!(ask().await.0, 401);
+    assert_eq!(run(folder.path(), &[], &["token", "revoke", "1"]).status.code(), Some(1));
+    assert_eq!(run(folder.path(), &[], &["token", "create", "--user", "1", "--scopes", "files:all"]).status.code(), Some(2));
+}
+
+#[test]
+fn config_prints_what_is_effective_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("d.toml"), "s3_bucket = \"from-file\"\nlisten = \"127.0.0.1:1\"\n").unwrap();
+    let settings = [("DROPSLIP_LISTEN", "127.0.0.1:2"), ("DROPSLIP_DATABASE_URL", "postgres://me:hunter2@db/x")];
+    let printed = text(&run(folder.path(), &settings, &["config", "--config", "d.toml"]).stdout);
+    assert!(printed.contains("listen = \"127.0.0.1:2\" # DROPSLIP_LISTEN"), "{printed}");
+    assert!(printed.contains("s3_bucket = \"from-file\" # d.toml") && printed.contains("# default"));
+    assert!(printed.contains("postgres://me:***@db/x") && !printed.contains("hunter2"));
+    let table: toml::Table = toml::from_str(&printed).unwrap();
+    assert!(table.len() >= 8, "what it prints is a configuration file");
+}
+
+#[test]
+fn policy_explain_says_what_would_be_signed_or_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let explain = |arguments: &[&str]| {
+        let output = run(folder.path(), &[], &[&["policy", "explain"], arguments].concat());
+        (output.status.code().unwrap(), text(&output.stdout))
+    };
+    let (code, said) = explain(&["--type", "attachment", "--filename", "../IMG_1.HEIC", "--mime-type", "", "--size", "1234"]);
+    assert_eq!(code, 0, "{said}");
+    for part in [
+        "allowed as image/heic",
+        "kept as ‘IMG_1.HEIC’",
+        r#"{"Content-Type":"image/heic"}"#,
+        r#"["content-length-range",1234,1234]"#,
+        r#"{"success_action_status":"201"}"#,
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    let (code, said) = explain(&["--type", "image", "--filename", "a.svg", "--mime-type", "image/svg+xml"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("refused") && said.contains("mimeType: must be one of"), "{said}");
+    assert_eq!(explain(&["--type", "nothing", "--filename", "a"]).0, 1);
+}
+
+#[test]
+fn help_names_every_command_and_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = text(&run(folder.path(), &[], &["--help"]).stdout);
+    for command in ["serve", "config", "token", "policy", "upload"] {
+        assert!(help.contains(&format!("\n  {command}")), "{command}");
+    }
+    for setting in dropslip::config::SETTINGS {
+        assert!(help.contains(&setting.env_name()), "{}", setting.env_name());
+    }
+}
+
+/// What the container endpoint of ECS and EKS answers; the role's credentials end `lives` from now.
+async fn container_credentials(lives: time::Duration) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (key, secret) = (from_servers("AWS_ACCESS_KEY_ID"), from_servers("AWS_SECRET_ACCESS_KEY"));
+    let answer = move || async move {
+        let expiration = (time::OffsetDateTime::now_utc() + lives).replace_nanosecond(0).unwrap();
+        let expiration = expiration.format(&time::format_description::well_known::Rfc3339).unwrap();
+        axum::Json(json!({"AccessKeyId": key, "SecretAccessKey": secret, "Token": "the-session-token", "Expiration": expiration}))
+    };
+    let router = axum::Router::new().route("/credentials", axum::routing::get(answer));
+    tokio::spawn(dropslip::listener::serve(listener, router, tokio_util::sync::CancellationToken::new()));
+    format!("http://{address}/credentials")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn temporary_credentials_are_in_the_form_and_bound_its_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let localstack = from_servers("TEST_LOCALSTACK_URL");
+    let bucket = unique("drop-");
+    let s3 = crate::harness::s3_client(&localstack, "k", "s");
+    s3.create_bucket().bucket(&bucket).send().await.unwrap();
+    let endpoint = container_credentials(time::Duration::minutes(10)).await;
+    let settings = [
+        ("DROPSLIP_LISTEN", "127.0.0.1:0"),
+        ("DROPSLIP_S3_BUCKET", &bucket),
+        ("DROPSLIP_S3_ENDPOINT", &localstack),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &endpoint),
+    ];
+    let serving = Serving::start(folder.path(), &settings, "forms go to");
+    assert!(!serving.banner.contains("oken"), "no development token with a real bucket");
+    let token = text(&run(folder.path(), &settings, &["token", "create", "--user", "1"]).stdout);
+    let ask = reqwest::Client::new().post(format!("{}/v2/files/ref.json", serving.url())).bearer_auth(token.trim());
+    let (status, body) = answer(ask.body(new_file("a.txt", "text/plain").to_string())).await;
+    assert_eq!(status, 201, "{body}");
+    assert_eq!(body["params"]["x-amz-security-token"], "the-session-token");
+    let policy = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body["params"]["policy"].as_str().unwrap()).unwrap();
+    let policy: Value = serde_json::from_slice(&policy).unwrap();
+    assert!(policy["conditions"].as_array().unwrap().contains(&json!({"x-amz-security-token": "the-session-token"})));
+    let expires_at =
+        time::OffsetDateTime::parse(body["expiresAt"].as_str().unwrap(), &time::format_description::well_known::Rfc3339).unwrap();
+    let left = expires_at - time::OffsetDateTime::now_utc();
+    assert!(
+        left < time::Duration::minutes(10) && left > time::Duration::minutes(9),
+        "attachments live for an hour, but these credentials do not: {left}"
+    );
+}
