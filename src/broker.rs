@@ -11,8 +11,9 @@
 use time::{Duration, OffsetDateTime};
 
 use crate::bucket::{Bucket, BucketError, Copied};
-use crate::domain::file::ChecksumSha256;
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, FileTypes, NewFile, Scope};
+use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
+use crate::domain::file::{ChecksumSha256, Landed};
+use crate::domain::{Caller, Evidence, FieldErrors, File, FileId, FileState, FileTypes, MediaType, NewFile, Scope, Sniff};
 use crate::post_policy::{PresignedPost, UploadTerms};
 use crate::random;
 use crate::store::{NewRow, Sealed, Store, StoreError};
@@ -127,23 +128,53 @@ impl Broker {
         self.store.find_file(&caller.tenant, id).await?.ok_or(BrokerError::NotFound)
     }
 
+    /// Size, type and checksum by the record, then the first bytes; `None` when the object is gone meanwhile.
+    async fn judge(&self, file: &File, landed: &Landed) -> Result<Option<Result<Evidence, FieldErrors>>, BrokerError> {
+        if let Err(complaints) = file.judge(landed) {
+            return Ok(Some(Err(complaints)));
+        }
+        // A file type that was taken out of the rules since is held to the strictest.
+        let rule = self.file_types.get(&file.type_name).ok();
+        let sniff = rule.map_or(Sniff::Reject, |rule| rule.sniff);
+        let wanted = bytes_wanted(&file.granted_type, sniff);
+        let start = if wanted == 0 {
+            Vec::new()
+        } else {
+            match self.bucket.read_start(&file.staging_key, wanted).await? {
+                Some(start) => start,
+                None => return Ok(None),
+            }
+        };
+        let allows = |detected: &MediaType| rule.is_some_and(|rule| rule.allows(detected));
+        let weighing = Weighing { sniff, max_pixels: rule.map_or(0, |rule| rule.max_pixels), allows: &allows };
+        Ok(Some(weigh(&file.granted_type, &start, &weighing)))
+    }
+
     /// Judges, copies and claims once; `None` when the object or the record changed meanwhile.
     async fn seal(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
-        let Some(landed) = self.bucket.head(&file.staging_key).await? else {
+        let Some(mut landed) = self.bucket.head(&file.staging_key).await? else {
             // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.
             let unchanged = self.find(caller, file.id).await? == *file;
             return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
         };
-        if let Err(complaints) = file.judge(&landed) {
-            tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
-            self.bucket.delete(&file.staging_key).await?;
-            return Err(BrokerError::Refused(complaints));
+        if file.checksum_sha256.is_some() && landed.checksum_sha256.is_none() {
+            // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
+            landed.checksum_sha256 = self.bucket.checksum_sha256(&file.staging_key).await?;
         }
+        let evidence = match self.judge(file, &landed).await? {
+            Some(Ok(evidence)) => evidence,
+            Some(Err(complaints)) => {
+                tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
+                self.bucket.delete(&file.staging_key).await?;
+                return Err(BrokerError::Refused(complaints));
+            }
+            None => return Ok(None),
+        };
 
         let sealed_key = fresh_key("files", now);
         self.store.doom(&sealed_key, now + UNCLAIMED_COPY).await?;
-        let content_type = file.content_type.as_served();
-        let content_disposition = file.name.content_disposition(file.disposition, &file.content_type);
+        let content_type = evidence.decided.as_served();
+        let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
         let copied = self
             .bucket
             .copy_if_unchanged(&file.staging_key, &landed.etag, &sealed_key, &content_type.to_string(), &content_disposition)
@@ -157,6 +188,7 @@ impl Broker {
             key: &sealed_key,
             size: landed.size,
             etag: &etag,
+            evidence: &evidence,
             actor: caller.actor,
             at: now,
             staging_doomed_until: file.expires_at + LATE_UPLOADS,

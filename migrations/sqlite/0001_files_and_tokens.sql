@@ -7,7 +7,13 @@ CREATE TABLE files (
     type_name TEXT NOT NULL,
     name TEXT NOT NULL,
     disposition TEXT NOT NULL,
-    content_type TEXT NOT NULL,
+    declared_type TEXT,
+    granted_type TEXT NOT NULL,
+    detected_type TEXT,
+    decided_type TEXT,
+    verdict TEXT,
+    pixel_width INTEGER,
+    pixel_height INTEGER,
     min_size INTEGER NOT NULL,
     max_size INTEGER NOT NULL CHECK (max_size >= min_size),
     checksum_sha256 TEXT,
@@ -24,7 +30,9 @@ CREATE TABLE files (
     updated_by_kind TEXT NOT NULL,
     -- No file leaves 'temp' without an object that was seen.
     CHECK ((state = 'temp') = (sealed_key IS NULL)),
-    CHECK ((state = 'temp') = (etag IS NULL))
+    CHECK ((state = 'temp') = (etag IS NULL)),
+    CHECK ((state = 'temp') = (verdict IS NULL)),
+    CHECK ((verdict IS NULL) = (decided_type IS NULL))
 ) STRICT;
 
 -- Keys that must be deleted after a time unless an active file claims them first.

@@ -25,7 +25,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::{AppState, Fault, MAX_BODY_BYTES, rendered};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
-use crate::domain::{Actor, Caller, FieldErrors, File, FileId, FileName, FileState, NewFile};
+use crate::domain::{Actor, Caller, Evidence, FieldErrors, File, FileId, FileName, FileState, NewFile};
 use crate::post_policy::PresignedPost;
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
@@ -101,10 +101,32 @@ struct FileBody {
     state: &'static str,
     #[serde(rename = "URL", skip_serializing_if = "Option::is_none")]
     url: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pixel_width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pixel_height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<EvidenceBody>,
     created_at: String,
     updated_at: String,
     created_by: ActorBody,
     updated_by: ActorBody,
+}
+
+/// What was declared, granted, detected and decided: all that an auditor asks about one upload.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EvidenceBody {
+    declared_type: Option<String>,
+    granted_type: String,
+    detected_type: Option<String>,
+    decided_type: String,
+    served_type: String,
+    verdict: &'static str,
+    size_range: [u64; 2],
+    #[serde(rename = "checksumSHA256")]
+    checksum_sha256: Option<String>,
+    etag: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -133,14 +155,31 @@ impl SlipBody {
     }
 }
 
+impl EvidenceBody {
+    fn new(file: &File, evidence: &Evidence) -> Self {
+        Self {
+            declared_type: file.declared_type.as_ref().map(ToString::to_string),
+            granted_type: file.granted_type.to_string(),
+            detected_type: evidence.detected.as_ref().map(ToString::to_string),
+            decided_type: evidence.decided.to_string(),
+            served_type: evidence.decided.as_served().to_string(),
+            verdict: evidence.verdict.as_str(),
+            size_range: [file.min_size, file.max_size],
+            checksum_sha256: file.checksum_sha256.as_ref().map(|checksum| checksum.as_base64().to_owned()),
+            etag: file.etag.clone(),
+        }
+    }
+}
+
 impl FileBody {
     fn new(file: &File) -> Self {
         let instant = |at: OffsetDateTime| at.format(TIMESTAMP).unwrap_or_default();
         let actor = |actor: Actor| ActorBody { id: actor.id, r#type: actor.kind.as_str() };
         let name = file.name.as_str().to_owned();
+        let pixels = file.evidence.as_ref().and_then(|evidence| evidence.pixels);
         Self {
             id: file.id.0,
-            mime_type: file.content_type.to_string(),
+            mime_type: file.content_type().to_string(),
             filename: name.clone(),
             file_name: name,
             size: file.size,
@@ -148,6 +187,9 @@ impl FileBody {
             r#type: file.type_name.clone(),
             state: file.state.as_str(),
             url: (file.state != FileState::Temp).then_some(""),
+            pixel_width: pixels.map(|pixels| pixels.width),
+            pixel_height: pixels.map(|pixels| pixels.height),
+            evidence: file.evidence.as_ref().map(|evidence| EvidenceBody::new(file, evidence)),
             created_at: instant(file.created_at),
             updated_at: instant(file.updated_at),
             created_by: actor(file.created_by),

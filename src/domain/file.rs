@@ -6,7 +6,7 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 
 use super::field_errors::{FieldErrors, one_of};
-use super::{Actor, FileName, MediaType, Tenant};
+use super::{Actor, Evidence, FileName, MediaType, Tenant};
 
 /// A file's number; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,8 +138,10 @@ pub struct File {
     pub name: FileName,
     /// Where in a message it stands.
     pub disposition: Disposition,
+    /// The content type that was declared; `None` when the client left it blank.
+    pub declared_type: Option<MediaType>,
     /// The content type that was granted, and that the form demands.
-    pub content_type: MediaType,
+    pub granted_type: MediaType,
     /// Fewest bytes granted.
     pub min_size: u64,
     /// Most bytes granted.
@@ -152,6 +154,8 @@ pub struct File {
     pub sealed_key: Option<String>,
     /// Bytes that landed; 0 while `temp`.
     pub size: u64,
+    /// What was seen and decided when it became active; set exactly when it is not `temp`.
+    pub evidence: Option<Evidence>,
     /// The sealed object's entity tag, without quotes; set exactly when it is not `temp`.
     pub etag: Option<String>,
     /// When the slip was issued.
@@ -180,6 +184,12 @@ pub struct Landed {
 }
 
 impl File {
+    /// Its content type: what was decided once it was looked at, what was granted before.
+    #[must_use]
+    pub fn content_type(&self) -> &MediaType {
+        self.evidence.as_ref().map_or(&self.granted_type, |evidence| &evidence.decided)
+    }
+
     /// Judges what landed by what was granted, never trusting the store to have enforced the form.
     ///
     /// # Errors
@@ -193,8 +203,8 @@ impl File {
             errors.add("size", format!("must be {} or lower, but {} bytes landed", self.max_size, landed.size));
         }
         let stored_type = landed.content_type.as_deref().and_then(|text| text.parse::<MediaType>().ok());
-        if stored_type.as_ref() != Some(&self.content_type) {
-            errors.add("mimeType", format!("must be ‘{}’, but the upload has another type", self.content_type));
+        if stored_type.as_ref() != Some(&self.granted_type) {
+            errors.add("mimeType", format!("must be ‘{}’, but the upload has another type", self.granted_type));
         }
         if let (Some(declared), Some(stored)) = (&self.checksum_sha256, &landed.checksum_sha256)
             && declared.as_base64() != stored

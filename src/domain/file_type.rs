@@ -3,7 +3,7 @@
 use time::Duration;
 
 use super::field_errors::{FieldErrors, one_of};
-use super::{Disposition, MediaType, NewFile};
+use super::{Disposition, MediaType, NewFile, Sniff};
 
 /// One content type a file type allows, and the extensions that go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,10 @@ pub struct FileType {
     pub dispositions: Vec<Disposition>,
     /// How long a form stays good.
     pub slip_lifetime: Duration,
+    /// What to do when the bytes are not what was granted.
+    pub sniff: Sniff,
+    /// Most pixels an image may have.
+    pub max_pixels: u64,
 }
 
 /// What a caller may upload: the promise that a signed form enforces.
@@ -96,6 +100,12 @@ impl FileType {
             MediaType::octet_stream()
         });
         errors.or_ok(Grant { content_type, min_size, max_size, lifetime: self.slip_lifetime })
+    }
+
+    /// Whether this rule allows that content type under some name.
+    #[must_use]
+    pub fn allows(&self, media_type: &MediaType) -> bool {
+        self.content_types.iter().any(|allowed| allowed.admits_type(media_type))
     }
 
     /// The type that extension and declaration stand for together, when this rule allows it.

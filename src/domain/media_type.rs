@@ -108,25 +108,31 @@ impl MediaType {
     }
 }
 
+/// RFC 6838 section 4.2: 1 to 127 of these characters, the first a letter or digit.
+fn is_restricted_name(name: &str) -> bool {
+    let starts_well = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    starts_well && name.len() <= 127 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+}
+
 impl FromStr for MediaType {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let refusal = || "must be a content type such as ‘image/png’".to_owned();
-        // RFC 6838 section 4.2 gives each half 127 characters at most.
         if text.len() > 512 {
             return Err(refusal());
         }
-        let parsed: mime::Mime = text.trim().parse().map_err(|_| refusal())?;
-        let essence = parsed.essence_str().to_ascii_lowercase();
-        if essence.len() > 255 || essence.contains('*') {
+        let mut parts = text.split(';').map(str::trim);
+        let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let (family, subtype) = essence.split_once('/').ok_or_else(refusal)?;
+        if !is_restricted_name(family) || !is_restricted_name(subtype) {
             return Err(refusal());
         }
-        let charset = parsed
-            .get_param(mime::CHARSET)
-            .filter(|_| parsed.type_() == mime::TEXT)
-            .map(|value| value.as_str().to_ascii_lowercase())
-            .filter(|value| value.len() <= 40 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)));
+        let charset = parts
+            .filter_map(|part| part.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase())
+            .filter(|value| family == "text" && is_restricted_name(value));
         Ok(Self { essence, charset })
     }
 }

@@ -11,9 +11,11 @@
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
+//! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod caller;
+pub mod evidence;
 pub mod field_errors;
 pub mod file;
 pub mod file_name;
@@ -22,6 +24,7 @@ pub mod media_type;
 pub mod policy_file;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
 pub use file::{Disposition, File, FileId, FileState, NewFile};
 pub use file_name::FileName;

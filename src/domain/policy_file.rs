@@ -27,6 +27,9 @@ struct PolicyFile {
     max_size: Spanned<Amount>,
     dispositions: Spanned<Vec<Spanned<String>>>,
     slip_lifetime: Spanned<String>,
+    sniff: Spanned<String>,
+    #[serde(default = "hundred_megapixels")]
+    max_pixels: u64,
     #[serde(default)]
     accepted: Vec<Spanned<Accepted>>,
     #[serde(default)]
@@ -67,6 +70,11 @@ struct Refused {
     size: Option<u64>,
     disposition: Option<String>,
     field: String,
+}
+
+/// More than any camera takes, less than what exhausts the memory of what shows it.
+fn hundred_megapixels() -> u64 {
+    100_000_000
 }
 
 /// Where and why a policy file is broken.
@@ -138,6 +146,8 @@ impl Reader<'_> {
             max_size,
             dispositions: self.dispositions(&file.dispositions)?,
             slip_lifetime: self.lifetime(&file.slip_lifetime)?,
+            sniff: file.sniff.get_ref().parse().map_err(|message: String| self.error(&file.sniff, "sniff", message))?,
+            max_pixels: file.max_pixels,
         };
         self.try_examples(&file_type, &file.accepted, &file.refused)?;
         Ok(file_type)

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
 use crate::domain::file::ChecksumSha256;
-use crate::domain::{Actor, Caller, File, FileId, FileName, FileState, Grant, NewFile, Tenant};
+use crate::domain::{Actor, Caller, Evidence, File, FileId, FileName, FileState, Grant, NewFile, Pixels, Tenant};
 
 /// A temp record about to be written.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Sealed<'a> {
     pub size: u64,
     /// The sealed object's entity tag.
     pub etag: &'a str,
+    /// What was seen and decided.
+    pub evidence: &'a Evidence,
     /// Who confirmed.
     pub actor: Actor,
     /// Now.
@@ -43,8 +45,8 @@ pub struct Sealed<'a> {
     pub staging_doomed_until: OffsetDateTime,
 }
 
-const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, content_type, min_size, max_size, checksum_sha256, \
-    staging_key, sealed_key, size, etag, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
+    staging_key, sealed_key, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
 
 #[derive(sqlx::FromRow)]
 struct FileRow {
@@ -54,7 +56,8 @@ struct FileRow {
     type_name: String,
     name: String,
     disposition: String,
-    content_type: String,
+    declared_type: Option<String>,
+    granted_type: String,
     min_size: i64,
     max_size: i64,
     checksum_sha256: Option<String>,
@@ -62,6 +65,11 @@ struct FileRow {
     sealed_key: Option<String>,
     size: i64,
     etag: Option<String>,
+    detected_type: Option<String>,
+    decided_type: Option<String>,
+    verdict: Option<String>,
+    pixel_width: Option<i64>,
+    pixel_height: Option<i64>,
     created_at: Instant,
     updated_at: Instant,
     expires_at: Instant,
@@ -71,11 +79,25 @@ struct FileRow {
     updated_by_kind: String,
 }
 
+impl FileRow {
+    fn evidence(&self) -> Result<Option<Evidence>, StoreError> {
+        let (Some(verdict), Some(decided)) = (&self.verdict, &self.decided_type) else { return Ok(None) };
+        let pixels = |side: i64| u32::try_from(side).map_err(|_| StoreError::Broken(format!("{side} is stored where pixels belong")));
+        let pixels = match (self.pixel_width, self.pixel_height) {
+            (Some(width), Some(height)) => Some(Pixels { width: pixels(width)?, height: pixels(height)? }),
+            _ => None,
+        };
+        let detected = self.detected_type.as_deref().map(parsed).transpose()?;
+        Ok(Some(Evidence { detected, verdict: parsed(verdict)?, decided: parsed(decided)?, pixels }))
+    }
+}
+
 impl TryFrom<FileRow> for File {
     type Error = StoreError;
 
     fn try_from(row: FileRow) -> Result<Self, StoreError> {
         let id = row.id;
+        let evidence = row.evidence()?;
         Ok(Self {
             id: FileId(id),
             tenant: parsed(&row.tenant)?,
@@ -83,7 +105,8 @@ impl TryFrom<FileRow> for File {
             type_name: row.type_name,
             name: FileName::sanitized(&row.name),
             disposition: parsed(&row.disposition)?,
-            content_type: parsed(&row.content_type)?,
+            declared_type: row.declared_type.as_deref().map(parsed).transpose()?,
+            granted_type: parsed(&row.granted_type)?,
             min_size: unsigned(row.min_size)?,
             max_size: unsigned(row.max_size)?,
             checksum_sha256: row.checksum_sha256.as_deref().map(parsed).transpose()?,
@@ -91,6 +114,7 @@ impl TryFrom<FileRow> for File {
             sealed_key: row.sealed_key,
             size: unsigned(row.size)?,
             etag: row.etag,
+            evidence,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             expires_at: row.expires_at.0,
@@ -120,9 +144,9 @@ impl Store {
     /// See [`StoreError`].
     pub async fn insert_file(&self, row: &NewRow<'_>) -> Result<File, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "INSERT INTO files (tenant, state, type_name, name, disposition, content_type, min_size, max_size, checksum_sha256, \
-             staging_key, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12, $13, $14, $13, $14) RETURNING {COLUMNS}"
+            "INSERT INTO files (tenant, state, type_name, name, disposition, granted_type, min_size, max_size, checksum_sha256, \
+             staging_key, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, declared_type) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12, $13, $14, $13, $14, $15) RETURNING {COLUMNS}"
         ));
         let NewRow { new, grant, caller, .. } = row;
         let (min_size, max_size) = (signed(grant.min_size)?, signed(grant.max_size)?);
@@ -142,6 +166,7 @@ impl Store {
                 .bind(Instant(row.expires_at))
                 .bind(caller.actor.id)
                 .bind(caller.actor.kind.as_str())
+                .bind(new.declared_type.as_ref().map(ToString::to_string))
                 .fetch_one(pool)
                 .await
         })?;
@@ -177,8 +202,10 @@ impl Store {
     /// See [`StoreError`].
     pub async fn activate(&self, file: &File, sealed: &Sealed<'_>) -> Result<Option<File>, StoreError> {
         let size = signed(sealed.size)?;
+        let evidence = sealed.evidence;
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7 \
+            "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7, \
+             detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16 \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
         let row: Option<FileRow> = on_pool!(self, write pool => {
@@ -195,6 +222,11 @@ impl Store {
                 .bind(file.tenant.as_str())
                 .bind(FileState::Temp.as_str())
                 .bind(&file.staging_key)
+                .bind(evidence.detected.as_ref().map(ToString::to_string))
+                .bind(evidence.decided.to_string())
+                .bind(evidence.verdict.as_str())
+                .bind(evidence.pixels.map(|pixels| i64::from(pixels.width)))
+                .bind(evidence.pixels.map(|pixels| i64::from(pixels.height)))
                 .fetch_optional(&mut *transaction)
                 .await?;
             let claimed = sqlx::query("DELETE FROM doomed_objects WHERE key = $1").bind(sealed.key).execute(&mut *transaction).await?;

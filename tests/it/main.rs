@@ -9,6 +9,7 @@ mod harness;
 // mod bodies;
 mod confirm;
 mod desk;
+mod evidence;
 mod layers;
 // mod names;
 // mod oracles;

@@ -1,6 +1,8 @@
 //! What the database promises, on both engines: one set of tests, run on each.
 
-use dropslip::domain::{Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileState, Grant, NewFile, Scopes};
+use dropslip::domain::{
+    Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, NewFile, Pixels, Scopes, Verdict,
+};
 use dropslip::store::{NewRow, NewToken, Sealed, Store, StoreError};
 use tempfile::TempDir;
 use time::macros::datetime;
@@ -30,7 +32,7 @@ async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
     let new = NewFile {
         type_name: "attachment".to_owned(),
         name: FileName::sanitized("Größe 'x' \"y\".txt"),
-        declared_type: None,
+        declared_type: Some("text/plain".parse().unwrap()),
         disposition: Disposition::AttachmentInline,
         size: Some(5),
         checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=".parse().unwrap()),
@@ -41,9 +43,15 @@ async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
     store.insert_file(&row).await.unwrap()
 }
 
-fn sealed(key: &str) -> Sealed<'_> {
+fn evidence() -> Evidence {
+    let pixels = Some(Pixels { width: 640, height: 480 });
+    Evidence { detected: Some("image/png".parse().unwrap()), verdict: Verdict::Relabeled, decided: "image/png".parse().unwrap(), pixels }
+}
+
+fn sealed<'a>(key: &'a str, evidence: &'a Evidence) -> Sealed<'a> {
     Sealed {
         key,
+        evidence,
         size: 7,
         etag: "abc",
         actor: Actor { id: 6, kind: ActorKind::Users },
@@ -74,7 +82,7 @@ async fn a_tenant_sees_its_own_files_only(db: Db) {
     assert_eq!(store.find_file(&file.tenant, FileId(file.id.0 + 1)).await.unwrap(), None);
     store.doom("files/a", NOW).await.unwrap();
     let foreign = File { tenant: "two".parse().unwrap(), ..file.clone() };
-    assert_eq!(store.activate(&foreign, &sealed("files/a")).await.unwrap(), None);
+    assert_eq!(store.activate(&foreign, &sealed("files/a", &evidence())).await.unwrap(), None);
 }
 
 async fn numbers_are_never_used_twice_and_rise(db: Db) {
@@ -91,9 +99,10 @@ async fn activation_claims_the_sealed_key_and_dooms_the_staging_key(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let file = insert(&store, "one", "temp/a").await;
     store.doom("files/a", NOW + Duration::MINUTE).await.unwrap();
-    let active = store.activate(&file, &sealed("files/a")).await.unwrap().unwrap();
+    let active = store.activate(&file, &sealed("files/a", &evidence())).await.unwrap().unwrap();
     assert_eq!((active.state, active.size, active.etag.as_deref()), (FileState::Active, 7, Some("abc")));
     assert_eq!((active.sealed_key.as_deref(), active.updated_by.id, active.created_by.id), (Some("files/a"), 6, 5));
+    assert_eq!((active.evidence.as_ref(), active.content_type().essence()), (Some(&evidence()), "image/png"));
     assert_eq!((active.created_at, active.updated_at), (NOW, NOW + Duration::MINUTE));
     assert_eq!(doomed(&store).await, ["temp/a"]);
     assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(active));
@@ -102,7 +111,7 @@ async fn activation_claims_the_sealed_key_and_dooms_the_staging_key(db: Db) {
 async fn activation_happens_once_or_not_at_all(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let file = insert(&store, "one", "temp/a").await;
-    assert_eq!(store.activate(&file, &sealed("files/never-doomed")).await.unwrap(), None, "its object may be gone");
+    assert_eq!(store.activate(&file, &sealed("files/never-doomed", &evidence())).await.unwrap(), None, "its object may be gone");
     assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(file.clone()), "nothing of it stays");
     assert_eq!(doomed(&store).await, Vec::<String>::new());
 
@@ -112,7 +121,7 @@ async fn activation_happens_once_or_not_at_all(db: Db) {
     }
     let tries = keys.iter().map(|key| {
         let (store, file) = (store.clone(), file.clone());
-        async move { store.activate(&file, &sealed(key)).await.unwrap() }
+        async move { store.activate(&file, &sealed(key, &evidence())).await.unwrap() }
     });
     let won: Vec<_> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
     assert_eq!(won.len(), 1, "one of eight wins");

@@ -227,6 +227,7 @@ min_size = 1
 max_size = 100
 dispositions = ["attachment"]
 slip_lifetime = "1s"
+sniff = "reject"
 content_types = [{ type = "text/plain", extensions = ["txt"] }]
 "#;
 
