@@ -1,1 +1,98 @@
-fn main() {}
+//! What a slip costs in processor time, next to the one HMAC that nothing can save.
+//!
+//! | benchmark | what it does |
+//! |---|---|
+//! | `floor` | one HMAC-SHA256 with a prepared key over as many bytes as the signed policy has |
+//! | `presign` | a whole form, with the signing key of the day at hand: what nearly every slip costs |
+//! | `presign, new day` | the same after a change of day: the signing key is derived anew |
+//! | `judge` | a request judged by the shipped rule for attachments |
+//!
+//! Only the ratios to `floor` of the same run mean something on another machine; BENCHMARKS.md has them.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use dropslip::domain::{Disposition, FileName, NewFile, policy_file};
+use dropslip::post_policy::{Credentials, PresignedPost, Signer, UploadTerms};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+const URL: &str = "https://example-uploads.s3.eu-central-1.amazonaws.com/";
+const TODAY: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
+const TOMORROW: OffsetDateTime = datetime!(2026-01-03 03:04:05 UTC);
+
+/// A slip for a photo of 2.5 MB, as the shipped rule for attachments grants it to a client that declares size and checksum.
+const TERMS: UploadTerms<'_> = UploadTerms {
+    bucket: "example-uploads",
+    key: "temp/019b7cc3a508-00112233445566778899aabbccddeeff",
+    content_type: "image/jpeg",
+    min_size: 2_500_000,
+    max_size: 2_500_000,
+    checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="),
+    lifetime: Duration::HOUR,
+};
+
+fn credentials() -> Credentials {
+    Credentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
+        session_token: None,
+        expires_at: None,
+    }
+}
+
+fn presigned(signer: &Signer, credentials: &Credentials, now: OffsetDateTime) -> PresignedPost {
+    signer.presign(URL.to_owned(), black_box(&TERMS), credentials, now).unwrap()
+}
+
+/// The base64 text that is signed.
+fn policy_of(post: &PresignedPost) -> &str {
+    post.fields.iter().find(|(name, _)| *name == "policy").map(|(_, value)| value.as_str()).unwrap()
+}
+
+fn signing(criterion: &mut Criterion) {
+    let (signer, credentials) = (Signer::new("eu-central-1".to_owned()), credentials());
+    let post = presigned(&signer, &credentials, TODAY);
+    let policy = policy_of(&post).as_bytes();
+    println!("the signed policy has {} bytes", policy.len());
+
+    let key = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+    criterion.bench_function("floor", |bencher| {
+        bencher.iter(|| {
+            let mut mac = key.clone();
+            mac.update(black_box(policy));
+            mac.finalize().into_bytes()
+        });
+    });
+    criterion.bench_function("presign", |bencher| bencher.iter(|| presigned(&signer, &credentials, TODAY)));
+
+    // Two days in turn: the signer keeps the key of the latest only.
+    let mut days = [TODAY, TOMORROW].into_iter().cycle();
+    criterion.bench_function("presign, new day", |bencher| {
+        bencher.iter(|| presigned(&signer, &credentials, days.next().unwrap_or(TODAY)));
+    });
+}
+
+fn judging(criterion: &mut Criterion) {
+    let rule = policy_file::parse(include_str!("../policies/attachment.toml")).unwrap();
+    let new = NewFile {
+        type_name: "attachment".to_owned(),
+        name: FileName::sanitized("IMG_0001.JPG"),
+        declared_type: Some("image/jpeg".parse().unwrap()),
+        disposition: Disposition::Attachment,
+        size: Some(2_500_000),
+        checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=".parse().unwrap()),
+    };
+    criterion.bench_function("judge", |bencher| bencher.iter(|| rule.judge(black_box(&new)).unwrap()));
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    signing(&mut criterion);
+    judging(&mut criterion);
+    criterion.final_summary();
+}

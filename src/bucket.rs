@@ -22,7 +22,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
+use aws_sdk_s3::types::{ChecksumMode, Delete, MetadataDirective, ObjectIdentifier};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
@@ -292,6 +292,27 @@ impl Bucket {
             Ok(_) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
             Err(error) => Err(self.explained(&error)),
+        }
+    }
+
+    /// Deletes up to 1000 keys in one request; keys under which nothing is stored are no error.
+    ///
+    /// # Errors
+    /// See [`BucketError`]; any number of them may be deleted then.
+    pub async fn delete_many(&self, keys: &[String]) -> Result<(), BucketError> {
+        let nonsense = |error: &dyn fmt::Display| BucketError::Refused(format!("a key that cannot be deleted: {error}"));
+        let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
+        let objects = objects.collect::<Result<Vec<_>, _>>().map_err(|error| nonsense(&error))?;
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(|error| nonsense(&error))?;
+        let output = match self.client.delete_objects().bucket(&self.name).delete(delete).send().await {
+            Ok(output) => output,
+            Err(error) => return Err(self.explained(&error)),
+        };
+        match output.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
+            Some(error) => {
+                Err(BucketError::Unavailable(format!("an object was not deleted ({})", error.code().unwrap_or("no reason given"))))
+            }
+            None => Ok(()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod policy;
 mod serve;
+mod sweep;
 mod token;
 
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Command {
     /// Explain what the file types allow
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Take away expired slips and the bytes nobody owns (`serve` does this by itself)
+    Sweep(sweep::SweepOptions),
     /// Upload files through a broker: ask for a slip, drop the bytes, confirm
     Upload(upload::Options),
 }
@@ -68,6 +71,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config => print!("{}", load()?.describe()),
         Command::Token(command) => return token::run(command, &load()?).await,
         Command::Policy(command) => return policy::run(command, &load()?),
+        Command::Sweep(options) => return sweep::run(options, &load()?).await,
         Command::Upload(options) => return upload::run(options).await,
     }
     Ok(ExitCode::SUCCESS)

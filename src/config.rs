@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use url::Url;
 
@@ -31,7 +32,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 17] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -51,6 +52,11 @@ pub const SETTINGS: [Setting; 15] = [
     Setting { key: "development_token", help: "whether the embedded mode makes a token of its own (default true; never with s3_bucket)" },
     Setting { key: "policies", help: "folder of file types, one TOML file each (default: the shipped ones)" },
     Setting { key: "cors_origins", help: "origins of pages that may call the broker, separated by commas (default: its own only)" },
+    Setting {
+        key: "sweep_interval",
+        help: "how often expired slips and their bytes are swept away, such as 30s; 0 for never (default 1m)",
+    },
+    Setting { key: "sweep_grace", help: "how long after its end a form's upload may still arrive before it is swept away (default 1h)" },
     Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
     Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },
 ];
@@ -73,6 +79,10 @@ pub struct Config {
     pub policies: Option<PathBuf>,
     /// Origins of other pages that may call the broker.
     pub cors_origins: Vec<String>,
+    /// How often to sweep; zero for never.
+    pub sweep_interval: Duration,
+    /// How long an expired form's upload is left alone.
+    pub sweep_grace: Duration,
     /// What to log.
     pub log: Log,
     effective: Vec<(&'static str, Value)>,
@@ -254,6 +264,8 @@ impl Reader {
         let database_url = self.required("database_url", &default_database, database_url);
         let policies = self.optional("policies", filled).map(PathBuf::from);
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
+        let sweep_interval = self.required("sweep_interval", "1m", duration);
+        let sweep_grace = self.required("sweep_grace", "1h", duration);
         let filter = self.required("log", "info", log_filter);
         let json = self.required("log_format", "auto", log_format);
         if name.is_none() && endpoint.is_some() {
@@ -271,7 +283,18 @@ impl Reader {
         };
         let log = Log { filter: filter?, json: json? };
         let effective = std::mem::take(&mut self.effective);
-        Some(Config { listen: listen?, public_url, database_url: database_url?, storage, policies, cors_origins, log, effective })
+        Some(Config {
+            listen: listen?,
+            public_url,
+            database_url: database_url?,
+            storage,
+            policies,
+            cors_origins,
+            sweep_interval: sweep_interval?,
+            sweep_grace: sweep_grace?,
+            log,
+            effective,
+        })
     }
 
     fn optional<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
@@ -328,6 +351,12 @@ fn boolean(text: &str) -> Result<bool, String> {
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("must be an address and a port such as 127.0.0.1:8080, not ‘{text}’"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_hours(30 * 24);
+    let parsed = if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() };
+    parsed.filter(|duration| *duration <= longest).ok_or_else(|| format!("must be a time such as 30s or 1h, at most 30 days, not ‘{text}’"))
 }
 
 fn web_url(text: &str) -> Result<Url, String> {

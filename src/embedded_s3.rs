@@ -8,6 +8,7 @@
 //! - **A refused upload leaves nothing.** `s3s-fs` compares checksums after the object is in place.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,8 +22,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::auth::SimpleAuth;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopySource, DeleteObjectInput, DeleteObjectOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
-    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput,
+    CopyObjectInput, CopyObjectOutput, CopySource, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
+    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+    ListObjectsV2Output, PutObjectInput, PutObjectOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result};
@@ -176,6 +178,24 @@ impl S3 for Guarded {
         let _lower = self.locks[from.min(to)].write().await;
         let _higher = if from == to { None } else { Some(self.locks[from.max(to)].write().await) };
         self.files.copy_object(request).await
+    }
+
+    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let bucket = request.input.bucket.clone();
+        let keys: Vec<String> = request.input.delete.objects.iter().map(|object| object.key.clone()).collect();
+        // Each lock once and in rising order, like copies take theirs.
+        let numbers: BTreeSet<usize> = keys.iter().map(|key| Self::lock_number(&bucket, key)).collect();
+        let mut guards = Vec::new();
+        for number in numbers {
+            guards.push(self.locks[number].write().await);
+        }
+        let answer = self.files.delete_objects(request).await;
+        if answer.is_ok() {
+            for key in &keys {
+                self.forget(&bucket, key).await;
+            }
+        }
+        answer
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {

@@ -11,7 +11,7 @@
 //! ```text
 //! main -> cli -> server -> api -> broker, tokens -> store, bucket -> post_policy -> domain, random
 //!         cli -> upload
-//!                server -> embedded_s3, config
+//!                server -> sweeper, embedded_s3, config
 //! ```
 
 pub mod domain;
@@ -23,6 +23,7 @@ pub mod bucket;
 pub mod store;
 
 pub mod broker;
+pub mod sweeper;
 pub mod tokens;
 
 pub mod api;

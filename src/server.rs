@@ -18,6 +18,7 @@ use crate::embedded_s3;
 use crate::listener;
 use crate::secret_file;
 use crate::store::Store;
+use crate::sweeper;
 use crate::tokens::{Token, Tokens};
 
 /// The file types that come with dropslip: file name and text.
@@ -35,6 +36,8 @@ pub struct Server {
     pub public_url: String,
     /// Where forms go.
     pub form_url: String,
+    /// The use cases it serves.
+    pub broker: Arc<Broker>,
     /// Where the embedded store listens, if it runs.
     pub embedded_s3: Option<SocketAddr>,
     /// The token of the embedded mode.
@@ -49,7 +52,7 @@ struct Embedded {
     address: SocketAddr,
     token: Option<Token>,
     options: BucketOptions,
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -60,7 +63,6 @@ impl Server {
     /// would be open to other machines.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         refuse_open_development_token(config)?;
-        let file_types = file_types(config.policies.as_deref())?;
         let listener = bind(config.listen, "DROPSLIP_LISTEN").await?;
         let address = listener.local_addr()?;
         let public_url =
@@ -71,41 +73,21 @@ impl Server {
         let stop = CancellationToken::new();
         // The embedded store outlives the broker's last request.
         let stop_store = CancellationToken::new();
-        let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
-        let (file_types, options, embedded) = match &config.storage {
-            Storage::Embedded { .. } => {
-                let embedded = start_embedded(&config.storage, &origins, stop_store.clone()).await?;
-                (file_types.capped(embedded_s3::MAX_POST_BYTES), embedded.options.clone(), Some(embedded))
-            }
-            Storage::Bucket { name, region, endpoint, public_endpoint, path_style } => {
-                let options = BucketOptions {
-                    name: name.clone(),
-                    region: region.clone(),
-                    endpoint: endpoint.clone(),
-                    public_endpoint: public_endpoint.clone(),
-                    path_style: *path_style,
-                    credentials: None,
-                };
-                (file_types, options, None)
-            }
-        };
-        let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
-        let form_url = bucket.form_url().to_owned();
-
+        let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        let state = AppState {
-            broker: Arc::new(Broker::new(store.clone(), bucket, file_types)),
-            tokens: Tokens::new(store.clone(), development_token.clone()),
-        };
+        let state = AppState { broker: broker.clone(), tokens: Tokens::new(store.clone(), development_token.clone()) };
         let router = api::router(state, &origins);
+        let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let stopping = stop.clone();
-        let broker = tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             listener::serve(listener, router, stopping).await;
+            // The sweeper talks to the embedded store too.
+            let _ = sweeping.await;
             stop_store.cancel();
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
-        let tasks = std::iter::once(broker).chain(embedded.map(|embedded| embedded.task)).collect();
-        Ok(Self { address, public_url, form_url, embedded_s3, development_token, stop, tasks, store })
+        let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).collect();
+        Ok(Self { address, public_url, form_url, broker, embedded_s3, development_token, stop, tasks, store })
     }
 
     /// Stops taking requests, lets those under way end, and closes the database.
@@ -118,11 +100,71 @@ impl Server {
     }
 }
 
-/// Reads every `*.toml` in `folder`, or the shipped file types.
+/// The broker alone, for commands that work beside or without a running `serve`; an embedded store ends with `stop`.
+///
+/// # Errors
+/// With the reason, like [`Server::start`].
+pub async fn broker(config: &Config, stop: CancellationToken) -> anyhow::Result<Arc<Broker>> {
+    Ok(open(config, &[], Alone::Optional, stop).await?.broker)
+}
+
+/// Database, bucket and rules, put together.
+struct Opened {
+    store: Store,
+    broker: Arc<Broker>,
+    form_url: String,
+    embedded: Option<Embedded>,
+}
+
+/// Whether a process must be the only one that runs the embedded store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    Required,
+    /// One that runs already is used instead.
+    Optional,
+}
+
+async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: CancellationToken) -> anyhow::Result<Opened> {
+    let file_types = file_types(config)?;
+    let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
+    let (options, embedded) = match &config.storage {
+        Storage::Embedded { .. } => {
+            let embedded = start_embedded(&config.storage, origins, alone, stop_store).await?;
+            (embedded.options.clone(), Some(embedded))
+        }
+        Storage::Bucket { name, region, endpoint, public_endpoint, path_style } => {
+            let options = BucketOptions {
+                name: name.clone(),
+                region: region.clone(),
+                endpoint: endpoint.clone(),
+                public_endpoint: public_endpoint.clone(),
+                path_style: *path_style,
+                credentials: None,
+            };
+            (options, None)
+        }
+    };
+    let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
+    let form_url = bucket.form_url().to_owned();
+    let grace = config.sweep_grace.try_into().context("DROPSLIP_SWEEP_GRACE")?;
+    let broker = Arc::new(Broker::new(store.clone(), bucket, file_types, grace));
+    Ok(Opened { store, broker, form_url, embedded })
+}
+
+/// The configured file types, none of which grants more than the configured store can take in one POST.
 ///
 /// # Errors
 /// With file, line and key of the first that is broken.
-pub fn file_types(folder: Option<&Path>) -> anyhow::Result<FileTypes> {
+pub fn file_types(config: &Config) -> anyhow::Result<FileTypes> {
+    let types = read_file_types(config.policies.as_deref())?;
+    Ok(match config.storage {
+        Storage::Embedded { .. } => types.capped(embedded_s3::MAX_POST_BYTES),
+        Storage::Bucket { .. } => types,
+    })
+}
+
+/// Reads every `*.toml` in `folder`, or the shipped file types.
+fn read_file_types(folder: Option<&Path>) -> anyhow::Result<FileTypes> {
     let mut texts: Vec<(String, String)> = match folder {
         None => SHIPPED_POLICIES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
         Some(folder) => policy_texts(folder).with_context(|| format!("DROPSLIP_POLICIES: {}", folder.display()))?,
@@ -170,15 +212,18 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
     TcpListener::bind(address).await.with_context(|| format!("{setting}: cannot listen on {address}"))
 }
 
-async fn start_embedded(storage: &Storage, origins: &[String], stop: CancellationToken) -> anyhow::Result<Embedded> {
+async fn start_embedded(storage: &Storage, origins: &[String], alone: Alone, stop: CancellationToken) -> anyhow::Result<Embedded> {
     let Storage::Embedded { listen, region, public_endpoint, data_dir, development_token } = storage else {
         bail!("no embedded store is configured");
     };
-    let listener = bind(*listen, "DROPSLIP_EMBEDDED_S3_LISTEN").await?;
-    let address = listener.local_addr()?;
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => Some(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && alone == Alone::Optional => None,
+        Err(error) => return Err(error).with_context(|| format!("DROPSLIP_EMBEDDED_S3_LISTEN: cannot listen on {listen}")),
+    };
+    let address = listener.as_ref().map_or(Ok(*listen), TcpListener::local_addr)?;
     let in_data_dir = || format!("DROPSLIP_DATA_DIR: {}", data_dir.display());
     let credentials = embedded_s3::credentials(data_dir).with_context(in_data_dir)?;
-    let router = embedded_s3::router(data_dir, &credentials, origins).with_context(in_data_dir)?;
     let token = if *development_token { Some(kept_token(data_dir).with_context(in_data_dir)?) } else { None };
     let options = BucketOptions {
         name: embedded_s3::BUCKET.to_owned(),
@@ -186,9 +231,15 @@ async fn start_embedded(storage: &Storage, origins: &[String], stop: Cancellatio
         endpoint: Some(format!("http://{}", reachable(address))),
         public_endpoint: public_endpoint.clone(),
         path_style: true,
-        credentials: Some(credentials),
+        credentials: Some(credentials.clone()),
     };
-    let task = tokio::spawn(listener::serve(listener, router, stop));
+    let task = match listener {
+        Some(listener) => {
+            let router = embedded_s3::router(data_dir, &credentials, origins).with_context(in_data_dir)?;
+            Some(tokio::spawn(listener::serve(listener, router, stop)))
+        }
+        None => None,
+    };
     Ok(Embedded { address, token, options, task })
 }
 

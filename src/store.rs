@@ -12,6 +12,8 @@
 
 mod files;
 mod instant;
+mod reissuing;
+mod sweeping;
 mod tokens;
 
 use std::str::FromStr;
@@ -22,6 +24,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{PgPool, SqlitePool};
 
 pub use files::{NewRow, Sealed};
+pub use reissuing::{Idempotency, Reissued, Used};
+pub use sweeping::Waiting;
 pub use tokens::{NewToken, TokenRow};
 
 /// How long a caller waits for a free connection, or SQLite for another writer.

@@ -33,11 +33,32 @@ CREATE TABLE files (
     CHECK ((verdict IS NULL) = (decided_type IS NULL))
 );
 
+-- What the sweeper looks for.
+CREATE INDEX files_expiring ON files (expires_at) WHERE state = 'temp';
+
 -- Keys that must be deleted after a time unless an active file claims them first.
 CREATE TABLE doomed_objects (
     key TEXT PRIMARY KEY,
-    delete_after TIMESTAMPTZ NOT NULL
+    delete_after TIMESTAMPTZ NOT NULL,
+    -- Set once a sweeper has taken the key on: from then on no file can claim it. Past this time another sweeper may go on.
+    leased_until TIMESTAMPTZ
 );
+
+CREATE INDEX doomed_objects_due ON doomed_objects (delete_after);
+
+-- Which file an Idempotency-Key stands for.
+CREATE TABLE idempotency_keys (
+    tenant TEXT NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor_id BIGINT NOT NULL,
+    key TEXT NOT NULL,
+    request_sha256 BYTEA NOT NULL,
+    file_id BIGINT NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (tenant, actor_kind, actor_id, key)
+);
+
+CREATE INDEX idempotency_keys_file ON idempotency_keys (file_id);
 
 CREATE TABLE tokens (
     id BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,

@@ -35,11 +35,32 @@ CREATE TABLE files (
     CHECK ((verdict IS NULL) = (decided_type IS NULL))
 ) STRICT;
 
+-- What the sweeper looks for.
+CREATE INDEX files_expiring ON files (expires_at) WHERE state = 'temp';
+
 -- Keys that must be deleted after a time unless an active file claims them first.
 CREATE TABLE doomed_objects (
     key TEXT PRIMARY KEY,
-    delete_after INTEGER NOT NULL
+    delete_after INTEGER NOT NULL,
+    -- Set once a sweeper has taken the key on: from then on no file can claim it. Past this time another sweeper may go on.
+    leased_until INTEGER
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX doomed_objects_due ON doomed_objects (delete_after);
+
+-- Which file an Idempotency-Key stands for.
+CREATE TABLE idempotency_keys (
+    tenant TEXT NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    request_sha256 BLOB NOT NULL,
+    file_id INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, actor_kind, actor_id, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_keys_file ON idempotency_keys (file_id);
 
 CREATE TABLE tokens (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

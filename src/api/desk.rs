@@ -7,7 +7,7 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -22,7 +22,8 @@ use time::macros::format_description;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{AppState, Fault, MAX_BODY_BYTES, rendered};
+use super::{AppState, Fault, IDEMPOTENCY_KEY, MAX_BODY_BYTES, rendered};
+use crate::broker::Authorized;
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
 use crate::domain::{Actor, Caller, Evidence, FieldErrors, File, FileId, FileName, FileState, NewFile};
@@ -42,6 +43,7 @@ pub(super) fn router() -> Router<AppState> {
 fn resource() -> Router<AppState> {
     Router::new()
         .route("/files/ref.json", post(authorize))
+        .route("/files/{file}/ref.json", post(reissue))
         .route("/files/{file}", get(read).patch(confirm).put(confirm))
         .fallback(|| async { Fault::NotFound })
         .method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
@@ -200,10 +202,25 @@ impl FileBody {
 
 // ---- handlers ----
 
-async fn authorize(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<impl IntoResponse, Fault> {
+async fn authorize(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+    let key = idempotency_key(request.headers()).map_err(Fault::Invalid)?;
     let body = read_body(request).await?;
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
-    let (file, post) = state.broker.authorize(&caller, &new, OffsetDateTime::now_utc()).await?;
+    match state.broker.authorize(&caller, &new, key.as_deref(), OffsetDateTime::now_utc()).await? {
+        Authorized::Slip(file, post) => Ok((StatusCode::CREATED, Json(SlipBody::new(&file, post))).into_response()),
+        Authorized::Already(file) => Ok(Json(Envelope { file: FileBody::new(&file) }).into_response()),
+    }
+}
+
+async fn reissue(
+    State(state): State<AppState>,
+    caller: Caller,
+    id: Result<IdInPath, Fault>,
+    request: Request<Body>,
+) -> Result<impl IntoResponse, Fault> {
+    let IdInPath(id) = id?;
+    ignore_body(request).await?;
+    let (file, post) = state.broker.reissue(&caller, id, OffsetDateTime::now_utc()).await?;
     Ok((StatusCode::CREATED, Json(SlipBody::new(&file, post))))
 }
 
@@ -214,11 +231,7 @@ async fn confirm(
     request: Request<Body>,
 ) -> Result<Json<Envelope>, Fault> {
     let IdInPath(id) = id?;
-    // Desk's clients send nothing, or the whole object back; nothing in it can be changed here.
-    let body = read_body(request).await?;
-    if !body.trim_ascii().is_empty() {
-        serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|error| Fault::Invalid(not_json(&error)))?;
-    }
+    ignore_body(request).await?;
     let file = state.broker.confirm(&caller, id, OffsetDateTime::now_utc()).await?;
     Ok(Json(Envelope { file: FileBody::new(&file) }))
 }
@@ -241,6 +254,26 @@ impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
         let plain = digits.bytes().all(|b| b.is_ascii_digit());
         digits.parse().ok().filter(|_| plain).map(|id| Self(FileId(id))).ok_or(Fault::NotFound)
     }
+}
+
+/// Desk's clients send nothing, or the whole object back; nothing in it can be changed here.
+async fn ignore_body(request: Request<Body>) -> Result<(), Fault> {
+    let body = read_body(request).await?;
+    if !body.trim_ascii().is_empty() {
+        serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|error| Fault::Invalid(not_json(&error)))?;
+    }
+    Ok(())
+}
+
+/// The caller's word for this request, 1 to 255 visible characters.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldErrors> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    if values.next().is_some() || !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err(FieldErrors::one("Idempotency-Key", "must be one text of 1 to 255 visible characters"));
+    }
+    Ok(Some(key.to_owned()))
 }
 
 async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
@@ -357,6 +390,7 @@ fn error_body(fault: &Fault) -> Vec<u8> {
         Fault::NotFound => FieldErrors::one("id", "not found"),
         Fault::MethodNotAllowed => FieldErrors::one("method", "not allowed here"),
         Fault::NotUploaded => FieldErrors::one("state", "nothing was uploaded yet"),
+        Fault::AlreadyActive => FieldErrors::one("state", "is active already"),
         Fault::Changing => FieldErrors::one("state", "the upload keeps changing, try again"),
         Fault::BodyTooLarge => FieldErrors::one("body", format!("must be {MAX_BODY_BYTES} bytes or shorter")),
         Fault::Internal(_) => FieldErrors::one("server", "failed"),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -32,6 +33,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// When a client may ask again after a 503, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every handler works with.
@@ -47,6 +49,7 @@ pub struct AppState {
 pub fn router(state: AppState, origins: &[String]) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
         .merge(desk::router())
         .with_state(state)
         .layer(cors(origins))
@@ -55,13 +58,22 @@ pub fn router(state: AppState, origins: &[String]) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
 }
 
+/// Whether database and bucket answer, and which of them does not.
+async fn ready(State(state): State<AppState>) -> (StatusCode, String) {
+    match state.broker.ready().await {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(BrokerError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n".to_owned()),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the bucket is not available\n".to_owned()),
+    }
+}
+
 /// CORS for the given origins only: no wildcard, no cookies.
 fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID, IDEMPOTENCY_KEY])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(std::time::Duration::from_mins(10))
 }
@@ -87,6 +99,8 @@ pub enum Fault {
     MethodNotAllowed,
     /// 409: nothing was uploaded yet.
     NotUploaded,
+    /// 409: it is active, and no form can change it any more.
+    AlreadyActive,
     /// 409: the object changed each time it was looked at.
     Changing,
     /// 413: the body is longer than any description of a file.
@@ -109,7 +123,7 @@ impl Fault {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotUploaded | Self::Changing => StatusCode::CONFLICT,
+            Self::NotUploaded | Self::AlreadyActive | Self::Changing => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,6 +140,7 @@ impl From<BrokerError> for Fault {
             BrokerError::Forbidden(scope) => Self::Forbidden(scope),
             BrokerError::NotFound => Self::NotFound,
             BrokerError::NotUploaded => Self::NotUploaded,
+            BrokerError::AlreadyActive => Self::AlreadyActive,
             BrokerError::Changing => Self::Changing,
             BrokerError::Store(error) => error.into(),
             // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.

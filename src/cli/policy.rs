@@ -37,10 +37,7 @@ pub(super) enum PolicyCommand {
 }
 
 pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<ExitCode> {
-    let mut types = file_types(config.policies.as_deref())?;
-    if let Storage::Embedded { .. } = config.storage {
-        types = types.capped(embedded_s3::MAX_POST_BYTES);
-    }
+    let types = file_types(config)?;
     match command {
         PolicyCommand::Check => {
             for rule in types.iter() {

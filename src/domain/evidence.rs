@@ -167,8 +167,11 @@ fn family(essence: &str) -> &str {
         "application/vnd.rar" | "application/x-rar-compressed" => "rar",
         "text/xml" | "image/svg+xml" | "application/xhtml+xml" => "xml",
         "application/zip" | "application/epub+zip" | "application/java-archive" | "application/vnd.android.package-archive" => "zip",
-        "application/msword" | "application/vnd.ms-excel" | "application/vnd.ms-powerpoint" | "application/vnd.ms-outlook" => "ole",
-        "application/x-ole-storage" => "ole",
+        "application/msword"
+        | "application/vnd.ms-excel"
+        | "application/vnd.ms-powerpoint"
+        | "application/vnd.ms-outlook"
+        | "application/x-ole-storage" => "ole",
         "text/plain" | "text/x-shellscript" => "plain text",
         other if other.starts_with("application/vnd.openxmlformats-") || other.starts_with("application/vnd.oasis.") => "zip",
         other => other,

@@ -58,6 +58,29 @@ pub struct FileType {
     pub sniff: Sniff,
     /// Most pixels an image may have.
     pub max_pixels: u64,
+    /// What becomes of an upload that is never confirmed.
+    pub unconfirmed: Unconfirmed,
+}
+
+/// What becomes of a temp file whose bytes arrived but whose confirmation never came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unconfirmed {
+    /// It is forgotten and its bytes are deleted.
+    Discard,
+    /// It is judged as if confirmed: the client's last request got lost.
+    Activate,
+}
+
+impl std::str::FromStr for Unconfirmed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "discard" => Ok(Self::Discard),
+            "activate" => Ok(Self::Activate),
+            _ => Err(one_of(["discard", "activate"])),
+        }
+    }
 }
 
 /// What a caller may upload: the promise that a signed form enforces.

@@ -28,6 +28,7 @@ struct PolicyFile {
     dispositions: Spanned<Vec<Spanned<String>>>,
     slip_lifetime: Spanned<String>,
     sniff: Spanned<String>,
+    unconfirmed: Spanned<String>,
     #[serde(default = "hundred_megapixels")]
     max_pixels: u64,
     #[serde(default)]
@@ -148,6 +149,11 @@ impl Reader<'_> {
             slip_lifetime: self.lifetime(&file.slip_lifetime)?,
             sniff: file.sniff.get_ref().parse().map_err(|message: String| self.error(&file.sniff, "sniff", message))?,
             max_pixels: file.max_pixels,
+            unconfirmed: file
+                .unconfirmed
+                .get_ref()
+                .parse()
+                .map_err(|message: String| self.error(&file.unconfirmed, "unconfirmed", message))?,
         };
         self.try_examples(&file_type, &file.accepted, &file.refused)?;
         Ok(file_type)

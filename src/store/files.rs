@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::instant::Instant;
+use super::reissuing::Idempotency;
 use super::{Store, StoreError, on_pool};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{Actor, Caller, Evidence, File, FileId, FileName, FileState, Grant, NewFile, Pixels, Tenant};
@@ -41,15 +42,15 @@ pub struct Sealed<'a> {
     pub actor: Actor,
     /// Now.
     pub at: OffsetDateTime,
-    /// When the staging object is to be deleted: after the last moment a form could write it again.
-    pub staging_doomed_until: OffsetDateTime,
+    /// How long after its form's end the staging object is deleted (again): bytes may still be arriving.
+    pub late_uploads: Duration,
 }
 
-const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
+pub(super) const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
     staging_key, sealed_key, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
 
 #[derive(sqlx::FromRow)]
-struct FileRow {
+pub(super) struct FileRow {
     id: i64,
     tenant: String,
     state: String,
@@ -138,11 +139,13 @@ fn signed(number: u64) -> Result<i64, StoreError> {
 }
 
 impl Store {
-    /// Writes a temp record; once it returns, the record is durable.
+    /// Writes a temp record, and what its Idempotency-Key stands for; once it returns, both are durable.
+    ///
+    /// `None` when the Idempotency-Key already stands for a file; nothing is written then.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn insert_file(&self, row: &NewRow<'_>) -> Result<File, StoreError> {
+    pub async fn insert_file(&self, row: &NewRow<'_>, once: Option<&Idempotency<'_>>) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "INSERT INTO files (tenant, state, type_name, name, disposition, granted_type, min_size, max_size, checksum_sha256, \
              staging_key, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, declared_type) \
@@ -150,8 +153,9 @@ impl Store {
         ));
         let NewRow { new, grant, caller, .. } = row;
         let (min_size, max_size) = (signed(grant.min_size)?, signed(grant.max_size)?);
-        let row: FileRow = on_pool!(self, write pool => {
-            sqlx::query_as(sql)
+        let inserted: FileRow = on_pool!(self, write pool => {
+            let mut transaction = pool.begin().await?;
+            let inserted: FileRow = sqlx::query_as(sql)
                 .bind(caller.tenant.as_str())
                 .bind(FileState::Temp.as_str())
                 .bind(&new.type_name)
@@ -167,10 +171,28 @@ impl Store {
                 .bind(caller.actor.id)
                 .bind(caller.actor.kind.as_str())
                 .bind(new.declared_type.as_ref().map(ToString::to_string))
-                .fetch_one(pool)
-                .await
-        })?;
-        row.try_into()
+                .fetch_one(&mut *transaction)
+                .await?;
+            if let Some(once) = once {
+                let remembered = sqlx::query(REMEMBER)
+                    .bind(caller.tenant.as_str())
+                    .bind(caller.actor.kind.as_str())
+                    .bind(caller.actor.id)
+                    .bind(once.key)
+                    .bind(once.request_sha256.as_slice())
+                    .bind(inserted.id)
+                    .bind(Instant(row.created_at))
+                    .execute(&mut *transaction)
+                    .await?;
+                if remembered.rows_affected() != 1 {
+                    transaction.rollback().await?;
+                    return Ok(None);
+                }
+            }
+            transaction.commit().await?;
+            inserted
+        });
+        inserted.try_into().map(Some)
     }
 
     /// The tenant's file of that number.
@@ -208,9 +230,9 @@ impl Store {
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16 \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write pool => {
+        let row: FileRow = on_pool!(self, write pool => {
             let mut transaction = pool.begin().await?;
-            let row = sqlx::query_as(sql)
+            let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(FileState::Active.as_str())
                 .bind(sealed.key)
                 .bind(size)
@@ -229,31 +251,28 @@ impl Store {
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.height)))
                 .fetch_optional(&mut *transaction)
                 .await?;
-            let claimed = sqlx::query("DELETE FROM doomed_objects WHERE key = $1").bind(sealed.key).execute(&mut *transaction).await?;
-            if row.is_none() || claimed.rows_affected() != 1 {
+            let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
+            let (Some(active), 1) = (row, claimed.rows_affected()) else {
                 transaction.rollback().await?;
                 return Ok(None);
-            }
-            sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(sealed.staging_doomed_until)).execute(&mut *transaction).await?;
+            };
+            // By the row's own word: another form for the same key may have been signed since the caller read it.
+            let doomed_until = active.expires_at.0 + sealed.late_uploads;
+            sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).execute(&mut *transaction).await?;
             transaction.commit().await?;
-            row
+            active
         });
-        row.map(File::try_from).transpose()
-    }
-
-    /// Every doomed key whose time has come, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn doomed_before(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT key FROM doomed_objects WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2";
-        let keys = on_pool!(self, read pool => {
-            sqlx::query_scalar(sql).bind(Instant(now)).bind(i64::from(limit)).fetch_all(pool).await
-        })?;
-        Ok(keys)
+        row.try_into().map(Some)
     }
 }
 
+/// Takes a key off the doomed list, unless a sweeper has taken it on: its object may be gone already.
+const CLAIM: &str = "DELETE FROM doomed_objects WHERE key = $1 AND leased_until IS NULL";
+
+/// The first use of an Idempotency-Key wins.
+const REMEMBER: &str = "INSERT INTO idempotency_keys (tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+
 /// A key doomed twice keeps the later time.
-const DOOM: &str = "INSERT INTO doomed_objects (key, delete_after) VALUES ($1, $2) \
+pub(super) const DOOM: &str = "INSERT INTO doomed_objects (key, delete_after) VALUES ($1, $2) \
     ON CONFLICT (key) DO UPDATE SET delete_after = excluded.delete_after WHERE doomed_objects.delete_after < excluded.delete_after";

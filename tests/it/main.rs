@@ -7,6 +7,7 @@
 mod harness;
 
 // mod bodies;
+mod again;
 mod confirm;
 mod desk;
 mod evidence;
@@ -15,4 +16,5 @@ mod layers;
 // mod oracles;
 mod program;
 mod store_contract;
+mod sweeping;
 mod tampering;

@@ -3,7 +3,7 @@
 use dropslip::domain::{
     Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, NewFile, Pixels, Scopes, Verdict,
 };
-use dropslip::store::{NewRow, NewToken, Sealed, Store, StoreError};
+use dropslip::store::{Idempotency, NewRow, NewToken, Reissued, Sealed, Store, StoreError, Waiting};
 use tempfile::TempDir;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -29,6 +29,14 @@ fn caller(tenant: &str) -> Caller {
 }
 
 async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
+    insert_row(store, tenant, staging_key, None).await.unwrap()
+}
+
+async fn insert_once(store: &Store, staging_key: &str, once: &Idempotency<'_>) -> Option<File> {
+    insert_row(store, "one", staging_key, Some(once)).await
+}
+
+async fn insert_row(store: &Store, tenant: &str, staging_key: &str, once: Option<&Idempotency<'_>>) -> Option<File> {
     let new = NewFile {
         type_name: "attachment".to_owned(),
         name: FileName::sanitized("Größe 'x' \"y\".txt"),
@@ -40,7 +48,7 @@ async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
     let grant =
         Grant { content_type: "text/plain; charset=utf-8".parse().unwrap(), min_size: 5, max_size: 1 << 40, lifetime: Duration::HOUR };
     let row = NewRow { new: &new, grant: &grant, caller: &caller(tenant), staging_key, created_at: NOW, expires_at: NOW + Duration::HOUR };
-    store.insert_file(&row).await.unwrap()
+    store.insert_file(&row, once).await.unwrap()
 }
 
 fn evidence() -> Evidence {
@@ -56,12 +64,15 @@ fn sealed<'a>(key: &'a str, evidence: &'a Evidence) -> Sealed<'a> {
         etag: "abc",
         actor: Actor { id: 6, kind: ActorKind::Users },
         at: NOW + Duration::MINUTE,
-        staging_doomed_until: NOW + Duration::HOUR,
+        late_uploads: Duration::HOUR,
     }
 }
 
+/// Takes every doomed key on, which is for the end of a test.
 async fn doomed(store: &Store) -> Vec<String> {
-    store.doomed_before(NOW + Duration::WEEK, 100).await.unwrap()
+    let mut keys = store.lease_doomed(NOW + Duration::WEEK, NOW + Duration::WEEK * 2, 100).await.unwrap();
+    keys.sort();
+    keys
 }
 
 async fn a_record_reads_back_as_it_was_written(db: Db) {
@@ -113,7 +124,6 @@ async fn activation_happens_once_or_not_at_all(db: Db) {
     let file = insert(&store, "one", "temp/a").await;
     assert_eq!(store.activate(&file, &sealed("files/never-doomed", &evidence())).await.unwrap(), None, "its object may be gone");
     assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(file.clone()), "nothing of it stays");
-    assert_eq!(doomed(&store).await, Vec::<String>::new());
 
     let keys: Vec<_> = (0..8).map(|number| format!("files/{number}")).collect();
     for key in &keys {
@@ -134,10 +144,95 @@ async fn a_key_doomed_twice_keeps_the_later_time(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     store.doom("temp/a", NOW + Duration::HOUR).await.unwrap();
     store.doom("temp/a", NOW).await.unwrap();
-    assert_eq!(store.doomed_before(NOW + Duration::MINUTE, 10).await.unwrap(), Vec::<String>::new());
     store.doom("temp/b", NOW).await.unwrap();
-    assert_eq!(store.doomed_before(NOW + Duration::HOUR, 10).await.unwrap(), ["temp/b", "temp/a"], "oldest first");
-    assert_eq!(store.doomed_before(NOW + Duration::HOUR, 1).await.unwrap(), ["temp/b"]);
+    let due = |at| store.lease_doomed(at, at + Duration::MINUTE, 10);
+    assert_eq!(due(NOW + Duration::MINUTE).await.unwrap(), ["temp/b"]);
+    assert_eq!(due(NOW + Duration::MINUTE).await.unwrap(), Vec::<String>::new(), "it is leased");
+    assert_eq!(due(NOW + Duration::minutes(2)).await.unwrap(), ["temp/b"], "the lease has run out");
+    store.forget_doomed(&["temp/b".to_owned(), "temp/never".to_owned()]).await.unwrap();
+    assert_eq!(due(NOW + Duration::HOUR).await.unwrap(), ["temp/a"]);
+}
+
+async fn a_key_that_a_sweeper_took_on_cannot_be_claimed(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert(&store, "one", "temp/a").await;
+    store.doom("files/a", NOW).await.unwrap();
+    assert_eq!(store.lease_doomed(NOW, NOW + Duration::MINUTE, 10).await.unwrap(), ["files/a"]);
+    assert_eq!(store.activate(&file, &sealed("files/a", &evidence())).await.unwrap(), None, "its object may be gone");
+    assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(file));
+}
+
+async fn sweepers_share_the_doomed_list(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    for number in 0..40 {
+        store.doom(&format!("temp/{number:02}"), NOW).await.unwrap();
+    }
+    let taken = futures_util::future::join_all((0..8).map(|_| store.lease_doomed(NOW, NOW + Duration::MINUTE, 10))).await;
+    let mut all: Vec<_> = taken.into_iter().flat_map(Result::unwrap).collect();
+    let total = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), total, "no key was taken twice");
+    let rest = store.lease_doomed(NOW, NOW + Duration::MINUTE, 100).await.unwrap();
+    assert_eq!(all.len() + rest.len(), 40, "and none was lost");
+}
+
+async fn expired_temp_files_are_found_and_forgotten_once(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert(&store, "one", "temp/a").await;
+    assert_eq!(store.expired_files(NOW + Duration::HOUR, 10).await.unwrap(), []);
+    let late = NOW + Duration::HOUR + Duration::SECOND;
+    assert_eq!(store.expired_files(late, 10).await.unwrap(), [file.clone()]);
+    assert_eq!(store.waiting(late, late).await.unwrap(), Waiting { expired_files: 1, due_objects: 0 });
+    let other_key = File { staging_key: "temp/b".to_owned(), ..file.clone() };
+    assert!(!store.discard_temp_file(&other_key, NOW).await.unwrap(), "it was re-issued");
+    let tries = futures_util::future::join_all((0..6).map(|_| store.discard_temp_file(&file, NOW))).await;
+    assert_eq!(tries.into_iter().filter(|gone| *gone.as_ref().unwrap()).count(), 1);
+    assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), None);
+    assert_eq!(doomed(&store).await, ["temp/a"]);
+}
+
+async fn a_reissued_file_has_the_new_key_and_dooms_the_old(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert(&store, "one", "temp/a").await;
+    let caller = caller("one");
+    let new = Reissued {
+        staging_key: "temp/b",
+        expires_at: NOW + Duration::HOUR * 2,
+        caller: &caller,
+        at: NOW + Duration::MINUTE,
+        old_doomed_until: NOW + Duration::HOUR,
+    };
+    let tries = futures_util::future::join_all((0..6).map(|_| store.reissue(&file, &new))).await;
+    let won: Vec<_> = tries.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(won.len(), 1, "one of six wins");
+    assert_eq!((won[0].staging_key.as_str(), won[0].expires_at), ("temp/b", NOW + Duration::HOUR * 2));
+    store.doom("files/a", NOW).await.unwrap();
+    assert_eq!(store.activate(&file, &sealed("files/a", &evidence())).await.unwrap(), None, "the old upload is nobody's");
+    assert_eq!(doomed(&store).await, ["files/a", "temp/a"]);
+}
+
+async fn an_idempotency_key_makes_one_file(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let once = Idempotency { key: "k", request_sha256: [1; 32] };
+    let tries = (0..6).map(|number| {
+        let (store, once) = (store.clone(), &once);
+        async move { insert_once(&store, &format!("temp/{number}"), once).await }
+    });
+    let made: Vec<_> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
+    assert_eq!(made.len(), 1);
+    let used = store.find_idempotency_key(&caller("one"), "k").await.unwrap().unwrap();
+    assert_eq!((used.file_id, used.request_sha256.as_slice(), used.created_at), (made[0].id, &[1; 32][..], NOW));
+    assert_eq!(store.find_idempotency_key(&caller("two"), "k").await.unwrap(), None, "keys are the caller's own");
+    assert_eq!(store.forget_idempotency_keys(NOW).await.unwrap(), 0);
+    assert_eq!(store.forget_idempotency_keys(NOW + Duration::SECOND).await.unwrap(), 1);
+}
+
+async fn forgetting_a_file_forgets_its_idempotency_key(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert_once(&store, "temp/a", &Idempotency { key: "k", request_sha256: [1; 32] }).await.unwrap();
+    assert!(store.discard_temp_file(&file, NOW).await.unwrap());
+    assert_eq!(store.find_idempotency_key(&caller("one"), "k").await.unwrap(), None);
 }
 
 async fn tokens_read_back_and_end(db: Db) {
@@ -186,6 +281,12 @@ on_both_engines!(
     activation_claims_the_sealed_key_and_dooms_the_staging_key,
     activation_happens_once_or_not_at_all,
     a_key_doomed_twice_keeps_the_later_time,
+    a_key_that_a_sweeper_took_on_cannot_be_claimed,
+    sweepers_share_the_doomed_list,
+    expired_temp_files_are_found_and_forgotten_once,
+    a_reissued_file_has_the_new_key_and_dooms_the_old,
+    an_idempotency_key_makes_one_file,
+    forgetting_a_file_forgets_its_idempotency_key,
     tokens_read_back_and_end,
     opening_again_keeps_everything,
 );

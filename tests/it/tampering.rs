@@ -228,6 +228,7 @@ max_size = 100
 dispositions = ["attachment"]
 slip_lifetime = "1s"
 sniff = "reject"
+unconfirmed = "discard"
 content_types = [{ type = "text/plain", extensions = ["txt"] }]
 "#;
 

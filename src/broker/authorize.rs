@@ -1,0 +1,166 @@
+//! Step 1, and step 1 again: slips, re-issued slips, and slips by Idempotency-Key.
+
+use sha2::{Digest as _, Sha256};
+use time::{Duration, OffsetDateTime};
+
+use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
+use crate::domain::file::ChecksumSha256;
+use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, Scope};
+use crate::post_policy::{PresignedPost, UploadTerms};
+use crate::store::{Idempotency, NewRow, Reissued};
+
+/// How long an Idempotency-Key stands for its file.
+pub(super) const IDEMPOTENCY: Duration = Duration::hours(24);
+
+/// The life of a re-issued form whose file type was taken out of the rules since.
+const LIFETIME_WITHOUT_RULE: Duration = Duration::minutes(15);
+
+/// What a caller gets who asks for a slip.
+#[derive(Debug)]
+pub enum Authorized {
+    /// A temp file and a form for it.
+    Slip(Box<File>, PresignedPost),
+    /// The file that the Idempotency-Key stands for is past needing a form.
+    Already(Box<File>),
+}
+
+impl Broker {
+    /// Step 1: judges what a caller wants to upload, records it as `temp` and signs a form for it.
+    ///
+    /// With an Idempotency-Key, the same request answers the same file for 24 hours, with a fresh form while it is `temp`.
+    ///
+    /// # Errors
+    /// [`BrokerError::Invalid`] with every complaint when no rule grants it; nothing is recorded then.
+    /// [`BrokerError::Refused`] when the Idempotency-Key stands for another request.
+    pub async fn authorize(
+        &self,
+        caller: &Caller,
+        new: &NewFile,
+        key: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<Authorized, BrokerError> {
+        allowed(caller, Scope::FilesWrite)?;
+        let grant = self.file_types.get(&new.type_name).and_then(|rule| rule.judge(new)).map_err(BrokerError::Invalid)?;
+        let once = key.map(|key| Idempotency { key, request_sha256: fingerprint(new) });
+        for _ in 0..ATTEMPTS {
+            if let Some(once) = &once
+                && let Some(answer) = self.replay(caller, once, now).await?
+            {
+                return Ok(answer);
+            }
+            if let Some(answer) = self.issue(caller, new, &grant, once.as_ref(), now).await? {
+                return Ok(answer);
+            }
+        }
+        Err(BrokerError::Changing)
+    }
+
+    /// A fresh form for a temp file, on a fresh staging key: what the old form wrote or writes can no longer become the file.
+    ///
+    /// # Errors
+    /// [`BrokerError::AlreadyActive`] once it was confirmed.
+    pub async fn reissue(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<(File, PresignedPost), BrokerError> {
+        allowed(caller, Scope::FilesWrite)?;
+        for _ in 0..ATTEMPTS {
+            let file = self.find(caller, id).await?;
+            match file.state {
+                FileState::Temp => {}
+                FileState::Active => return Err(BrokerError::AlreadyActive),
+                FileState::Deleted => return Err(BrokerError::NotFound),
+            }
+            if let Some(slip) = self.form_again(caller, &file, &fresh_key("temp", now), now).await? {
+                tracing::info!(file.id = %id, "slip re-issued");
+                return Ok(slip);
+            }
+        }
+        Err(BrokerError::Changing)
+    }
+
+    /// Records and signs; `None` when the Idempotency-Key was taken meanwhile.
+    async fn issue(
+        &self,
+        caller: &Caller,
+        new: &NewFile,
+        grant: &Grant,
+        once: Option<&Idempotency<'_>>,
+        now: OffsetDateTime,
+    ) -> Result<Option<Authorized>, BrokerError> {
+        let staging_key = fresh_key("temp", now);
+        let terms = UploadTerms {
+            bucket: self.bucket.name(),
+            key: &staging_key,
+            content_type: &grant.content_type.to_string(),
+            min_size: grant.min_size,
+            max_size: grant.max_size,
+            checksum_sha256: new.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
+            lifetime: grant.lifetime,
+        };
+        let post = self.bucket.presign(&terms, now).await?;
+        let row = NewRow { new, grant, caller, staging_key: &staging_key, created_at: now, expires_at: post.expires_at };
+        let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
+        tracing::info!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
+        Ok(Some(Authorized::Slip(Box::new(file), post)))
+    }
+
+    /// What the Idempotency-Key stands for; `None` when it stands for nothing (any more).
+    ///
+    /// The form is signed for the same staging key: a client that sent its request twice may be using the first answer already.
+    async fn replay(&self, caller: &Caller, once: &Idempotency<'_>, now: OffsetDateTime) -> Result<Option<Authorized>, BrokerError> {
+        let Some(used) = self.store.find_idempotency_key(caller, once.key).await? else { return Ok(None) };
+        if used.created_at <= now - IDEMPOTENCY {
+            self.store.forget_idempotency_keys(now - IDEMPOTENCY).await?;
+            return Ok(None);
+        }
+        if used.request_sha256 != once.request_sha256 {
+            return Err(BrokerError::Refused(FieldErrors::one("Idempotency-Key", "was used for another request")));
+        }
+        for _ in 0..ATTEMPTS {
+            let Some(file) = self.store.find_file(&caller.tenant, used.file_id).await? else { return Ok(None) };
+            if file.state != FileState::Temp {
+                return Ok(Some(Authorized::Already(Box::new(file))));
+            }
+            if let Some((file, post)) = self.form_again(caller, &file, &file.staging_key, now).await? {
+                return Ok(Some(Authorized::Slip(Box::new(file), post)));
+            }
+        }
+        Err(BrokerError::Changing)
+    }
+
+    /// Signs and records a form for `file` on `staging_key`; `None` when the record changed meanwhile.
+    async fn form_again(
+        &self,
+        caller: &Caller,
+        file: &File,
+        staging_key: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<(File, PresignedPost)>, BrokerError> {
+        let terms = UploadTerms {
+            bucket: self.bucket.name(),
+            key: staging_key,
+            content_type: &file.granted_type.to_string(),
+            min_size: file.min_size,
+            max_size: file.max_size,
+            checksum_sha256: file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
+            lifetime: self.file_types.get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime),
+        };
+        let post = self.bucket.presign(&terms, now).await?;
+        // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
+        let expires_at = if staging_key == file.staging_key { post.expires_at.max(file.expires_at) } else { post.expires_at };
+        let new = Reissued { staging_key, expires_at, caller, at: now, old_doomed_until: file.expires_at + self.grace };
+        Ok(self.store.reissue(file, &new).await?.map(|file| (file, post)))
+    }
+}
+
+/// The same for requests that mean the same, however their JSON is written.
+fn fingerprint(new: &NewFile) -> [u8; 32] {
+    let parts = [
+        new.type_name.clone(),
+        new.name.as_str().to_owned(),
+        new.declared_type.as_ref().map(ToString::to_string).unwrap_or_default(),
+        new.disposition.as_str().to_owned(),
+        new.size.map(|size| size.to_string()).unwrap_or_default(),
+        new.checksum_sha256.as_ref().map(|checksum| checksum.as_base64().to_owned()).unwrap_or_default(),
+    ];
+    // None of the parts can hold a line break: names and types are cleaned of them.
+    Sha256::digest(parts.join("\n")).into()
+}

@@ -1,0 +1,113 @@
+//! Step 3: judge what landed, seal it, claim it.
+
+use time::{Duration, OffsetDateTime};
+
+use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
+use crate::bucket::Copied;
+use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
+use crate::domain::file::Landed;
+use crate::domain::{Caller, Evidence, FieldErrors, File, FileId, FileState, MediaType, Scope, Sniff};
+use crate::store::Sealed;
+
+/// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
+const UNCLAIMED_COPY: Duration = Duration::hours(1);
+
+impl Broker {
+    /// Step 3: looks at what landed, seals it and makes the file `active`. Answers the same file however often it is called.
+    ///
+    /// # Errors
+    /// [`BrokerError::NotUploaded`] before step 2; [`BrokerError::Refused`] when what landed is not what was granted: it is
+    /// deleted then, and the record stays `temp` so that the client can upload again.
+    pub async fn confirm(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<File, BrokerError> {
+        allowed(caller, Scope::FilesWrite)?;
+        for _ in 0..ATTEMPTS {
+            let file = self.find(caller, id).await?;
+            match file.state {
+                FileState::Active => return Ok(file),
+                FileState::Deleted => return Err(BrokerError::NotFound),
+                FileState::Temp => {}
+            }
+            if let Some(active) = self.seal(caller, &file, now).await? {
+                return Ok(active);
+            }
+        }
+        Err(BrokerError::Changing)
+    }
+
+    /// Size, type and checksum by the record, then the first bytes; `None` when the object is gone meanwhile.
+    async fn judge(&self, file: &File, landed: &Landed) -> Result<Option<Result<Evidence, FieldErrors>>, BrokerError> {
+        if let Err(complaints) = file.judge(landed) {
+            return Ok(Some(Err(complaints)));
+        }
+        // A file type that was taken out of the rules since is held to the strictest.
+        let rule = self.file_types.get(&file.type_name).ok();
+        let sniff = rule.map_or(Sniff::Reject, |rule| rule.sniff);
+        let wanted = bytes_wanted(&file.granted_type, sniff);
+        let start = if wanted == 0 {
+            Vec::new()
+        } else {
+            match self.bucket.read_start(&file.staging_key, wanted).await? {
+                Some(start) => start,
+                None => return Ok(None),
+            }
+        };
+        let allows = |detected: &MediaType| rule.is_some_and(|rule| rule.allows(detected));
+        let weighing = Weighing { sniff, max_pixels: rule.map_or(0, |rule| rule.max_pixels), allows: &allows };
+        Ok(Some(weigh(&file.granted_type, &start, &weighing)))
+    }
+
+    /// Judges, copies and claims once; `None` when the object or the record changed meanwhile.
+    async fn seal(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
+        let Some(mut landed) = self.bucket.head(&file.staging_key).await? else {
+            // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.
+            let unchanged = self.find(caller, file.id).await? == *file;
+            return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
+        };
+        if file.checksum_sha256.is_some() && landed.checksum_sha256.is_none() {
+            // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
+            landed.checksum_sha256 = self.bucket.checksum_sha256(&file.staging_key).await?;
+        }
+        let evidence = match self.judge(file, &landed).await? {
+            Some(Ok(evidence)) => evidence,
+            Some(Err(complaints)) => {
+                tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
+                self.bucket.delete(&file.staging_key).await?;
+                return Err(BrokerError::Refused(complaints));
+            }
+            None => return Ok(None),
+        };
+
+        let sealed_key = fresh_key("files", now);
+        self.store.doom(&sealed_key, now + UNCLAIMED_COPY).await?;
+        let content_type = evidence.decided.as_served();
+        let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
+        let copied = self
+            .bucket
+            .copy_if_unchanged(&file.staging_key, &landed.etag, &sealed_key, &content_type.to_string(), &content_disposition)
+            .await?;
+        let etag = match copied {
+            Copied::Done { etag } => etag,
+            // Gone: another confirmation may have sealed it and cleaned up. The record tells.
+            Copied::Changed | Copied::Gone => return Ok(None),
+        };
+        let sealed = Sealed {
+            key: &sealed_key,
+            size: landed.size,
+            etag: &etag,
+            evidence: &evidence,
+            actor: caller.actor,
+            at: now,
+            late_uploads: self.grace,
+        };
+        let activated = self.store.activate(file, &sealed).await?;
+        // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
+        let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
+        if let Err(error) = self.bucket.delete(superfluous).await {
+            tracing::warn!(file.id = %file.id, %error, "an object is left to the sweeper");
+        }
+        if let Some(active) = &activated {
+            tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
+        }
+        Ok(activated)
+    }
+}

@@ -1,0 +1,120 @@
+//! What the sweeper takes: expired temp records, and the doomed list.
+
+use time::OffsetDateTime;
+
+use super::files::{COLUMNS, DOOM, FileRow};
+use super::instant::Instant;
+use super::{Engine, Store, StoreError, on_pool};
+use crate::domain::File;
+
+/// What is waiting for the sweeper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Temp records past their time.
+    pub expired_files: i64,
+    /// Doomed keys past theirs.
+    pub due_objects: i64,
+}
+
+impl Store {
+    /// Temp files whose form died before `before`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn expired_files(&self, before: OffsetDateTime, limit: u32) -> Result<Vec<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 ORDER BY expires_at LIMIT $2"
+        ));
+        let rows: Vec<FileRow> =
+            on_pool!(self, read pool => sqlx::query_as(sql).bind(Instant(before)).bind(i64::from(limit)).fetch_all(pool).await)?;
+        rows.into_iter().map(File::try_from).collect()
+    }
+
+    /// Forgets a temp file and dooms its staging key, all or nothing; `false` when it is not `temp` any more or was re-issued.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn discard_temp_file(&self, file: &File, delete_after: OffsetDateTime) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM files WHERE id = $1 AND state = 'temp' AND staging_key = $2 AND expires_at = $3";
+        let gone = on_pool!(self, write pool => {
+            let mut transaction = pool.begin().await?;
+            let deleted = sqlx::query(sql)
+                .bind(file.id.0)
+                .bind(&file.staging_key)
+                .bind(Instant(file.expires_at))
+                .execute(&mut *transaction)
+                .await?;
+            if deleted.rows_affected() == 1 {
+                sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(delete_after)).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            deleted.rows_affected() == 1
+        });
+        Ok(gone)
+    }
+
+    /// Takes due keys off the doomed list's free part until `leased_until`: no file can claim them from now on, and no other
+    /// sweeper works on them meanwhile. At most `limit`, oldest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn lease_doomed(&self, now: OffsetDateTime, leased_until: OffsetDateTime, limit: u32) -> Result<Vec<String>, StoreError> {
+        // Postgres has many sweepers at once: each passes over the rows that another is taking. SQLite has one writer.
+        let skip = match &self.0 {
+            Engine::Sqlite { .. } => "",
+            Engine::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        };
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE doomed_objects SET leased_until = $1 WHERE key IN (SELECT key FROM doomed_objects WHERE delete_after <= $2 \
+             AND (leased_until IS NULL OR leased_until <= $2) ORDER BY delete_after LIMIT $3 {skip}) RETURNING key"
+        ));
+        let keys = on_pool!(self, write pool => {
+            sqlx::query_scalar(sql).bind(Instant(leased_until)).bind(Instant(now)).bind(i64::from(limit)).fetch_all(pool).await
+        })?;
+        Ok(keys)
+    }
+
+    /// Strikes keys off the doomed list whose objects are gone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn forget_doomed(&self, keys: &[String]) -> Result<(), StoreError> {
+        // One document instead of a thousand parameters; both engines unfold it.
+        let list = serde_json::to_string(keys).unwrap_or_default();
+        match &self.0 {
+            Engine::Sqlite { write, .. } => {
+                let sql = "DELETE FROM doomed_objects WHERE key IN (SELECT value FROM json_each($1))";
+                sqlx::query(sql).bind(list).execute(write).await.map(drop)?;
+            }
+            Engine::Postgres(pool) => {
+                let sql = "DELETE FROM doomed_objects WHERE key IN (SELECT json_array_elements_text($1::json))";
+                sqlx::query(sql).bind(list).execute(pool).await.map(drop)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets Idempotency-Keys made before `before`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn forget_idempotency_keys(&self, before: OffsetDateTime) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM idempotency_keys WHERE created_at < $1";
+        let gone = on_pool!(self, write pool => sqlx::query(sql).bind(Instant(before)).execute(pool).await.map(|r| r.rows_affected()))?;
+        Ok(gone)
+    }
+
+    /// How much a sweep would find.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn waiting(&self, now: OffsetDateTime, expired_before: OffsetDateTime) -> Result<Waiting, StoreError> {
+        let expired = "SELECT COUNT(*) FROM files WHERE state = 'temp' AND expires_at < $1";
+        let due = "SELECT COUNT(*) FROM doomed_objects WHERE delete_after <= $1";
+        on_pool!(self, read pool => {
+            let expired_files = sqlx::query_scalar(expired).bind(Instant(expired_before)).fetch_one(pool).await?;
+            let due_objects = sqlx::query_scalar(due).bind(Instant(now)).fetch_one(pool).await?;
+            Ok(Waiting { expired_files, due_objects })
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! Nothing is orphaned: whatever nobody came back for is gone after a sweep, and nothing else is.
+
+use dropslip::broker::Swept;
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+use crate::harness::{Bed, Db, Setup, TestBroker, new_file};
+
+impl TestBroker {
+    /// A sweep as it will happen that much later.
+    async fn sweep_in(&self, later: Duration) -> Swept {
+        self.server.broker.sweep(OffsetDateTime::now_utc() + later).await.unwrap()
+    }
+
+    /// An upload for the type `image`, which discards what is never confirmed.
+    async fn unconfirmed_image(&self) -> i64 {
+        let slip =
+            self.authorize(&json!({"type": "image", "filename": "a.png", "mimeType": "image/png", "disposition": "attachment"})).await;
+        self.drop_bytes(&slip, b"\x89PNG\r\n\x1a\n").await;
+        slip.id
+    }
+}
+
+/// Longer than every form, grace and lease.
+const LONG: Duration = Duration::days(2);
+
+async fn sweeps_what_nobody_came_back_for(bed: Bed, db: Db) {
+    let broker = Setup::on(bed).database(db).start().await;
+    // Confirmed, and its old form used again afterwards.
+    let kept = broker.text_slip().await;
+    broker.drop_bytes(&kept, b"kept").await;
+    assert_eq!(broker.confirm(kept.id).await.0, 200);
+    broker.drop_bytes(&kept, b"late").await;
+    // Never uploaded; uploaded and never confirmed, of both kinds; refused; re-issued.
+    let never = broker.text_slip().await;
+    let discarded = broker.unconfirmed_image().await;
+    let activated = broker.text_slip().await;
+    broker.drop_bytes(&activated, b"the confirmation got lost").await;
+    let reissued = broker.text_slip().await;
+    broker.drop_bytes(&reissued, b"old").await;
+    assert_eq!(broker.call("POST", &format!("/v2/files/{}/ref.json", reissued.id), None).await.0, 201);
+
+    assert_eq!(broker.sweep_in(Duration::ZERO).await, Swept::default(), "nothing is due while forms live");
+    assert_eq!(broker.objects().await.len(), 5);
+
+    let swept = broker.sweep_in(LONG).await;
+    assert_eq!((swept.activated, swept.discarded), (1, 3), "{swept:?}");
+    for gone in [never.id, discarded, reissued.id] {
+        assert_eq!(broker.read(gone).await.0, 404);
+    }
+    for (id, size) in [(kept.id, 4), (activated.id, 25)] {
+        assert_eq!(broker.read(id).await.1["file"]["size"], json!(size));
+    }
+    broker.sweep_in(LONG * 2).await;
+    let objects = broker.objects().await;
+    assert_eq!(objects.len(), 2, "one object for each active file: {objects:?}");
+    assert!(objects.iter().all(|(key, _)| key.starts_with("files/")));
+    assert_eq!(broker.sweep_in(LONG * 3).await, Swept::default(), "a swept bucket is clean");
+}
+
+#[tokio::test]
+async fn the_embedded_store_and_sqlite_are_swept() {
+    sweeps_what_nobody_came_back_for(Bed::Embedded, Db::Sqlite).await;
+}
+
+#[tokio::test]
+async fn seaweedfs_and_postgres_are_swept() {
+    sweeps_what_nobody_came_back_for(Bed::SeaweedFs, Db::Postgres).await;
+}
+
+#[tokio::test]
+async fn localstack_and_postgres_are_swept() {
+    sweeps_what_nobody_came_back_for(Bed::LocalStack, Db::Postgres).await;
+}
+
+#[tokio::test]
+async fn sweepers_and_confirmations_at_once_lose_no_acknowledged_file() {
+    let broker = Setup::on(Bed::SeaweedFs).database(Db::Postgres).start().await;
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(broker.unconfirmed_image().await);
+    }
+    let confirmations = futures_util::future::join_all(ids.iter().map(|id| broker.confirm(*id)));
+    let sweeps = futures_util::future::join_all((0..4).map(|_| broker.sweep_in(LONG)));
+    let (confirmed, swept) = futures_util::future::join(confirmations, sweeps).await;
+    broker.sweep_in(LONG * 2).await;
+
+    let active = confirmed.iter().filter(|(status, _)| *status == 200).count();
+    for (id, (status, body)) in ids.iter().zip(&confirmed) {
+        let expected = if *status == 200 { 200 } else { 404 };
+        assert_eq!(broker.read(*id).await.0, expected, "{body}");
+    }
+    assert_eq!(active + swept.iter().map(|swept| swept.discarded).sum::<usize>(), 12, "each is active or was discarded once");
+    assert_eq!(broker.objects().await.len(), active, "one object for each active file");
+}
+
+#[tokio::test]
+async fn more_than_one_batch_is_swept_at_once() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let later = OffsetDateTime::now_utc() + Duration::HOUR;
+    for number in 0..1_200 {
+        broker.store.doom(&format!("temp/{number}"), later).await.unwrap();
+    }
+    let slip = broker.authorize(&new_file("a.txt", "")).await;
+    assert_eq!(broker.sweep_in(Duration::hours(1) + Duration::MINUTE).await.deleted, 1_200);
+    assert_eq!(broker.read(slip.id).await.1["file"]["state"], "temp");
+}
