@@ -16,6 +16,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::bucket::{Bucket, BucketError};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, Scope};
+use crate::limits::{Exceeded, Limits};
 use crate::random;
 use crate::store::{Store, StoreError};
 
@@ -49,6 +50,9 @@ pub enum BrokerError {
     /// The object or the record changed each time it was looked at.
     #[error("the upload keeps changing")]
     Changing,
+    /// The caller's actor or tenant asks for too much.
+    #[error("too many {}", .0.what)]
+    LimitExceeded(Exceeded),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,14 +66,23 @@ pub struct Broker {
     store: Store,
     bucket: Bucket,
     file_types: FileTypes,
+    limits: Limits,
     grace: Duration,
 }
 
 impl Broker {
     /// A broker. A form that has expired may still be receiving bytes: what belongs to it is left alone for `grace`.
     #[must_use]
-    pub fn new(store: Store, bucket: Bucket, file_types: FileTypes, grace: Duration) -> Self {
-        Self { store, bucket, file_types, grace }
+    pub fn new(store: Store, bucket: Bucket, file_types: FileTypes, limits: Limits, grace: Duration) -> Self {
+        Self { store, bucket, file_types, limits, grace }
+    }
+
+    /// Counts one request of the caller's.
+    ///
+    /// # Errors
+    /// [`BrokerError::LimitExceeded`] when its actor or tenant sends too many.
+    pub fn admit(&self, caller: &Caller) -> Result<(), BrokerError> {
+        self.limits.request(caller).map_err(BrokerError::LimitExceeded)
     }
 
     /// Whether database and bucket answer.

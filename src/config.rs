@@ -4,6 +4,8 @@
 //! (`DROPSLIP_LISTEN`), which wins. A name nobody knows or a value nobody can use stops the start: a misspelled setting that is
 //! silently ignored is worse than none.
 
+mod values;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,6 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
+
+use crate::limits::Limit;
+use values::{
+    boolean, bucket_name, byte_size, connections, database_url, duration, endpoint, filled, log_filter, log_format, origins, redacted,
+    socket_address, web_url, whole_number,
+};
 
 const PREFIX: &str = "DROPSLIP_";
 
@@ -32,7 +40,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 17] = [
+pub const SETTINGS: [Setting; 24] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -57,6 +65,16 @@ pub const SETTINGS: [Setting; 17] = [
         help: "how often expired slips and their bytes are swept away, such as 30s; 0 for never (default 1m)",
     },
     Setting { key: "sweep_grace", help: "how long after its end a form's upload may still arrive before it is swept away (default 1h)" },
+    Setting { key: "actor_open_slips", help: "most temp files of one actor at the same time; 0 for no limit (default 100000)" },
+    Setting { key: "tenant_open_slips", help: "most temp files of one tenant at the same time; 0 for no limit (default 1000000)" },
+    Setting {
+        key: "actor_reserved_bytes",
+        help: "most bytes that one actor's open slips allow, such as 1 TiB; 0 for no limit (default 0)",
+    },
+    Setting { key: "tenant_reserved_bytes", help: "most bytes that one tenant's open slips allow; 0 for no limit (default 0)" },
+    Setting { key: "actor_requests_per_second", help: "most requests a second of one actor to one broker; 0 for no limit (default 0)" },
+    Setting { key: "tenant_requests_per_second", help: "most requests a second of one tenant to one broker; 0 for no limit (default 0)" },
+    Setting { key: "max_connections", help: "most connections to the broker at the same time; more wait (default 900)" },
     Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
     Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },
 ];
@@ -83,6 +101,12 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// How long an expired form's upload is left alone.
     pub sweep_grace: Duration,
+    /// What one actor may ask for.
+    pub actor_limit: Limit,
+    /// What one tenant may ask for.
+    pub tenant_limit: Limit,
+    /// Most connections at the same time.
+    pub max_connections: u32,
     /// What to log.
     pub log: Log,
     effective: Vec<(&'static str, Value)>,
@@ -254,7 +278,7 @@ impl Reader {
         let name = self.optional("s3_bucket", bucket_name);
         let region = self.optional("s3_region", filled);
         let endpoint = self.optional("s3_endpoint", endpoint);
-        let public_endpoint = self.optional("s3_public_endpoint", self::endpoint);
+        let public_endpoint = self.optional("s3_public_endpoint", values::endpoint);
         let default_style = if endpoint.is_some() { "true" } else { "false" };
         let path_style = self.required("s3_path_style", default_style, boolean);
         let data_dir = self.required("data_dir", "data", filled).map(PathBuf::from);
@@ -266,6 +290,9 @@ impl Reader {
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
         let sweep_grace = self.required("sweep_grace", "1h", duration);
+        let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
+        let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
+        let max_connections = self.required("max_connections", "900", connections);
         let filter = self.required("log", "info", log_filter);
         let json = self.required("log_format", "auto", log_format);
         if name.is_none() && endpoint.is_some() {
@@ -292,9 +319,19 @@ impl Reader {
             cors_origins,
             sweep_interval: sweep_interval?,
             sweep_grace: sweep_grace?,
+            actor_limit: actor_limit?,
+            tenant_limit: tenant_limit?,
+            max_connections: max_connections?,
             log,
             effective,
         })
+    }
+
+    fn limit(&mut self, open: &'static str, open_default: &str, bytes: &'static str, rate: &'static str) -> Option<Limit> {
+        let open_slips = self.required(open, open_default, whole_number);
+        let reserved_bytes = self.required(bytes, "0", byte_size);
+        let requests_per_second = self.required(rate, "0", whole_number);
+        Some(Limit { open_slips: open_slips?, reserved_bytes: reserved_bytes?, requests_per_second: requests_per_second? })
     }
 
     fn optional<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
@@ -335,95 +372,6 @@ fn as_text(value: &toml::Value) -> Option<String> {
         toml::Value::Array(items) => items.iter().map(|item| item.as_str()).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
         _ => None,
     }
-}
-
-fn filled(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("must not be blank".to_owned()) } else { Ok(text.to_owned()) }
-}
-
-fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!("must be true or false, not ‘{text}’")),
-    }
-}
-
-fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("must be an address and a port such as 127.0.0.1:8080, not ‘{text}’"))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let longest = Duration::from_hours(30 * 24);
-    let parsed = if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() };
-    parsed.filter(|duration| *duration <= longest).ok_or_else(|| format!("must be a time such as 30s or 1h, at most 30 days, not ‘{text}’"))
-}
-
-fn web_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let plain =
-        url.filter(|url| url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none());
-    plain.ok_or_else(|| "must be a URL such as https://files.example.com, without user, query or fragment".to_owned())
-}
-
-fn endpoint(text: &str) -> Result<String, String> {
-    Ok(web_url(text)?.as_str().trim_end_matches('/').to_owned())
-}
-
-fn database_url(text: &str) -> Result<String, String> {
-    let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
-    // The value may hold a password, so the complaint does not repeat it.
-    if known { Ok(text.to_owned()) } else { Err("must start with sqlite: or postgres:".to_owned()) }
-}
-
-fn bucket_name(text: &str) -> Result<String, String> {
-    let fits = (3..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("must be the name of a bucket, 3 to 63 lower-case letters, digits, '-' and '.', not ‘{text}’"))
-    }
-}
-
-fn origins(text: &str) -> Result<Vec<String>, String> {
-    text.split([',', ' ']).filter(|word| !word.is_empty()).map(origin).collect()
-}
-
-fn origin(word: &str) -> Result<String, String> {
-    let refusal = || format!("must be origins such as https://app.example.com, without path and never *, not ‘{word}’");
-    let url = web_url(word).map_err(|_| refusal())?;
-    let origin = url.origin().ascii_serialization();
-    if url.path() == "/" { Ok(origin) } else { Err(refusal()) }
-}
-
-fn log_filter(text: &str) -> Result<String, String> {
-    let parsed: Result<tracing_subscriber::EnvFilter, _> = text.parse();
-    parsed.map(|_| text.to_owned()).map_err(|error| format!("must be a filter such as info or dropslip=debug: {error}"))
-}
-
-fn log_format(text: &str) -> Result<Option<bool>, String> {
-    match text {
-        "auto" => Ok(None),
-        "json" => Ok(Some(true)),
-        "text" => Ok(Some(false)),
-        _ => Err(format!("must be text, json or auto, not ‘{text}’")),
-    }
-}
-
-/// A database URL without its password, wherever that stands.
-fn redacted(database_url: &str) -> String {
-    let Ok(mut url) = Url::parse(database_url) else { return database_url.to_owned() };
-    if !url.has_host() {
-        return database_url.to_owned();
-    }
-    if url.password().is_some() {
-        let _ = url.set_password(Some("***"));
-    }
-    let secret_queries = url.query_pairs().any(|(name, _)| name == "password" || name == "sslpassword");
-    if secret_queries {
-        url.set_query(Some("***"));
-    }
-    url.to_string()
 }
 
 #[cfg(test)]

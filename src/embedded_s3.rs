@@ -43,6 +43,9 @@ pub const BUCKET: &str = "dropslip";
 /// The largest file it takes, in bytes: `s3s` holds an upload in memory while it reads the form.
 pub const MAX_POST_BYTES: u64 = 512 * 1024 * 1024;
 
+/// Most connections at the same time.
+pub const MAX_CONNECTIONS: u32 = 256;
+
 /// Locks shared by all keys; two keys that share one wait for each other, which costs time and nothing else.
 const LOCKS: usize = 64;
 

@@ -9,7 +9,7 @@
 //! Arrows point down only; a test holds them.
 //!
 //! ```text
-//! main -> cli -> server -> api -> broker, tokens -> store, bucket -> post_policy -> domain, random
+//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random
 //!         cli -> upload
 //!                server -> sweeper, embedded_s3, config
 //! ```
@@ -21,6 +21,8 @@ pub mod post_policy;
 
 pub mod bucket;
 pub mod store;
+
+pub mod limits;
 
 pub mod broker;
 pub mod sweeper;

@@ -1,5 +1,6 @@
 //! The HTTP server below broker and embedded store: hyper, with bounds on what a connection may cost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,6 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to send its request line and headers.
@@ -22,14 +24,21 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How long to wait when the process has no file handles left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves connections until `stop`, then lets requests under way end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves at most `max_connections` at a time until `stop`, then lets requests under way end.
+///
+/// A connection beyond that waits in the kernel's queue until another ends.
+pub async fn serve(listener: TcpListener, router: Router, max_connections: u32, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(max_connections as usize));
     let mut connections = http1::Builder::new();
     connections.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES);
     let graceful = GracefulShutdown::new();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let place = places.clone().acquire_owned().await.ok();
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
             () = stop.cancelled() => break,
         };
         let stream = match accepted {
@@ -45,6 +54,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         let connection = connections.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = watched.await {
                 tracing::debug!(%error, "a connection ended early");
             }

@@ -15,6 +15,7 @@ use crate::bucket::{Bucket, BucketOptions};
 use crate::config::{Config, Storage};
 use crate::domain::{FileTypes, policy_file};
 use crate::embedded_s3;
+use crate::limits::Limits;
 use crate::listener;
 use crate::secret_file;
 use crate::store::Store;
@@ -78,9 +79,9 @@ impl Server {
         let state = AppState { broker: broker.clone(), tokens: Tokens::new(store.clone(), development_token.clone()) };
         let router = api::router(state, &origins);
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
-        let stopping = stop.clone();
+        let (stopping, max_connections) = (stop.clone(), config.max_connections);
         let serving = tokio::spawn(async move {
-            listener::serve(listener, router, stopping).await;
+            listener::serve(listener, router, max_connections, stopping).await;
             // The sweeper talks to the embedded store too.
             let _ = sweeping.await;
             stop_store.cancel();
@@ -147,7 +148,8 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
     let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
     let form_url = bucket.form_url().to_owned();
     let grace = config.sweep_grace.try_into().context("DROPSLIP_SWEEP_GRACE")?;
-    let broker = Arc::new(Broker::new(store.clone(), bucket, file_types, grace));
+    let limits = Limits::new(config.actor_limit, config.tenant_limit);
+    let broker = Arc::new(Broker::new(store.clone(), bucket, file_types, limits, grace));
     Ok(Opened { store, broker, form_url, embedded })
 }
 
@@ -236,7 +238,7 @@ async fn start_embedded(storage: &Storage, origins: &[String], alone: Alone, sto
     let task = match listener {
         Some(listener) => {
             let router = embedded_s3::router(data_dir, &credentials, origins).with_context(in_data_dir)?;
-            Some(tokio::spawn(listener::serve(listener, router, stop)))
+            Some(tokio::spawn(listener::serve(listener, router, embedded_s3::MAX_CONNECTIONS, stop)))
         }
         None => None,
     };

@@ -25,7 +25,7 @@ use sqlx::{PgPool, SqlitePool};
 
 pub use files::{NewRow, Sealed};
 pub use reissuing::{Idempotency, Reissued, Used};
-pub use sweeping::Waiting;
+pub use sweeping::{OpenSlips, Waiting};
 pub use tokens::{NewToken, TokenRow};
 
 /// How long a caller waits for a free connection, or SQLite for another writer.

@@ -36,6 +36,9 @@ CREATE TABLE files (
 -- What the sweeper looks for.
 CREATE INDEX files_expiring ON files (expires_at) WHERE state = 'temp';
 
+-- What the limits count.
+CREATE INDEX files_open ON files (tenant, created_by_kind, created_by_id) WHERE state = 'temp';
+
 -- Keys that must be deleted after a time unless an active file claims them first.
 CREATE TABLE doomed_objects (
     key TEXT PRIMARY KEY,

@@ -17,7 +17,9 @@ impl FromRequestParts<AppState> for Caller {
         // Two credentials in one request leave open who is asking.
         let (Some(value), None) = (values.next(), values.next()) else { return Err(Fault::Unauthenticated) };
         let presented = value.to_str().ok().and_then(presented_token).ok_or(Fault::Unauthenticated)?;
-        state.tokens.authenticate(&presented).await?.ok_or(Fault::Unauthenticated)
+        let caller = state.tokens.authenticate(&presented).await?.ok_or(Fault::Unauthenticated)?;
+        state.broker.admit(&caller)?;
+        Ok(caller)
     }
 }
 

@@ -22,7 +22,7 @@ use time::macros::format_description;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{AppState, Fault, IDEMPOTENCY_KEY, MAX_BODY_BYTES, rendered};
+use super::{AppState, BODY_TIMEOUT, Fault, IDEMPOTENCY_KEY, MAX_BODY_BYTES, rendered};
 use crate::broker::Authorized;
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
@@ -277,7 +277,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldErrors> {
 }
 
 async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
-    let collected = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
+    let whole = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let collected = tokio::time::timeout(BODY_TIMEOUT, whole).await.map_err(|_| Fault::TooSlow)?;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() { Fault::BodyTooLarge } else { Fault::Invalid(FieldErrors::one("body", "must arrive whole")) }
     })
@@ -392,6 +393,10 @@ fn error_body(fault: &Fault) -> Vec<u8> {
         Fault::NotUploaded => FieldErrors::one("state", "nothing was uploaded yet"),
         Fault::AlreadyActive => FieldErrors::one("state", "is active already"),
         Fault::Changing => FieldErrors::one("state", "the upload keeps changing, try again"),
+        Fault::TooSlow => FieldErrors::one("body", format!("must arrive within {} seconds", BODY_TIMEOUT.as_secs())),
+        Fault::LimitExceeded(exceeded) => {
+            FieldErrors::one("limit", format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds))
+        }
         Fault::BodyTooLarge => FieldErrors::one("body", format!("must be {MAX_BODY_BYTES} bytes or shorter")),
         Fault::Internal(_) => FieldErrors::one("server", "failed"),
         Fault::Unavailable(_) => FieldErrors::one("server", "not available now, try again"),

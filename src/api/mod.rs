@@ -10,6 +10,7 @@ mod auth;
 mod desk;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -24,11 +25,15 @@ use tower_http::trace::TraceLayer;
 use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::{FieldErrors, Scope};
+use crate::limits::Exceeded;
 use crate::store::StoreError;
 use crate::tokens::Tokens;
 
 /// The longest request body, in bytes: requests describe files, they never carry them.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// How long a request body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// When a client may ask again after a 503, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -75,7 +80,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID, IDEMPOTENCY_KEY])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
-        .max_age(std::time::Duration::from_mins(10))
+        .max_age(Duration::from_mins(10))
 }
 
 fn span(request: &Request<Body>) -> tracing::Span {
@@ -103,10 +108,14 @@ pub enum Fault {
     AlreadyActive,
     /// 409: the object changed each time it was looked at.
     Changing,
+    /// 408: the body took too long to arrive.
+    TooSlow,
     /// 413: the body is longer than any description of a file.
     BodyTooLarge,
     /// 422: what was uploaded is not what was granted.
     Refused(FieldErrors),
+    /// 429: the caller's actor or tenant asks for too much.
+    LimitExceeded(Exceeded),
     /// 500: a defect.
     Internal(String),
     /// 503: database or bucket are away.
@@ -124,8 +133,10 @@ impl Fault {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotUploaded | Self::AlreadyActive | Self::Changing => StatusCode::CONFLICT,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -142,6 +153,7 @@ impl From<BrokerError> for Fault {
             BrokerError::NotUploaded => Self::NotUploaded,
             BrokerError::AlreadyActive => Self::AlreadyActive,
             BrokerError::Changing => Self::Changing,
+            BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
             BrokerError::Store(error) => error.into(),
             // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.
             BrokerError::Bucket(error @ (BucketError::Unavailable(_) | BucketError::Refused(_))) => Self::Unavailable(error.to_string()),
@@ -179,6 +191,7 @@ fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Respon
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match &*fault {
         Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
+        Fault::LimitExceeded(exceeded) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
         Fault::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
         _ => {}
     }

@@ -85,6 +85,7 @@ impl Broker {
         once: Option<&Idempotency<'_>>,
         now: OffsetDateTime,
     ) -> Result<Option<Authorized>, BrokerError> {
+        self.limits.slip(&self.store, caller, grant.max_size).await?.map_err(BrokerError::LimitExceeded)?;
         let staging_key = fresh_key("temp", now);
         let terms = UploadTerms {
             bucket: self.bucket.name(),

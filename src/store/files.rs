@@ -130,7 +130,7 @@ pub(super) fn parsed<T: FromStr<Err = String>>(word: &str) -> Result<T, StoreErr
     word.parse().map_err(|why| StoreError::Broken(format!("‘{word}’ is stored where it {why}")))
 }
 
-fn unsigned(number: i64) -> Result<u64, StoreError> {
+pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Broken(format!("{number} is stored where no number below 0 belongs")))
 }
 

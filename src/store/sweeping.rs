@@ -2,10 +2,10 @@
 
 use time::OffsetDateTime;
 
-use super::files::{COLUMNS, DOOM, FileRow};
+use super::files::{COLUMNS, DOOM, FileRow, unsigned};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool};
-use crate::domain::File;
+use crate::domain::{Actor, File, Tenant};
 
 /// What is waiting for the sweeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,36 @@ pub struct Waiting {
     pub due_objects: i64,
 }
 
+/// Temp files, and the bytes that their forms allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenSlips {
+    /// How many.
+    pub slips: u64,
+    /// How many bytes at most.
+    pub bytes: u64,
+    /// Whether this is the database's word, and not a reckoning since.
+    pub fresh: bool,
+}
+
 impl Store {
+    /// The open slips of a tenant, or of one of its actors.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn open_slips(&self, tenant: &Tenant, actor: Option<Actor>) -> Result<OpenSlips, StoreError> {
+        let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(max_size), 0) AS BIGINT) FROM files WHERE state = 'temp' AND tenant = $1 \
+                   AND ($2 IS NULL OR created_by_kind = $2) AND ($3 IS NULL OR created_by_id = $3)";
+        let row: (i64, i64) = on_pool!(self, read pool => {
+            sqlx::query_as(sql)
+                .bind(tenant.as_str())
+                .bind(actor.map(|actor| actor.kind.as_str()))
+                .bind(actor.map(|actor| actor.id))
+                .fetch_one(pool)
+                .await
+        })?;
+        Ok(OpenSlips { slips: unsigned(row.0)?, bytes: unsigned(row.1)?, fresh: true })
+    }
+
     /// Temp files whose form died before `before`, oldest first, at most `limit`.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("domain", &["domain"]),
     ("random", &[]),
     ("secret_file", &[]),
@@ -28,12 +28,16 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("bucket", &["bucket", "domain", "post_policy"]),
     ("store", &["store", "domain"]),
     ("tokens", &["domain", "random", "store"]),
-    ("broker", &["bucket", "domain", "post_policy", "random", "store"]),
+    ("limits", &["domain", "store"]),
+    ("broker", &["bucket", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
-    ("api", &["api", "broker", "bucket", "domain", "post_policy", "store", "tokens"]),
-    ("config", &[]),
+    ("api", &["api", "broker", "bucket", "domain", "limits", "post_policy", "store", "tokens"]),
+    ("config", &["limits"]),
     ("embedded_s3", &["bucket", "random", "secret_file"]),
-    ("server", &["api", "broker", "bucket", "config", "domain", "embedded_s3", "listener", "secret_file", "store", "sweeper", "tokens"]),
+    (
+        "server",
+        &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
+    ),
     ("upload", &["upload", "config", "domain"]),
     ("cli", &["broker", "cli", "config", "domain", "embedded_s3", "post_policy", "server", "store", "sweeper", "tokens", "upload"]),
     ("main", &[]),

@@ -38,20 +38,20 @@ impl Serving {
     /// Starts it and reads what it says until it says where it listens (and, embedded, the last line of the script).
     fn start(folder: &Path, settings: &[(&str, &str)], last_line: &str) -> Self {
         let mut command = dropslip(folder, settings);
-        let mut child = command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut banner = String::new();
+        let child = command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut serving = Self { child, banner: String::new() };
+        let mut lines = BufReader::new(serving.child.stdout.take().unwrap()).lines();
         for line in lines.by_ref() {
             let line = line.unwrap();
-            banner += &line;
-            banner.push('\n');
+            serving.banner += &line;
+            serving.banner.push('\n');
             if line.starts_with(last_line) {
-                return Self { child, banner };
+                return serving;
             }
         }
         let mut errors = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        panic!("it ended after {banner}{errors}");
+        serving.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        panic!("it ended after {}{errors}", serving.banner);
     }
 
     fn url(&self) -> &str {
@@ -108,6 +108,9 @@ fn token_and_files_outlive_a_restart() {
     assert_eq!(token(&first), token(&second));
 }
 
+/// Settings, and what the complaint says.
+type Refusal<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn it_refuses_to_start_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
@@ -133,7 +136,7 @@ fn it_refuses_to_start_with_the_reason() {
     let no_credentials =
         [("DROPSLIP_S3_BUCKET", "bucket"), ("DROPSLIP_S3_ENDPOINT", localstack.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
 
-    let cases: [(&[(&str, &str)], &[&str]); 12] = [
+    let cases: [Refusal<'_>; 12] = [
         (&[("DROPSLIP_LISTEN", "0.0.0.0:0")], &["DROPSLIP_LISTEN", "development token", "DROPSLIP_S3_BUCKET"]),
         (&[("DROPSLIP_LISTEN", "[::]:0")], &["DROPSLIP_LISTEN", "development token"]),
         (&[("DROPSLIP_LISTEN", &taken)], &["DROPSLIP_LISTEN", "cannot listen", &taken]),
@@ -252,7 +255,7 @@ async fn container_credentials(lives: time::Duration) -> String {
         axum::Json(json!({"AccessKeyId": key, "SecretAccessKey": secret, "Token": "the-session-token", "Expiration": expiration}))
     };
     let router = axum::Router::new().route("/credentials", axum::routing::get(answer));
-    tokio::spawn(dropslip::listener::serve(listener, router, tokio_util::sync::CancellationToken::new()));
+    tokio::spawn(dropslip::listener::serve(listener, router, 100, tokio_util::sync::CancellationToken::new()));
     format!("http://{address}/credentials")
 }
 

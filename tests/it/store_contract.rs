@@ -182,7 +182,7 @@ async fn expired_temp_files_are_found_and_forgotten_once(db: Db) {
     let file = insert(&store, "one", "temp/a").await;
     assert_eq!(store.expired_files(NOW + Duration::HOUR, 10).await.unwrap(), []);
     let late = NOW + Duration::HOUR + Duration::SECOND;
-    assert_eq!(store.expired_files(late, 10).await.unwrap(), [file.clone()]);
+    assert_eq!(store.expired_files(late, 10).await.unwrap(), std::slice::from_ref(&file));
     assert_eq!(store.waiting(late, late).await.unwrap(), Waiting { expired_files: 1, due_objects: 0 });
     let other_key = File { staging_key: "temp/b".to_owned(), ..file.clone() };
     assert!(!store.discard_temp_file(&other_key, NOW).await.unwrap(), "it was re-issued");

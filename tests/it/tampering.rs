@@ -75,7 +75,7 @@ const TAMPERINGS: [Tampering; 42] = [
     ("signed for another day", |f| f.sign_with(&f.secret.clone(), f.day().previous_day().unwrap(), "us-east-1")),
     ("signed for another region", |f| f.sign_with(&f.secret.clone(), f.day(), "eu-west-1")),
     ("policy allows more bytes", |f| {
-        f.rewrite_policy(|p| *p["conditions"].as_array_mut().unwrap().last_mut().unwrap() = json!(["content-length-range", 0, 1_000_000]))
+        f.rewrite_policy(|p| *p["conditions"].as_array_mut().unwrap().last_mut().unwrap() = json!(["content-length-range", 0, 1_000_000]));
     }),
     ("policy lives longer", |f| f.rewrite_policy(|p| p["expiration"] = json!("2099-01-01T00:00:00Z"))),
     ("policy has no conditions", |f| f.rewrite_policy(|p| p["conditions"] = json!([]))),
@@ -111,7 +111,7 @@ const TAMPERINGS: [Tampering; 42] = [
     ("no bytes", |f| f.file = Some(Vec::new())),
     ("no file", |f| f.file = None),
     ("sent to another bucket", |f| {
-        f.url = f.url.trim_end_matches('/').rsplit_once('/').map(|(store, _)| format!("{store}/another-bucket/")).unwrap()
+        f.url = f.url.trim_end_matches('/').rsplit_once('/').map(|(store, _)| format!("{store}/another-bucket/")).unwrap();
     }),
 ];
 

@@ -1,0 +1,108 @@
+//! What a setting's text stands for; every complaint tells what would do.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use url::Url;
+
+pub(super) fn filled(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("must not be blank".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("must be true or false, not ‘{text}’")),
+    }
+}
+
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("must be an address and a port such as 127.0.0.1:8080, not ‘{text}’"))
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_hours(30 * 24);
+    let parsed = if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() };
+    parsed.filter(|duration| *duration <= longest).ok_or_else(|| format!("must be a time such as 30s or 1h, at most 30 days, not ‘{text}’"))
+}
+
+pub(super) fn whole_number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("must be a whole number, not ‘{text}’"))
+}
+
+pub(super) fn connections(text: &str) -> Result<u32, String> {
+    whole_number(text).ok().filter(|number| (1..=1_000_000).contains(number)).ok_or_else(|| format!("must be 1 to 1000000, not ‘{text}’"))
+}
+
+pub(super) fn byte_size(text: &str) -> Result<u64, String> {
+    let parsed = text.parse::<bytesize::ByteSize>().map(|size| size.as_u64());
+    parsed.map_err(|_| format!("must be a number of bytes or a size such as 10 GiB, not ‘{text}’"))
+}
+
+pub(super) fn web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let plain =
+        url.filter(|url| url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none());
+    plain.ok_or_else(|| "must be a URL such as https://files.example.com, without user, query or fragment".to_owned())
+}
+
+pub(super) fn endpoint(text: &str) -> Result<String, String> {
+    Ok(web_url(text)?.as_str().trim_end_matches('/').to_owned())
+}
+
+pub(super) fn database_url(text: &str) -> Result<String, String> {
+    let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+    // The value may hold a password, so the complaint does not repeat it.
+    if known { Ok(text.to_owned()) } else { Err("must start with sqlite: or postgres:".to_owned()) }
+}
+
+pub(super) fn bucket_name(text: &str) -> Result<String, String> {
+    let fits = (3..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be the name of a bucket, 3 to 63 lower-case letters, digits, '-' and '.', not ‘{text}’"))
+    }
+}
+
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split([',', ' ']).filter(|word| !word.is_empty()).map(origin).collect()
+}
+
+fn origin(word: &str) -> Result<String, String> {
+    let refusal = || format!("must be origins such as https://app.example.com, without path and never *, not ‘{word}’");
+    let url = web_url(word).map_err(|_| refusal())?;
+    let origin = url.origin().ascii_serialization();
+    if url.path() == "/" { Ok(origin) } else { Err(refusal()) }
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let parsed: Result<tracing_subscriber::EnvFilter, _> = text.parse();
+    parsed.map(|_| text.to_owned()).map_err(|error| format!("must be a filter such as info or dropslip=debug: {error}"))
+}
+
+pub(super) fn log_format(text: &str) -> Result<Option<bool>, String> {
+    match text {
+        "auto" => Ok(None),
+        "json" => Ok(Some(true)),
+        "text" => Ok(Some(false)),
+        _ => Err(format!("must be text, json or auto, not ‘{text}’")),
+    }
+}
+
+/// A database URL without its password, wherever that stands.
+pub(super) fn redacted(database_url: &str) -> String {
+    let Ok(mut url) = Url::parse(database_url) else { return database_url.to_owned() };
+    if !url.has_host() {
+        return database_url.to_owned();
+    }
+    if url.password().is_some() {
+        let _ = url.set_password(Some("***"));
+    }
+    let secret_queries = url.query_pairs().any(|(name, _)| name == "password" || name == "sslpassword");
+    if secret_queries {
+        url.set_query(Some("***"));
+    }
+    url.to_string()
+}
