@@ -81,13 +81,7 @@ pub struct Options {
 /// When it cannot begin (no token, a server that is no URL) or its results cannot be written.
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let target = Target::find(options.server.as_deref(), options.token_file.as_deref())?;
-    // No redirect is followed: the form would be sent to a place that nobody signed it for, the token to one it is not for.
-    let http = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("dropslip/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .context("the HTTP client cannot start")?;
+    let http = http_client().context("the HTTP client cannot start")?;
     let report = Arc::new(Report::new(options.json));
     let files = options.files.clone();
     let jobs = usize::from(options.jobs);
@@ -106,6 +100,18 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
             std::process::exit(INTERRUPTED)
         }
     }
+}
+
+fn http_client() -> reqwest::Result<reqwest::Client> {
+    // No redirect is followed: the form would be sent to a place that nobody signed it for, the token to one it is not for.
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("dropslip/", env!("CARGO_PKG_VERSION")));
+    // By default the kernel ends a connection whose peer takes no bytes for 30 seconds; how long they may stand still is told in `form`.
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let builder = builder.tcp_user_timeout(None);
+    builder.build()
 }
 
 /// What every upload of one run shares.
