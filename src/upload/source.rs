@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_changes_its_length_is_an_error_and_not_a_part_of_it() {
-        let file = file_of(&[7; 300_000]);
+        let file = file_of(&vec![7; 300_000]);
         let source = Source::open(file.path()).await.unwrap();
         file.as_file().set_len(200_000).unwrap();
         let (_, error) = read_all(&source).await;

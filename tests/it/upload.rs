@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{patch, post};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dropslip");
 
@@ -97,7 +98,9 @@ impl Ended {
 fn many_files_at_once_all_become_active() {
     let broker = Served::start();
     let names: Vec<String> = (0..25).map(|number| format!("{number}.txt")).collect();
-    names.iter().for_each(|name| broker.file(name, name.as_bytes()));
+    for name in &names {
+        broker.file(name, name.as_bytes());
+    }
     let mut arguments = vec!["--jobs", "8"];
     arguments.extend(names.iter().map(String::as_str));
 
@@ -257,7 +260,7 @@ const TOKEN: &str = "the-token";
 impl Peers {
     async fn start(&self) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        self.0.lock().unwrap().url = format!("http://{}", listener.local_addr().unwrap());
+        self.0.lock().await.url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new()
             .route("/v2/files/ref.json", post(Self::authorize))
             .route("/v2/files/7.json", patch(Self::confirm))
@@ -268,7 +271,7 @@ impl Peers {
     }
 
     async fn authorize(State(peers): State<Self>) -> Response {
-        let mut script = peers.0.lock().unwrap();
+        let mut script = peers.0.lock().await;
         script.slips += 1;
         if let Some(answer) = script.authorize.pop_front() {
             return told(answer);
@@ -281,13 +284,13 @@ impl Peers {
     }
 
     async fn store(State(peers): State<Self>, headers: HeaderMap, body: Bytes) -> Response {
-        let mut script = peers.0.lock().unwrap();
+        let mut script = peers.0.lock().await;
         script.forms.push((headers, String::from_utf8_lossy(&body).into_owned()));
         script.store.pop_front().map_or_else(|| StatusCode::CREATED.into_response(), told)
     }
 
     async fn confirm(State(peers): State<Self>) -> Response {
-        let mut script = peers.0.lock().unwrap();
+        let mut script = peers.0.lock().await;
         script.confirmations += 1;
         let good = (200, r#"{"file":{"id":7,"state":"active","size":5}}"#);
         let answer = script.confirm.pop_front().unwrap_or(good);
@@ -295,15 +298,15 @@ impl Peers {
     }
 
     /// How many slips, forms and confirmations they were asked for.
-    fn asked(&self) -> (usize, usize, usize) {
-        let script = self.0.lock().unwrap();
+    async fn asked(&self) -> (usize, usize, usize) {
+        let script = self.0.lock().await;
         (script.slips, script.forms.len(), script.confirmations)
     }
 
     /// Uploads one small file to them.
     async fn upload(&self) -> Ended {
         self.start().await;
-        let server = self.0.lock().unwrap().url.clone();
+        let server = self.0.lock().await.url.clone();
         let run = move || {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("a.txt"), b"hello").unwrap();
@@ -330,7 +333,7 @@ async fn the_form_has_its_fields_in_order_the_file_last_a_length_and_no_token() 
     let peers = Peers::default();
     let ended = peers.upload().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let script = peers.0.lock().unwrap();
+    let script = peers.0.lock().await;
     let (headers, body) = &script.forms[0];
     assert_eq!(headers[header::CONTENT_LENGTH], body.len().to_string());
     assert!(!headers.contains_key(header::AUTHORIZATION) && !headers.contains_key(header::TRANSFER_ENCODING));
@@ -342,75 +345,75 @@ async fn the_form_has_its_fields_in_order_the_file_last_a_length_and_no_token() 
 #[tokio::test]
 async fn a_broker_that_is_busy_is_asked_again_and_not_for_ever() {
     let peers = Peers::default();
-    peers.0.lock().unwrap().authorize.extend([(503, ""), (502, "")]);
-    peers.0.lock().unwrap().confirm.extend([(504, "")]);
+    peers.0.lock().await.authorize.extend([(503, ""), (502, "")]);
+    peers.0.lock().await.confirm.extend([(504, "")]);
     assert_eq!(peers.upload().await.code, Some(0));
-    assert_eq!(peers.asked(), (3, 1, 2));
+    assert_eq!(peers.asked().await, (3, 1, 2));
 
     let peers = Peers::default();
-    peers.0.lock().unwrap().confirm.extend([(503, r#"{"errors":{"server":["not available now, try again"]}}"#); 4]);
+    peers.0.lock().await.confirm.extend([(503, r#"{"errors":{"server":["not available now, try again"]}}"#); 4]);
     let ended = peers.upload().await;
     let object = &ended.objects()[0];
     assert_eq!((ended.code, &object["step"], &object["status"]), (Some(1), &json!("confirm"), &json!(503)));
     assert!(object["error"].as_str().unwrap().ends_with("server not available now, try again"));
-    assert_eq!(peers.asked(), (1, 1, 3));
+    assert_eq!(peers.asked().await, (1, 1, 3));
 }
 
 #[tokio::test]
 async fn a_refusal_is_not_asked_again() {
     let peers = Peers::default();
-    peers.0.lock().unwrap().confirm.extend([(422, r#"{"errors":{"size":["must be 5"],"mimeType":["must be true"]}}"#)]);
+    peers.0.lock().await.confirm.extend([(422, r#"{"errors":{"size":["must be 5"],"mimeType":["must be true"]}}"#)]);
     let ended = peers.upload().await;
     let object = &ended.objects()[0];
     assert_eq!((&object["step"], &object["error"]), (&json!("confirm"), &json!("refused: mimeType must be true; size must be 5")));
-    assert_eq!(peers.asked(), (1, 1, 1));
+    assert_eq!(peers.asked().await, (1, 1, 1));
 }
 
 #[tokio::test]
 async fn a_store_that_fails_gets_the_same_form_once_more() {
     let peers = Peers::default();
-    peers.0.lock().unwrap().store.extend([BROKEN]);
+    peers.0.lock().await.store.extend([BROKEN]);
     assert_eq!(peers.upload().await.code, Some(0));
     {
-        let script = peers.0.lock().unwrap();
+        let script = peers.0.lock().await;
         assert_eq!((script.slips, script.forms.len()), (1, 2));
         assert!(script.forms[1].1.contains("\r\n\r\nhello\r\n--"));
     }
 
     let peers = Peers::default();
-    peers.0.lock().unwrap().store.extend([BROKEN; 3]);
+    peers.0.lock().await.store.extend([BROKEN; 3]);
     let ended = peers.upload().await;
     let object = &ended.objects()[0];
     assert_eq!((ended.code, &object["step"], &object["status"]), (Some(1), &json!("upload"), &json!(500)));
     assert!(object["error"].as_str().unwrap().ends_with("InternalError: We failed."));
-    assert_eq!(peers.asked(), (1, 2, 0));
+    assert_eq!(peers.asked().await, (1, 2, 0));
 }
 
 #[tokio::test]
 async fn an_expired_form_is_replaced_once() {
     let peers = Peers::default();
-    peers.0.lock().unwrap().store.extend([EXPIRED]);
+    peers.0.lock().await.store.extend([EXPIRED]);
     assert_eq!(peers.upload().await.code, Some(0));
-    assert_eq!(peers.asked(), (2, 2, 1));
+    assert_eq!(peers.asked().await, (2, 2, 1));
 
     let peers = Peers::default();
-    peers.0.lock().unwrap().store.extend([EXPIRED; 3]);
+    peers.0.lock().await.store.extend([EXPIRED; 3]);
     let ended = peers.upload().await;
     assert_eq!((ended.code, &ended.objects()[0]["status"]), (Some(1), &json!(403)));
-    assert_eq!(peers.asked(), (2, 2, 0));
+    assert_eq!(peers.asked().await, (2, 2, 0));
 }
 
 #[tokio::test]
 async fn a_form_and_a_token_follow_no_redirect() {
     let peers = Peers::default();
-    peers.0.lock().unwrap().store.extend([(307, "")]);
+    peers.0.lock().await.store.extend([(307, "")]);
     let ended = peers.upload().await;
     assert_eq!((ended.code, &ended.objects()[0]["status"]), (Some(1), &json!(307)));
-    assert_eq!(peers.asked(), (1, 1, 0));
+    assert_eq!(peers.asked().await, (1, 1, 0));
 
     let peers = Peers::default();
-    peers.0.lock().unwrap().authorize.extend([(308, "")]);
+    peers.0.lock().await.authorize.extend([(308, "")]);
     let ended = peers.upload().await;
     assert_eq!((ended.code, &ended.objects()[0]["step"], &ended.objects()[0]["status"]), (Some(1), &json!("authorize"), &json!(308)));
-    assert_eq!(peers.asked(), (1, 0, 0));
+    assert_eq!(peers.asked().await, (1, 0, 0));
 }
