@@ -1,0 +1,190 @@
+//! The file on disk: as long as it was when it was opened, or an error.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{Stream, TryStreamExt as _, stream};
+use indicatif::ProgressBar;
+use sha2::{Digest as _, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+use super::failure::{Failure, SourceError};
+
+/// How much is read at once, in bytes: what bounds the memory of an upload.
+const CHUNK: u64 = 128 * 1024;
+
+/// A regular file that is not empty, and its size when it was opened first.
+#[derive(Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    name: String,
+    size: u64,
+}
+
+impl Source {
+    /// Looks at the file and proves that it can be read.
+    pub(super) async fn open(path: &Path) -> Result<Self, Failure> {
+        // Looked at before it is opened: opening a pipe waits for somebody to write into it.
+        let metadata = tokio::fs::metadata(path).await.map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(SourceError::Directory.into());
+        }
+        if !metadata.is_file() {
+            return Err(SourceError::NotRegular.into());
+        }
+        let size = File::open(path).await.map_err(unreadable)?.metadata().await.map_err(unreadable)?.len();
+        if size == 0 {
+            return Err(SourceError::Empty.into());
+        }
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { path: path.to_path_buf(), name, size })
+    }
+
+    /// The last component of its path.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// In bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Base64 of its SHA-256; the bar follows.
+    pub(super) async fn checksum_sha256(&self, bar: &ProgressBar) -> Result<String, Failure> {
+        bar.reset();
+        let mut hasher = Sha256::new();
+        let mut chunks = std::pin::pin!(self.chunks().await?);
+        while let Some(chunk) = chunks.try_next().await? {
+            hasher.update(&chunk);
+            bar.inc(chunk.len() as u64);
+        }
+        Ok(STANDARD.encode(hasher.finalize()))
+    }
+
+    /// Its bytes from the start, for a request body; what happens to them on the way is told by the [`Reading`].
+    pub(super) async fn read(
+        &self,
+        bar: &ProgressBar,
+    ) -> Result<(Arc<Reading>, impl Stream<Item = Result<Vec<u8>, SourceError>> + use<>), Failure> {
+        bar.reset();
+        let reading = Arc::new(Reading::default());
+        let (moved, failed, bar) = (Arc::clone(&reading), Arc::clone(&reading), bar.clone());
+        let chunks = self.chunks().await?.inspect_ok(move |chunk| {
+            moved.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            bar.inc(chunk.len() as u64);
+        });
+        let chunks = chunks.map_err(move |error| {
+            // The HTTP client wraps errors of a body beyond recognition, so the true one is kept here.
+            if let Ok(mut kept) = failed.error.lock() {
+                *kept = Some(error);
+            }
+            SourceError::Unreadable(ErrorKind::Other.into())
+        });
+        Ok((reading, chunks))
+    }
+
+    async fn chunks(&self) -> Result<impl Stream<Item = Result<Vec<u8>, SourceError>> + use<>, SourceError> {
+        let file = File::open(&self.path).await.map_err(unreadable)?;
+        let size = self.size;
+        Ok(stream::try_unfold((file, 0), move |(mut file, read)| async move {
+            let chunk = next_chunk(&mut file, size, read).await?;
+            Ok(chunk.map(|chunk| {
+                let read = read + chunk.len() as u64;
+                (chunk, (file, read))
+            }))
+        }))
+    }
+}
+
+/// The bytes after the first `read`; `None` at the end, when that is where it should be.
+async fn next_chunk(file: &mut File, size: u64, read: u64) -> Result<Option<Vec<u8>>, SourceError> {
+    if read == size {
+        // Asked for one byte more, because a form that ends here would be a good upload of half a file.
+        return if file.read(&mut [0]).await? == 0 { Ok(None) } else { Err(SourceError::Grew { size }) };
+    }
+    let wanted = CHUNK.min(size - read);
+    let mut chunk = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+    file.take(wanted).read_buf(&mut chunk).await?;
+    if chunk.is_empty() { Err(SourceError::Shrank { size, read }) } else { Ok(Some(chunk)) }
+}
+
+fn unreadable(error: std::io::Error) -> SourceError {
+    if error.kind() == ErrorKind::NotFound { SourceError::Missing } else { SourceError::Unreadable(error) }
+}
+
+/// How far the reading of a file came.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    bytes: AtomicU64,
+    error: Mutex<Option<SourceError>>,
+}
+
+impl Reading {
+    /// How many bytes were handed over.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Why reading stopped early, if it did.
+    pub(super) fn take_error(&self) -> Option<SourceError> {
+        self.error.lock().ok()?.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    async fn read_all(source: &Source) -> (u64, Option<SourceError>) {
+        let (reading, chunks) = source.read(&ProgressBar::hidden()).await.unwrap();
+        let _ = chunks.try_collect::<Vec<_>>().await;
+        (reading.bytes(), reading.take_error())
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_whole_and_its_checksum_is_that_of_its_bytes() {
+        let bytes = vec![7; 300_000];
+        let file = file_of(&bytes);
+        let source = Source::open(file.path()).await.unwrap();
+        let (read, error) = read_all(&source).await;
+        assert_eq!((read, source.size()), (300_000, 300_000));
+        assert!(error.is_none());
+        assert_eq!(source.checksum_sha256(&ProgressBar::hidden()).await.unwrap(), STANDARD.encode(Sha256::digest(&bytes)));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_its_length_is_an_error_and_not_a_part_of_it() {
+        let file = file_of(&vec![7; 300_000]);
+        let source = Source::open(file.path()).await.unwrap();
+        file.as_file().set_len(200_000).unwrap();
+        let (_, error) = read_all(&source).await;
+        assert!(matches!(error, Some(SourceError::Shrank { size: 300_000, read: 200_000 })), "{error:?}");
+        file.as_file().set_len(300_001).unwrap();
+        let (_, error) = read_all(&source).await;
+        assert!(matches!(error, Some(SourceError::Grew { size: 300_000 })), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_with_bytes_is_told_from_the_others() {
+        let (folder, empty) = (tempfile::tempdir().unwrap(), file_of(b""));
+        let complaint = async |path: &Path| Source::open(path).await.unwrap_err().to_string();
+        assert_eq!(complaint(folder.path()).await, "is a directory; name the files in it");
+        assert_eq!(complaint(&folder.path().join("none")).await, "there is no such file");
+        assert_eq!(complaint(empty.path()).await, "is empty");
+        assert_eq!(complaint(Path::new("/dev/null")).await, "is neither a file nor a link to one");
+    }
+}

@@ -1,0 +1,135 @@
+//! Which broker, and with what token.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use reqwest::header::HeaderValue;
+use url::{Host, Url};
+
+use crate::config;
+
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+/// Where `dropslip serve` keeps the token of its embedded mode, seen from the folder it was started in.
+const DEVELOPMENT_TOKEN: &str = "data/development-token";
+
+/// A broker and the token for it.
+pub(super) struct Target {
+    /// Without a slash at the end.
+    server: String,
+    /// `Bearer` and the token; marked as sensitive, so that it prints as nothing.
+    pub(super) authorization: HeaderValue,
+    /// Where the token comes from, for people whose token is not accepted.
+    pub(super) token_origin: String,
+}
+
+impl Target {
+    /// Asks the options first, then the environment, then the files of a broker on this machine.
+    pub(super) fn find(server: Option<&str>, token_file: Option<&Path>) -> anyhow::Result<Self> {
+        let (env_server, env_token) = config::client_environment();
+        let (text, named) = match (server, &env_server) {
+            (Some(text), _) => (text, "--server"),
+            (None, Some(text)) => (text.as_str(), "DROPSLIP_SERVER"),
+            (None, None) => (DEFAULT_SERVER, "the default server"),
+        };
+        let server = server_url(text).with_context(|| named.to_owned())?;
+        let (token, token_origin) = token(token_file, env_token, is_this_machine(&server))?;
+        let authorization = bearer(&token).with_context(|| token_origin.clone())?;
+        Ok(Self { server: server.as_str().trim_end_matches('/').to_owned(), authorization, token_origin })
+    }
+
+    /// The address of something at the broker.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server)
+    }
+
+    /// The broker's address, for messages.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+}
+
+fn server_url(text: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let plain =
+        url.filter(|url| url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none());
+    plain.context("must be a URL such as https://files.example.com, without user, query or fragment")
+}
+
+fn is_this_machine(server: &Url) -> bool {
+    match server.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// The token, and where it comes from.
+fn token(file: Option<&Path>, from_environment: Option<String>, this_machine: bool) -> anyhow::Result<(String, String)> {
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()));
+    if let Some(path) = file {
+        return Ok((read(path)?, path.display().to_string()));
+    }
+    if let Some(token) = from_environment {
+        return Ok((token, "DROPSLIP_TOKEN".to_owned()));
+    }
+    // Elsewhere it is worth nothing and nobody's business.
+    if this_machine && Path::new(DEVELOPMENT_TOKEN).exists() {
+        return Ok((read(Path::new(DEVELOPMENT_TOKEN))?, DEVELOPMENT_TOKEN.to_owned()));
+    }
+    bail!("there is no token: set DROPSLIP_TOKEN, or name a file that holds one with --token-file")
+}
+
+fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        // The complaint does not repeat it.
+        bail!("holds no token: one is letters, digits and signs without spaces");
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_plain_web_address() {
+        for good in ["http://127.0.0.1:8080", "https://files.example.com/", "https://example.com/files"] {
+            assert!(server_url(good).is_ok(), "{good}");
+        }
+        for bad in ["127.0.0.1:8080", "localhost", "ftp://h", "https://user:pass@h", "https://h?x", "https://h#x", ""] {
+            assert!(server_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_development_token_is_for_this_machine_only() {
+        let this_machine = |text: &str| is_this_machine(&Url::parse(text).unwrap());
+        assert!(["http://127.0.0.1:8080", "http://localhost", "http://[::1]:1"].into_iter().all(this_machine));
+        assert!(!["http://10.0.0.1", "http://localhost.example.com", "http://127.0.0.1.nip.io"].into_iter().any(this_machine));
+        assert!(token(None, None, false).is_err());
+    }
+
+    #[test]
+    fn a_token_is_one_word_and_never_shown() {
+        assert_eq!(format!("{:?}", bearer(" dslip_1_2\n").unwrap()), "Sensitive");
+        for bad in ["", "\n", "two words", "dsl\u{ef}p"] {
+            let complaint = format!("{:#}", bearer(bad).unwrap_err());
+            assert!(bad.trim().is_empty() || !complaint.contains(bad), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_named_token_file_wins_over_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "from-file\n").unwrap();
+        assert_eq!(token(Some(&path), Some("from-env".to_owned()), true).unwrap().0, "from-file\n");
+        assert_eq!(token(None, Some("from-env".to_owned()), true).unwrap().1, "DROPSLIP_TOKEN");
+        assert!(token(Some(&folder.path().join("none")), Some("from-env".to_owned()), true).is_err());
+    }
+}
