@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random
-//!         cli -> upload
+//!         cli -> upload -> config
 //!                server -> sweeper, embedded_s3, config
 //! ```
 
