@@ -8,6 +8,7 @@
 //!   things that the sweeper finds.
 //! - A file of another tenant is the same as no file.
 
+mod audit;
 mod authorize;
 mod confirm;
 mod sweep;
@@ -20,8 +21,12 @@ use crate::limits::{Exceeded, Limits};
 use crate::random;
 use crate::store::{Store, StoreError};
 
+pub use audit::Audit;
 pub use authorize::Authorized;
 pub use sweep::Swept;
+
+/// Where forms may write; sealed objects stand elsewhere.
+pub const STAGING_PREFIX: &str = "temp/";
 
 /// How often a use case looks again at a record or an object that changes under its eyes.
 const ATTEMPTS: usize = 3;
@@ -85,6 +90,16 @@ impl Broker {
         self.limits.request(caller).map_err(BrokerError::LimitExceeded)
     }
 
+    /// Sets the bucket's own expiry on the staging prefix: in whole days, beyond every form's life and grace.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn apply_lifecycle(&self) -> Result<i32, BrokerError> {
+        let days = lifecycle_days(&self.file_types, self.grace);
+        self.bucket.apply_lifecycle(STAGING_PREFIX, days).await?;
+        Ok(days)
+    }
+
     /// Whether database and bucket answer.
     ///
     /// # Errors
@@ -107,6 +122,14 @@ impl Broker {
     async fn find(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
         self.store.find_file(&caller.tenant, id).await?.ok_or(BrokerError::NotFound)
     }
+}
+
+/// After how many whole days nothing under the staging prefix can be wanted any more.
+#[must_use]
+pub fn lifecycle_days(file_types: &FileTypes, grace: Duration) -> i32 {
+    let longest = file_types.iter().map(|rule| rule.slip_lifetime).max().unwrap_or_default();
+    // One more day for the part of a day, and one because stores count days from the midnight after.
+    i32::try_from((longest + grace).whole_days()).unwrap_or(i32::MAX - 2) + 2
 }
 
 fn allowed(caller: &Caller, scope: Scope) -> Result<(), BrokerError> {

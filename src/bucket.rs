@@ -10,6 +10,7 @@
 //! [`BucketError::Refused`] means that it said no: wrong credentials, missing permissions, another region.
 
 mod credentials;
+pub mod lifecycle;
 
 use std::fmt;
 use std::time::Duration;
@@ -86,6 +87,15 @@ pub enum BucketError {
     /// It said no.
     #[error("the bucket refused: {0}")]
     Refused(String),
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// What became of a conditional copy.
@@ -293,6 +303,20 @@ impl Bucket {
             Err(error) if status(&error) == Some(404) => Ok(()),
             Err(error) => Err(self.explained(&error)),
         }
+    }
+
+    /// Keys, sizes and entity tags under `prefix` after `after`, at most a thousand, in the order of their keys.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, BucketError> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).set_start_after(after.map(ToOwned::to_owned));
+        let output = request.send().await.map_err(|error| self.explained(&error))?;
+        let listed = output.contents().iter().filter_map(|object| {
+            let size = object.size().and_then(|size| u64::try_from(size).ok())?;
+            Some(Listed { key: object.key()?.to_owned(), size })
+        });
+        Ok(listed.collect())
     }
 
     /// Deletes up to 1000 keys in one request; keys under which nothing is stored are no error.

@@ -1,8 +1,8 @@
 //! The command line.
 
+mod operate;
 mod policy;
 mod serve;
-mod sweep;
 mod token;
 
 use std::path::PathBuf;
@@ -40,7 +40,12 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Take away expired slips and the bytes nobody owns (`serve` does this by itself)
-    Sweep(sweep::SweepOptions),
+    Sweep(operate::SweepOptions),
+    /// Compare database and bucket: exit code 0 when nothing is lost, forged or orphaned
+    Audit,
+    /// The bucket's own expiry rule for what was never confirmed, a second line behind the sweeper
+    #[command(subcommand)]
+    Lifecycle(operate::LifecycleCommand),
     /// Upload files through a broker: ask for a slip, drop the bytes, confirm
     Upload(upload::Options),
 }
@@ -71,7 +76,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config => print!("{}", load()?.describe()),
         Command::Token(command) => return token::run(command, &load()?).await,
         Command::Policy(command) => return policy::run(command, &load()?),
-        Command::Sweep(options) => return sweep::run(options, &load()?).await,
+        Command::Sweep(options) => return operate::sweep(options, &load()?).await,
+        Command::Audit => return operate::audit(&load()?).await,
+        Command::Lifecycle(command) => return operate::lifecycle(command, &load()?).await,
         Command::Upload(options) => return upload::run(options).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@
 //! [`StoreError::Unavailable`] means that the database cannot be reached or has no room now and that nothing was changed: asking
 //! again later is safe. Every other failure is [`StoreError::Broken`].
 
+mod auditing;
 mod files;
 mod instant;
 mod reissuing;

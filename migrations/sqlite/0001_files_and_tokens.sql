@@ -38,6 +38,9 @@ CREATE TABLE files (
 -- What the sweeper looks for.
 CREATE INDEX files_expiring ON files (expires_at) WHERE state = 'temp';
 
+-- Who owns an object: asked by audits, written only when a file becomes active.
+CREATE UNIQUE INDEX files_sealed ON files (sealed_key) WHERE sealed_key IS NOT NULL;
+
 -- What the limits count.
 CREATE INDEX files_open ON files (tenant, created_by_kind, created_by_id) WHERE state = 'temp';
 

@@ -39,7 +39,10 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
     ),
     ("upload", &["upload", "config", "domain"]),
-    ("cli", &["broker", "cli", "config", "domain", "embedded_s3", "post_policy", "server", "store", "sweeper", "tokens", "upload"]),
+    (
+        "cli",
+        &["broker", "bucket", "cli", "config", "domain", "embedded_s3", "post_policy", "server", "store", "sweeper", "tokens", "upload"],
+    ),
     ("main", &[]),
 ];
 

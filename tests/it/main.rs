@@ -8,6 +8,7 @@ mod harness;
 
 // mod bodies;
 mod again;
+mod audit;
 mod confirm;
 mod desk;
 mod evidence;

@@ -236,7 +236,7 @@ fn policy_explain_says_what_would_be_signed_or_why_not() {
 fn help_names_every_command_and_setting() {
     let folder = tempfile::tempdir().unwrap();
     let help = text(&run(folder.path(), &[], &["--help"]).stdout);
-    for command in ["serve", "config", "token", "policy", "upload"] {
+    for command in ["serve", "config", "token", "policy", "sweep", "audit", "lifecycle", "upload"] {
         assert!(help.contains(&format!("\n  {command}")), "{command}");
     }
     for setting in dropslip::config::SETTINGS {

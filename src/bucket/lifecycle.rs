@@ -1,0 +1,43 @@
+//! The bucket's own expiry rule on the staging prefix: the second line behind the sweeper.
+
+use aws_sdk_s3::types::{BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter};
+
+use super::{Bucket, BucketError, status};
+
+/// The rule's name: what is applied again replaces it and leaves the owner's other rules alone.
+pub const RULE_ID: &str = "dropslip-staging";
+
+impl Bucket {
+    /// Sets the rule that deletes what lies under `prefix` for `days`, beside whatever rules there are.
+    ///
+    /// # Errors
+    /// See [`BucketError`]; stores without lifecycle rules refuse.
+    pub async fn apply_lifecycle(&self, prefix: &str, days: i32) -> Result<(), BucketError> {
+        let mut rules = self.lifecycle_rules().await?;
+        rules.retain(|rule| rule.id() != Some(RULE_ID));
+        let unfit = |error: aws_sdk_s3::error::BuildError| BucketError::Refused(error.to_string());
+        let rule = LifecycleRule::builder()
+            .id(RULE_ID)
+            .status(ExpirationStatus::Enabled)
+            .filter(LifecycleRuleFilter::builder().prefix(prefix).build())
+            .expiration(LifecycleExpiration::builder().days(days).build());
+        rules.push(rule.build().map_err(unfit)?);
+        let configuration = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().map_err(unfit)?;
+        let request = self.client.put_bucket_lifecycle_configuration().bucket(&self.name).lifecycle_configuration(configuration);
+        request.send().await.map(drop).map_err(|error| self.explained(&error))
+    }
+
+    async fn lifecycle_rules(&self) -> Result<Vec<LifecycleRule>, BucketError> {
+        match self.client.get_bucket_lifecycle_configuration().bucket(&self.name).send().await {
+            Ok(output) => Ok(output.rules.unwrap_or_default()),
+            Err(error) if status(&error) == Some(404) => Ok(Vec::new()),
+            Err(error) => Err(self.explained(&error)),
+        }
+    }
+}
+
+/// The rule as `aws s3api put-bucket-lifecycle-configuration` reads it.
+#[must_use]
+pub fn document(prefix: &str, days: i32) -> serde_json::Value {
+    serde_json::json!({"Rules": [{"ID": RULE_ID, "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": days}}]})
+}

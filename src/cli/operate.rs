@@ -1,0 +1,81 @@
+//! `dropslip sweep`, `audit` and `lifecycle`: what an operator does beside a running broker.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Audit, STAGING_PREFIX, Swept, lifecycle_days};
+use crate::bucket::lifecycle;
+use crate::config::Config;
+use crate::server;
+use crate::sweeper;
+
+/// How many findings of a kind are printed one by one.
+const SHOWN: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct SweepOptions {
+    /// Sweep once and end, instead of every `DROPSLIP_SWEEP_INTERVAL`
+    #[arg(long)]
+    once: bool,
+    /// Count what is waiting and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LifecycleCommand {
+    /// Print the rule, as `aws s3api put-bucket-lifecycle-configuration` reads it
+    Print,
+    /// Set the rule on the bucket, beside the rules that are there
+    Apply,
+}
+
+pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Result<ExitCode> {
+    let stop = CancellationToken::new();
+    let broker = server::broker(config, stop.clone()).await?;
+    if options.dry_run {
+        let waiting = broker.waiting(OffsetDateTime::now_utc()).await?;
+        println!("waiting: {} expired temp files, {} doomed objects", waiting.expired_files, waiting.due_objects);
+    } else if options.once {
+        let Swept { activated, discarded, deleted } = broker.sweep(OffsetDateTime::now_utc()).await?;
+        println!("swept: {activated} activated, {discarded} discarded, {deleted} objects deleted");
+    } else {
+        tokio::select! {
+            () = sweeper::run(broker.clone(), config.sweep_interval, stop.clone()) => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    stop.cancel();
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
+    let stop = CancellationToken::new();
+    let audit = server::broker(config, stop.clone()).await?.audit().await?;
+    stop.cancel();
+    let Audit { files, objects, lost, forged, orphaned } = &audit;
+    lost.iter().take(SHOWN).for_each(|id| println!("lost: file {id} has no object"));
+    forged.iter().take(SHOWN).for_each(|id| println!("forged: file {id} has another object than was sealed"));
+    orphaned.iter().take(SHOWN).for_each(|key| println!("orphaned: nobody owns {key}"));
+    println!("audited {files} files and {objects} objects: {} lost, {} forged, {} orphaned", lost.len(), forged.len(), orphaned.len());
+    Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(super) async fn lifecycle(command: LifecycleCommand, config: &Config) -> anyhow::Result<ExitCode> {
+    match command {
+        LifecycleCommand::Print => {
+            let days = lifecycle_days(&server::file_types(config)?, config.sweep_grace.try_into()?);
+            println!("{:#}", lifecycle::document(STAGING_PREFIX, days));
+        }
+        LifecycleCommand::Apply => {
+            let stop = CancellationToken::new();
+            let days = server::broker(config, stop.clone()).await?.apply_lifecycle().await?;
+            stop.cancel();
+            println!("the bucket deletes what lies under {STAGING_PREFIX} for {days} days");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

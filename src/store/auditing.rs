@@ -1,0 +1,39 @@
+//! What an audit asks: which records own objects, and which keys are owned.
+
+use std::collections::HashSet;
+
+use super::files::{COLUMNS, FileRow};
+use super::{Store, StoreError, on_pool};
+use crate::domain::{File, FileId};
+
+impl Store {
+    /// Files that own a sealed object, of all tenants, by number after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn sealed_files(&self, after: FileId, limit: u32) -> Result<Vec<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE id > $1 AND sealed_key IS NOT NULL ORDER BY id LIMIT $2"));
+        let rows: Vec<FileRow> =
+            on_pool!(self, read pool => sqlx::query_as(sql).bind(after.0).bind(i64::from(limit)).fetch_all(pool).await)?;
+        rows.into_iter().map(File::try_from).collect()
+    }
+
+    /// Those of `keys` that a record owns or the doomed list names.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn owned_keys(&self, keys: &[String]) -> Result<HashSet<String>, StoreError> {
+        let list = serde_json::to_string(keys).unwrap_or_default();
+        let unfolded = match &self.0 {
+            super::Engine::Sqlite { .. } => "SELECT value FROM json_each($1)",
+            super::Engine::Postgres(_) => "SELECT json_array_elements_text($1::json)",
+        };
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT sealed_key FROM files WHERE sealed_key IN ({unfolded}) \
+             UNION SELECT staging_key FROM files WHERE state = 'temp' AND staging_key IN ({unfolded}) \
+             UNION SELECT key FROM doomed_objects WHERE key IN ({unfolded})"
+        ));
+        let owned: Vec<String> = on_pool!(self, read pool => sqlx::query_scalar(sql).bind(list).fetch_all(pool).await)?;
+        Ok(owned.into_iter().collect())
+    }
+}
