@@ -12,6 +12,7 @@ mod audit;
 mod confirm;
 mod desk;
 mod evidence;
+mod hammer;
 mod layers;
 mod limits;
 // mod names;

@@ -1,0 +1,104 @@
+//! Sealed for good: forms used before, during and after confirmations, and re-issued meanwhile, never change an active file.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
+
+use crate::harness::{Bed, Db, Setup, Slip, TestBroker, new_file, slip};
+
+/// Entity tag of each upload that a store acknowledged, and its bytes.
+type Versions = Mutex<HashMap<String, Vec<u8>>>;
+
+const FILES: usize = 6;
+const UPLOADERS: usize = 3;
+const UPLOADS: usize = 8;
+
+impl TestBroker {
+    /// Drops one version after another with the same form; remembers what was acknowledged under which tag.
+    async fn overwrite(&self, slip: &Slip, uploader: usize, versions: &Versions) {
+        for round in 0..UPLOADS {
+            // Different sizes too, so that a mixture of two versions cannot look like one.
+            let bytes = format!("{}/{uploader}/{round}/", slip.param("key")).repeat(1 + (uploader + round) % 5).into_bytes();
+            let (status, answer) = self.post_form(&slip.url, &slip.params, Some(&bytes)).await;
+            assert_eq!(status, 201, "{answer}");
+            let tag = answer.split_once("<ETag>").unwrap().1.split_once("</ETag>").unwrap().0;
+            let tag = tag.replace("&quot;", "").replace("&#34;", "").replace('"', "");
+            versions.lock().unwrap().insert(tag, bytes);
+        }
+    }
+
+    /// Confirms again and again until it is active, and then some.
+    async fn confirm_often(&self, id: i64) -> Vec<Value> {
+        let mut active = Vec::new();
+        for _ in 0..60 {
+            let (status, body) = self.confirm(id).await;
+            match status.as_u16() {
+                200 => active.push(body),
+                409 => {}
+                other => panic!("{other} {body}"),
+            }
+            if active.len() > 3 {
+                break;
+            }
+        }
+        active
+    }
+
+    /// One file under attack: uploads with its form, with a re-issued one, and confirmations, all at once.
+    async fn hammered(&self) {
+        let versions = Versions::default();
+        let first = self.authorize(&new_file("a.txt", "text/plain")).await;
+        self.overwrite(&first, 99, &versions).await;
+        let (status, body) = self.call("POST", &format!("/v2/files/{}/ref.json", first.id), None).await;
+        assert_eq!(status, 201);
+        let second = slip(body);
+        self.overwrite(&second, 98, &versions).await;
+        let uploads = join_all((0..UPLOADERS).map(async |number| {
+            self.overwrite(&second, number, &versions).await;
+        }));
+        let old_uploads = self.overwrite(&first, 97, &versions);
+        let confirmations = join_all((0..2).map(|_| self.confirm_often(first.id)));
+        let (confirmed, _) = join(confirmations, join(uploads, old_uploads)).await;
+        let mut answers: Vec<Value> = confirmed.into_iter().flatten().collect();
+
+        // It may not have come to rest while it was hammered; now it does. And then the forms are used again.
+        answers.push(self.confirm(first.id).await.1);
+        self.overwrite(&second, 50, &versions).await;
+        self.overwrite(&first, 51, &versions).await;
+        answers.push(self.read(first.id).await.1);
+
+        let file = &answers[0];
+        assert!(answers.iter().all(|answer| answer == file), "an active file changed: {answers:#?}");
+        assert_eq!(file["file"]["state"], "active");
+        let stored = self.store.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(first.id)).await.unwrap().unwrap();
+        let bytes = self.bytes_of(stored.sealed_key.as_deref().unwrap()).await;
+        let judged = versions.lock().unwrap().get(stored.etag.as_deref().unwrap()).cloned();
+        assert_eq!(Some(&bytes), judged.as_ref(), "{:?}: the sealed bytes are not those of the judged tag", self.bed);
+        assert!(bytes.starts_with(second.param("key").as_bytes()), "the old form's bytes became the file");
+        assert_eq!(file["file"]["size"], json!(bytes.len()));
+    }
+}
+
+async fn hammer(bed: Bed, db: Db) {
+    let broker = Setup::on(bed).database(db).start().await;
+    join_all((0..FILES).map(|_| broker.hammered())).await;
+    let audit = broker.server.broker.audit().await.unwrap();
+    assert!(audit.is_clean() && audit.files == FILES, "{audit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn active_files_never_change_on_the_embedded_store() {
+    hammer(Bed::Embedded, Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn active_files_never_change_on_seaweedfs() {
+    hammer(Bed::SeaweedFs, Db::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn active_files_never_change_on_localstack() {
+    hammer(Bed::LocalStack, Db::Sqlite).await;
+}
