@@ -13,7 +13,7 @@ mod desk;
 mod evidence;
 mod layers;
 mod limits;
-// mod names;
+mod names;
 // mod oracles;
 mod program;
 mod store_contract;
