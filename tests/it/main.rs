@@ -14,7 +14,7 @@ mod evidence;
 mod layers;
 mod limits;
 mod names;
-// mod oracles;
+mod oracles;
 mod program;
 mod store_contract;
 mod sweeping;
