@@ -287,16 +287,24 @@ async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
 /// Reads a request bare or wrapped, with every complaint at once.
 fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let envelope: Wrapper<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let envelope: Wrapper<'_> = object(body)?;
     let (mut fields, wrapped): (FileFields, bool) = match envelope.file {
-        Some(inner) => (serde_json::from_str(inner.get()).map_err(|error| not_json(&error))?, true),
-        None => (serde_json::from_slice(body).map_err(|error| not_json(&error))?, false),
+        Some(inner) => (object(inner.get().as_bytes())?, true),
+        None => (object(body)?, false),
     };
     if wrapped && fields.size.as_ref().is_some_and(|size| size == 0) {
         // The wrapped shape comes from a client whose unset numbers are zeros.
         fields.size = None;
     }
     NewFile::try_from(fields)
+}
+
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
+    // Serde would also fill the members from a list, by position.
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
+    }
+    serde_json::from_slice(json).map_err(|error| not_json(&error))
 }
 
 fn not_json(error: &serde_json::Error) -> FieldErrors {
