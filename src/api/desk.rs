@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::ser::SerializeMap as _;
@@ -37,7 +37,11 @@ const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[
 
 /// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
 pub(super) fn router() -> Router<AppState> {
-    PREFIXES.into_iter().fold(Router::new(), |router, prefix| router.nest(prefix, resource()))
+    PREFIXES.into_iter().fold(Router::new(), |router, prefix| {
+        // A nested router is not asked about its prefix with nothing but a slash behind it.
+        let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
+        router.nest(prefix, in_our_words(resource())).merge(in_our_words(bare))
+    })
 }
 
 fn resource() -> Router<AppState> {
@@ -47,6 +51,10 @@ fn resource() -> Router<AppState> {
         .route("/files/{file}", get(read).patch(confirm).put(confirm))
         .fallback(|| async { Fault::NotFound })
         .method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
+}
+
+fn in_our_words(router: Router<AppState>) -> Router<AppState> {
+    router
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Fault::Internal("a handler panicked".to_owned()).into_response()))
         .layer(axum::middleware::map_response(async |response: Response<Body>| rendered(response, error_body)))
         .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
