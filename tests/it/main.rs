@@ -6,8 +6,8 @@
 
 mod harness;
 
-// mod bodies;
 mod again;
+mod bodies;
 mod confirm;
 mod desk;
 mod evidence;
