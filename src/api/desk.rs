@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::ser::SerializeMap as _;
@@ -37,7 +37,11 @@ const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[
 
 /// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
 pub(super) fn router() -> Router<AppState> {
-    PREFIXES.into_iter().fold(Router::new(), |router, prefix| router.nest(prefix, resource()))
+    PREFIXES.into_iter().fold(Router::new(), |router, prefix| {
+        // A nested router is not asked about its prefix with nothing but a slash behind it.
+        let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
+        router.nest(prefix, in_our_words(resource())).merge(in_our_words(bare))
+    })
 }
 
 fn resource() -> Router<AppState> {
@@ -47,6 +51,10 @@ fn resource() -> Router<AppState> {
         .route("/files/{file}", get(read).patch(confirm).put(confirm))
         .fallback(|| async { Fault::NotFound })
         .method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
+}
+
+fn in_our_words(router: Router<AppState>) -> Router<AppState> {
+    router
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Fault::Internal("a handler panicked".to_owned()).into_response()))
         .layer(axum::middleware::map_response(async |response: Response<Body>| rendered(response, error_body)))
         .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
@@ -287,16 +295,24 @@ async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
 /// Reads a request bare or wrapped, with every complaint at once.
 fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let envelope: Wrapper<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let envelope: Wrapper<'_> = object(body)?;
     let (mut fields, wrapped): (FileFields, bool) = match envelope.file {
-        Some(inner) => (serde_json::from_str(inner.get()).map_err(|error| not_json(&error))?, true),
-        None => (serde_json::from_slice(body).map_err(|error| not_json(&error))?, false),
+        Some(inner) => (object(inner.get().as_bytes())?, true),
+        None => (object(body)?, false),
     };
     if wrapped && fields.size.as_ref().is_some_and(|size| size == 0) {
         // The wrapped shape comes from a client whose unset numbers are zeros.
         fields.size = None;
     }
     NewFile::try_from(fields)
+}
+
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
+    // Serde would also fill the members from a list, by position.
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
+    }
+    serde_json::from_slice(json).map_err(|error| not_json(&error))
 }
 
 fn not_json(error: &serde_json::Error) -> FieldErrors {

@@ -43,7 +43,9 @@ impl FileName {
         let visible: String = last.chars().filter(|c| !is_deceptive(*c)).collect();
         // Windows drops trailing dots and spaces, so two different names could become one there.
         let trimmed = visible.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace());
-        if trimmed.is_empty() { Self("file".to_owned()) } else { Self(shortened(trimmed)) }
+        // Cutting trims once more: of three hundred dots before a long ending nothing is left either.
+        let kept = shortened(trimmed);
+        if kept.is_empty() { Self("file".to_owned()) } else { Self(kept) }
     }
 
     /// The name.
@@ -135,6 +137,7 @@ mod tests {
         assert!(name.as_str().len() <= 255);
         assert!(name.as_str().ends_with("ü.gz"));
         assert_eq!(FileName::sanitized(&format!("a.{}", "x".repeat(400))).as_str().len(), 255);
+        assert_eq!(FileName::sanitized(&format!("{}{}", ".".repeat(300), "x".repeat(40))).as_str(), "file");
     }
 
     #[test]

@@ -135,7 +135,9 @@ impl FileType {
     fn canonical_type(&self, new: &NewFile) -> Result<MediaType, FieldErrors> {
         let extension = new.name.extension();
         let extension = extension.as_deref();
-        if let Some(refused) = extension.filter(|e| self.refused_extensions.iter().any(|r| r == e)) {
+        // A name that is all extension has none, but Windows runs ‘.exe’ all the same.
+        let ending = new.name.as_str().rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
+        if let Some(refused) = ending.filter(|ending| self.refused_extensions.contains(ending)) {
             return Err(FieldErrors::one("filename", format!("must not end in ‘.{refused}’")));
         }
         let declared = new.declared_type.as_ref().filter(|declared| !declared.is_unknown());

@@ -1,7 +1,9 @@
 //! A broker of its own for every test, on real stores and databases.
 
 use std::collections::HashMap;
+use std::io::{Seek as _, Write as _};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use dropslip::config::Config;
@@ -299,6 +301,23 @@ pub fn error_fields(body: &Value) -> Vec<String> {
         assert!(!messages.is_empty() && messages.iter().all(|message| message.as_str().is_some_and(|m| !m.is_empty())), "{body}");
     }
     errors.keys().cloned().collect()
+}
+
+/// Asks a program of `tests/oracles`, one question and one answer a line.
+pub fn ask(interpreter: &str, script: &str, questions: &[Value]) -> Vec<Value> {
+    // A file and not a pipe: nobody has to write and read at the same time.
+    let mut lines = tempfile::tempfile().unwrap();
+    for question in questions {
+        writeln!(lines, "{question}").unwrap();
+    }
+    lines.rewind().unwrap();
+    let script = PathBuf::from(from_servers("TEST_ORACLES")).join(script);
+    let output = Command::new(interpreter).arg(&script).stdin(lines).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{}: {}", script.display(), output.status);
+    let answers: Vec<Value> =
+        std::str::from_utf8(&output.stdout).unwrap().split_terminator('\n').map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), questions.len(), "{}", script.display());
+    answers
 }
 
 /// The folder of the project.

@@ -6,17 +6,17 @@
 
 mod harness;
 
-// mod bodies;
 mod again;
 mod audit;
+mod bodies;
 mod confirm;
 mod desk;
 mod evidence;
 mod hammer;
 mod layers;
 mod limits;
-// mod names;
-// mod oracles;
+mod names;
+mod oracles;
 mod program;
 mod store_contract;
 mod sweeping;
