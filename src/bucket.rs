@@ -354,6 +354,7 @@ impl Bucket {
             (_, Some(region)) => BucketError::Refused(format!("bucket ‘{name}’ is in region {region}, not {}", self.signer.region())),
             (404, _) => BucketError::Refused(format!("there is no bucket ‘{name}’")),
             (401 | 403, _) => BucketError::Refused(format!("the AWS credentials may not use bucket ‘{name}’ ({said})")),
+            (501, _) => BucketError::Refused(format!("it does not know such requests ({said})")),
             (status @ (408 | 429 | 500..), _) => BucketError::Unavailable(format!("it answered {status} ({said})")),
             (status, _) => BucketError::Refused(format!("it answered {status} ({said})")),
         }

@@ -210,6 +210,9 @@ impl Config {
             // TOML's basic strings are escaped as Rust's debug strings are, for all that a setting can hold.
             let _ = writeln!(lines, "{key} = {shown:?} # {source}");
         }
+        for setting in SETTINGS.iter().filter(|setting| !self.effective.iter().any(|(key, _)| *key == setting.key)) {
+            let _ = writeln!(lines, "# {} is not set", setting.key);
+        }
         lines
     }
 }

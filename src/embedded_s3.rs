@@ -9,7 +9,10 @@
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +51,50 @@ pub const MAX_CONNECTIONS: u32 = 256;
 
 /// Locks shared by all keys; two keys that share one wait for each other, which costs time and nothing else.
 const LOCKS: usize = 64;
+
+/// Who writes to a folder: two stores on one would not know of each other's locks.
+pub enum FolderLock {
+    /// This process, for as long as the lock lives.
+    Ours(Lock),
+    /// Another one, whose store listens there.
+    Theirs(SocketAddr),
+}
+
+/// The right to write to a folder.
+pub struct Lock(File);
+
+impl Lock {
+    /// Tells others where the store listens.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be written.
+    pub fn tell(&mut self, address: SocketAddr) -> std::io::Result<()> {
+        self.0.set_len(0)?;
+        self.0.rewind()?;
+        writeln!(self.0, "{address}")?;
+        self.0.sync_all()
+    }
+}
+
+/// Takes the right to write to `data_dir`, or finds out who has it.
+///
+/// # Errors
+/// When the lock's file cannot be read or written.
+pub fn lock(data_dir: &Path) -> anyhow::Result<FolderLock> {
+    std::fs::create_dir_all(data_dir)?;
+    let path = data_dir.join("embedded-s3.lock");
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(FolderLock::Ours(Lock(file))),
+        Err(TryLockError::WouldBlock) => {
+            let mut told = String::new();
+            file.read_to_string(&mut told)?;
+            let address = told.trim().parse().map_err(|_| anyhow::anyhow!("another dropslip is starting here, try again"))?;
+            Ok(FolderLock::Theirs(address))
+        }
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
 
 /// The store's credentials: made once, kept in `data_dir`.
 ///

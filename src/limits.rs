@@ -22,6 +22,9 @@ const TRUSTED: Duration = Duration::from_secs(5);
 /// How long a count that was over the limit is trusted: refusals must be cheaper than slips.
 const TRUSTED_OVER: Duration = Duration::from_secs(1);
 
+/// When asking for a slip again may help, in seconds: somebody must confirm one first, or one must expire.
+const SLIPS_RETRY_AFTER: u64 = 10;
+
 /// The limits of one actor or one tenant; zero means none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limit {
@@ -146,5 +149,5 @@ fn excess(limit: Limit, counted: OpenSlips, bytes: u64) -> Option<Exceeded> {
     } else {
         return None;
     };
-    Some(Exceeded { what, retry_after_seconds: TRUSTED_OVER.as_secs() })
+    Some(Exceeded { what, retry_after_seconds: SLIPS_RETRY_AFTER })
 }

@@ -14,7 +14,7 @@ use crate::broker::Broker;
 use crate::bucket::{Bucket, BucketOptions};
 use crate::config::{Config, Storage};
 use crate::domain::{FileTypes, policy_file};
-use crate::embedded_s3;
+use crate::embedded_s3::{self, FolderLock};
 use crate::limits::Limits;
 use crate::listener;
 use crate::secret_file;
@@ -218,13 +218,19 @@ async fn start_embedded(storage: &Storage, origins: &[String], alone: Alone, sto
     let Storage::Embedded { listen, region, public_endpoint, data_dir, development_token } = storage else {
         bail!("no embedded store is configured");
     };
-    let listener = match TcpListener::bind(listen).await {
-        Ok(listener) => Some(listener),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && alone == Alone::Optional => None,
-        Err(error) => return Err(error).with_context(|| format!("DROPSLIP_EMBEDDED_S3_LISTEN: cannot listen on {listen}")),
-    };
-    let address = listener.as_ref().map_or(Ok(*listen), TcpListener::local_addr)?;
     let in_data_dir = || format!("DROPSLIP_DATA_DIR: {}", data_dir.display());
+    let (listener, address, lock) = match embedded_s3::lock(data_dir).with_context(in_data_dir)? {
+        FolderLock::Ours(mut lock) => {
+            let listener = bind(*listen, "DROPSLIP_EMBEDDED_S3_LISTEN").await?;
+            let address = listener.local_addr()?;
+            lock.tell(address).with_context(in_data_dir)?;
+            (Some(listener), address, Some(lock))
+        }
+        FolderLock::Theirs(address) if alone == Alone::Optional => (None, address, None),
+        FolderLock::Theirs(address) => {
+            bail!("DROPSLIP_DATA_DIR: another dropslip serves {} already, its store on {address}", data_dir.display())
+        }
+    };
     let credentials = embedded_s3::credentials(data_dir).with_context(in_data_dir)?;
     let token = if *development_token { Some(kept_token(data_dir).with_context(in_data_dir)?) } else { None };
     let options = BucketOptions {
@@ -238,7 +244,11 @@ async fn start_embedded(storage: &Storage, origins: &[String], alone: Alone, sto
     let task = match listener {
         Some(listener) => {
             let router = embedded_s3::router(data_dir, &credentials, origins).with_context(in_data_dir)?;
-            Some(tokio::spawn(listener::serve(listener, router, embedded_s3::MAX_CONNECTIONS, stop)))
+            Some(tokio::spawn(async move {
+                // Held for as long as this store may write.
+                let _lock = lock;
+                listener::serve(listener, router, embedded_s3::MAX_CONNECTIONS, stop).await;
+            }))
         }
         None => None,
     };

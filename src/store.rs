@@ -159,6 +159,9 @@ fn migrated(result: Result<(), sqlx::migrate::MigrateError>) -> Result<(), Store
     use sqlx::migrate::MigrateError;
     result.map_err(|error| match error {
         MigrateError::Execute(error) => error.into(),
+        MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) => StoreError::Broken(format!(
+            "its tables were made by another version of dropslip ({error}); run that version, or use a fresh database"
+        )),
         other => StoreError::Broken(other.to_string()),
     })
 }

@@ -316,9 +316,10 @@ fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
 }
 
 fn not_json(error: &serde_json::Error) -> FieldErrors {
+    // The parser's own words name types of this program.
     let message = match error.classify() {
-        serde_json::error::Category::Data => format!("must be one JSON object: {error}"),
-        _ => format!("must be JSON: {error}"),
+        serde_json::error::Category::Data => "must be one JSON object, each member at most once".to_owned(),
+        _ => format!("must be JSON, but is not in line {}, column {}", error.line(), error.column()),
     };
     FieldErrors::one("body", message)
 }

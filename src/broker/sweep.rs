@@ -4,6 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::authorize::IDEMPOTENCY;
 use super::{Broker, BrokerError};
+use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, File, Scopes};
 use crate::store::Waiting;
@@ -77,6 +78,11 @@ impl Broker {
                 }
                 Err(BrokerError::NotUploaded | BrokerError::Refused(_)) => {}
                 Err(BrokerError::NotFound | BrokerError::Changing) => return Ok(()),
+                // One object that the bucket will not give out must not keep all others from being swept.
+                Err(BrokerError::Bucket(error @ BucketError::Refused(_))) => {
+                    tracing::warn!(file.id = %file.id, %error, "a temp file cannot be looked at; it is left as it is");
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,6 +1,9 @@
 //! The bucket's own expiry rule on the staging prefix: the second line behind the sweeper.
 
-use aws_sdk_s3::types::{BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter};
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter,
+    TransitionDefaultMinimumObjectSize,
+};
 
 use super::{Bucket, BucketError, status};
 
@@ -13,7 +16,7 @@ impl Bucket {
     /// # Errors
     /// See [`BucketError`]; stores without lifecycle rules refuse.
     pub async fn apply_lifecycle(&self, prefix: &str, days: i32) -> Result<(), BucketError> {
-        let mut rules = self.lifecycle_rules().await?;
+        let (mut rules, smallest) = self.lifecycle_rules().await?;
         rules.retain(|rule| rule.id() != Some(RULE_ID));
         let unfit = |error: aws_sdk_s3::error::BuildError| BucketError::Refused(error.to_string());
         let rule = LifecycleRule::builder()
@@ -24,13 +27,15 @@ impl Bucket {
         rules.push(rule.build().map_err(unfit)?);
         let configuration = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().map_err(unfit)?;
         let request = self.client.put_bucket_lifecycle_configuration().bucket(&self.name).lifecycle_configuration(configuration);
+        let request = request.set_transition_default_minimum_object_size(smallest);
         request.send().await.map(drop).map_err(|error| self.explained(&error))
     }
 
-    async fn lifecycle_rules(&self) -> Result<Vec<LifecycleRule>, BucketError> {
+    /// The rules there are, and the smallest size that they move to other storage: written back as it was.
+    async fn lifecycle_rules(&self) -> Result<(Vec<LifecycleRule>, Option<TransitionDefaultMinimumObjectSize>), BucketError> {
         match self.client.get_bucket_lifecycle_configuration().bucket(&self.name).send().await {
-            Ok(output) => Ok(output.rules.unwrap_or_default()),
-            Err(error) if status(&error) == Some(404) => Ok(Vec::new()),
+            Ok(output) => Ok((output.rules.unwrap_or_default(), output.transition_default_minimum_object_size)),
+            Err(error) if status(&error) == Some(404) => Ok((Vec::new(), None)),
             Err(error) => Err(self.explained(&error)),
         }
     }

@@ -34,6 +34,9 @@ pub(super) enum LifecycleCommand {
 }
 
 pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Result<ExitCode> {
+    if config.sweep_interval.is_zero() && !options.once && !options.dry_run {
+        anyhow::bail!("DROPSLIP_SWEEP_INTERVAL is 0, which means never: say --once, or set it");
+    }
     let stop = CancellationToken::new();
     let broker = server::broker(config, stop.clone()).await?;
     if options.dry_run {

@@ -78,9 +78,9 @@ impl FileName {
     }
 }
 
-/// Safe inside a quoted string for every parser, also those that decode percent signs or read backslashes as paths.
+/// Safe inside a quoted string for every parser, also those that decode percent signs or `=?utf-8?...`, or read backslashes as paths.
 fn is_plain(c: char) -> bool {
-    matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%')
+    matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%' | '?')
 }
 
 /// Characters that change how the others read, or that no name needs: controls, line separators, direction overrides,

@@ -50,7 +50,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 const ONLY_IN: [(&str, &[&str]); 6] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
-    ("s3s", &["embedded_s3"]),
+    ("use s3s", &["embedded_s3"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
     ("now_utc", &["api", "cli", "bucket", "sweeper", "upload"]),

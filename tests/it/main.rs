@@ -9,6 +9,7 @@ mod harness;
 mod again;
 mod audit;
 mod bodies;
+mod brokers;
 mod confirm;
 mod desk;
 mod evidence;

@@ -18,25 +18,25 @@ fn dropslip(folder: &Path, settings: &[(&str, &str)]) -> Command {
     command
 }
 
-fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     dropslip(folder, settings).args(arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// A running `dropslip serve`; killed when dropped.
-struct Serving {
+pub struct Serving {
     child: Child,
-    banner: String,
+    pub banner: String,
 }
 
 const EMBEDDED: [(&str, &str); 2] = [("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
 
 impl Serving {
     /// Starts it and reads what it says until it says where it listens (and, embedded, the last line of the script).
-    fn start(folder: &Path, settings: &[(&str, &str)], last_line: &str) -> Self {
+    pub fn start(folder: &Path, settings: &[(&str, &str)], last_line: &str) -> Self {
         let mut command = dropslip(folder, settings);
         let child = command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut serving = Self { child, banner: String::new() };
@@ -54,11 +54,11 @@ impl Serving {
         panic!("it ended after {}{errors}", serving.banner);
     }
 
-    fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         self.banner.lines().find_map(|line| line.strip_prefix("dropslip listens on ")).unwrap()
     }
 
-    fn terminate(mut self) -> (i32, String) {
+    pub fn terminate(mut self) -> (i32, String) {
         Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.child.try_wait().unwrap().is_none() {
@@ -193,6 +193,29 @@ async fn tokens_are_shown_once_and_reach_their_tenant() {
     assert_eq!(ask().await.0, 401);
     assert_eq!(run(folder.path(), &[], &["token", "revoke", "1"]).status.code(), Some(1));
     assert_eq!(run(folder.path(), &[], &["token", "create", "--user", "1", "--scopes", "files:all"]).status.code(), Some(2));
+}
+
+#[test]
+fn operators_work_beside_a_running_broker_and_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = Some(Serving::start(folder.path(), &EMBEDDED, ")"));
+    let ask = |arguments: &[&str]| {
+        let output = run(folder.path(), &EMBEDDED, arguments);
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = ask(&["serve"]);
+    assert!(code == 1 && said.contains("another dropslip serves"), "{said}");
+    for beside in [true, false] {
+        assert_eq!(ask(&["audit"]), (0, "audited 0 files and 0 objects: 0 lost, 0 forged, 0 orphaned\n".to_owned()), "{beside}");
+        assert_eq!(ask(&["sweep", "--once"]), (0, "swept: 0 activated, 0 discarded, 0 objects deleted\n".to_owned()));
+        assert_eq!(ask(&["sweep", "--dry-run"]).1, "waiting: 0 expired temp files, 0 doomed objects\n");
+        assert!(ask(&["lifecycle", "print"]).1.contains(r#""Prefix": "temp/""#));
+        drop(serving.take());
+    }
+    std::fs::create_dir_all(folder.path().join("data/bucket/dropslip/files")).unwrap();
+    std::fs::write(folder.path().join("data/bucket/dropslip/files/nobodys"), "x").unwrap();
+    let (code, said) = ask(&["audit"]);
+    assert!(code == 1 && said.contains("orphaned: nobody owns files/nobodys") && said.contains("1 orphaned"), "{said}");
 }
 
 #[test]
