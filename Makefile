@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test lint bench soak
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -24,6 +24,10 @@ lint: ## formatting, clippy and the documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+soak: ## ten minutes of random clients and kills on PostgreSQL and SeaweedFS, then an audit (SOAK_SECONDS, SOAK_SEED)
+	localstack/setup.sh
+	localstack/with-servers.sh cargo test --locked --test soak
 
 bench: ## criterion benchmarks of the pure parts
 	$(need_cc)

@@ -12,8 +12,8 @@ use crate::store::Waiting;
 /// How many records or objects are taken at once; S3 deletes at most 1000 objects in one request.
 const BATCH: u32 = 1000;
 
-/// How long a sweeper has for a batch of objects; if it dies, another goes on after that.
-const LEASE: Duration = Duration::minutes(10);
+/// How long a sweeper has for a batch of objects: twice what the request may take. If it dies, another goes on after that.
+const LEASE: Duration = Duration::minutes(1);
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

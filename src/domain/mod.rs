@@ -6,7 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`caller`] | who is asking: actor, tenant, scopes |
-//! | [`file`] | the record of one uploaded content and its states |
+//! | [`mod@file`] | the record of one uploaded content and its states |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |

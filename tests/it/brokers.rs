@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{Db, Slip, answer, database, from_servers, new_file, s3_client, slip, unique};
-use crate::program::{Serving, run, text};
+use crate::process::{Serving, run, text};
 
 struct Brokers {
     folder: TempDir,

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "the addresses of the test servers come in the environment")]
 
 mod harness;
+mod process;
 
 mod again;
 mod audit;
