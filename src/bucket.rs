@@ -11,6 +11,7 @@
 
 mod credentials;
 pub mod lifecycle;
+mod reading;
 
 use std::fmt;
 use std::time::Duration;
@@ -24,11 +25,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, Delete, MetadataDirective, ObjectIdentifier};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
-use tokio::io::AsyncReadExt as _;
 
 use crate::domain::file::Landed;
 use crate::post_policy::{PresignedPost, Signer, UploadTerms};
@@ -213,47 +210,6 @@ impl Bucket {
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(self.explained(&error)),
         }
-    }
-
-    /// The first bytes of an object, at most `length`; `None` when nothing is stored there.
-    ///
-    /// # Errors
-    /// See [`BucketError`].
-    pub async fn read_start(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>, BucketError> {
-        let range = format!("bytes=0-{}", length.saturating_sub(1));
-        let output = match self.client.get_object().bucket(&self.name).key(key).range(range).send().await {
-            Ok(output) => output,
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            // An empty object has no first byte.
-            Err(error) if status(&error) == Some(416) => return Ok(Some(Vec::new())),
-            Err(error) => return Err(self.explained(&error)),
-        };
-        let mut start = Vec::new();
-        // A store that ignores the range would send everything.
-        let mut body = output.body.into_async_read().take(length);
-        let read = tokio::time::timeout(REQUEST_TIMEOUT, body.read_to_end(&mut start)).await;
-        match read {
-            Ok(Ok(_)) => Ok(Some(start)),
-            Ok(Err(error)) => Err(BucketError::Unavailable(error.to_string())),
-            Err(_) => Err(BucketError::Unavailable("it did not answer in time".to_owned())),
-        }
-    }
-
-    /// Base64 SHA-256 of an object's bytes, read to the end; `None` when nothing is stored there.
-    ///
-    /// # Errors
-    /// See [`BucketError`].
-    pub async fn checksum_sha256(&self, key: &str) -> Result<Option<String>, BucketError> {
-        let mut output = match self.client.get_object().bucket(&self.name).key(key).send().await {
-            Ok(output) => output,
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            Err(error) => return Err(self.explained(&error)),
-        };
-        let mut hasher = Sha256::new();
-        while let Some(bytes) = output.body.try_next().await.map_err(|error| BucketError::Unavailable(error.to_string()))? {
-            hasher.update(&bytes);
-        }
-        Ok(Some(BASE64.encode(hasher.finalize())))
     }
 
     /// Copies `from` to `to` inside the bucket if its entity tag is still `etag`, with new headers.

@@ -34,7 +34,7 @@ impl Broker {
         Err(BrokerError::Changing)
     }
 
-    /// Size, type and checksum by the record, then the first bytes; `None` when the object is gone meanwhile.
+    /// Size, type and checksum by the record, then the first bytes; `None` when the object changed meanwhile.
     async fn judge(&self, file: &File, landed: &Landed) -> Result<Option<Result<Evidence, FieldErrors>>, BrokerError> {
         if let Err(complaints) = file.judge(landed) {
             return Ok(Some(Err(complaints)));
@@ -43,10 +43,10 @@ impl Broker {
         let rule = self.file_types.get(&file.type_name).ok();
         let sniff = rule.map_or(Sniff::Reject, |rule| rule.sniff);
         let wanted = bytes_wanted(&file.granted_type, sniff);
-        let start = if wanted == 0 {
+        let start = if wanted == 0 || landed.size == 0 {
             Vec::new()
         } else {
-            match self.bucket.read_start(&file.staging_key, wanted).await? {
+            match self.bucket.read_start(&file.staging_key, &landed.etag, wanted).await? {
                 Some(start) => start,
                 None => return Ok(None),
             }
@@ -65,7 +65,8 @@ impl Broker {
         };
         if file.checksum_sha256.is_some() && landed.checksum_sha256.is_none() {
             // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
-            landed.checksum_sha256 = self.bucket.checksum_sha256(&file.staging_key).await?;
+            let Some(checksum) = self.bucket.checksum_sha256(&file.staging_key, &landed.etag).await? else { return Ok(None) };
+            landed.checksum_sha256 = Some(checksum);
         }
         let evidence = match self.judge(file, &landed).await? {
             Some(Ok(evidence)) => evidence,

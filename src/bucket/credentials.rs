@@ -69,3 +69,71 @@ impl CredentialSource {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::{Arc, Mutex as StdMutex};
+    use std::time::SystemTime;
+
+    use aws_credential_types::provider::error::CredentialsError;
+    use aws_credential_types::provider::future;
+
+    use super::*;
+
+    /// Answers credentials that end so many seconds after 1970-01-02, or an error; counts how often it was asked.
+    #[derive(Debug, Clone, Default)]
+    struct Source {
+        lives: Arc<StdMutex<Option<u64>>>,
+        asked: Arc<AtomicI64>,
+    }
+
+    impl aws_credential_types::provider::ProvideCredentials for Source {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let number = self.asked.fetch_add(1, Ordering::SeqCst);
+            let lives = *self.lives.lock().unwrap();
+            future::ProvideCredentials::ready(match lives {
+                Some(seconds) => {
+                    let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 + seconds);
+                    Ok(aws_credential_types::Credentials::new(format!("key{number}"), "secret", None, Some(ends), "test"))
+                }
+                None => Err(CredentialsError::not_loaded("gone")),
+            })
+        }
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(86_400 + seconds)
+    }
+
+    fn source(lives: u64) -> (Source, CredentialSource) {
+        let source = Source { lives: Arc::new(StdMutex::new(Some(lives))), ..Source::default() };
+        (source.clone(), CredentialSource::new(SharedCredentialsProvider::new(source)))
+    }
+
+    #[tokio::test]
+    async fn credentials_that_live_long_enough_are_asked_for_once() {
+        let (source, credentials) = source(7_200);
+        for now in [0, 10, 3_000] {
+            assert_eq!(credentials.current(HOUR, at(now)).await.unwrap().access_key_id, "key0");
+        }
+        assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn credentials_that_have_ended_are_never_used() {
+        let (source, credentials) = source(60);
+        assert_eq!(credentials.current(HOUR, at(0)).await.unwrap().access_key_id, "key0");
+        // Asked for a moment ago: the source has nothing better yet.
+        assert_eq!(credentials.current(HOUR, at(30)).await.unwrap().access_key_id, "key0");
+        *source.lives.lock().unwrap() = Some(3_600);
+        assert_eq!(credentials.current(HOUR, at(61)).await.unwrap().access_key_id, "key1");
+        *source.lives.lock().unwrap() = None;
+        assert!(credentials.current(HOUR, at(3_601)).await.is_err(), "the source is gone and the old ones have ended");
+    }
+}

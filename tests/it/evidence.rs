@@ -1,8 +1,9 @@
 //! Step 3 looks at the bytes: what they show is compared with what was granted, decided by the rule, and kept for an auditor.
 
+use dropslip::bucket::{Bucket, BucketOptions, StaticCredentials};
 use serde_json::{Value, json};
 
-use crate::harness::{Bed, TestBroker, error_fields, new_file};
+use crate::harness::{Bed, TestBroker, error_fields, from_servers, new_file};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x06\0\0\0";
 const PDF: &[u8] = b"%PDF-1.7\nhello";
@@ -113,4 +114,52 @@ async fn a_declared_checksum_is_compared_on_seaweedfs() {
 #[tokio::test]
 async fn a_declared_checksum_is_compared_on_localstack() {
     compares_a_declared_checksum_itself(Bed::LocalStack).await;
+}
+
+async fn reads_only_what_is_being_judged(bed: Bed) {
+    let broker = TestBroker::on(bed).await;
+    let endpoint = match bed {
+        Bed::Embedded => format!("http://{}", broker.server.embedded_s3.unwrap()),
+        Bed::SeaweedFs => from_servers("TEST_SEAWEEDFS_URL"),
+        Bed::LocalStack => from_servers("TEST_LOCALSTACK_URL"),
+    };
+    let bucket = Bucket::open(BucketOptions {
+        name: broker.bucket.clone(),
+        region: Some("us-east-1".to_owned()),
+        endpoint: Some(endpoint),
+        public_endpoint: None,
+        path_style: true,
+        credentials: Some(StaticCredentials {
+            access_key_id: broker.access_key_id.clone(),
+            secret_access_key: broker.secret_access_key.clone(),
+        }),
+    });
+    let bucket = bucket.await.unwrap();
+    let put = async |bytes: &[u8]| {
+        broker.s3.put_object().bucket(&broker.bucket).key("temp/a").body(bytes.to_vec().into()).send().await.unwrap();
+        bucket.head("temp/a").await.unwrap().unwrap().etag
+    };
+    let evil = put(b"<script>").await;
+    let good = put(b"hello").await;
+    // The form writes back and forth: whoever judges one content must never be shown the other.
+    assert_eq!(bucket.read_start("temp/a", &evil, 100).await.unwrap(), None, "{bed:?}");
+    assert_eq!(bucket.checksum_sha256("temp/a", &evil).await.unwrap(), None, "{bed:?}");
+    assert_eq!(bucket.read_start("temp/a", &good, 3).await.unwrap().as_deref(), Some(&b"hel"[..]), "{bed:?}");
+    assert_eq!(bucket.checksum_sha256("temp/a", &good).await.unwrap().unwrap(), "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
+    assert_eq!(bucket.read_start("temp/nothing", &good, 3).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_what_is_being_judged_is_read_on_the_embedded_store() {
+    reads_only_what_is_being_judged(Bed::Embedded).await;
+}
+
+#[tokio::test]
+async fn only_what_is_being_judged_is_read_on_seaweedfs() {
+    reads_only_what_is_being_judged(Bed::SeaweedFs).await;
+}
+
+#[tokio::test]
+async fn only_what_is_being_judged_is_read_on_localstack() {
+    reads_only_what_is_being_judged(Bed::LocalStack).await;
 }

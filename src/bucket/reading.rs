@@ -1,0 +1,60 @@
+//! Reading what was judged, and nothing else.
+//!
+//! A form can write its key again at any moment, also back and forth between two contents. So every read is bound to the entity
+//! tag that is being judged: by a condition where the store knows it, and by the answer's own tag everywhere.
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt as _;
+
+use super::{Bucket, BucketError, REQUEST_TIMEOUT, status, unquoted};
+
+impl Bucket {
+    /// The first bytes of an object, at most `length`; `None` when it is not the one with that entity tag any more.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn read_start(&self, key: &str, etag: &str, length: u64) -> Result<Option<Vec<u8>>, BucketError> {
+        let range = format!("bytes=0-{}", length.saturating_sub(1));
+        let Some(output) = self.get_if_unchanged(key, etag, Some(range)).await? else { return Ok(None) };
+        let mut start = Vec::new();
+        // A store that ignores the range would send everything.
+        let mut body = output.body.into_async_read().take(length);
+        match tokio::time::timeout(REQUEST_TIMEOUT, body.read_to_end(&mut start)).await {
+            Ok(Ok(_)) => Ok(Some(start)),
+            Ok(Err(error)) => Err(BucketError::Unavailable(error.to_string())),
+            Err(_) => Err(BucketError::Unavailable("it did not answer in time".to_owned())),
+        }
+    }
+
+    /// Base64 SHA-256 of an object's bytes, read to the end; `None` when it is not the one with that entity tag any more.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn checksum_sha256(&self, key: &str, etag: &str) -> Result<Option<String>, BucketError> {
+        let Some(mut output) = self.get_if_unchanged(key, etag, None).await? else { return Ok(None) };
+        let mut hasher = Sha256::new();
+        loop {
+            // Each piece has its time, so that a large object may take long and a stalled one may not.
+            let piece = tokio::time::timeout(REQUEST_TIMEOUT, output.body.try_next()).await;
+            match piece.map_err(|_| BucketError::Unavailable("it did not answer in time".to_owned()))? {
+                Ok(Some(bytes)) => hasher.update(&bytes),
+                Ok(None) => return Ok(Some(BASE64.encode(hasher.finalize()))),
+                Err(error) => return Err(BucketError::Unavailable(error.to_string())),
+            }
+        }
+    }
+
+    async fn get_if_unchanged(&self, key: &str, etag: &str, range: Option<String>) -> Result<Option<GetObjectOutput>, BucketError> {
+        let request = self.client.get_object().bucket(&self.name).key(key).if_match(format!("\"{etag}\"")).set_range(range);
+        match request.send().await {
+            Ok(output) if output.e_tag().map(unquoted).as_deref() == Some(etag) => Ok(Some(output)),
+            Ok(_) => Ok(None),
+            // Gone, changed, or empty where it was not.
+            Err(error) if matches!(status(&error), Some(404 | 412 | 416)) => Ok(None),
+            Err(error) => Err(self.explained(&error)),
+        }
+    }
+}
