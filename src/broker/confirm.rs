@@ -7,6 +7,7 @@ use crate::bucket::Copied;
 use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
 use crate::domain::file::Landed;
 use crate::domain::{Caller, Evidence, FieldErrors, File, FileId, FileState, MediaType, Scope, Sniff};
+use crate::failpoint;
 use crate::store::Sealed;
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
@@ -63,6 +64,7 @@ impl Broker {
             let unchanged = self.find(caller, file.id).await? == *file;
             return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
         };
+        failpoint::reach("confirm: head done");
         if file.checksum_sha256.is_some() && landed.checksum_sha256.is_none() {
             // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
             landed.checksum_sha256 = self.bucket.checksum_sha256(&file.staging_key).await?;
@@ -71,14 +73,18 @@ impl Broker {
             Some(Ok(evidence)) => evidence,
             Some(Err(complaints)) => {
                 tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
+                failpoint::reach("refusal: judged");
                 self.bucket.delete(&file.staging_key).await?;
+                failpoint::reach("refusal: object deleted");
                 return Err(BrokerError::Refused(complaints));
             }
             None => return Ok(None),
         };
 
+        failpoint::reach("confirm: judged");
         let sealed_key = fresh_key("files", now);
         self.store.doom(&sealed_key, now + UNCLAIMED_COPY).await?;
+        failpoint::reach("confirm: sealed key doomed");
         let content_type = evidence.decided.as_served();
         let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
         let copied = self
@@ -90,6 +96,7 @@ impl Broker {
             // Gone: another confirmation may have sealed it and cleaned up. The record tells.
             Copied::Changed | Copied::Gone => return Ok(None),
         };
+        failpoint::reach("confirm: copied");
         let sealed = Sealed {
             key: &sealed_key,
             size: landed.size,
@@ -100,11 +107,13 @@ impl Broker {
             late_uploads: self.grace,
         };
         let activated = self.store.activate(file, &sealed).await?;
+        failpoint::reach("confirm: activated");
         // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
         let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
         if let Err(error) = self.bucket.delete(superfluous).await {
             tracing::warn!(file.id = %file.id, %error, "an object is left to the sweeper");
         }
+        failpoint::reach("confirm: staging deleted");
         if let Some(active) = &activated {
             tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
         }

@@ -19,8 +19,9 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("domain", &["domain"]),
+    ("failpoint", &[]),
     ("random", &[]),
     ("secret_file", &[]),
     ("listener", &[]),
@@ -29,17 +30,20 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("store", &["store", "domain"]),
     ("tokens", &["domain", "random", "store"]),
     ("limits", &["domain", "store"]),
-    ("broker", &["bucket", "limits", "domain", "post_policy", "random", "store"]),
+    ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "post_policy", "store", "tokens"]),
-    ("config", &["limits"]),
+    ("config", &["failpoint", "limits"]),
     ("embedded_s3", &["bucket", "random", "secret_file"]),
     (
         "server",
         &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
     ),
     ("upload", &["upload", "config", "domain"]),
-    ("cli", &["broker", "cli", "config", "domain", "embedded_s3", "post_policy", "server", "store", "sweeper", "tokens", "upload"]),
+    (
+        "cli",
+        &["broker", "cli", "config", "domain", "failpoint", "embedded_s3", "post_policy", "server", "store", "sweeper", "tokens", "upload"],
+    ),
     ("main", &[]),
 ];
 
