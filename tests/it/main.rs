@@ -11,6 +11,7 @@ mod again;
 mod confirm;
 mod desk;
 mod evidence;
+mod faults;
 mod layers;
 mod limits;
 // mod names;
