@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
-use crate::bucket::Copied;
+use crate::bucket::{BucketError, Copied, LONGEST_COPY};
 use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
 use crate::domain::file::Landed;
 use crate::domain::{Caller, Evidence, FieldErrors, File, FileId, FileState, MediaType, Scope, Sniff};
@@ -12,6 +12,10 @@ use crate::store::Sealed;
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
 const UNCLAIMED_COPY: Duration = Duration::hours(1);
+const _: () = assert!(UNCLAIMED_COPY.whole_seconds() as u64 > 4 * LONGEST_COPY.as_secs());
+
+/// How long an answer waits for an object to be deleted that the sweeper would delete too.
+const TIDYING: std::time::Duration = std::time::Duration::from_secs(3);
 
 impl Broker {
     /// Step 3: looks at what landed, seals it and makes the file `active`. Answers the same file however often it is called.
@@ -87,10 +91,8 @@ impl Broker {
         failpoint::reach("confirm: sealed key doomed");
         let content_type = evidence.decided.as_served();
         let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
-        let copied = self
-            .bucket
-            .copy_if_unchanged(&file.staging_key, &landed.etag, &sealed_key, &content_type.to_string(), &content_disposition)
-            .await?;
+        let copied =
+            self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_key, &content_type.to_string(), &content_disposition).await?;
         let etag = match copied {
             Copied::Done { etag } => etag,
             // Gone: another confirmation may have sealed it and cleaned up. The record tells.
@@ -110,7 +112,8 @@ impl Broker {
         failpoint::reach("confirm: activated");
         // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
         let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
-        if let Err(error) = self.bucket.delete(superfluous).await {
+        let deleted = tokio::time::timeout(TIDYING, self.bucket.delete(superfluous)).await;
+        if let Err(error) = deleted.unwrap_or_else(|_| Err(BucketError::Unavailable("it did not answer in time".to_owned()))) {
             tracing::warn!(file.id = %file.id, %error, "an object is left to the sweeper");
         }
         failpoint::reach("confirm: staging deleted");
