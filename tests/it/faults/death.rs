@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use dropslip::failpoint;
-use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
+use super::all;
 use super::world::{Answer, Program, World, granted, unique_bytes, was_killed};
 use crate::harness::{Db, Slip};
 
@@ -13,26 +13,24 @@ use crate::harness::{Db, Slip};
 const AT_ONCE: usize = 4;
 
 async fn dies_at_every_point(db: Db) {
-    let cases = failpoint::ALL.iter().flat_map(|point| {
+    let cases = failpoint::ALL.into_iter().flat_map(|point| {
         let swept = point.starts_with("confirm:") || point.starts_with("refusal:");
-        [Some((*point, false)), swept.then_some((*point, true))]
+        [Some(dies(db, point, false)), swept.then(|| dies(db, point, true))]
     });
-    stream::iter(cases.flatten())
-        .map(|(point, swept)| async move {
-            match point.split_once(": ").unwrap().0 {
-                "authorize" => dies_while_authorizing(db, point).await,
-                "replay" => dies_while_replaying(db, point).await,
-                "reissue" => dies_while_reissuing(db, point).await,
-                "confirm" | "refusal" if swept => dies_while_the_sweeper_confirms(db, point).await,
-                "confirm" => dies_while_confirming(db, point).await,
-                "refusal" => dies_while_refusing(db, point).await,
-                "sweep" => dies_while_sweeping(db, point).await,
-                other => panic!("no scenario reaches {other}"),
-            }
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect::<()>()
-        .await;
+    all(cases.flatten().collect(), AT_ONCE).await;
+}
+
+async fn dies(db: Db, point: &'static str, swept: bool) {
+    match point.split_once(": ").unwrap().0 {
+        "authorize" => dies_while_authorizing(db, point).await,
+        "replay" => dies_while_replaying(db, point).await,
+        "reissue" => dies_while_reissuing(db, point).await,
+        "confirm" | "refusal" if swept => dies_while_the_sweeper_confirms(db, point).await,
+        "confirm" => dies_while_confirming(db, point).await,
+        "refusal" => dies_while_refusing(db, point).await,
+        "sweep" => dies_while_sweeping(db, point).await,
+        other => panic!("no scenario reaches {other}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
