@@ -17,12 +17,13 @@ run: ## start dropslip here, with a bucket and a database of its own
 test: ## every test, against LocalStack, SeaweedFS and PostgreSQL (installs what is missing)
 	localstack/setup.sh
 	cargo test --locked --doc
-	localstack/with-servers.sh cargo test --locked --lib --bins --test it
+	localstack/with-servers.sh cargo test --locked --features failpoints --lib --bins --test it
 
 lint: ## formatting, clippy and the documentation, warnings denied
 	$(need_cc)
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features failpoints -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 soak: ## ten minutes of random clients and kills on PostgreSQL and SeaweedFS, then an audit (SOAK_SECONDS, SOAK_SEED)

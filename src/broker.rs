@@ -14,6 +14,7 @@ mod confirm;
 mod sweep;
 
 use time::{Duration, OffsetDateTime};
+use tokio::time::timeout;
 
 use crate::bucket::{Bucket, BucketError};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, Scope};
@@ -30,6 +31,9 @@ pub const STAGING_PREFIX: &str = "temp/";
 
 /// How often a use case looks again at a record or an object that changes under its eyes.
 const ATTEMPTS: usize = 3;
+
+/// How long database and bucket may take to say that they are there.
+const READY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Why a use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -100,14 +104,14 @@ impl Broker {
         Ok(days)
     }
 
-    /// Whether database and bucket answer.
+    /// Which of database and bucket do not answer now; none when all is well.
     ///
-    /// # Errors
-    /// Which of them does not, and why.
-    pub async fn ready(&self) -> Result<(), BrokerError> {
-        self.store.ping().await?;
-        self.bucket.ping().await?;
-        Ok(())
+    /// It is asked often and must not wait for as long as a use case may.
+    pub async fn away(&self) -> Vec<&'static str> {
+        let store = async { timeout(READY_PATIENCE, self.store.ping()).await.is_ok_and(|answer| answer.is_ok()) };
+        let bucket = async { timeout(READY_PATIENCE, self.bucket.ping()).await.is_ok_and(|answer| answer.is_ok()) };
+        let (store, bucket) = tokio::join!(store, bucket);
+        [("database", store), ("bucket", bucket)].into_iter().filter_map(|(name, answers)| (!answers).then_some(name)).collect()
     }
 
     /// One file of the caller's tenant.

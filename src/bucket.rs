@@ -40,8 +40,14 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a small request may take with all its tries.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// How long the store may take to copy up to 5 GiB within itself.
-pub const COPY_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long the store may take to copy a file of no size within itself.
+const COPY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What it copies at least in each second more that it has.
+const COPY_BYTES_PER_SECOND: u64 = 20 * 1024 * 1024;
+
+/// How long no copy may take.
+pub const LONGEST_COPY: Duration = Duration::from_mins(5);
 
 /// Which bucket, and how to reach it.
 #[derive(Debug, Clone)]
@@ -212,33 +218,34 @@ impl Bucket {
         }
     }
 
-    /// Copies `from` to `to` inside the bucket if its entity tag is still `etag`, with new headers.
+    /// Copies `from` to `to` inside the bucket if it is still what was judged, with new headers.
     ///
     /// # Errors
     /// See [`BucketError`]; the copy may or may not have happened then.
     pub async fn copy_if_unchanged(
         &self,
         from: &str,
-        etag: &str,
+        judged: &Landed,
         to: &str,
         content_type: &str,
         content_disposition: &str,
     ) -> Result<Copied, BucketError> {
+        let patience = copy_timeout(judged.size);
         let request = self
             .client
             .copy_object()
             .bucket(&self.name)
             .copy_source(format!("{}/{from}", self.name))
-            .copy_source_if_match(format!("\"{etag}\""))
+            .copy_source_if_match(format!("\"{}\"", judged.etag))
             .key(to)
             .metadata_directive(MetadataDirective::Replace)
             .content_type(content_type)
             .content_disposition(content_disposition)
             .customize()
-            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(COPY_TIMEOUT, COPY_TIMEOUT)));
+            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(patience, patience)));
         match request.send().await {
             Ok(output) => {
-                let sealed = output.copy_object_result().and_then(|result| result.e_tag()).unwrap_or(etag);
+                let sealed = output.copy_object_result().and_then(|result| result.e_tag()).unwrap_or(&judged.etag);
                 Ok(Copied::Done { etag: unquoted(sealed) })
             }
             Err(error) => match status(&error) {
@@ -358,6 +365,10 @@ fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(attempt).operation_timeout(operation).build()
 }
 
+fn copy_timeout(size: u64) -> Duration {
+    (COPY_TIMEOUT + Duration::from_secs(size / COPY_BYTES_PER_SECOND)).min(LONGEST_COPY)
+}
+
 fn unquoted(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }
@@ -392,6 +403,14 @@ mod tests {
 
     async fn url(bucket: &str, region: &str, endpoint: Option<&str>, path_style: bool) -> String {
         form_url(bucket, region, endpoint.map(ToOwned::to_owned).as_ref(), path_style).await.unwrap()
+    }
+
+    #[test]
+    fn a_copy_has_time_by_its_size_and_never_more_than_the_longest() {
+        assert_eq!(copy_timeout(5), COPY_TIMEOUT);
+        assert_eq!(copy_timeout(100 << 20), COPY_TIMEOUT + Duration::from_secs(5));
+        assert_eq!(copy_timeout(5 << 30), Duration::from_secs(276));
+        assert_eq!(copy_timeout(u64::MAX), LONGEST_COPY);
     }
 
     #[tokio::test]

@@ -70,7 +70,12 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let load = || Config::load(cli.config.as_deref()).context("configuration");
+    let load = || {
+        let config = Config::load(cli.config.as_deref()).context("configuration")?;
+        #[cfg(feature = "failpoints")]
+        config.failpoint.as_deref().into_iter().for_each(crate::failpoint::arm);
+        anyhow::Ok(config)
+    };
     match cli.command {
         Command::Serve => serve::run(&load()?).await?,
         Command::Config => print!("{}", load()?.describe()),

@@ -82,6 +82,10 @@ pub const SETTINGS: [Setting; 24] = [
 /// Names in the environment that are no settings of the server: the file itself, and those of `dropslip upload`.
 const OTHER_NAMES: [&str; 3] = ["DROPSLIP_CONFIG", "DROPSLIP_SERVER", "DROPSLIP_TOKEN"];
 
+/// Known to the tests' build only: in any other it is refused like every unknown name.
+#[cfg(feature = "failpoints")]
+const FAILPOINT: &str = "DROPSLIP_FAILPOINT";
+
 /// The effective configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -109,6 +113,9 @@ pub struct Config {
     pub max_connections: u32,
     /// What to log.
     pub log: Log,
+    /// Where a test wants this process to die.
+    #[cfg(feature = "failpoints")]
+    pub failpoint: Option<String>,
     effective: Vec<(&'static str, Value)>,
 }
 
@@ -193,7 +200,10 @@ impl Config {
             reader.read_file(&path);
         }
         reader.read_environment(&environment);
-        reader.config()
+        let config = reader.config();
+        #[cfg(feature = "failpoints")]
+        let config = config.map(|config| Self { failpoint: environment.get(FAILPOINT).cloned(), ..config });
+        config
     }
 
     /// Every setting with its effective value and where that came from; secrets redacted.
@@ -261,6 +271,8 @@ impl Reader {
                 // An empty variable is how compose files and CI say "not set".
                 Some(_) if text.is_empty() => {}
                 Some(setting) => drop(self.values.insert(setting.key, Value { text: text.clone(), source: Source::Environment })),
+                #[cfg(feature = "failpoints")]
+                None if name == FAILPOINT && crate::failpoint::ALL.contains(&text.as_str()) => {}
                 None if OTHER_NAMES.contains(&name.as_str()) || is_service_link(name) => {}
                 None => self.errors.push(format!("{name}: no such setting")),
             }
@@ -326,6 +338,8 @@ impl Reader {
             tenant_limit: tenant_limit?,
             max_connections: max_connections?,
             log,
+            #[cfg(feature = "failpoints")]
+            failpoint: None,
             effective,
         })
     }

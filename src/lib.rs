@@ -9,12 +9,13 @@
 //! Arrows point down only; a test holds them.
 //!
 //! ```text
-//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random
+//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint
 //!         cli -> upload -> config
 //!                server -> sweeper, embedded_s3, config
 //! ```
 
 pub mod domain;
+pub mod failpoint;
 pub mod random;
 
 pub mod post_policy;

@@ -7,22 +7,27 @@
 //!   statements checked at compile time (those bind a crate to a single database).
 //!
 //! # The refusal
-//! [`StoreError::Unavailable`] means that the database cannot be reached or has no room now and that nothing was changed: asking
-//! again later is safe. Every other failure is [`StoreError::Broken`].
+//! [`StoreError::Unavailable`] means that the database cannot be reached, does not answer or has no room now: asking again later is
+//! safe. A change is made as a whole or not at all; when the answer to its commit got lost, only asking again tells which. Every
+//! other failure is [`StoreError::Broken`].
 
 mod auditing;
 mod files;
 mod instant;
+mod postgres;
 mod reissuing;
 mod sweeping;
 mod tokens;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection as _, SqlitePool};
+
+use postgres::Connections;
 
 pub use files::{NewRow, Sealed};
 pub use reissuing::{Idempotency, Reissued, Used};
@@ -32,8 +37,8 @@ pub use tokens::{NewToken, TokenRow};
 /// How long a caller waits for a free connection, or SQLite for another writer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long Postgres may work on one statement.
-const STATEMENT_TIMEOUT: &str = "10s";
+/// How long a connection may take for all that one method does on it. Postgres itself gives up a little sooner.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -46,13 +51,13 @@ enum Engine {
         read: SqlitePool,
         write: SqlitePool,
     },
-    Postgres(PgPool),
+    Postgres(Arc<Connections>),
 }
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or has no room; nothing was changed.
+    /// It cannot be reached, does not answer or has no room; a commit whose answer got lost may have happened.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// It holds or did something it never should.
@@ -63,9 +68,13 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let away = match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                true
-            }
+            // Protocol: a connection that ends while it is being opened looks like an answer that makes no sense.
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
             sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
             _ => false,
         };
@@ -82,22 +91,44 @@ fn is_passing(code: &str) -> bool {
     sqlite || postgres
 }
 
-/// Runs the same statement on whichever pool there is.
+/// Runs the same statements on a connection to whichever database there is, within [`ANSWER_TIMEOUT`].
 macro_rules! on_pool {
-    ($store:expr, read $pool:ident => $body:expr) => {
+    ($store:expr, read $connection:ident => $body:expr) => {
         match &$store.0 {
-            $crate::store::Engine::Sqlite { read: $pool, .. } => $body,
-            $crate::store::Engine::Postgres($pool) => $body,
+            $crate::store::Engine::Sqlite { read, .. } => $crate::store::within_time!(read, $connection => $body),
+            $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(pool, $connection => $body),
         }
     };
-    ($store:expr, write $pool:ident => $body:expr) => {
+    ($store:expr, write $connection:ident => $body:expr) => {
         match &$store.0 {
-            $crate::store::Engine::Sqlite { write: $pool, .. } => $body,
-            $crate::store::Engine::Postgres($pool) => $body,
+            $crate::store::Engine::Sqlite { write, .. } => $crate::store::within_time!(write, $connection => $body),
+            $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(pool, $connection => $body),
         }
     };
 }
-use on_pool;
+
+/// Runs `body`, which ends in a `Result<_, sqlx::Error>`; a connection that does not answer is never used again.
+macro_rules! within_time {
+    ($pool:expr, $connection:ident => $body:expr) => {{
+        let mut held = $pool.acquire().await?;
+        let work = async {
+            let $connection = &mut *held;
+            $body
+        };
+        match $crate::store::in_time(work).await {
+            Some(answer) => answer,
+            None => {
+                drop(held.detach());
+                Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }};
+}
+use {on_pool, within_time};
+
+async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Option<Result<T, sqlx::Error>> {
+    tokio::time::timeout(ANSWER_TIMEOUT, work).await.ok()
+}
 
 impl Store {
     /// Connects and brings the schema up to date; safe when several brokers start at once.
@@ -121,17 +152,23 @@ impl Store {
         if let Some(folder) = options.get_filename().parent() {
             std::fs::create_dir_all(folder).map_err(|error| StoreError::Unavailable(error.into()))?;
         }
-        let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
+        // When the disk is full, SQLite ends a transaction by itself and sqlx' own rollback fails: sqlx would take every following
+        // transaction for a part of that one and acknowledge commits that never happen.
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(PATIENCE)
+            .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
+            .connect_with(options.clone())
+            .await?;
         migrated(sqlx::migrate!("migrations/sqlite").run(&write).await)?;
         let read = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options.read_only(true)).await?;
         Ok(Engine::Sqlite { read, write })
     }
 
     async fn open_postgres(url: &str) -> Result<Engine, StoreError> {
-        let options = PgConnectOptions::from_str(url)?.options([("statement_timeout", STATEMENT_TIMEOUT)]).application_name("dropslip");
-        let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE).connect_with(options).await?;
-        migrated(sqlx::migrate!("migrations/postgres").run(&pool).await)?;
-        Ok(Engine::Postgres(pool))
+        let connections = Connections::open(PgConnectOptions::from_str(url)?).await?;
+        migrated(sqlx::migrate!("migrations/postgres").run(&connections.pool()).await)?;
+        Ok(Engine::Postgres(Arc::new(connections)))
     }
 
     /// Whether the database answers.
@@ -139,7 +176,7 @@ impl Store {
     /// # Errors
     /// Why it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        on_pool!(self, read pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
+        on_pool!(self, read connection => sqlx::query("SELECT 1").execute(connection).await.map(drop))?;
         Ok(())
     }
 
@@ -150,7 +187,7 @@ impl Store {
                 read.close().await;
                 write.close().await;
             }
-            Engine::Postgres(pool) => pool.close().await,
+            Engine::Postgres(connections) => connections.pool().close().await,
         }
     }
 }

@@ -65,11 +65,11 @@ pub fn router(state: AppState, origins: &[String]) -> Router {
 
 /// Whether database and bucket answer, and which of them does not.
 async fn ready(State(state): State<AppState>) -> (StatusCode, String) {
-    match state.broker.ready().await {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(BrokerError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n".to_owned()),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the bucket is not available\n".to_owned()),
+    let away = state.broker.away().await;
+    if away.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
     }
+    (StatusCode::SERVICE_UNAVAILABLE, away.into_iter().map(|name| format!("the {name} is not available\n")).collect())
 }
 
 /// CORS for the given origins only: no wildcard, no cookies.

@@ -6,6 +6,7 @@ use time::{Duration, OffsetDateTime};
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, Scope};
+use crate::failpoint;
 use crate::post_policy::{PresignedPost, UploadTerms};
 use crate::store::{Idempotency, NewRow, Reissued};
 
@@ -96,9 +97,12 @@ impl Broker {
             checksum_sha256: new.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
             lifetime: grant.lifetime,
         };
+        failpoint::reach("authorize: judged");
         let post = self.bucket.presign(&terms, now).await?;
+        failpoint::reach("authorize: form signed");
         let row = NewRow { new, grant, caller, staging_key: &staging_key, created_at: now, expires_at: post.expires_at };
         let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
+        failpoint::reach("authorize: record written");
         tracing::info!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
         Ok(Some(Authorized::Slip(Box::new(file), post)))
     }
@@ -145,10 +149,14 @@ impl Broker {
             lifetime: self.file_types.get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime),
         };
         let post = self.bucket.presign(&terms, now).await?;
+        let replayed = staging_key == file.staging_key;
+        failpoint::reach(if replayed { "replay: form signed" } else { "reissue: form signed" });
         // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
-        let expires_at = if staging_key == file.staging_key { post.expires_at.max(file.expires_at) } else { post.expires_at };
+        let expires_at = if replayed { post.expires_at.max(file.expires_at) } else { post.expires_at };
         let new = Reissued { staging_key, expires_at, caller, at: now, old_doomed_until: file.expires_at + self.grace };
-        Ok(self.store.reissue(file, &new).await?.map(|file| (file, post)))
+        let changed = self.store.reissue(file, &new).await?;
+        failpoint::reach(if replayed { "replay: record changed" } else { "reissue: record changed" });
+        Ok(changed.map(|file| (file, post)))
     }
 }
 

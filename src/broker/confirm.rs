@@ -3,14 +3,19 @@
 use time::{Duration, OffsetDateTime};
 
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
-use crate::bucket::Copied;
+use crate::bucket::{BucketError, Copied, LONGEST_COPY};
 use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
 use crate::domain::file::Landed;
 use crate::domain::{Caller, Evidence, FieldErrors, File, FileId, FileState, MediaType, Scope, Sniff};
+use crate::failpoint;
 use crate::store::Sealed;
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
 const UNCLAIMED_COPY: Duration = Duration::hours(1);
+const _: () = assert!(UNCLAIMED_COPY.whole_seconds() as u64 > 4 * LONGEST_COPY.as_secs());
+
+/// How long an answer waits for an object to be deleted that the sweeper would delete too.
+const TIDYING: std::time::Duration = std::time::Duration::from_secs(3);
 
 impl Broker {
     /// Step 3: looks at what landed, seals it and makes the file `active`. Answers the same file however often it is called.
@@ -63,6 +68,7 @@ impl Broker {
             let unchanged = self.find(caller, file.id).await? == *file;
             return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
         };
+        failpoint::reach("confirm: head done");
         if file.checksum_sha256.is_some() && landed.checksum_sha256.is_none() {
             // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
             let Some(checksum) = self.bucket.checksum_sha256(&file.staging_key, &landed.etag).await? else { return Ok(None) };
@@ -72,25 +78,28 @@ impl Broker {
             Some(Ok(evidence)) => evidence,
             Some(Err(complaints)) => {
                 tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
+                failpoint::reach("refusal: judged");
                 self.bucket.delete(&file.staging_key).await?;
+                failpoint::reach("refusal: object deleted");
                 return Err(BrokerError::Refused(complaints));
             }
             None => return Ok(None),
         };
 
+        failpoint::reach("confirm: judged");
         let sealed_key = fresh_key("files", now);
         self.store.doom(&sealed_key, now + UNCLAIMED_COPY).await?;
+        failpoint::reach("confirm: sealed key doomed");
         let content_type = evidence.decided.as_served();
         let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
-        let copied = self
-            .bucket
-            .copy_if_unchanged(&file.staging_key, &landed.etag, &sealed_key, &content_type.to_string(), &content_disposition)
-            .await?;
+        let copied =
+            self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_key, &content_type.to_string(), &content_disposition).await?;
         let etag = match copied {
             Copied::Done { etag } => etag,
             // Gone: another confirmation may have sealed it and cleaned up. The record tells.
             Copied::Changed | Copied::Gone => return Ok(None),
         };
+        failpoint::reach("confirm: copied");
         let sealed = Sealed {
             key: &sealed_key,
             size: landed.size,
@@ -101,11 +110,14 @@ impl Broker {
             late_uploads: self.grace,
         };
         let activated = self.store.activate(file, &sealed).await?;
+        failpoint::reach("confirm: activated");
         // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
         let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
-        if let Err(error) = self.bucket.delete(superfluous).await {
+        let deleted = tokio::time::timeout(TIDYING, self.bucket.delete(superfluous)).await;
+        if let Err(error) = deleted.unwrap_or_else(|_| Err(BucketError::Unavailable("it did not answer in time".to_owned()))) {
             tracing::warn!(file.id = %file.id, %error, "an object is left to the sweeper");
         }
+        failpoint::reach("confirm: staging deleted");
         if let Some(active) = &activated {
             tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
         }

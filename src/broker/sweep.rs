@@ -7,6 +7,7 @@ use super::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, File, Scopes};
+use crate::failpoint;
 use crate::store::Waiting;
 
 /// How many records or objects are taken at once; S3 deletes at most 1000 objects in one request.
@@ -37,6 +38,7 @@ impl Broker {
             let before = (swept.activated, swept.discarded);
             let expired = self.store.expired_files(now - self.grace, BATCH).await?;
             for file in &expired {
+                failpoint::reach("sweep: expired found");
                 self.settle(file, now, &mut swept).await?;
             }
             // Records that another sweeper takes at the same time are no progress of ours: they end there.
@@ -50,8 +52,11 @@ impl Broker {
                 break;
             }
             // The record of a key goes only after its object: a crash between the two repeats the deletion.
+            failpoint::reach("sweep: keys leased");
             self.bucket.delete_many(&keys).await?;
+            failpoint::reach("sweep: objects deleted");
             self.store.forget_doomed(&keys).await?;
+            failpoint::reach("sweep: keys forgotten");
             swept.deleted += keys.len();
         }
         self.store.forget_idempotency_keys(now - IDEMPOTENCY).await?;
@@ -87,6 +92,7 @@ impl Broker {
             }
         }
         if self.store.discard_temp_file(file, file.expires_at + self.grace).await? {
+            failpoint::reach("sweep: record discarded");
             tracing::info!(file.id = %file.id, "temp file discarded");
             swept.discarded += 1;
         }

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use sqlx::Connection as _;
 use time::{Duration, OffsetDateTime};
 
 use super::instant::Instant;
@@ -153,8 +154,8 @@ impl Store {
         ));
         let NewRow { new, grant, caller, .. } = row;
         let (min_size, max_size) = (signed(grant.min_size)?, signed(grant.max_size)?);
-        let inserted: FileRow = on_pool!(self, write pool => {
-            let mut transaction = pool.begin().await?;
+        let inserted: Option<FileRow> = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
             let inserted: FileRow = sqlx::query_as(sql)
                 .bind(caller.tenant.as_str())
                 .bind(FileState::Temp.as_str())
@@ -190,9 +191,9 @@ impl Store {
                 }
             }
             transaction.commit().await?;
-            inserted
-        });
-        inserted.try_into().map(Some)
+            Ok(Some(inserted))
+        })?;
+        inserted.map(File::try_from).transpose()
     }
 
     /// The tenant's file of that number.
@@ -202,7 +203,7 @@ impl Store {
     pub async fn find_file(&self, tenant: &Tenant, id: FileId) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE id = $1 AND tenant = $2"));
         let row: Option<FileRow> =
-            on_pool!(self, read pool => sqlx::query_as(sql).bind(id.0).bind(tenant.as_str()).fetch_optional(pool).await)?;
+            on_pool!(self, read connection => sqlx::query_as(sql).bind(id.0).bind(tenant.as_str()).fetch_optional(connection).await)?;
         row.map(File::try_from).transpose()
     }
 
@@ -211,7 +212,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn doom(&self, key: &str, delete_after: OffsetDateTime) -> Result<(), StoreError> {
-        on_pool!(self, write pool => sqlx::query(DOOM).bind(key).bind(Instant(delete_after)).execute(pool).await.map(drop))?;
+        on_pool!(self, write connection => sqlx::query(DOOM).bind(key).bind(Instant(delete_after)).execute(connection).await.map(drop))?;
         Ok(())
     }
 
@@ -230,8 +231,8 @@ impl Store {
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16 \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
-        let row: FileRow = on_pool!(self, write pool => {
-            let mut transaction = pool.begin().await?;
+        let row: Option<FileRow> = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
             let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(FileState::Active.as_str())
                 .bind(sealed.key)
@@ -260,9 +261,9 @@ impl Store {
             let doomed_until = active.expires_at.0 + sealed.late_uploads;
             sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).execute(&mut *transaction).await?;
             transaction.commit().await?;
-            active
-        });
-        row.try_into().map(Some)
+            Ok(Some(active))
+        })?;
+        row.map(File::try_from).transpose()
     }
 }
 

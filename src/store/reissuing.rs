@@ -1,5 +1,6 @@
 //! A slip again: a fresh form for the same temp file, asked for by number or by Idempotency-Key.
 
+use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::files::{COLUMNS, DOOM, FileRow};
@@ -54,8 +55,8 @@ impl Store {
             "UPDATE files SET staging_key = $1, expires_at = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5 \
              WHERE id = $6 AND tenant = $7 AND state = 'temp' AND staging_key = $8 AND expires_at = $9 RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write pool => {
-            let mut transaction = pool.begin().await?;
+        let row: Option<FileRow> = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
             let row = sqlx::query_as(sql)
                 .bind(new.staging_key)
                 .bind(Instant(new.expires_at))
@@ -72,8 +73,8 @@ impl Store {
                 sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(new.old_doomed_until)).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
-            row
-        });
+            Ok(row)
+        })?;
         row.map(File::try_from).transpose()
     }
 
@@ -84,13 +85,13 @@ impl Store {
     pub async fn find_idempotency_key(&self, caller: &Caller, key: &str) -> Result<Option<Used>, StoreError> {
         let sql = "SELECT file_id, request_sha256, created_at FROM idempotency_keys \
                    WHERE tenant = $1 AND actor_kind = $2 AND actor_id = $3 AND key = $4";
-        let row: Option<(i64, Vec<u8>, Instant)> = on_pool!(self, read pool => {
+        let row: Option<(i64, Vec<u8>, Instant)> = on_pool!(self, read connection => {
             sqlx::query_as(sql)
                 .bind(caller.tenant.as_str())
                 .bind(caller.actor.kind.as_str())
                 .bind(caller.actor.id)
                 .bind(key)
-                .fetch_optional(pool)
+                .fetch_optional(connection)
                 .await
         })?;
         Ok(row.map(|(id, request_sha256, at)| Used { file_id: FileId(id), request_sha256, created_at: at.0 }))

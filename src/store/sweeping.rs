@@ -1,5 +1,6 @@
 //! What the sweeper takes: expired temp records, and the doomed list.
 
+use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::files::{COLUMNS, DOOM, FileRow, unsigned};
@@ -35,12 +36,12 @@ impl Store {
     pub async fn open_slips(&self, tenant: &Tenant, actor: Option<Actor>) -> Result<OpenSlips, StoreError> {
         let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(max_size), 0) AS BIGINT) FROM files WHERE state = 'temp' AND tenant = $1 \
                    AND ($2 IS NULL OR created_by_kind = $2) AND ($3 IS NULL OR created_by_id = $3)";
-        let row: (i64, i64) = on_pool!(self, read pool => {
+        let row: (i64, i64) = on_pool!(self, read connection => {
             sqlx::query_as(sql)
                 .bind(tenant.as_str())
                 .bind(actor.map(|actor| actor.kind.as_str()))
                 .bind(actor.map(|actor| actor.id))
-                .fetch_one(pool)
+                .fetch_one(connection)
                 .await
         })?;
         Ok(OpenSlips { slips: unsigned(row.0)?, bytes: unsigned(row.1)?, fresh: true })
@@ -54,8 +55,7 @@ impl Store {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 ORDER BY expires_at LIMIT $2"
         ));
-        let rows: Vec<FileRow> =
-            on_pool!(self, read pool => sqlx::query_as(sql).bind(Instant(before)).bind(i64::from(limit)).fetch_all(pool).await)?;
+        let rows: Vec<FileRow> = on_pool!(self, read connection => sqlx::query_as(sql).bind(Instant(before)).bind(i64::from(limit)).fetch_all(connection).await)?;
         rows.into_iter().map(File::try_from).collect()
     }
 
@@ -65,8 +65,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn discard_temp_file(&self, file: &File, delete_after: OffsetDateTime) -> Result<bool, StoreError> {
         let sql = "DELETE FROM files WHERE id = $1 AND state = 'temp' AND staging_key = $2 AND expires_at = $3";
-        let gone = on_pool!(self, write pool => {
-            let mut transaction = pool.begin().await?;
+        let gone = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
             let deleted = sqlx::query(sql)
                 .bind(file.id.0)
                 .bind(&file.staging_key)
@@ -77,8 +77,8 @@ impl Store {
                 sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(delete_after)).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
-            deleted.rows_affected() == 1
-        });
+            Ok(deleted.rows_affected() == 1)
+        })?;
         Ok(gone)
     }
 
@@ -97,8 +97,8 @@ impl Store {
             "UPDATE doomed_objects SET leased_until = $1 WHERE key IN (SELECT key FROM doomed_objects WHERE delete_after <= $2 \
              AND (leased_until IS NULL OR leased_until <= $2) ORDER BY delete_after LIMIT $3 {skip}) RETURNING key"
         ));
-        let keys = on_pool!(self, write pool => {
-            sqlx::query_scalar(sql).bind(Instant(leased_until)).bind(Instant(now)).bind(i64::from(limit)).fetch_all(pool).await
+        let keys = on_pool!(self, write connection => {
+            sqlx::query_scalar(sql).bind(Instant(leased_until)).bind(Instant(now)).bind(i64::from(limit)).fetch_all(connection).await
         })?;
         Ok(keys)
     }
@@ -110,16 +110,11 @@ impl Store {
     pub async fn forget_doomed(&self, keys: &[String]) -> Result<(), StoreError> {
         // One document instead of a thousand parameters; both engines unfold it.
         let list = serde_json::to_string(keys).unwrap_or_default();
-        match &self.0 {
-            Engine::Sqlite { write, .. } => {
-                let sql = "DELETE FROM doomed_objects WHERE key IN (SELECT value FROM json_each($1))";
-                sqlx::query(sql).bind(list).execute(write).await.map(drop)?;
-            }
-            Engine::Postgres(pool) => {
-                let sql = "DELETE FROM doomed_objects WHERE key IN (SELECT json_array_elements_text($1::json))";
-                sqlx::query(sql).bind(list).execute(pool).await.map(drop)?;
-            }
-        }
+        let sql = match &self.0 {
+            Engine::Sqlite { .. } => "DELETE FROM doomed_objects WHERE key IN (SELECT value FROM json_each($1))",
+            Engine::Postgres(_) => "DELETE FROM doomed_objects WHERE key IN (SELECT json_array_elements_text($1::json))",
+        };
+        on_pool!(self, write connection => sqlx::query(sql).bind(list).execute(connection).await.map(drop))?;
         Ok(())
     }
 
@@ -129,7 +124,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn forget_idempotency_keys(&self, before: OffsetDateTime) -> Result<u64, StoreError> {
         let sql = "DELETE FROM idempotency_keys WHERE created_at < $1";
-        let gone = on_pool!(self, write pool => sqlx::query(sql).bind(Instant(before)).execute(pool).await.map(|r| r.rows_affected()))?;
+        let gone = on_pool!(self, write connection => sqlx::query(sql).bind(Instant(before)).execute(connection).await.map(|r| r.rows_affected()))?;
         Ok(gone)
     }
 
@@ -140,10 +135,11 @@ impl Store {
     pub async fn waiting(&self, now: OffsetDateTime, expired_before: OffsetDateTime) -> Result<Waiting, StoreError> {
         let expired = "SELECT COUNT(*) FROM files WHERE state = 'temp' AND expires_at < $1";
         let due = "SELECT COUNT(*) FROM doomed_objects WHERE delete_after <= $1";
-        on_pool!(self, read pool => {
-            let expired_files = sqlx::query_scalar(expired).bind(Instant(expired_before)).fetch_one(pool).await?;
-            let due_objects = sqlx::query_scalar(due).bind(Instant(now)).fetch_one(pool).await?;
+        on_pool!(self, read connection => {
+            let expired_files = sqlx::query_scalar(expired).bind(Instant(expired_before)).fetch_one(&mut *connection).await?;
+            let due_objects = sqlx::query_scalar(due).bind(Instant(now)).fetch_one(connection).await?;
             Ok(Waiting { expired_files, due_objects })
         })
+        .map_err(StoreError::from)
     }
 }

@@ -69,7 +69,7 @@ impl Store {
     pub async fn insert_token(&self, token: &NewToken<'_>) -> Result<i64, StoreError> {
         let sql = "INSERT INTO tokens (lookup, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id";
-        let id = on_pool!(self, write pool => {
+        let id = on_pool!(self, write connection => {
             sqlx::query_scalar(sql)
                 .bind(token.lookup)
                 .bind(token.secret_sha256.as_slice())
@@ -78,7 +78,7 @@ impl Store {
                 .bind(token.caller.actor.kind.as_str())
                 .bind(token.caller.scopes.to_string())
                 .bind(Instant(token.created_at))
-                .fetch_one(pool)
+                .fetch_one(connection)
                 .await
         })?;
         Ok(id)
@@ -90,7 +90,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn find_token(&self, lookup: &str) -> Result<Option<TokenRow>, StoreError> {
         let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at, revoked_at FROM tokens WHERE lookup = $1";
-        let row: Option<Row> = on_pool!(self, read pool => sqlx::query_as(sql).bind(lookup).fetch_optional(pool).await)?;
+        let row: Option<Row> = on_pool!(self, read connection => sqlx::query_as(sql).bind(lookup).fetch_optional(connection).await)?;
         row.map(TokenRow::try_from).transpose()
     }
 
@@ -100,7 +100,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn list_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at, revoked_at FROM tokens ORDER BY id";
-        let rows: Vec<Row> = on_pool!(self, read pool => sqlx::query_as(sql).fetch_all(pool).await)?;
+        let rows: Vec<Row> = on_pool!(self, read connection => sqlx::query_as(sql).fetch_all(connection).await)?;
         rows.into_iter().map(TokenRow::try_from).collect()
     }
 
@@ -110,8 +110,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn revoke_token(&self, id: i64, at: OffsetDateTime) -> Result<bool, StoreError> {
         let sql = "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
-        let changed =
-            on_pool!(self, write pool => sqlx::query(sql).bind(Instant(at)).bind(id).execute(pool).await.map(|r| r.rows_affected()))?;
+        let changed = on_pool!(self, write connection => sqlx::query(sql).bind(Instant(at)).bind(id).execute(connection).await.map(|r| r.rows_affected()))?;
         Ok(changed == 1)
     }
 }

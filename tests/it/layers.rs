@@ -19,8 +19,9 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("domain", &["domain"]),
+    ("failpoint", &[]),
     ("random", &[]),
     ("secret_file", &[]),
     ("listener", &[]),
@@ -29,10 +30,10 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("store", &["store", "domain"]),
     ("tokens", &["domain", "random", "store"]),
     ("limits", &["domain", "store"]),
-    ("broker", &["bucket", "limits", "domain", "post_policy", "random", "store"]),
+    ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "post_policy", "store", "tokens"]),
-    ("config", &["limits"]),
+    ("config", &["failpoint", "limits"]),
     ("embedded_s3", &["bucket", "random", "secret_file"]),
     (
         "server",
@@ -41,7 +42,21 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("upload", &["upload", "config", "domain"]),
     (
         "cli",
-        &["broker", "bucket", "cli", "config", "domain", "embedded_s3", "post_policy", "server", "store", "sweeper", "tokens", "upload"],
+        &[
+            "broker",
+            "bucket",
+            "cli",
+            "config",
+            "domain",
+            "embedded_s3",
+            "failpoint",
+            "post_policy",
+            "server",
+            "store",
+            "sweeper",
+            "tokens",
+            "upload",
+        ],
     ),
     ("main", &[]),
 ];

@@ -14,6 +14,7 @@ mod brokers;
 mod confirm;
 mod desk;
 mod evidence;
+mod faults;
 mod hammer;
 mod layers;
 mod limits;

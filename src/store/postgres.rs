@@ -1,0 +1,76 @@
+//! Connections to Postgres over a network that may stop in the middle of anything.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+
+use super::PATIENCE;
+
+/// How long Postgres may work on one statement, and wait for the next one while it holds locks. A transaction whose commit got
+/// lost on the way would otherwise lock its file until the operating system gives up the connection, in hours.
+const SERVER_TIMEOUT: &str = "5s";
+
+/// How long a connection that lay idle may take to show that it still works; then another one is opened.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// A pool that is given up when it gives no connection any more.
+///
+/// sqlx asks a connection for a sign of life before it goes back to the pool and waits for that without end, so that a network
+/// that swallows everything can take away all the places that a pool has.
+#[derive(Debug)]
+pub(super) struct Connections {
+    options: PgConnectOptions,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    pool: PgPool,
+    last_given: Instant,
+}
+
+impl Connections {
+    /// Opens the first connection, to see that it can.
+    pub(super) async fn open(options: PgConnectOptions) -> Result<Self, sqlx::Error> {
+        let options = options
+            .options([("statement_timeout", SERVER_TIMEOUT), ("idle_in_transaction_session_timeout", SERVER_TIMEOUT)])
+            .application_name("dropslip");
+        let pool = pool_options().connect_with(options.clone()).await?;
+        Ok(Self { options, current: Mutex::new(Current { pool, last_given: Instant::now() }) })
+    }
+
+    pub(super) fn pool(&self) -> PgPool {
+        self.current().pool.clone()
+    }
+
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let asked = Instant::now();
+        let acquired = self.pool().acquire().await;
+        let mut current = self.current();
+        match &acquired {
+            Ok(_) => current.last_given = Instant::now(),
+            // Busy is another matter: then others got theirs meanwhile.
+            Err(sqlx::Error::PoolTimedOut) if current.last_given < asked => {
+                *current = Current { pool: pool_options().connect_lazy_with(self.options.clone()), last_given: Instant::now() };
+            }
+            Err(_) => {}
+        }
+        acquired
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pool_options() -> PgPoolOptions {
+    let alive = async |connection: &mut PgConnection| match tokio::time::timeout(SIGN_OF_LIFE, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    };
+    let options = PgPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE).test_before_acquire(false);
+    options.before_acquire(move |connection, _| Box::pin(alive(connection)))
+}

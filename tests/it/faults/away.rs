@@ -1,0 +1,32 @@
+//! What an answer must look like while S3 or the database are away, and how readiness tells it.
+
+use std::time::Duration;
+
+use super::world::{Answer, Program, World};
+use crate::harness::error_fields;
+
+/// 503 in the dialect's shape, with a time to come back, within the bound.
+pub fn assert_away(answer: &Answer, bound: Duration, case: &str) {
+    assert_eq!(answer.status, 503, "{case}: {answer:?}");
+    assert_eq!(error_fields(&answer.body), ["server"], "{case}");
+    let seconds: u32 = answer.retry_after.as_deref().unwrap_or_else(|| panic!("{case}: no Retry-After")).parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{case}: Retry-After: {seconds}");
+    assert_within(answer, bound, case);
+}
+
+pub fn assert_within(answer: &Answer, bound: Duration, case: &str) {
+    assert!(answer.took < bound, "{case} took {:?}", answer.took);
+}
+
+impl World {
+    /// What /readyz says: its status and its words.
+    pub async fn readiness(&self, program: &Program) -> (u16, String) {
+        let answer = self.ask(program, "GET", "/readyz", None, &serde_json::Value::Null).await.unwrap();
+        assert_within(&answer, Duration::from_secs(7), "/readyz");
+        (answer.status.as_u16(), answer.body.as_str().unwrap().to_owned())
+    }
+
+    pub async fn assert_ready(&self, program: &Program, case: &str) {
+        assert_eq!(self.readiness(program).await, (200, "ready\n".to_owned()), "{case}");
+    }
+}

@@ -1,0 +1,196 @@
+//! `kill -9` at every step of every use case: the client comes back and does what clients do, and the audit holds.
+
+use std::time::{Duration, Instant};
+
+use dropslip::failpoint;
+use time::OffsetDateTime;
+
+use super::all;
+use super::world::{Answer, Program, World, granted, unique_bytes, was_killed};
+use crate::harness::{Db, Slip};
+
+/// How many of them run at the same time.
+const AT_ONCE: usize = 4;
+
+async fn dies_at_every_point(db: Db) {
+    let cases = failpoint::ALL.into_iter().flat_map(|point| {
+        let swept = point.starts_with("confirm:") || point.starts_with("refusal:");
+        [Some(dies(db, point, false)), swept.then(|| dies(db, point, true))]
+    });
+    all(cases.flatten().collect(), AT_ONCE).await;
+}
+
+async fn dies(db: Db, point: &'static str, swept: bool) {
+    match point.split_once(": ").unwrap().0 {
+        "authorize" => dies_while_authorizing(db, point).await,
+        "replay" => dies_while_replaying(db, point).await,
+        "reissue" => dies_while_reissuing(db, point).await,
+        "confirm" | "refusal" if swept => dies_while_the_sweeper_confirms(db, point).await,
+        "confirm" => dies_while_confirming(db, point).await,
+        "refusal" => dies_while_refusing(db, point).await,
+        "sweep" => dies_while_sweeping(db, point).await,
+        other => panic!("no scenario reaches {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_at_any_step_loses_nothing_on_sqlite() {
+    dies_at_every_point(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_at_any_step_loses_nothing_on_postgres() {
+    dies_at_every_point(Db::Postgres).await;
+}
+
+/// A world with other people's files in it.
+async fn populated(db: Db) -> World {
+    let mut world = World::new(db).await;
+    let program = world.start(None).await;
+    world.bystanders(&program).await;
+    world
+}
+
+/// The end of the program was the point's doing, and the client got no answer.
+async fn assert_dead(mut program: Program, answer: Result<Answer, String>, point: &str) {
+    assert!(answer.is_err(), "{point} was never reached: {answer:?}");
+    let status = program.end().await;
+    assert!(was_killed(status), "{point}: {status:?} {}", program.log());
+}
+
+/// Steps 2 and 3 with the slip that the client has now.
+async fn finish(world: &mut World, program: &Program, slip: &Slip) {
+    let bytes = unique_bytes();
+    world.drop_bytes(slip, &bytes).await;
+    confirm(world, program, slip.id, &bytes).await;
+}
+
+async fn confirm(world: &mut World, program: &Program, id: i64, bytes: &[u8]) {
+    let answer = world.confirm(program, id).await.unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.body["file"]["size"]), (200, &bytes.len().into()), "{answer:?}");
+    world.must_keep(id, bytes);
+}
+
+async fn dies_while_authorizing(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let dying = world.start(Some(point)).await;
+    let answer = world.authorize(&dying, "kept", Some("once")).await;
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    let slip = granted(world.authorize(&program, "kept", Some("once")).await);
+    assert_eq!(granted(world.authorize(&program, "kept", Some("once")).await).id, slip.id, "{point}: one key, one file");
+    finish(&mut world, &program, &slip).await;
+    world.sweep_and_audit(point).await;
+}
+
+async fn dies_while_replaying(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let program = world.start(None).await;
+    let first = granted(world.authorize(&program, "kept", Some("once")).await);
+    drop(program);
+    let dying = world.start(Some(point)).await;
+    let answer = world.authorize(&dying, "kept", Some("once")).await;
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    let slip = granted(world.authorize(&program, "kept", Some("once")).await);
+    assert_eq!((slip.id, slip.param("key")), (first.id, first.param("key")), "{point}");
+    // The client may have lost every answer but the first.
+    finish(&mut world, &program, &first).await;
+    world.sweep_and_audit(point).await;
+}
+
+async fn dies_while_reissuing(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let program = world.start(None).await;
+    let (old, _) = world.uploaded(&program, "kept").await;
+    drop(program);
+    let dying = world.start(Some(point)).await;
+    let answer = world.reissue(&dying, old.id).await;
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    let slip = granted(world.reissue(&program, old.id).await);
+    assert_eq!(slip.id, old.id);
+    world.drop_bytes(&old, b"what the old form writes is not the file").await;
+    finish(&mut world, &program, &slip).await;
+    world.sweep_and_audit(point).await;
+}
+
+async fn dies_while_confirming(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let program = world.start(None).await;
+    let (slip, bytes) = world.uploaded(&program, "kept").await;
+    drop(program);
+    let dying = world.start(Some(point)).await;
+    let answer = world.confirm(&dying, slip.id).await;
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    confirm(&mut world, &program, slip.id, &bytes).await;
+    world.drop_bytes(&slip, b"a form that is used again changes nothing").await;
+    world.sweep_and_audit(point).await;
+}
+
+async fn dies_while_refusing(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let program = world.start(None).await;
+    let slip = world.slip(&program, "kept").await;
+    world.smuggle(&slip, b"").await;
+    drop(program);
+    let dying = world.start(Some(point)).await;
+    let answer = world.confirm(&dying, slip.id).await;
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    let again = world.confirm(&program, slip.id).await.unwrap();
+    let expected = if point == "refusal: object deleted" { 409 } else { 422 };
+    assert_eq!(again.status.as_u16(), expected, "{point}: {again:?}");
+    finish(&mut world, &program, &slip).await;
+    world.sweep_and_audit(point).await;
+}
+
+/// A slip whose form is dead.
+async fn expired(world: &World, type_name: &str) -> Slip {
+    let program = world.start(None).await;
+    let slip = world.slip(&program, type_name).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let now = OffsetDateTime::now_utc;
+    while world.store.waiting(now(), now()).await.unwrap().expired_files == 0 {
+        assert!(Instant::now() < deadline, "the form does not die");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    slip
+}
+
+/// `dropslip sweep --once` dies; another one a moment later and one that finds everything due do the rest.
+async fn sweeper_dies(world: &World, point: &str) {
+    let died = world.run(Some(point), &["sweep", "--once"]).await;
+    assert!(was_killed(died.status), "{point} was never reached: {died:?}");
+    let next = world.run(None, &["sweep", "--once"]).await;
+    assert!(next.status.success(), "{point}: {next:?}");
+    world.sweep_and_audit(point).await;
+}
+
+async fn dies_while_sweeping(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let slip = expired(&world, "brief-lost").await;
+    world.smuggle(&slip, b"nobody comes back for these").await;
+    world.must_lose(slip.id);
+    sweeper_dies(&world, point).await;
+}
+
+async fn dies_while_the_sweeper_confirms(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let slip = expired(&world, "brief").await;
+    if point.starts_with("refusal") {
+        world.smuggle(&slip, b"").await;
+        world.must_lose(slip.id);
+    } else {
+        let bytes = unique_bytes();
+        world.smuggle(&slip, &bytes).await;
+        world.must_keep(slip.id, &bytes);
+    }
+    sweeper_dies(&world, point).await;
+}

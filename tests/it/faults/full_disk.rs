@@ -1,0 +1,114 @@
+//! SQLite's disk is full: slips are refused in shape, and nothing that was acknowledged is lost.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use dropslip::domain::FileId;
+
+use super::away::assert_away;
+use super::world::{World, granted};
+
+const BOUND: Duration = Duration::from_secs(10);
+
+/// A file system of that size on `path`; gone when dropped.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(path: &'a Path, size: &str) -> Self {
+        Self::run(path, &format!("size={size}"));
+        Self(path)
+    }
+
+    fn grow(&self, size: &str) {
+        Self::run(self.0, &format!("remount,size={size}"));
+    }
+
+    fn run(path: &Path, options: &str) {
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path).output().unwrap();
+        assert!(
+            output.status.success(),
+            "this test mounts a small tmpfs to fill it up, which takes root (in a container: the capability SYS_ADMIN): {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+fn fill(path: &Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
+    let mount_point = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(mount_point.path(), "1m");
+    let database = mount_point.path().join("test.db");
+    let mut world = World::at(&format!("sqlite:{}", database.display())).await;
+    let program = world.start(None).await;
+    let mut uploads = Vec::new();
+    for _ in 0..20 {
+        uploads.push(world.uploaded(&program, "kept").await);
+    }
+
+    let mut told = Vec::new();
+    let mut refused = 0;
+    // What a refused one had taken already may be room enough for the next one, which needs less.
+    while refused < 10 {
+        let answer = world.authorize(&program, "kept", None).await.unwrap();
+        if answer.status == 201 {
+            told.push(granted(Ok(answer)).id);
+            assert!(told.len() < 5_000, "the disk does not fill up");
+            continue;
+        }
+        if refused == 0 {
+            fill(&mount_point.path().join("rest"));
+        }
+        assert_away(&answer, BOUND, "full");
+        refused += 1;
+    }
+    assert!(told.len() > 10, "it filled up before anything happened");
+    for (slip, _) in &uploads {
+        let answer = world.confirm(&program, slip.id).await.unwrap();
+        if answer.status != 200 {
+            assert_away(&answer, BOUND, "full, confirming");
+            refused += 1;
+        }
+    }
+    assert!(refused > 10, "no confirmation was refused");
+    let once = world.authorize(&program, "kept", Some("once")).await.unwrap();
+    assert!(once.status == 201 || once.status == 503, "{once:?}");
+    let read = world.ask(&program, "GET", &format!("/v2/files/{}.json", told[0]), None, &serde_json::Value::Null).await.unwrap();
+    assert_eq!(read.status, 200, "what is there can be read: {read:?}");
+
+    disk.grow("32m");
+    let after = granted(world.authorize(&program, "kept", Some("once")).await);
+    drop(program);
+    let program = world.start(None).await;
+    for id in told.iter().chain([&after.id]) {
+        let file = world.store.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap();
+        assert!(file.is_some(), "slip {id} was answered and is gone");
+        world.must_lose(*id);
+    }
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+    let records: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM files").fetch_one(&pool).await.unwrap();
+    assert_eq!(usize::try_from(records).unwrap(), told.len() + 1 + uploads.len(), "one record for each slip that was given, and no other");
+    let integrity: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&pool).await.unwrap();
+    assert_eq!(integrity, "ok");
+    pool.close().await;
+
+    world.assert_ready(&program, "free again").await;
+    for (slip, bytes) in uploads {
+        assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
+        world.must_keep(slip.id, &bytes);
+    }
+    world.sweep_and_audit("the disk was full").await;
+    drop((program, world, disk));
+}

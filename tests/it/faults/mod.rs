@@ -1,0 +1,22 @@
+//! Faults: whatever breaks at whatever step, no acknowledged record is lost, every active file keeps its exact bytes, and after
+//! one sweep nothing else is left.
+
+mod away;
+#[cfg(feature = "failpoints")]
+mod death;
+mod full_disk;
+mod postgres;
+mod proxy;
+mod s3;
+mod stopping;
+mod world;
+
+use futures_util::{StreamExt as _, stream};
+
+/// Runs every case, that many at the same time, and fails when any did: each has said why.
+async fn all<F: Future<Output = ()> + Send + 'static>(cases: Vec<F>, at_once: usize) {
+    let total = cases.len();
+    let ended = stream::iter(cases).map(tokio::spawn).buffer_unordered(at_once).collect::<Vec<_>>().await;
+    let failed = ended.iter().filter(|ended| ended.is_err()).count();
+    assert_eq!(failed, 0, "of {total} cases");
+}
