@@ -11,13 +11,14 @@
 mod audit;
 mod authorize;
 mod confirm;
+mod judge;
 mod sweep;
 
 use time::{Duration, OffsetDateTime};
 use tokio::time::timeout;
 
 use crate::bucket::{Bucket, BucketError};
-use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, Scope};
+use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileTypes, Scope};
 use crate::limits::{Exceeded, Limits};
 use crate::random;
 use crate::store::{Store, StoreError};
@@ -124,7 +125,10 @@ impl Broker {
     }
 
     async fn find(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
-        self.store.find_file(&caller.tenant, id).await?.ok_or(BrokerError::NotFound)
+        let file = self.store.find_file(&caller.tenant, id).await?;
+        // Customers are strangers to each other: what one uploads is nothing to another. Users work on the same files.
+        let reached = file.filter(|file| caller.actor.kind == ActorKind::Users || file.created_by == caller.actor);
+        reached.ok_or(BrokerError::NotFound)
     }
 }
 

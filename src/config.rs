@@ -455,7 +455,14 @@ mod tests {
 
     #[test]
     fn passwords_are_not_described() {
-        for url in ["postgres://u:hunter2@h/d", "postgres://h/d?user=u&password=hunter2"] {
+        for url in [
+            "postgres://u:hunter2@h/d",
+            "postgres://h/d?user=u&password=hunter2",
+            "postgres:///d?host=/run/postgresql&password=hunter2",
+            "postgres:d?password=hunter2",
+            "postgres://u:hun#hunter2@h/d",
+            "postgres://u:hunter2@h:99999/d",
+        ] {
             let described = config(&[("DROPSLIP_DATABASE_URL", url)]).unwrap().describe();
             assert!(described.contains("database_url = ") && described.contains("***") && !described.contains("hunter2"), "{described}");
         }

@@ -15,10 +15,12 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::middleware::map_request;
 use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,8 +37,10 @@ use s3s_fs::FileSystem;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tower::ServiceExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::timeout::TimeoutBody;
 
 use crate::bucket::StaticCredentials;
+use crate::listener::Bounds;
 use crate::random;
 use crate::secret_file;
 
@@ -46,8 +50,14 @@ pub const BUCKET: &str = "dropslip";
 /// The largest file it takes, in bytes: `s3s` holds an upload in memory while it reads the form.
 pub const MAX_POST_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Most connections at the same time.
-pub const MAX_CONNECTIONS: u32 = 256;
+/// What its connections may cost.
+///
+/// The buffer is small on purpose: `s3s` gives up on an upload when a piece that ends like the beginning of a boundary and the
+/// piece after it are more than 64 KiB together.
+pub const BOUNDS: Bounds = Bounds { connections: 256, buffer_bytes: 16 * 1024 };
+
+/// How long the next bytes of an upload may take to arrive.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Locks shared by all keys; two keys that share one wait for each other, which costs time and nothing else.
 const LOCKS: usize = 64;
@@ -141,7 +151,8 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
             Ok::<_, std::convert::Infallible>(response)
         }
     });
-    Ok(Router::new().fallback_service(service).layer(cors(origins)))
+    let patient = map_request(async |request: Request<Body>| request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body))));
+    Ok(Router::new().fallback_service(service).layer(patient).layer(cors(origins)))
 }
 
 /// What a page needs to send a form and to read the answer.
@@ -152,7 +163,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
         .allow_headers([header::CONTENT_TYPE])
         .expose_headers([header::ETAG, header::LOCATION])
-        .max_age(std::time::Duration::from_mins(10))
+        .max_age(Duration::from_mins(10))
 }
 
 /// `s3s-fs`, one writer at a time for each key.

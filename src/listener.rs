@@ -15,8 +15,14 @@ use tokio_util::sync::CancellationToken;
 /// How long a client may take to send its request line and headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much request line and headers one connection may have in memory.
-const HEADER_BYTES: usize = 64 * 1024;
+/// What one server's connections may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Connections at the same time.
+    pub connections: u32,
+    /// Bytes read at once; request line and headers must fit into it.
+    pub buffer_bytes: usize,
+}
 
 /// How long requests under way may take to end after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -24,13 +30,13 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How long to wait when the process has no file handles left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves at most `max_connections` at a time until `stop`, then lets requests under way end.
+/// Serves connections within `bounds` until `stop`, then lets requests under way end.
 ///
 /// A connection beyond that waits in the kernel's queue until another ends.
-pub async fn serve(listener: TcpListener, router: Router, max_connections: u32, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(max_connections as usize));
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(bounds.connections as usize));
     let mut connections = http1::Builder::new();
-    connections.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES);
+    connections.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(bounds.buffer_bytes);
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {

@@ -16,7 +16,7 @@ use crate::config::{Config, Storage};
 use crate::domain::{FileTypes, policy_file};
 use crate::embedded_s3::{self, FolderLock};
 use crate::limits::Limits;
-use crate::listener;
+use crate::listener::{self, Bounds};
 use crate::secret_file;
 use crate::store::Store;
 use crate::sweeper;
@@ -79,9 +79,9 @@ impl Server {
         let state = AppState { broker: broker.clone(), tokens: Tokens::new(store.clone(), development_token.clone()) };
         let router = api::router(state, &origins);
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
-        let (stopping, max_connections) = (stop.clone(), config.max_connections);
+        let (stopping, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
         let serving = tokio::spawn(async move {
-            listener::serve(listener, router, max_connections, stopping).await;
+            listener::serve(listener, router, bounds, stopping).await;
             // The sweeper talks to the embedded store too.
             let _ = sweeping.await;
             stop_store.cancel();
@@ -198,13 +198,14 @@ fn policy_texts(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
 }
 
 fn refuse_open_development_token(config: &Config) -> anyhow::Result<()> {
-    if let Storage::Embedded { development_token: true, .. } = config.storage
-        && !config.listen.ip().is_loopback()
-    {
+    let Storage::Embedded { development_token: true, listen, .. } = config.storage else { return Ok(()) };
+    for (setting, address) in [("DROPSLIP_LISTEN", config.listen), ("DROPSLIP_EMBEDDED_S3_LISTEN", listen)] {
+        if address.ip().is_loopback() {
+            continue;
+        }
         bail!(
-            "DROPSLIP_LISTEN: {} can be reached from other machines, where the development token must not be. Listen on 127.0.0.1, \
-             or set DROPSLIP_S3_BUCKET, or set DROPSLIP_DEVELOPMENT_TOKEN=false and use tokens of `dropslip token create`",
-            config.listen
+            "{setting}: {address} can be reached from other machines, where the development token must not be. Listen on 127.0.0.1, \
+             or set DROPSLIP_S3_BUCKET, or set DROPSLIP_DEVELOPMENT_TOKEN=false and use tokens of `dropslip token create`"
         );
     }
     Ok(())
@@ -247,7 +248,7 @@ async fn start_embedded(storage: &Storage, origins: &[String], alone: Alone, sto
             Some(tokio::spawn(async move {
                 // Held for as long as this store may write.
                 let _lock = lock;
-                listener::serve(listener, router, embedded_s3::MAX_CONNECTIONS, stop).await;
+                listener::serve(listener, router, embedded_s3::BOUNDS, stop).await;
             }))
         }
         None => None,

@@ -81,7 +81,7 @@ pub struct Options {
 /// When it cannot begin (no token, a server that is no URL) or its results cannot be written.
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let target = Target::find(options.server.as_deref(), options.token_file.as_deref())?;
-    let http = http_client().context("the HTTP client cannot start")?;
+    let http = http_client(&target).context("the HTTP client cannot start")?;
     let report = Arc::new(Report::new(options.json));
     let files = options.files.clone();
     let jobs = usize::from(options.jobs);
@@ -102,7 +102,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn http_client() -> reqwest::Result<reqwest::Client> {
+fn http_client(target: &Target) -> reqwest::Result<reqwest::Client> {
     // No redirect is followed: the form would be sent to a place that nobody signed it for, the token to one it is not for.
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -111,6 +111,8 @@ fn http_client() -> reqwest::Result<reqwest::Client> {
     // By default the kernel ends a connection whose peer takes no bytes for 30 seconds; how long they may stand still is told in `form`.
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let builder = builder.tcp_user_timeout(None);
+    // What stays on this machine is no proxy's business, least of all the token.
+    let builder = if target.is_this_machine() { builder.no_proxy() } else { builder };
     builder.build()
 }
 

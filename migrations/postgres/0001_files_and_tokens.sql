@@ -17,6 +17,7 @@ CREATE TABLE files (
     checksum_sha256 TEXT,
     staging_key TEXT NOT NULL,
     sealed_key TEXT,
+    reissued BIGINT NOT NULL DEFAULT 0,
     size BIGINT NOT NULL,
     etag TEXT,
     created_at TIMESTAMPTZ NOT NULL,

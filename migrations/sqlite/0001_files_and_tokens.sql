@@ -19,6 +19,7 @@ CREATE TABLE files (
     checksum_sha256 TEXT,
     staging_key TEXT NOT NULL,
     sealed_key TEXT,
+    reissued INTEGER NOT NULL DEFAULT 0,
     size INTEGER NOT NULL,
     etag TEXT,
     created_at INTEGER NOT NULL,

@@ -7,11 +7,18 @@ use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, Scope};
 use crate::failpoint;
+use crate::limits::Exceeded;
 use crate::post_policy::{PresignedPost, UploadTerms};
 use crate::store::{Idempotency, NewRow, Reissued};
 
 /// How long an Idempotency-Key stands for its file.
 pub(super) const IDEMPOTENCY: Duration = Duration::hours(24);
+
+/// How often a form may be replaced: each old one can still fill its own key until it expires.
+const MAX_REISSUES: u64 = 20;
+
+/// Then only a new file helps; clients that wait anyway shall not wait for nothing too soon, in seconds.
+const REISSUE_RETRY_AFTER: u64 = 60;
 
 /// The life of a re-issued form whose file type was taken out of the rules since.
 const LIFETIME_WITHOUT_RULE: Duration = Duration::minutes(15);
@@ -68,6 +75,10 @@ impl Broker {
                 FileState::Temp => {}
                 FileState::Active => return Err(BrokerError::AlreadyActive),
                 FileState::Deleted => return Err(BrokerError::NotFound),
+            }
+            if file.reissued >= MAX_REISSUES {
+                let exceeded = Exceeded { what: "re-issued slips of this file", retry_after_seconds: REISSUE_RETRY_AFTER };
+                return Err(BrokerError::LimitExceeded(exceeded));
             }
             if let Some(slip) = self.form_again(caller, &file, &fresh_key("temp", now), now).await? {
                 tracing::info!(file.id = %id, "slip re-issued");

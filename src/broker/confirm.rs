@@ -2,17 +2,17 @@
 
 use time::{Duration, OffsetDateTime};
 
+use super::judge::Judged;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY};
-use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
 use crate::domain::file::Landed;
-use crate::domain::{Caller, Evidence, FieldErrors, File, FileId, FileState, MediaType, Scope, Sniff};
+use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Scope};
 use crate::failpoint;
 use crate::store::Sealed;
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
 const UNCLAIMED_COPY: Duration = Duration::hours(1);
-const _: () = assert!(UNCLAIMED_COPY.whole_seconds() as u64 > 4 * LONGEST_COPY.as_secs());
+const _: () = assert!(UNCLAIMED_COPY.whole_seconds().cast_unsigned() > 4 * LONGEST_COPY.as_secs());
 
 /// How long an answer waits for an object to be deleted that the sweeper would delete too.
 const TIDYING: std::time::Duration = std::time::Duration::from_secs(3);
@@ -39,51 +39,18 @@ impl Broker {
         Err(BrokerError::Changing)
     }
 
-    /// Size, type and checksum by the record, then the first bytes; `None` when the object changed meanwhile.
-    async fn judge(&self, file: &File, landed: &Landed) -> Result<Option<Result<Evidence, FieldErrors>>, BrokerError> {
-        if let Err(complaints) = file.judge(landed) {
-            return Ok(Some(Err(complaints)));
-        }
-        // A file type that was taken out of the rules since is held to the strictest.
-        let rule = self.file_types.get(&file.type_name).ok();
-        let sniff = rule.map_or(Sniff::Reject, |rule| rule.sniff);
-        let wanted = bytes_wanted(&file.granted_type, sniff);
-        let start = if wanted == 0 || landed.size == 0 {
-            Vec::new()
-        } else {
-            match self.bucket.read_start(&file.staging_key, &landed.etag, wanted).await? {
-                Some(start) => start,
-                None => return Ok(None),
-            }
-        };
-        let allows = |detected: &MediaType| rule.is_some_and(|rule| rule.allows(detected));
-        let weighing = Weighing { sniff, max_pixels: rule.map_or(0, |rule| rule.max_pixels), allows: &allows };
-        Ok(Some(weigh(&file.granted_type, &start, &weighing)))
-    }
-
     /// Judges, copies and claims once; `None` when the object or the record changed meanwhile.
     async fn seal(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
-        let Some(mut landed) = self.bucket.head(&file.staging_key).await? else {
+        let Some(landed) = self.bucket.head(&file.staging_key).await? else {
             // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.
             let unchanged = self.find(caller, file.id).await? == *file;
             return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
         };
         failpoint::reach("confirm: head done");
-        if file.checksum_sha256.is_some() && landed.checksum_sha256.is_none() {
-            // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
-            let Some(checksum) = self.bucket.checksum_sha256(&file.staging_key, &landed.etag).await? else { return Ok(None) };
-            landed.checksum_sha256 = Some(checksum);
-        }
-        let evidence = match self.judge(file, &landed).await? {
-            Some(Ok(evidence)) => evidence,
-            Some(Err(complaints)) => {
-                tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
-                failpoint::reach("refusal: judged");
-                self.bucket.delete(&file.staging_key).await?;
-                failpoint::reach("refusal: object deleted");
-                return Err(BrokerError::Refused(complaints));
-            }
-            None => return Ok(None),
+        let evidence = match self.judge_upload(file, &landed).await? {
+            Judged::Good(evidence) => evidence,
+            Judged::Refused(complaints) => return self.refuse(file, &landed, complaints).await,
+            Judged::Changed => return Ok(None),
         };
 
         failpoint::reach("confirm: judged");
@@ -100,6 +67,18 @@ impl Broker {
             Copied::Changed | Copied::Gone => return Ok(None),
         };
         failpoint::reach("confirm: copied");
+        // Only now nobody can change it any more: what was seen before may have been another content under the same tag.
+        match self.judge_sealed(file, &sealed_key, &etag, &landed, &evidence).await? {
+            Judged::Good(_) => {}
+            Judged::Refused(complaints) => {
+                self.tidy(file, &sealed_key).await;
+                return self.refuse(file, &landed, complaints).await;
+            }
+            Judged::Changed => {
+                self.tidy(file, &sealed_key).await;
+                return Ok(None);
+            }
+        }
         let sealed = Sealed {
             key: &sealed_key,
             size: landed.size,
@@ -113,14 +92,30 @@ impl Broker {
         failpoint::reach("confirm: activated");
         // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
         let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
-        let deleted = tokio::time::timeout(TIDYING, self.bucket.delete(superfluous)).await;
-        if let Err(error) = deleted.unwrap_or_else(|_| Err(BucketError::Unavailable("it did not answer in time".to_owned()))) {
-            tracing::warn!(file.id = %file.id, %error, "an object is left to the sweeper");
-        }
+        self.tidy(file, superfluous).await;
         failpoint::reach("confirm: staging deleted");
         if let Some(active) = &activated {
             tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
         }
         Ok(activated)
+    }
+
+    /// Removes what was refused, unless another upload has taken its place meanwhile, and says why.
+    async fn refuse(&self, file: &File, landed: &Landed, complaints: FieldErrors) -> Result<Option<File>, BrokerError> {
+        tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
+        failpoint::reach("refusal: judged");
+        if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {
+            self.bucket.delete(&file.staging_key).await?;
+        }
+        failpoint::reach("refusal: object deleted");
+        Err(BrokerError::Refused(complaints))
+    }
+
+    /// Deletes an object that the doomed list names too, if that is quickly done.
+    async fn tidy(&self, file: &File, key: &str) {
+        let deleted = tokio::time::timeout(TIDYING, self.bucket.delete(key)).await;
+        if let Err(error) = deleted.unwrap_or_else(|_| Err(BucketError::Unavailable("it did not answer in time".to_owned()))) {
+            tracing::warn!(file.id = %file.id, %error, "an object is left to the sweeper");
+        }
     }
 }

@@ -91,18 +91,19 @@ pub(super) fn log_format(text: &str) -> Result<Option<bool>, String> {
     }
 }
 
-/// A database URL without its password, wherever that stands.
+/// A database URL without its password, wherever that stands; nothing of it when that cannot be told for sure.
 pub(super) fn redacted(database_url: &str) -> String {
-    let Ok(mut url) = Url::parse(database_url) else { return database_url.to_owned() };
-    if !url.has_host() {
-        return database_url.to_owned();
+    if let Some(path) = database_url.strip_prefix("sqlite:") {
+        // SQLite has no password, but nobody knows what its parameters will be.
+        return format!("sqlite:{}", path.split_once('?').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}?***")));
     }
-    if url.password().is_some() {
-        let _ = url.set_password(Some("***"));
+    let Ok(mut url) = Url::parse(database_url) else { return "***".to_owned() };
+    if url.cannot_be_a_base() || url.password().is_some() && url.set_password(Some("***")).is_err() {
+        return "***".to_owned();
     }
-    let secret_queries = url.query_pairs().any(|(name, _)| name == "password" || name == "sslpassword");
-    if secret_queries {
+    if url.query().is_some() {
         url.set_query(Some("***"));
     }
+    url.set_fragment(None);
     url.to_string()
 }

@@ -98,6 +98,8 @@ pub struct Weighing<'a> {
     pub sniff: Sniff,
     /// Most pixels an image may have.
     pub max_pixels: u64,
+    /// The upload's size in bytes: its first bytes may not be all.
+    pub size: u64,
     /// Whether a detected type is one that the rule allows.
     pub allows: &'a dyn Fn(&MediaType) -> bool,
 }
@@ -127,13 +129,15 @@ pub fn weigh(granted: &MediaType, start: &[u8], rule: &Weighing<'_>) -> Result<E
     {
         return Err(FieldErrors::one("pixels", format!("must be {} or fewer, but the image has {width} × {height}", rule.max_pixels)));
     }
-    let (verdict, decided) = if is_consistent(granted, detected.as_ref()) {
+    // An image whose size stands beyond the bytes that were read may be of any size: it is not taken for an image.
+    let hidden_size = pixels.is_none() && rule.size > start.len() as u64 && has_readable_size(granted);
+    let (verdict, decided) = if is_consistent(granted, detected.as_ref()) && !hidden_size {
         (Verdict::Matches, granted.clone())
     } else if rule.sniff == Sniff::Reject {
-        let found = detected.map_or_else(|| "something else".to_owned(), |d| d.to_string());
+        let found = detected.filter(|_| !hidden_size).map_or_else(|| "something else".to_owned(), |d| d.to_string());
         return Err(FieldErrors::one("mimeType", format!("must be ‘{granted}’, but the bytes are {found}")));
     } else {
-        let allowed = detected.clone().filter(|detected| (rule.allows)(detected));
+        let allowed = detected.clone().filter(|detected| (rule.allows)(detected) && !hidden_size);
         (Verdict::Relabeled, allowed.unwrap_or_else(MediaType::octet_stream))
     };
     Ok(Evidence { detected, verdict, decided, pixels })
@@ -178,6 +182,12 @@ fn family(essence: &str) -> &str {
     }
 }
 
+/// Types whose width and height can be read from their beginning.
+fn has_readable_size(granted: &MediaType) -> bool {
+    let subtype = granted.essence().strip_prefix("image/").unwrap_or_default();
+    ["avif", "bmp", "gif", "heic", "heif", "jpeg", "png", "webp", "x-icon"].contains(&subtype)
+}
+
 fn pixels(start: &[u8]) -> Option<Pixels> {
     // The library reads hostile bytes: should it ever panic, the image has no known size.
     let size = std::panic::catch_unwind(|| imagesize::blob_size(start).ok()).ok()??;
@@ -196,7 +206,7 @@ mod tests {
 
     fn weighed(granted: &str, start: &[u8], sniff: Sniff) -> Result<Evidence, FieldErrors> {
         let allows = |detected: &MediaType| detected.essence() != "application/vnd.microsoft.portable-executable";
-        weigh(&granted.parse().unwrap(), start, &Weighing { sniff, max_pixels: 1_000_000, allows: &allows })
+        weigh(&granted.parse().unwrap(), start, &Weighing { sniff, max_pixels: 1_000_000, allows: &allows, size: start.len() as u64 })
     }
 
     #[test]
@@ -258,6 +268,16 @@ mod tests {
         let mut bomb = PNG.to_vec();
         bomb[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
         assert!(weighed("image/png", &bomb, Sniff::Relabel).unwrap_err().by_field().contains_key("pixels"));
+    }
+
+    #[test]
+    fn an_image_that_hides_its_size_is_no_image() {
+        let hidden = |sniff| {
+            let rule = Weighing { sniff, max_pixels: 1_000_000, allows: &|_| true, size: 1_000_000 };
+            weigh(&"image/jpeg".parse().unwrap(), &[b"\xff\xd8\xff\xe1\xff\xff".as_slice(), &[7; 2_000]].concat(), &rule)
+        };
+        assert!(hidden(Sniff::Reject).unwrap_err().by_field().contains_key("mimeType"));
+        assert_eq!(hidden(Sniff::Relabel).unwrap().decided, MediaType::octet_stream());
     }
 
     proptest! {

@@ -152,6 +152,8 @@ pub struct File {
     pub staging_key: String,
     /// The key its bytes are sealed under; set exactly when it is not `temp`.
     pub sealed_key: Option<String>,
+    /// How often its form was replaced by one on another key.
+    pub reissued: u64,
     /// Bytes that landed; 0 while `temp`.
     pub size: u64,
     /// What was seen and decided when it became active; set exactly when it is not `temp`.

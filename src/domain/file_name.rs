@@ -40,7 +40,8 @@ impl FileName {
     #[must_use]
     pub fn sanitized(text: &str) -> Self {
         let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
-        let visible: String = last.chars().filter(|c| !is_deceptive(*c)).collect();
+        // A colon names a stream of another file to Windows: `a.exe::$DATA` is `a.exe`.
+        let visible: String = last.chars().filter(|c| !is_deceptive(*c)).map(|c| if c == ':' { '_' } else { c }).collect();
         // Windows drops trailing dots and spaces, so two different names could become one there.
         let trimmed = visible.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace());
         // Cutting trims once more: of three hundred dots before a long ending nothing is left either.
@@ -88,7 +89,7 @@ fn is_plain(c: char) -> bool {
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{e0000}'..='\u{e007f}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}')
 }
 
@@ -119,7 +120,9 @@ mod tests {
         for (hostile, kept) in [
             (r"C:\fakepath\photo.png", "photo.png"),
             ("../../etc/passwd", "passwd"),
-            ("a\r\nSet-Cookie: x.txt", "aSet-Cookie: x.txt"),
+            ("a\r\nSet-Cookie: x.txt", "aSet-Cookie_ x.txt"),
+            ("a.exe::$DATA", "a.exe__$DATA"),
+            ("a.exe\u{ad}", "a.exe"),
             ("gpj.\u{202e}exe", "gpj.exe"),
             ("  spaced  name .txt. . ", "spaced  name .txt"),
             ("..", "file"),

@@ -48,7 +48,7 @@ pub struct Sealed<'a> {
 }
 
 pub(super) const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
-    staging_key, sealed_key, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+    staging_key, sealed_key, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
 
 #[derive(sqlx::FromRow)]
 pub(super) struct FileRow {
@@ -65,6 +65,7 @@ pub(super) struct FileRow {
     checksum_sha256: Option<String>,
     staging_key: String,
     sealed_key: Option<String>,
+    reissued: i64,
     size: i64,
     etag: Option<String>,
     detected_type: Option<String>,
@@ -114,6 +115,7 @@ impl TryFrom<FileRow> for File {
             checksum_sha256: row.checksum_sha256.as_deref().map(parsed).transpose()?,
             staging_key: row.staging_key,
             sealed_key: row.sealed_key,
+            reissued: unsigned(row.reissued)?,
             size: unsigned(row.size)?,
             etag: row.etag,
             evidence,

@@ -52,7 +52,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn reissue(&self, file: &File, new: &Reissued<'_>) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET staging_key = $1, expires_at = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5 \
+            "UPDATE files SET staging_key = $1, expires_at = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5, \
+             reissued = reissued + CASE WHEN staging_key = $1 THEN 0 ELSE 1 END \
              WHERE id = $6 AND tenant = $7 AND state = 'temp' AND staging_key = $8 AND expires_at = $9 RETURNING {COLUMNS}"
         ));
         let row: Option<FileRow> = on_pool!(self, write connection => {

@@ -24,8 +24,6 @@ pub struct OpenSlips {
     pub slips: u64,
     /// How many bytes at most.
     pub bytes: u64,
-    /// Whether this is the database's word, and not a reckoning since.
-    pub fresh: bool,
 }
 
 impl Store {
@@ -44,7 +42,7 @@ impl Store {
                 .fetch_one(connection)
                 .await
         })?;
-        Ok(OpenSlips { slips: unsigned(row.0)?, bytes: unsigned(row.1)?, fresh: true })
+        Ok(OpenSlips { slips: unsigned(row.0)?, bytes: unsigned(row.1)? })
     }
 
     /// Temp files whose form died before `before`, oldest first, at most `limit`.

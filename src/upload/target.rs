@@ -19,6 +19,7 @@ pub(super) struct Target {
     server: String,
     /// `Bearer` and the token; marked as sensitive, so that it prints as nothing.
     pub(super) authorization: HeaderValue,
+    this_machine: bool,
     /// Where the token comes from, for people whose token is not accepted.
     pub(super) token_origin: String,
 }
@@ -33,14 +34,20 @@ impl Target {
             (None, None) => (DEFAULT_SERVER, "the default server"),
         };
         let server = server_url(text).with_context(|| named.to_owned())?;
-        let (token, token_origin) = token(token_file, env_token, is_this_machine(&server))?;
+        let this_machine = is_this_machine(&server);
+        let (token, token_origin) = token(token_file, env_token, this_machine)?;
         let authorization = bearer(&token).with_context(|| token_origin.clone())?;
-        Ok(Self { server: server.as_str().trim_end_matches('/').to_owned(), authorization, token_origin })
+        Ok(Self { server: server.as_str().trim_end_matches('/').to_owned(), authorization, this_machine, token_origin })
     }
 
     /// The address of something at the broker.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server)
+    }
+
+    /// Whether nothing that is sent to the broker leaves this machine.
+    pub(super) fn is_this_machine(&self) -> bool {
+        self.this_machine
     }
 
     /// The broker's address, for messages.

@@ -1,5 +1,6 @@
 //! The Desk dialect as its clients see it: every store, both databases, both prefixes.
 
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
 use reqwest::header;
 use serde_json::{Value, json};
 
@@ -231,6 +232,28 @@ async fn another_tenants_file_is_no_file() {
         assert_eq!(ask(slip.id).await.0, 404);
     }
     assert_eq!(broker.read(slip.id).await.1["file"]["state"], "temp");
+}
+
+#[tokio::test]
+async fn customers_do_not_reach_each_others_files() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let customer = async |id: i64| {
+        let caller = Caller { actor: Actor { id, kind: ActorKind::Customers }, tenant: "default".parse().unwrap(), scopes: Scopes::all() };
+        let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
+        tokens.create(&caller, time::OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
+    };
+    let (seven, eight) = (customer(7).await, customer(8).await);
+    let ask = |token: &str, method: &str, path: &str| {
+        let request = broker.http.request(method.parse().unwrap(), format!("{}{path}", broker.base)).bearer_auth(token);
+        answer(request.body(new_file("a.txt", "text/plain").to_string()))
+    };
+    let slip = slip(ask(&seven, "POST", "/v2/files/ref.json").await.1);
+    let (file, again) = (format!("/v2/files/{}.json", slip.id), format!("/v2/files/{}/ref.json", slip.id));
+    for (method, path) in [("GET", &file), ("PATCH", &file), ("PUT", &file), ("POST", &again)] {
+        assert_eq!(ask(&eight, method, path).await.0, 404, "{method} {path}");
+    }
+    assert_eq!(ask(&seven, "GET", &file).await.0, 200);
+    assert_eq!(broker.read(slip.id).await.0, 200, "users see what customers upload");
 }
 
 #[tokio::test]

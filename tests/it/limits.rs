@@ -61,6 +61,26 @@ async fn open_slips_are_limited_on_postgres() {
 }
 
 #[tokio::test]
+async fn many_requests_at_once_do_not_overrun_a_limit() {
+    let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_ACTOR_OPEN_SLIPS", "3").start().await;
+    let request = new_file("a.txt", "text/plain");
+    let answers = futures_util::future::join_all((0..60).map(|_| ask(&broker, &broker.token, &request))).await;
+    assert_eq!(answers.iter().filter(|status| **status == 201).count(), 3, "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_slip_is_not_reissued_without_end() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let slip = broker.text_slip().await;
+    let path = format!("/v2/files/{}/ref.json", slip.id);
+    for _ in 0..20 {
+        assert_eq!(broker.call("POST", &path, None).await.0, 201);
+    }
+    let (status, body) = broker.call("POST", &path, None).await;
+    assert_eq!((status.as_u16(), error_fields(&body)), (429, vec!["limit".to_owned()]));
+}
+
+#[tokio::test]
 async fn reserved_bytes_are_limited() {
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_ACTOR_RESERVED_BYTES", "10 KiB").start().await;
     let mut request = new_file("a.txt", "text/plain");

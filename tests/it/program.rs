@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use dropslip::embedded_s3::BOUNDS;
+
 use crate::harness::{answer, from_servers, new_file, unique};
 use crate::process::{Serving, run, text};
 
@@ -211,7 +213,7 @@ async fn container_credentials(lives: time::Duration) -> String {
         axum::Json(json!({"AccessKeyId": key, "SecretAccessKey": secret, "Token": "the-session-token", "Expiration": expiration}))
     };
     let router = axum::Router::new().route("/credentials", axum::routing::get(answer));
-    tokio::spawn(dropslip::listener::serve(listener, router, 100, tokio_util::sync::CancellationToken::new()));
+    tokio::spawn(dropslip::listener::serve(listener, router, BOUNDS, tokio_util::sync::CancellationToken::new()));
     format!("http://{address}/credentials")
 }
 
