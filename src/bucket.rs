@@ -13,6 +13,7 @@ mod credentials;
 pub mod lifecycle;
 mod reading;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -282,11 +283,11 @@ impl Bucket {
         Ok(listed.collect())
     }
 
-    /// Deletes up to 1000 keys in one request; keys under which nothing is stored are no error.
+    /// Deletes up to 1000 keys in one request and tells which of them it could not; where nothing is stored is no failure.
     ///
     /// # Errors
     /// See [`BucketError`]; any number of them may be deleted then.
-    pub async fn delete_many(&self, keys: &[String]) -> Result<(), BucketError> {
+    pub async fn delete_many(&self, keys: &[String]) -> Result<HashSet<String>, BucketError> {
         let nonsense = |error: &dyn fmt::Display| BucketError::Refused(format!("a key that cannot be deleted: {error}"));
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let objects = objects.collect::<Result<Vec<_>, _>>().map_err(|error| nonsense(&error))?;
@@ -295,12 +296,13 @@ impl Bucket {
             Ok(output) => output,
             Err(error) => return Err(self.explained(&error)),
         };
-        match output.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
-            Some(error) => {
-                Err(BucketError::Unavailable(format!("an object was not deleted ({})", error.code().unwrap_or("no reason given"))))
-            }
-            None => Ok(()),
-        }
+        let left = output.errors().iter().filter(|error| error.code() != Some("NoSuchKey"));
+        Ok(left
+            .filter_map(|error| {
+                tracing::warn!(key = error.key(), code = error.code(), "an object was not deleted; a later sweep tries again");
+                error.key().map(ToOwned::to_owned)
+            })
+            .collect())
     }
 
     /// Says what a person can do about it, and whether to ask again.

@@ -469,6 +469,13 @@ mod tests {
     }
 
     #[test]
+    fn a_place_to_die_that_nobody_knows_is_refused() {
+        let known = config(&[("DROPSLIP_FAILPOINT", "confirm: copied")]);
+        assert_eq!(known.is_ok(), cfg!(feature = "failpoints"), "only the tests' build knows the setting");
+        assert!(config(&[("DROPSLIP_FAILPOINT", "confirm: copyed")]).is_err());
+    }
+
+    #[test]
     fn names_from_the_client_and_from_kubernetes_are_no_settings() {
         assert!(
             config(&[

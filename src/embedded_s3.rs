@@ -106,6 +106,14 @@ pub fn lock(data_dir: &Path) -> anyhow::Result<FolderLock> {
     }
 }
 
+/// What tells this folder from every other: made once, kept in it.
+///
+/// # Errors
+/// When it can be neither read nor written.
+pub fn identity(data_dir: &Path) -> std::io::Result<String> {
+    secret_file::read_or_create(&data_dir.join("embedded-s3-identity"), || hex::encode(random::bytes::<8>()))
+}
+
 /// The store's credentials: made once, kept in `data_dir`.
 ///
 /// # Errors
@@ -151,7 +159,12 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
             Ok::<_, std::convert::Infallible>(response)
         }
     });
-    let patient = map_request(async |request: Request<Body>| request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body))));
+    // Uploads only: `s3s` wants to know the length of every other body, which the timeout's wrapper does not tell.
+    let patient = map_request(async |request: Request<Body>| {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_form = content_type.to_ascii_lowercase().starts_with("multipart/");
+        if is_form { request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body))) } else { request }
+    });
     Ok(Router::new().fallback_service(service).layer(patient).layer(cors(origins)))
 }
 

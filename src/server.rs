@@ -145,7 +145,19 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
             (options, None)
         }
     };
+    let identity = match &config.storage {
+        Storage::Embedded { data_dir, .. } => format!("embedded store {}", embedded_s3::identity(data_dir).context("DROPSLIP_DATA_DIR")?),
+        Storage::Bucket { name, .. } => format!("bucket {name}"),
+    };
     let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
+    // In another bucket no upload would be found, and a sweep would forget them all.
+    let bound = store.bind_storage(&identity).await.context("DROPSLIP_DATABASE_URL")?;
+    if bound != identity {
+        bail!(
+            "DROPSLIP_DATABASE_URL: this database is about {bound}, not {identity}. Set DROPSLIP_S3_BUCKET as it was, or use another database; \
+             if the objects were moved, correct the row of its table ‘storage’"
+        );
+    }
     let form_url = bucket.form_url().to_owned();
     let grace = config.sweep_grace.try_into().context("DROPSLIP_SWEEP_GRACE")?;
     let limits = Limits::new(config.actor_limit, config.tenant_limit);

@@ -19,6 +19,8 @@ mod reissuing;
 mod sweeping;
 mod tokens;
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +154,8 @@ impl Store {
         if let Some(folder) = options.get_filename().parent() {
             std::fs::create_dir_all(folder).map_err(|error| StoreError::Unavailable(error.into()))?;
         }
+        // One process at a time: SQLite's own locks neither wait for a change to WAL mode nor cover a whole migration.
+        let _starting = starting_lock(options.get_filename().to_path_buf()).await?;
         // When the disk is full, SQLite ends a transaction by itself and sqlx' own rollback fails: sqlx would take every following
         // transaction for a part of that one and acknowledge commits that never happen.
         let write = SqlitePoolOptions::new()
@@ -169,6 +173,17 @@ impl Store {
         let connections = Connections::open(PgConnectOptions::from_str(url)?).await?;
         migrated(sqlx::migrate!("migrations/postgres").run(&connections.pool()).await)?;
         Ok(Engine::Postgres(Arc::new(connections)))
+    }
+
+    /// Binds the database to a storage the first time, and tells which one it is bound to.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn bind_storage(&self, identity: &str) -> Result<String, StoreError> {
+        let insert = "INSERT INTO storage (only_one, identity) VALUES (1, $1) ON CONFLICT DO NOTHING";
+        on_pool!(self, write pool => sqlx::query(insert).bind(identity).execute(pool).await.map(drop))?;
+        let bound = on_pool!(self, write pool => sqlx::query_scalar("SELECT identity FROM storage").fetch_one(pool).await)?;
+        Ok(bound)
     }
 
     /// Whether the database answers.
@@ -190,6 +205,19 @@ impl Store {
             Engine::Postgres(connections) => connections.pool().close().await,
         }
     }
+}
+
+/// Held by whoever opens the database file and brings its tables up to date.
+async fn starting_lock(database: PathBuf) -> Result<File, StoreError> {
+    let mut name = database.into_os_string();
+    name.push(".starting");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(PathBuf::from(name))?;
+        file.lock()?;
+        Ok(file)
+    });
+    let locked: std::io::Result<File> = locked.await.map_err(|error| StoreError::Broken(error.to_string()))?;
+    locked.map_err(|error| StoreError::Unavailable(error.into()))
 }
 
 fn migrated(result: Result<(), sqlx::migrate::MigrateError>) -> Result<(), StoreError> {

@@ -55,6 +55,12 @@ CREATE TABLE doomed_objects (
 
 CREATE INDEX doomed_objects_due ON doomed_objects (delete_after);
 
+-- Which storage the records speak of: at most one row.
+CREATE TABLE storage (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    identity TEXT NOT NULL
+) STRICT;
+
 -- Which file an Idempotency-Key stands for.
 CREATE TABLE idempotency_keys (
     tenant TEXT NOT NULL,

@@ -69,7 +69,8 @@ async fn ready(State(state): State<AppState>) -> (StatusCode, String) {
     if away.is_empty() {
         return (StatusCode::OK, "ready\n".to_owned());
     }
-    (StatusCode::SERVICE_UNAVAILABLE, away.into_iter().map(|name| format!("the {name} is not available\n")).collect())
+    let lines: Vec<_> = away.into_iter().map(|name| format!("the {name} is not available\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, lines.concat())
 }
 
 /// CORS for the given origins only: no wildcard, no cookies.

@@ -1,10 +1,11 @@
 //! What nobody came back for: expired temp records, and the doomed list.
 
+use std::time::Instant;
+
 use time::{Duration, OffsetDateTime};
 
 use super::authorize::IDEMPOTENCY;
 use super::{Broker, BrokerError};
-use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, File, Scopes};
 use crate::failpoint;
@@ -15,6 +16,9 @@ const BATCH: u32 = 1000;
 
 /// How long a sweeper has for a batch of objects: twice what the request may take. If it dies, another goes on after that.
 const LEASE: Duration = Duration::minutes(1);
+
+/// After so many files in a row that the bucket failed at, a sweep gives up until the next.
+const FAILURES_IN_A_ROW: u32 = 3;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,34 +37,56 @@ impl Broker {
     /// # Errors
     /// When database or bucket fail; what was done by then stays done, the rest is found by the next sweep.
     pub async fn sweep(&self, now: OffsetDateTime) -> Result<Swept, BrokerError> {
+        let started = Instant::now();
+        // A sweep may take long: what it writes must not be due before it is written.
+        let clock = || now + started.elapsed();
         let mut swept = Swept::default();
+        // What is doomed goes in any case: one file that cannot be settled keeps nothing else waiting.
+        let settled = self.settle_expired(now, &clock, &mut swept).await;
+        self.delete_doomed(&clock, &mut swept).await?;
+        self.store.forget_idempotency_keys(now - IDEMPOTENCY).await?;
+        settled.map(|()| swept)
+    }
+
+    async fn settle_expired(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
+        let (mut after, mut failures) = (None, 0);
         loop {
-            let before = (swept.activated, swept.discarded);
-            let expired = self.store.expired_files(now - self.grace, BATCH).await?;
+            let expired = self.store.expired_files(now - self.grace, after, BATCH).await?;
             for file in &expired {
                 failpoint::reach("sweep: expired found");
-                self.settle(file, now, &mut swept).await?;
+                match self.settle(file, clock(), swept).await {
+                    Ok(()) => failures = 0,
+                    Err(error @ BrokerError::Bucket(_)) => {
+                        tracing::warn!(file.id = %file.id, %error, "a temp file cannot be settled now; the next sweep tries again");
+                        failures += 1;
+                        // Not this object but the bucket is sick.
+                        if failures == FAILURES_IN_A_ROW {
+                            return Err(error);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            // Records that another sweeper takes at the same time are no progress of ours: they end there.
-            if expired.len() < BATCH as usize || (swept.activated, swept.discarded) == before {
-                break;
-            }
+            let Some(last) = expired.last().filter(|_| expired.len() == BATCH as usize) else { return Ok(()) };
+            after = Some((last.expires_at, last.id));
         }
+    }
+
+    async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
         loop {
-            let keys = self.store.lease_doomed(now, now + LEASE, BATCH).await?;
+            let keys = self.store.lease_doomed(clock(), clock() + LEASE, BATCH).await?;
             if keys.is_empty() {
-                break;
+                return Ok(());
             }
             // The record of a key goes only after its object: a crash between the two repeats the deletion.
             failpoint::reach("sweep: keys leased");
-            self.bucket.delete_many(&keys).await?;
+            let left = self.bucket.delete_many(&keys).await?;
             failpoint::reach("sweep: objects deleted");
-            self.store.forget_doomed(&keys).await?;
+            let gone: Vec<String> = keys.into_iter().filter(|key| !left.contains(key)).collect();
+            self.store.forget_doomed(&gone).await?;
             failpoint::reach("sweep: keys forgotten");
-            swept.deleted += keys.len();
+            swept.deleted += gone.len();
         }
-        self.store.forget_idempotency_keys(now - IDEMPOTENCY).await?;
-        Ok(swept)
     }
 
     /// How much a sweep would take on.
@@ -83,11 +109,6 @@ impl Broker {
                 }
                 Err(BrokerError::NotUploaded | BrokerError::Refused(_)) => {}
                 Err(BrokerError::NotFound | BrokerError::Changing) => return Ok(()),
-                // One object that the bucket will not give out must not keep all others from being swept.
-                Err(BrokerError::Bucket(error @ BucketError::Refused(_))) => {
-                    tracing::warn!(file.id = %file.id, %error, "a temp file cannot be looked at; it is left as it is");
-                    return Ok(());
-                }
                 Err(error) => return Err(error),
             }
         }

@@ -53,6 +53,9 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
 
 pub(super) fn database_url(text: &str) -> Result<String, String> {
     let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+    if text.contains(":memory:") || text.contains("mode=memory") {
+        return Err("must be a file: what is in memory only would be gone with the process".to_owned());
+    }
     // The value may hold a password, so the complaint does not repeat it.
     if known { Ok(text.to_owned()) } else { Err("must start with sqlite: or postgres:".to_owned()) }
 }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::files::{COLUMNS, DOOM, FileRow, unsigned};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool};
-use crate::domain::{Actor, File, Tenant};
+use crate::domain::{Actor, File, FileId, Tenant};
 
 /// What is waiting for the sweeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +45,30 @@ impl Store {
         Ok(OpenSlips { slips: unsigned(row.0)?, bytes: unsigned(row.1)? })
     }
 
-    /// Temp files whose form died before `before`, oldest first, at most `limit`.
+    /// Temp files whose form died before `before`, oldest first and those after `after`, at most `limit`.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn expired_files(&self, before: OffsetDateTime, limit: u32) -> Result<Vec<File>, StoreError> {
+    pub async fn expired_files(
+        &self,
+        before: OffsetDateTime,
+        after: Option<(OffsetDateTime, FileId)>,
+        limit: u32,
+    ) -> Result<Vec<File>, StoreError> {
+        let (last_time, last_id) = after.map_or((OffsetDateTime::UNIX_EPOCH, 0), |(at, id)| (at, id.0));
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 ORDER BY expires_at LIMIT $2"
+            "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 AND (expires_at > $2 OR (expires_at = $2 AND id > $3)) \
+             ORDER BY expires_at, id LIMIT $4"
         ));
-        let rows: Vec<FileRow> = on_pool!(self, read connection => sqlx::query_as(sql).bind(Instant(before)).bind(i64::from(limit)).fetch_all(connection).await)?;
+        let rows: Vec<FileRow> = on_pool!(self, read pool => {
+            sqlx::query_as(sql)
+                .bind(Instant(before))
+                .bind(Instant(last_time))
+                .bind(last_id)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await
+        })?;
         rows.into_iter().map(File::try_from).collect()
     }
 

@@ -102,3 +102,68 @@ async fn active_files_never_change_on_seaweedfs() {
 async fn active_files_never_change_on_localstack() {
     hammer(Bed::LocalStack, Db::Sqlite).await;
 }
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x02\0\0\0\x02\x08\x06\0\0\0";
+const HTML: &[u8] = b"<!DOCTYPE html><script>alert(1)</script>";
+
+/// One form switches between a picture and a page while it is confirmed: whatever becomes active is a picture.
+async fn switching_contents_smuggles_nothing(bed: Bed, db: Db) {
+    let broker = Setup::on(bed).database(db).start().await;
+    let request = json!({"type": "image", "filename": "a.png", "mimeType": "image/png", "disposition": "attachment-inline"});
+    let mut active = 0;
+    for _ in 0..12 {
+        let slip = broker.authorize(&request).await;
+        broker.post_form(&slip.url, &slip.params, Some(HTML)).await;
+        let switching = join_all((0..3).map(async |_| {
+            for bytes in [PNG, HTML].into_iter().cycle().take(10) {
+                broker.post_form(&slip.url, &slip.params, Some(bytes)).await;
+            }
+        }));
+        let confirming = async {
+            for _ in 0..12 {
+                let (status, body) = broker.confirm(slip.id).await;
+                assert!([200, 409, 422].contains(&status.as_u16()), "{status} {body}");
+                if status == 200 {
+                    return true;
+                }
+            }
+            false
+        };
+        let (_, confirmed) = join(switching, confirming).await;
+        active += usize::from(confirmed);
+    }
+    for (key, _) in broker.objects().await {
+        if key.starts_with("files/") {
+            let owned = broker.store.owned_keys(std::slice::from_ref(&key)).await.unwrap();
+            let bytes = broker.bytes_of(&key).await;
+            assert!(bytes == PNG || owned.is_empty(), "{bed:?}: a page was sealed as a picture");
+        }
+    }
+    let audit = broker.server.broker.audit().await.unwrap();
+    assert!(audit.is_clean() && audit.files == active, "{audit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switching_contents_smuggles_nothing_past_the_embedded_store() {
+    switching_contents_smuggles_nothing(Bed::Embedded, Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switching_contents_smuggles_nothing_past_seaweedfs() {
+    switching_contents_smuggles_nothing(Bed::SeaweedFs, Db::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_store_takes_large_uploads_of_any_bytes() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    // Every piece that ends in a line break looks like the beginning of the form's end.
+    let dice: Vec<u8> = dropslip::random::bytes::<4096>().to_vec();
+    for bytes in [vec![b'\r'; 8 << 20], b"\r\n-".repeat(3 << 20), dice.repeat(5_000)] {
+        let mut request = json!({"type": "artifact", "filename": "a.img", "mimeType": ""});
+        request["size"] = json!(bytes.len());
+        let slip = broker.authorize(&request).await;
+        broker.drop_bytes(&slip, &bytes).await;
+        let (status, body) = broker.confirm(slip.id).await;
+        assert_eq!((status.as_u16(), &body["file"]["size"]), (200, &json!(bytes.len())));
+    }
+}

@@ -34,7 +34,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("sweeper", &["broker"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "post_policy", "store", "tokens"]),
     ("config", &["failpoint", "limits"]),
-    ("embedded_s3", &["bucket", "random", "secret_file"]),
+    ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",
         &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],

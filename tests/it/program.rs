@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
@@ -151,6 +151,32 @@ fn operators_work_beside_a_running_broker_and_without_one() {
     std::fs::write(folder.path().join("data/bucket/dropslip/files/nobodys"), "x").unwrap();
     let (code, said) = ask(&["audit"]);
     assert!(code == 1 && said.contains("orphaned: nobody owns files/nobodys") && said.contains("1 orphaned"), "{said}");
+}
+
+#[test]
+fn a_database_is_about_one_storage_only() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Serving::start(folder.path(), &EMBEDDED, ")"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("data/dropslip.db").display());
+    let settings = [&EMBEDDED[..], &[("DROPSLIP_DATABASE_URL", database.as_str())]].concat();
+    for command in [&["serve"][..], &["sweep", "--once"], &["audit"]] {
+        let refused = run(elsewhere.path(), &settings, command);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).contains("this database is about embedded store"), "{command:?}: {}", text(&refused.stderr));
+    }
+}
+
+#[test]
+fn commands_started_at_once_on_a_fresh_folder_do_not_trip_over_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens: Vec<Output> = std::thread::scope(|scope| {
+        let started: Vec<_> = (0..8).map(|_| scope.spawn(|| run(folder.path(), &[], &["token", "create", "--user", "1"]))).collect();
+        started.into_iter().map(|command| command.join().unwrap()).collect()
+    });
+    for token in tokens {
+        assert_eq!(token.status.code(), Some(0), "{}", text(&token.stderr));
+    }
 }
 
 #[test]

@@ -180,9 +180,10 @@ async fn sweepers_share_the_doomed_list(db: Db) {
 async fn expired_temp_files_are_found_and_forgotten_once(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let file = insert(&store, "one", "temp/a").await;
-    assert_eq!(store.expired_files(NOW + Duration::HOUR, 10).await.unwrap(), []);
+    assert_eq!(store.expired_files(NOW + Duration::HOUR, None, 10).await.unwrap(), []);
     let late = NOW + Duration::HOUR + Duration::SECOND;
-    assert_eq!(store.expired_files(late, 10).await.unwrap(), std::slice::from_ref(&file));
+    assert_eq!(store.expired_files(late, None, 10).await.unwrap(), std::slice::from_ref(&file));
+    assert_eq!(store.expired_files(late, Some((file.expires_at, file.id)), 10).await.unwrap(), [], "none after the last");
     assert_eq!(store.waiting(late, late).await.unwrap(), Waiting { expired_files: 1, due_objects: 0 });
     let other_key = File { staging_key: "temp/b".to_owned(), ..file.clone() };
     assert!(!store.discard_temp_file(&other_key, NOW).await.unwrap(), "it was re-issued");

@@ -95,6 +95,27 @@ async fn sweepers_and_confirmations_at_once_lose_no_acknowledged_file() {
 }
 
 #[tokio::test]
+async fn one_sick_object_keeps_nothing_else_from_being_swept() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let sick = broker.text_slip().await;
+    broker.drop_bytes(&sick, b"sick").await;
+    for entry in std::fs::read_dir(broker.folder.path().join("bucket")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.display().to_string().ends_with(".internal.json") {
+            std::fs::write(path, "no JSON").unwrap();
+        }
+    }
+    assert_eq!(broker.confirm(sick.id).await.0, 503, "the store cannot even tell about it");
+    let discarded = broker.unconfirmed_image().await;
+    let activated = broker.text_slip().await;
+    broker.drop_bytes(&activated, b"well").await;
+    broker.store.doom("temp/doomed", OffsetDateTime::now_utc()).await.unwrap();
+    let swept = broker.sweep_in(LONG).await;
+    assert_eq!((swept.activated, swept.discarded), (1, 1));
+    assert_eq!((broker.read(discarded).await.0, broker.read(sick.id).await.0), (reqwest::StatusCode::NOT_FOUND, reqwest::StatusCode::OK));
+}
+
+#[tokio::test]
 async fn more_than_one_batch_is_swept_at_once() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let later = OffsetDateTime::now_utc() + Duration::HOUR;

@@ -1,23 +1,28 @@
 //! `kill -9` at every step of every use case: the client comes back and does what clients do, and the audit holds.
 
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 use dropslip::failpoint;
 use time::OffsetDateTime;
 
 use super::all;
-use super::world::{Answer, Program, World, granted, unique_bytes, was_killed};
+use super::world::{Answer, Program, World, granted, unique_bytes};
 use crate::harness::{Db, Slip};
 
 /// How many of them run at the same time.
 const AT_ONCE: usize = 4;
 
 async fn dies_at_every_point(db: Db) {
-    let cases = failpoint::ALL.into_iter().flat_map(|point| {
-        let swept = point.starts_with("confirm:") || point.starts_with("refusal:");
-        [Some(dies(db, point, false)), swept.then(|| dies(db, point, true))]
-    });
-    all(cases.flatten().collect(), AT_ONCE).await;
+    let mut cases = Vec::new();
+    for point in failpoint::ALL {
+        cases.push(dies(db, point, false));
+        if point.starts_with("confirm:") || point.starts_with("refusal:") {
+            cases.push(dies(db, point, true));
+        }
+    }
+    all(cases, AT_ONCE).await;
 }
 
 async fn dies(db: Db, point: &'static str, swept: bool) {
@@ -41,6 +46,19 @@ async fn death_at_any_step_loses_nothing_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn death_at_any_step_loses_nothing_on_postgres() {
     dies_at_every_point(Db::Postgres).await;
+}
+
+impl World {
+    /// Runs another command to its end.
+    async fn run(&self, dies_at: Option<&str>, arguments: &[&str]) -> Output {
+        let mut command = self.command(dies_at, arguments);
+        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+    }
+}
+
+/// Whether it was killed, not ended.
+fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(9)
 }
 
 /// A world with other people's files in it.

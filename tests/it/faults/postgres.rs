@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::all;
 use super::away::{assert_away, assert_within};
-use super::proxy::{Break, Proxy};
+use super::proxy::{Break, PING, Proxy};
 use super::world::{Answer, LONG, Program, Through, World, granted};
 use crate::harness::{Db, Slip, from_servers};
 
@@ -135,16 +135,36 @@ async fn a_stall_under_load_is_over_when_it_is_over() {
     for answer in refused {
         assert_away(&answer, BOUND, "under load");
     }
+    finds_its_way_back(&proxy, &world, &program).await;
+    world.sweep_and_audit("a stall under load").await;
+}
+
+/// sqlx waits for a sign of life before a connection goes back to the pool, without end: so many of them take all its places.
+#[tokio::test(flavor = "multi_thread")]
+async fn signs_of_life_that_never_come_do_not_use_up_the_pool() {
+    let proxy = Proxy::to(&from_servers("TEST_POSTGRES_URL")).await;
+    let world = world_behind(&proxy).await;
+    let program = world.start(None).await;
+    proxy.breaks(PING, Break::StallAnswer);
+    let load = future::join_all((0..40).map(|_| world.authorize(&program, "lost", None))).await;
+    for answer in load.into_iter().map(Result::unwrap).filter(|answer| answer.status != 201) {
+        assert_away(&answer, BOUND, "no sign of life");
+    }
+    assert!(proxy.hits() >= 16, "it asked for {} signs of life only", proxy.hits());
+    finds_its_way_back(&proxy, &world, &program).await;
+    world.sweep_and_audit("no sign of life").await;
+}
+
+async fn finds_its_way_back(proxy: &Proxy, world: &World, program: &Program) {
     proxy.heals();
     let deadline = Instant::now() + BOUND;
     loop {
-        let answer = world.authorize(&program, "lost", None).await.unwrap();
+        let answer = world.authorize(program, "lost", None).await.unwrap();
         if answer.status.is_success() {
             break;
         }
         assert_away(&answer, BOUND, "healed");
         assert!(Instant::now() < deadline, "it does not find its way back: {}", program.log());
     }
-    world.assert_ready(&program, "healed").await;
-    world.sweep_and_audit("a stall under load").await;
+    world.assert_ready(program, "healed").await;
 }

@@ -33,6 +33,9 @@ pub const SLOW_DOWN: &str = "HTTP/1.1 503 Slow Down\r\ncontent-type: application
     <Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>";
 pub const INTERNAL_ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
+/// The message by which sqlx asks Postgres for a sign of life; as a part of others it ends each query and is not meant.
+pub const PING: &str = "S\0\0\0\u{4}";
+
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     /// Only a request that holds this text is broken; empty: each, and each new connection.
@@ -116,7 +119,7 @@ impl Shared {
         let mut held = self.fault.lock().unwrap();
         let fault = held.as_mut()?;
         let on = fault.on.as_bytes();
-        let meant = on.is_empty() || request.windows(on.len()).any(|window| window == on);
+        let meant = if fault.on == PING { request == on } else { on.is_empty() || request.windows(on.len()).any(|window| window == on) };
         if !meant || fault.times == 0 {
             return None;
         }
@@ -149,7 +152,7 @@ async fn pass(mut client: TcpStream, target: &str, shared: &Shared) -> std::io::
                     Some(Break::Stall) => std::future::pending().await,
                     Some(Break::StallAnswer) => {
                         server.write_all(bytes).await?;
-                        std::future::pending().await
+                        std::future::pending::<()>().await;
                     }
                     Some(Break::Answer(text)) => return client.write_all(text.as_bytes()).await,
                     Some(Break::Slow(time)) => {

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -117,13 +116,13 @@ impl World {
             s3,
             store,
             settings: settings.map(|(name, value)| (name.to_owned(), value)).into(),
-            http: reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(60)).build().unwrap(),
+            http: reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_mins(1)).build().unwrap(),
             token: token.reveal().to_owned(),
             told: Vec::new(),
         }
     }
 
-    fn command(&self, dies_at: Option<&str>, arguments: &[&str]) -> Command {
+    pub fn command(&self, dies_at: Option<&str>, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dropslip"));
         let kept =
             ["PATH", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"].map(|name| (name, from_servers(name)));
@@ -142,12 +141,6 @@ impl World {
         let line = tokio::task::spawn_blocking(move || BufReader::new(stdout).lines().next()).await.unwrap();
         let line = line.unwrap_or_else(|| panic!("it did not start: {}", std::fs::read_to_string(&log_path).unwrap())).unwrap();
         Program { base: line.strip_prefix("dropslip listens on ").unwrap().to_owned(), child, log_path }
-    }
-
-    /// Runs another command to its end.
-    pub async fn run(&self, dies_at: Option<&str>, arguments: &[&str]) -> Output {
-        let mut command = self.command(dies_at, arguments);
-        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
     }
 
     /// The use cases in this process, to sweep as it will happen later.
@@ -313,11 +306,6 @@ impl Program {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log_path).unwrap()
     }
-}
-
-/// Whether it was killed, not ended.
-pub fn was_killed(status: ExitStatus) -> bool {
-    status.signal() == Some(9)
 }
 
 impl Drop for Program {
