@@ -105,15 +105,10 @@ pub struct Listed {
 /// What became of a conditional copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
-    /// The judged bytes are at the new key, with this entity tag.
-    Done {
-        /// Without quotes.
-        etag: String,
-    },
-    /// The object is not the one that was judged any more; nothing was copied.
+    /// What had that entity tag is at the new key.
+    Done,
+    /// The object is gone or has another tag; nothing was copied.
     Changed,
-    /// The object is gone; nothing was copied.
-    Gone,
 }
 
 /// The bucket.
@@ -245,15 +240,9 @@ impl Bucket {
             .customize()
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(patience, patience)));
         match request.send().await {
-            Ok(output) => {
-                let sealed = output.copy_object_result().and_then(|result| result.e_tag()).unwrap_or(&judged.etag);
-                Ok(Copied::Done { etag: unquoted(sealed) })
-            }
-            Err(error) => match status(&error) {
-                Some(412) => Ok(Copied::Changed),
-                Some(404) => Ok(Copied::Gone),
-                _ => Err(self.explained(&error)),
-            },
+            Ok(_) => Ok(Copied::Done),
+            Err(error) if matches!(status(&error), Some(404 | 412)) => Ok(Copied::Changed),
+            Err(error) => Err(self.explained(&error)),
         }
     }
 

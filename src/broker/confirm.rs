@@ -61,14 +61,14 @@ impl Broker {
         let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
         let copied =
             self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_key, &content_type.to_string(), &content_disposition).await?;
-        let etag = match copied {
-            Copied::Done { etag } => etag,
-            // Gone: another confirmation may have sealed it and cleaned up. The record tells.
-            Copied::Changed | Copied::Gone => return Ok(None),
-        };
+        if copied == Copied::Changed {
+            // Another confirmation may have sealed it and cleaned up. The record tells.
+            return Ok(None);
+        }
         failpoint::reach("confirm: copied");
+        let Some(copy) = self.bucket.head(&sealed_key).await?.filter(|copy| copy.size == landed.size) else { return Ok(None) };
         // Only now nobody can change it any more: what was seen before may have been another content under the same tag.
-        match self.judge_sealed(file, &sealed_key, &etag, &landed, &evidence).await? {
+        match self.judge_sealed(file, &sealed_key, &copy, &evidence).await? {
             Judged::Good(_) => {}
             Judged::Refused(complaints) => {
                 self.tidy(file, &sealed_key).await;
@@ -82,7 +82,7 @@ impl Broker {
         let sealed = Sealed {
             key: &sealed_key,
             size: landed.size,
-            etag: &etag,
+            etag: &copy.etag,
             evidence: &evidence,
             actor: caller.actor,
             at: now,

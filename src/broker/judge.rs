@@ -27,23 +27,13 @@ impl Broker {
         }
     }
 
-    /// Whether the sealed copy is what was judged: the same size and first bytes, and the declared checksum.
-    pub(super) async fn judge_sealed(
-        &self,
-        file: &File,
-        key: &str,
-        etag: &str,
-        judged: &Landed,
-        evidence: &Evidence,
-    ) -> Result<Judged, BrokerError> {
-        let Some(sealed) = self.bucket.head(key).await?.filter(|sealed| sealed.size == judged.size && sealed.etag == etag) else {
-            return Ok(Judged::Changed);
-        };
+    /// Whether the sealed copy is what was judged: the same first bytes, and the declared checksum.
+    pub(super) async fn judge_sealed(&self, file: &File, key: &str, copy: &Landed, evidence: &Evidence) -> Result<Judged, BrokerError> {
         if let Some(declared) = &file.checksum_sha256 {
             // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
-            let stored = match sealed.checksum_sha256 {
-                Some(stored) => Some(stored),
-                None => self.bucket.checksum_sha256(key, etag).await?,
+            let stored = match &copy.checksum_sha256 {
+                Some(stored) => Some(stored.clone()),
+                None => self.bucket.checksum_sha256(key, &copy.etag).await?,
             };
             match stored {
                 Some(stored) if stored == declared.as_base64() => {}
@@ -51,7 +41,7 @@ impl Broker {
                 None => return Ok(Judged::Changed),
             }
         }
-        Ok(match self.judge_bytes(file, key, etag, sealed.size).await? {
+        Ok(match self.judge_bytes(file, key, &copy.etag, copy.size).await? {
             Judged::Good(again) if again == *evidence => Judged::Good(again),
             _ => Judged::Changed,
         })
