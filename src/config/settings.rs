@@ -1,0 +1,60 @@
+//! Every setting: what `--help`, the README and the complaints call it.
+
+use super::env_name;
+
+/// One setting, as the documentation and the error messages name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the TOML file.
+    pub key: &'static str,
+    /// What it is for, in one line; units and default included.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// Its name in the environment.
+    #[must_use]
+    pub fn env_name(&self) -> String {
+        env_name(self.key)
+    }
+}
+
+/// Every setting of `dropslip serve`, in the order of the documentation.
+pub const SETTINGS: [Setting; 24] = [
+    Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
+    Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
+    Setting {
+        key: "database_url",
+        help: "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME (default sqlite: and dropslip.db in data_dir)",
+    },
+    Setting { key: "s3_bucket", help: "the bucket; absent: an S3 store inside the process keeps the files in data_dir" },
+    Setting { key: "s3_region", help: "the bucket's region (default: what the AWS environment says, else us-east-1)" },
+    Setting { key: "s3_endpoint", help: "where the broker reaches the store (default: AWS)" },
+    Setting { key: "s3_public_endpoint", help: "where browsers reach the store: goes into forms (default: s3_endpoint)" },
+    Setting {
+        key: "s3_path_style",
+        help: "true: ENDPOINT/BUCKET/KEY; false: BUCKET.ENDPOINT/KEY (default: true where s3_endpoint is set)",
+    },
+    Setting { key: "data_dir", help: "where the embedded mode keeps everything (default data)" },
+    Setting { key: "embedded_s3_listen", help: "address and port of the embedded S3 store (default 127.0.0.1:9000)" },
+    Setting { key: "development_token", help: "whether the embedded mode makes a token of its own (default true; never with s3_bucket)" },
+    Setting { key: "policies", help: "folder of file types, one TOML file each (default: the shipped ones)" },
+    Setting { key: "cors_origins", help: "origins of pages that may call the broker, separated by commas (default: its own only)" },
+    Setting {
+        key: "sweep_interval",
+        help: "how often expired slips and their bytes are swept away, such as 30s; 0 for never (default 1m)",
+    },
+    Setting { key: "sweep_grace", help: "how long after its end a form's upload may still arrive before it is swept away (default 1h)" },
+    Setting { key: "actor_open_slips", help: "most temp files of one actor at the same time; 0 for no limit (default 100000)" },
+    Setting { key: "tenant_open_slips", help: "most temp files of one tenant at the same time; 0 for no limit (default 1000000)" },
+    Setting {
+        key: "actor_reserved_bytes",
+        help: "most bytes that one actor's open slips allow, such as 1 TiB; 0 for no limit (default 0)",
+    },
+    Setting { key: "tenant_reserved_bytes", help: "most bytes that one tenant's open slips allow; 0 for no limit (default 0)" },
+    Setting { key: "actor_requests_per_second", help: "most requests a second of one actor to one broker; 0 for no limit (default 0)" },
+    Setting { key: "tenant_requests_per_second", help: "most requests a second of one tenant to one broker; 0 for no limit (default 0)" },
+    Setting { key: "max_connections", help: "most connections to the broker at the same time; more wait (default 900)" },
+    Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
+    Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },
+];
