@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Db, Slip, answer, database, from_servers, new_file, s3_client, slip, unique};
+use crate::harness::{Db, Slip, answer, database, from_servers, new_file, s3_client, short_lived, slip, unique};
 use crate::process::{Serving, run, text};
 
 struct Brokers {
@@ -79,22 +79,10 @@ async fn confirmations_at_several_brokers_make_one_file() {
     assert_eq!(brokers.operate(&["audit"]), "audited 15 files and 15 objects: 0 lost, 0 forged, 0 orphaned\n");
 }
 
-const SHORT_LIVED: &str = r#"
-name = "attachment"
-title = "Forms that die soon"
-min_size = 1
-max_size = 100
-dispositions = ["attachment"]
-slip_lifetime = "2s"
-sniff = "reject"
-unconfirmed = "discard"
-content_types = [{ type = "text/plain", extensions = ["txt"] }]
-"#;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn several_sweepers_and_a_dead_one_leave_exactly_what_is_owned() {
     let policies = tempfile::tempdir().unwrap();
-    std::fs::write(policies.path().join("short.toml"), SHORT_LIVED).unwrap();
+    std::fs::write(policies.path().join("short.toml"), short_lived("2s", 100)).unwrap();
     let policies = policies.path().display().to_string();
     let settings = [("DROPSLIP_POLICIES", policies.as_str()), ("DROPSLIP_SWEEP_INTERVAL", "200ms"), ("DROPSLIP_SWEEP_GRACE", "1s")];
     let mut brokers = Brokers::start(3, &settings).await;

@@ -147,6 +147,23 @@ impl Setup {
     }
 }
 
+/// A file type whose forms die soon and whose unconfirmed uploads are discarded; text files only.
+pub fn short_lived(slip_lifetime: &str, max_size: u64) -> String {
+    format!(
+        r#"
+name = "attachment"
+title = "Forms that die soon"
+min_size = 1
+max_size = {max_size}
+dispositions = ["attachment"]
+slip_lifetime = "{slip_lifetime}"
+sniff = "reject"
+unconfirmed = "discard"
+content_types = [{{ type = "text/plain", extensions = ["txt"] }}]
+"#
+    )
+}
+
 fn test_credentials() -> (String, String) {
     // The broker finds these in the environment, like in production.
     (from_servers("AWS_ACCESS_KEY_ID"), from_servers("AWS_SECRET_ACCESS_KEY"))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::harness::{Bed, Setup, Slip, TestBroker, new_file};
+use crate::harness::{Bed, Setup, Slip, TestBroker, new_file, short_lived};
 
 /// A slip for exactly five bytes of `hello` with their checksum, and how its form is about to be sent.
 struct Form {
@@ -220,20 +220,8 @@ async fn localstack_accepts_the_untouched_form() {
     accepts_the_untouched_form(Bed::LocalStack).await;
 }
 
-const SHORT_LIVED: &str = r#"
-name = "attachment"
-title = "Forms that die at once"
-min_size = 1
-max_size = 100
-dispositions = ["attachment"]
-slip_lifetime = "1s"
-sniff = "reject"
-unconfirmed = "discard"
-content_types = [{ type = "text/plain", extensions = ["txt"] }]
-"#;
-
 async fn refuses_an_expired_form(bed: Bed) {
-    let broker = Setup::on(bed).policy("short.toml", SHORT_LIVED).start().await;
+    let broker = Setup::on(bed).policy("short.toml", short_lived("1s", 100)).start().await;
     let slip = broker.text_slip().await;
     let expires_at = slip.body["expiresAt"].as_str().unwrap();
     let expires_at = OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339).unwrap();

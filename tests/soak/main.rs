@@ -21,25 +21,12 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Reckoning};
 use dropslip::domain::FileId;
-use harness::{Db, database, from_servers, s3_client, unique};
+use harness::{Db, database, from_servers, s3_client, short_lived, unique};
 use process::{Serving, run, text};
 use tokio::sync::RwLock;
 
 const BROKERS: usize = 3;
 const CLIENTS: usize = 8;
-
-/// Forms live long enough for a slow moment, and short enough that many expire during the soak.
-const POLICY: &str = r#"
-name = "attachment"
-title = "Forms that die soon"
-min_size = 1
-max_size = 100_000
-dispositions = ["attachment"]
-slip_lifetime = "8s"
-sniff = "reject"
-unconfirmed = "discard"
-content_types = [{ type = "text/plain", extensions = ["txt"] }]
-"#;
 
 /// A small generator: a soak must be repeatable, not unpredictable.
 pub struct Dice(AtomicU64);
@@ -69,7 +56,8 @@ async fn main() {
     let (seconds, seed) = (setting("SOAK_SECONDS", 600), setting("SOAK_SEED", 1));
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("policies")).unwrap();
-    std::fs::write(folder.path().join("policies/short.toml"), POLICY).unwrap();
+    // Long enough for a slow moment, and short enough that many expire during the soak.
+    std::fs::write(folder.path().join("policies/short.toml"), short_lived("8s", 100_000)).unwrap();
     let endpoint = from_servers("TEST_SEAWEEDFS_URL");
     let (key, secret) = (from_servers("AWS_ACCESS_KEY_ID"), from_servers("AWS_SECRET_ACCESS_KEY"));
     let (bucket, s3) = (unique("soak-"), s3_client(&endpoint, &key, &secret));
