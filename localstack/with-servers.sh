@@ -157,7 +157,9 @@ export TEST_SEAWEEDFS_URL=http://127.0.0.1:$s3_port
 export TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:$postgres_port/postgres
 export TEST_PYTHON=$venv/bin/python
 TEST_ORACLES=$(cd "$here/../tests/oracles" && pwd)
-export TEST_ORACLES
+TEST_BROWSER=$(cd "$here/../tests/browser" && pwd)
+TEST_CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+export TEST_ORACLES TEST_BROWSER TEST_CHROMIUM
 
 # SeaweedFS answers before it can store anything, and LocalStack loads its S3 only when it is asked for: an upload that
 # went through shows that a server is ready.

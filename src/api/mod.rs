@@ -7,6 +7,7 @@
 //! a panic) are answered in the words of the dialect whose path was asked for.
 
 mod auth;
+mod body;
 mod desk;
 
 use std::sync::Arc;
@@ -28,12 +29,6 @@ use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
 use crate::store::StoreError;
 use crate::tokens::Tokens;
-
-/// The longest request body, in bytes: requests describe files, they never carry them.
-const MAX_BODY_BYTES: usize = 64 * 1024;
-
-/// How long a request body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// When a client may ask again after a 503, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;

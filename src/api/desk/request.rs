@@ -1,0 +1,131 @@
+//! What Desk's clients send: bare or wrapped, with every complaint at once.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::domain::file::ChecksumSha256;
+use crate::domain::policy_file::declared_type;
+use crate::domain::{FieldErrors, FileName, NewFile};
+
+/// The members of a request that mean something; each may have any JSON type, so that every complaint can name its field.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FileFields {
+    filename: Option<Value>,
+    #[serde(rename = "fileName")]
+    file_name: Option<Value>,
+    mime_type: Option<Value>,
+    r#type: Option<Value>,
+    disposition: Option<Value>,
+    size: Option<Value>,
+    #[serde(rename = "checksumSHA256")]
+    checksum_sha256: Option<Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wrapper<'a> {
+    #[serde(borrow)]
+    file: Option<&'a RawValue>,
+}
+
+/// Reads a request bare or wrapped, with every complaint at once.
+pub(super) fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let envelope: Wrapper<'_> = object(body)?;
+    let (mut fields, wrapped): (FileFields, bool) = match envelope.file {
+        Some(inner) => (object(inner.get().as_bytes())?, true),
+        None => (object(body)?, false),
+    };
+    if wrapped && fields.size.as_ref().is_some_and(|size| size == 0) {
+        // The wrapped shape comes from a client whose unset numbers are zeros.
+        fields.size = None;
+    }
+    NewFile::try_from(fields)
+}
+
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
+    // Serde would also fill the members from a list, by position.
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
+    }
+    serde_json::from_slice(json).map_err(|error| not_json(&error))
+}
+
+pub(super) fn not_json(error: &serde_json::Error) -> FieldErrors {
+    // The parser's own words name types of this program.
+    let message = match error.classify() {
+        serde_json::error::Category::Data => "must be one JSON object, each member at most once".to_owned(),
+        _ => format!("must be JSON, but is not in line {}, column {}", error.line(), error.column()),
+    };
+    FieldErrors::one("body", message)
+}
+
+impl TryFrom<FileFields> for NewFile {
+    type Error = FieldErrors;
+
+    fn try_from(fields: FileFields) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let filename = text(&mut errors, "filename", fields.filename);
+        let other_spelling = text(&mut errors, "fileName", fields.file_name);
+        if let (Some(one), Some(other)) = (&filename, &other_spelling)
+            && one != other
+        {
+            errors.add("filename", "must be the same as fileName");
+        }
+        let name = filename.or(other_spelling).filter(|name| !name.trim().is_empty());
+        if name.is_none() && !["filename", "fileName"].iter().any(|field| errors.by_field().contains_key(*field)) {
+            errors.add("filename", MUST_BE_SET);
+        }
+        let declared = required_text(&mut errors, "mimeType", fields.mime_type).unwrap_or_default();
+        let declared_type = declared_type(&declared).unwrap_or_else(|why| {
+            errors.merge(why);
+            None
+        });
+        let type_name = required_text(&mut errors, "type", fields.r#type).unwrap_or_default();
+        if type_name.is_empty() && !errors.by_field().contains_key("type") {
+            errors.add("type", MUST_BE_SET);
+        }
+        let disposition = parsed(&mut errors, "disposition", fields.disposition).unwrap_or_default();
+        let checksum_sha256: Option<ChecksumSha256> = parsed(&mut errors, "checksumSHA256", fields.checksum_sha256);
+        let size = whole_number(&mut errors, "size", fields.size);
+        let name = FileName::sanitized(&name.unwrap_or_default());
+        errors.or_ok(Self { type_name, name, declared_type, disposition, size, checksum_sha256 })
+    }
+}
+
+const MUST_BE_SET: &str = "must be set";
+
+fn text(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<String> {
+    match value? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        _ => {
+            errors.add(field, "must be a text");
+            None
+        }
+    }
+}
+
+fn required_text(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<String> {
+    if value.as_ref().is_none_or(Value::is_null) {
+        errors.add(field, MUST_BE_SET);
+    }
+    text(errors, field, value)
+}
+
+/// A text that stands for something; blank is the same as absent.
+fn parsed<T: std::str::FromStr<Err = String>>(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<T> {
+    let text = text(errors, field, value).filter(|text| !text.is_empty())?;
+    text.parse().map_err(|why: String| errors.add(field, why)).ok()
+}
+
+fn whole_number(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<u64> {
+    let value = value.filter(|value| !value.is_null())?;
+    let number = value.as_u64();
+    if number.is_none() {
+        let negative = value.as_f64().is_some_and(|number| number < 0.0);
+        errors.add(field, if negative { "must be 0 or higher" } else { "must be a whole number" });
+    }
+    number
+}
