@@ -137,10 +137,8 @@ fn many_bytes() -> Vec<u8> {
     (0..3_000_017_u32).map(|i| u8::try_from((i ^ (i >> 8)) & 0xff).unwrap()).collect()
 }
 
-/// A broker that signs forms, unless told otherwise.
 fn signing(bed: Bed, method: &str) -> Setup {
-    let setup = Setup::on(bed);
-    if method == "post" { setup } else { setup.setting("DROPSLIP_S3_METHOD", method) }
+    Setup::on(bed).setting("DROPSLIP_S3_METHOD", method)
 }
 
 async fn all_upload(bed: Bed, method: &str) {
@@ -172,6 +170,21 @@ async fn the_guides_programs_upload_forms_to_seaweedfs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guides_programs_upload_forms_to_localstack() {
     all_upload(Bed::LocalStack, "post").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_programs_put_to_the_embedded_store() {
+    all_upload(Bed::Embedded, "put").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_programs_put_to_seaweedfs() {
+    all_upload(Bed::SeaweedFs, "put").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_programs_put_to_localstack() {
+    all_upload(Bed::LocalStack, "put").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,6 +267,11 @@ async fn the_guides_programs_get_through_when_something_fails_once() {
     all_get_through("post").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_programs_get_through_with_put_when_something_fails_once() {
+    all_get_through("put").await;
+}
+
 /// What README.md says a bucket's CORS rules are, for this page.
 async fn let_in(broker: &TestBroker, origin: &str) {
     let rule = CorsRule::builder().allowed_origins(origin).allowed_methods("POST").allowed_methods("PUT").allowed_headers("*");
@@ -277,6 +295,13 @@ async fn uploads_in_chromium(bed: Bed, method: &str) {
 async fn the_fetch_guide_uploads_forms_in_chromium() {
     for bed in [Bed::Embedded, Bed::SeaweedFs, Bed::LocalStack] {
         uploads_in_chromium(bed, "post").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fetch_guide_puts_in_chromium() {
+    for bed in [Bed::Embedded, Bed::SeaweedFs, Bed::LocalStack] {
+        uploads_in_chromium(bed, "put").await;
     }
 }
 
