@@ -72,7 +72,7 @@ start_localstack() {
   python=$here/.venv/bin/python
   if [[ ! -x $python ]]; then
     say "making localstack/.venv (about a minute)"
-    python3 -m venv "$here/.venv"
+    "$(command -v python3.11 || command -v python3)" -m venv "$here/.venv"
     "$here/.venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
   fi
   port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -89,7 +89,8 @@ start_localstack() {
 # s3 METHOD PATH [FILE]: one signed request to the store; the AWS command line would do as well.
 s3() {
   local body=${3:-/dev/null}
-  curl -q -fsS --globoff --request "$1" --aws-sigv4 "aws:amz:$region:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+  curl -q -fsS --globoff --request "$1" --aws-sigv4 "aws:amz:$region:s3" \
+    --config <(printf 'user = "%s:%s"\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY") \
     --header "x-amz-content-sha256: $(sha256sum "$body" | cut -d ' ' -f 1)" --header "Content-MD5: $(openssl md5 -binary "$body" | base64)" \
     --data-binary "@$body" --header 'Content-Type: application/xml' "$DROPSLIP_S3_ENDPOINT$2"
 }
