@@ -3,7 +3,10 @@
 //! A token is `dslip_<lookup>_<secret>`: the lookup finds its row, the 256 random bits of the secret prove it. Only the SHA-256
 //! of the whole is stored. A fast hash is enough: nobody guesses 256 bits, so there is nothing to slow down.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -59,18 +62,26 @@ impl fmt::Debug for Token {
     }
 }
 
+/// How long a token that was good is trusted without asking the database: a revoked one is refused after that.
+pub const TRUSTED: Duration = Duration::from_secs(2);
+
+/// How many are remembered at most.
+const REMEMBERED: usize = 10_000;
+
 /// Everybody who may call.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     store: Store,
     development: Option<Token>,
+    /// By SHA-256 of the whole token: who does not present all of it finds nothing.
+    recent: Arc<Mutex<HashMap<[u8; 32], (Caller, Instant)>>>,
 }
 
 impl Tokens {
     /// The tokens in the database and, with the embedded store, one for development that is in no database.
     #[must_use]
     pub fn new(store: Store, development: Option<Token>) -> Self {
-        Self { store, development }
+        Self { store, development, recent: Arc::default() }
     }
 
     /// Who presents `text`; `None` when nobody does.
@@ -85,8 +96,28 @@ impl Tokens {
         {
             return Ok(development_caller());
         }
+        if let Some((caller, asked)) = self.recent().get(&presented)
+            && asked.elapsed() < TRUSTED
+        {
+            return Ok(Some(caller.clone()));
+        }
+        let asked = Instant::now();
         let row = self.store.find_token(token.lookup()).await?;
-        Ok(row.filter(|row| row.revoked_at.is_none() && bool::from(row.secret_sha256.ct_eq(&presented))).map(|row| row.caller))
+        let row = row.filter(|row| row.revoked_at.is_none() && bool::from(row.secret_sha256.ct_eq(&presented)));
+        if let Some(row) = &row {
+            let mut recent = self.recent();
+            if recent.len() >= REMEMBERED {
+                recent.retain(|_, (_, asked)| asked.elapsed() < TRUSTED);
+            }
+            if recent.len() < REMEMBERED {
+                recent.insert(presented, (row.caller.clone(), asked));
+            }
+        }
+        Ok(row.map(|row| row.caller))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Caller, Instant)>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a token for `caller`; this is the only time its text is known. Returns its number too.
