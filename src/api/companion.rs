@@ -15,7 +15,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -34,9 +34,12 @@ use request::{Query, new_file_of_query, token_wish};
 /// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
 pub(super) fn router() -> Router<AppState> {
     let with_header = s3().route("/tokens.json", post(make_token));
-    let by_url = in_our_words(in_our_shape(s3()));
-    let by_header = in_our_words(in_our_shape(with_header));
-    Router::new().nest(&format!("/u/{{{UPLOAD_TOKEN}}}"), by_url).nest("/companion", by_header)
+    let prefixes = [(format!("/u/{{{UPLOAD_TOKEN}}}"), s3()), ("/companion".to_owned(), with_header)];
+    prefixes.into_iter().fold(Router::new(), |router, (prefix, routes)| {
+        // A nested router is not asked about its prefix with nothing but a slash behind it.
+        let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
+        router.nest(&prefix, in_our_words(in_our_shape(routes))).merge(in_our_words(bare))
+    })
 }
 
 fn s3() -> Router<AppState> {
