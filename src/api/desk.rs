@@ -5,6 +5,7 @@
 //! carries `expiresAt`.
 
 mod answer;
+mod parts;
 mod request;
 
 use axum::body::Body;
@@ -41,6 +42,7 @@ fn resource() -> Router<AppState> {
     Router::new()
         .route("/files/ref.json", post(authorize))
         .route("/files/{file}/ref.json", post(reissue))
+        .route("/files/{file}/parts.json", get(parts::list).post(parts::sign).delete(parts::abort))
         .route("/files/{file}", get(read).patch(confirm).put(confirm))
         .fallback(|| async { Fault::NotFound })
         .method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
@@ -60,7 +62,7 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     let body = read_body(request).await?;
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
     match state.broker.authorize(&caller, &new, key.as_deref(), OffsetDateTime::now_utc()).await? {
-        Authorized::Slip(file, post) => Ok((StatusCode::CREATED, Json(SlipBody::new(&file, post))).into_response()),
+        Authorized::Slip(file, slip) => Ok((StatusCode::CREATED, Json(SlipBody::new(&file, slip))).into_response()),
         Authorized::Already(file) => Ok(Json(Envelope { file: FileBody::new(&file) }).into_response()),
     }
 }
@@ -73,8 +75,8 @@ async fn reissue(
 ) -> Result<impl IntoResponse, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
-    let (file, post) = state.broker.reissue(&caller, id, OffsetDateTime::now_utc()).await?;
-    Ok((StatusCode::CREATED, Json(SlipBody::new(&file, post))))
+    let (file, slip) = state.broker.reissue(&caller, id, OffsetDateTime::now_utc()).await?;
+    Ok((StatusCode::CREATED, Json(SlipBody::new(&file, slip))))
 }
 
 async fn confirm(
@@ -138,7 +140,7 @@ fn error_body(fault: &Fault) -> Vec<u8> {
         errors: &'a std::collections::BTreeMap<String, Vec<String>>,
     }
     let fields = match fault {
-        Fault::Invalid(fields) | Fault::Refused(fields) => fields.clone(),
+        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.clone(),
         Fault::Unauthenticated => FieldErrors::one("authorization", "must be a good token, as Bearer or as the user of Basic"),
         Fault::Forbidden(scope) => FieldErrors::one("authorization", format!("must have the scope {}", scope.as_str())),
         Fault::NotFound => FieldErrors::one("id", "not found"),

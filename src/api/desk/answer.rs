@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::domain::{Actor, Evidence, File, FileState};
-use crate::post_policy::PresignedPost;
+use crate::broker::{Arrived, InParts, SignedPart, Slip};
+use crate::domain::{Actor, Evidence, File, FileState, Part};
 
 /// Microseconds, always six digits: what Desk's own answers have.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
@@ -16,10 +16,59 @@ const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SlipBody {
-    url: String,
-    params: Params,
+    /// `POST`: a form for `url`. `PUT`: the bytes go to `url`, with `headers`. `MULTIPART`: parts are signed one by one.
+    method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    params: Texts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_count: Option<u64>,
     expires_at: String,
     file: FileBody,
+}
+
+/// Parts that were signed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SignedPartsBody {
+    parts: Vec<SignedPartBody>,
+    expires_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedPartBody {
+    part_number: u32,
+    method: &'static str,
+    url: String,
+    headers: Texts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+}
+
+/// What arrived of a file in parts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ArrivedBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_count: Option<u64>,
+    parts: Vec<ArrivedPartBody>,
+    expires_at: String,
+    file: FileBody,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ArrivedPartBody {
+    part_number: u32,
+    size: u64,
+    etag: String,
 }
 
 #[derive(Serialize)]
@@ -75,10 +124,10 @@ pub(super) struct ActorBody {
     r#type: &'static str,
 }
 
-/// The form's fields as one object, in the order in which they are best sent.
-pub(super) struct Params(Vec<(&'static str, String)>);
+/// A form's fields or a request's headers as one object, in the order in which they are best sent.
+struct Texts(Vec<(&'static str, String)>);
 
-impl Serialize for Params {
+impl Serialize for Texts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (field, value) in &self.0 {
@@ -89,10 +138,59 @@ impl Serialize for Params {
 }
 
 impl SlipBody {
-    pub(super) fn new(file: &File, post: PresignedPost) -> Self {
-        let expires_at = post.expires_at.format(SECONDS).unwrap_or_default();
-        Self { url: post.url, params: Params(post.fields), expires_at, file: FileBody::new(file) }
+    pub(super) fn new(file: &File, slip: Slip) -> Self {
+        let body = Self {
+            method: "MULTIPART",
+            url: None,
+            params: Texts(Vec::new()),
+            headers: None,
+            part_size: None,
+            part_count: None,
+            expires_at: seconds(slip.expires_at()),
+            file: FileBody::new(file),
+        };
+        match slip {
+            Slip::Form(post) => Self { method: "POST", url: Some(post.url), params: Texts(post.fields), ..body },
+            Slip::Put(put) => Self { method: "PUT", url: Some(put.url), headers: Some(Texts(put.headers)), ..body },
+            Slip::Parts(InParts { part_size, part_count, .. }) => Self { part_size, part_count, ..body },
+        }
     }
+}
+
+impl SignedPartsBody {
+    pub(super) fn new(signed: Vec<SignedPart>) -> Self {
+        let expires_at = signed.first().map(|part| seconds(part.put.expires_at)).unwrap_or_default();
+        let parts = signed.into_iter().map(|SignedPart { number, size, put }| SignedPartBody {
+            part_number: number,
+            method: "PUT",
+            url: put.url,
+            headers: Texts(put.headers),
+            size,
+        });
+        Self { parts: parts.collect(), expires_at }
+    }
+}
+
+impl ArrivedBody {
+    pub(super) fn new(arrived: Arrived) -> Self {
+        let Arrived { file, slip, parts } = arrived;
+        let parts = parts.into_iter().map(|Part { number, size, etag }| ArrivedPartBody {
+            part_number: number,
+            size,
+            etag: etag.trim_matches('"').to_owned(),
+        });
+        Self {
+            part_size: slip.part_size,
+            part_count: slip.part_count,
+            parts: parts.collect(),
+            expires_at: seconds(slip.expires_at),
+            file: FileBody::new(&file),
+        }
+    }
+}
+
+fn seconds(at: OffsetDateTime) -> String {
+    at.format(SECONDS).unwrap_or_default()
 }
 
 impl EvidenceBody {

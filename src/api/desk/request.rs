@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
-use crate::domain::{FieldErrors, FileName, NewFile};
+use crate::domain::{FieldErrors, FileName, NewFile, PartSizes};
 
 /// The members of a request that mean something; each may have any JSON type, so that every complaint can name its field.
 #[derive(Deserialize, Default)]
@@ -21,6 +21,7 @@ pub(super) struct FileFields {
     size: Option<Value>,
     #[serde(rename = "checksumSHA256")]
     checksum_sha256: Option<Value>,
+    multipart: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +45,7 @@ pub(super) fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
     NewFile::try_from(fields)
 }
 
-fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
     // Serde would also fill the members from a list, by position.
     if json.trim_ascii_start().starts_with(b"[") {
         return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
@@ -89,8 +90,10 @@ impl TryFrom<FileFields> for NewFile {
         let disposition = parsed(&mut errors, "disposition", fields.disposition).unwrap_or_default();
         let checksum_sha256: Option<ChecksumSha256> = parsed(&mut errors, "checksumSHA256", fields.checksum_sha256);
         let size = whole_number(&mut errors, "size", fields.size);
+        let in_parts = boolean(&mut errors, "multipart", fields.multipart).unwrap_or_default();
+        let multipart = in_parts.then_some(PartSizes::Granted);
         let name = FileName::sanitized(&name.unwrap_or_default());
-        errors.or_ok(Self { type_name, name, declared_type, disposition, size, checksum_sha256 })
+        errors.or_ok(Self { type_name, name, declared_type, disposition, size, checksum_sha256, multipart })
     }
 }
 
@@ -118,6 +121,15 @@ fn required_text(errors: &mut FieldErrors, field: &str, value: Option<Value>) ->
 fn parsed<T: std::str::FromStr<Err = String>>(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<T> {
     let text = text(errors, field, value).filter(|text| !text.is_empty())?;
     text.parse().map_err(|why: String| errors.add(field, why)).ok()
+}
+
+fn boolean(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<bool> {
+    let value = value.filter(|value| !value.is_null())?;
+    let yes = value.as_bool();
+    if yes.is_none() {
+        errors.add(field, "must be true or false");
+    }
+    yes
 }
 
 fn whole_number(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<u64> {
