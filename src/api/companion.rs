@@ -7,11 +7,14 @@
 //! prove nothing among the many who may share one access token. Beyond Companion, `POST s3/confirm` confirms a single upload; the
 //! end of a multipart upload confirms by itself.
 
+mod multipart;
 mod request;
 mod words;
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -25,9 +28,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::auth::{UPLOAD_TOKEN, Uploader};
 use super::body::read_body;
 use super::{AppState, Fault};
-use crate::broker::Authorized;
-use crate::domain::{Caller, File, Scope};
-use crate::post_policy::PresignedPost;
+use crate::broker::{Authorized, Slip};
+use crate::domain::{Caller, FieldErrors, File, Scope};
 use crate::tokens::Holder;
 use request::{Query, new_file_of_query, token_wish};
 
@@ -43,7 +45,7 @@ pub(super) fn router() -> Router<AppState> {
 }
 
 fn s3() -> Router<AppState> {
-    Router::new().route("/s3/params", get(params)).route("/s3/confirm", post(confirm))
+    multipart::routes(Router::new().route("/s3/params", get(params)).route("/s3/confirm", post(confirm)))
 }
 
 fn in_our_shape(router: Router<AppState>) -> Router<AppState> {
@@ -62,12 +64,13 @@ fn in_our_words(router: Router<AppState>) -> Router<AppState> {
 
 // ---- wire ----
 
-/// What `fields` is sent with; `method` is for Uppy 5 and older, 6 goes by `fields` alone.
+/// A slip for one request. Uppy 6 sends a form whatever `method` says.
 #[derive(Serialize)]
 struct ParamsBody {
     method: &'static str,
     url: String,
-    fields: serde_json::Map<String, serde_json::Value>,
+    fields: BTreeMap<&'static str, String>,
+    headers: BTreeMap<&'static str, String>,
 }
 
 #[derive(Serialize)]
@@ -85,13 +88,6 @@ struct TokenBody {
     types: Vec<String>,
 }
 
-impl ParamsBody {
-    fn new(post: PresignedPost) -> Self {
-        let fields = post.fields.into_iter().map(|(field, value)| (field.to_owned(), value.into())).collect();
-        Self { method: "POST", url: post.url, fields }
-    }
-}
-
 impl DoneBody {
     /// `location` is where the file's record is read: the object itself is for nobody but dropslip.
     fn new(file: &File, state: &AppState) -> Self {
@@ -101,6 +97,9 @@ impl DoneBody {
 }
 
 // ---- handlers ----
+
+/// The path's name for the number of the file, which is an upload's name in this dialect.
+const UPLOAD_ID: &str = "upload_id";
 
 /// An upload of the caller's own, found by the `key` it was told.
 struct Upload {
@@ -115,19 +114,38 @@ impl FromRequestParts<AppState> for Upload {
         let Uploader { caller, types } = Uploader::from_request_parts(parts, state).await?;
         let key = Query::of(parts).one("key").map_err(Fault::Invalid)?;
         let file = state.broker.upload(&caller, &key).await?;
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
+        let named = params.iter().filter(|(name, _)| *name == UPLOAD_ID).all(|(_, id)| id == file.id.to_string());
         let allowed = types.is_none_or(|types| types.contains(&file.type_name));
-        if allowed { Ok(Self { caller, file }) } else { Err(Fault::NotFound) }
+        if named && allowed { Ok(Self { caller, file }) } else { Err(Fault::NotFound) }
     }
 }
 
-/// A slip for a file that goes in one request.
+/// A slip for a file that comes in one request.
 async fn params(State(state): State<AppState>, uploader: Uploader, request: Request<Body>) -> Result<Json<ParamsBody>, Fault> {
     let (parts, _) = request.into_parts();
     let new = new_file_of_query(&Query::of(&parts), uploader.types.as_deref()).map_err(Fault::Invalid)?;
     match state.broker.authorize(&uploader.caller, &new, None, OffsetDateTime::now_utc()).await? {
-        Authorized::Slip(_, post) => Ok(Json(ParamsBody::new(post))),
+        Authorized::Slip(_, Slip::Form(post)) => {
+            Ok(Json(ParamsBody { method: "POST", url: post.url, fields: post.fields.into_iter().collect(), headers: BTreeMap::new() }))
+        }
+        Authorized::Slip(file, Slip::Put(put)) if knows_put(&parts) => {
+            // The key is for the page, which confirms with it.
+            let fields = BTreeMap::from([("key", file.staging_key)]);
+            Ok(Json(ParamsBody { method: "PUT", url: put.url, fields, headers: put.headers.into_iter().collect() }))
+        }
+        Authorized::Slip(file, _) => {
+            state.broker.abort(&uploader.caller, file.id).await?;
+            let forms = "set shouldUseMultipart to true: the store here takes no forms";
+            Err(Fault::Invalid(FieldErrors::one("Uppy", forms)))
+        }
         Authorized::Already(_) => Err(Fault::AlreadyActive),
     }
+}
+
+/// Uppy 5 and older go by `method`, and are told by the `Accept` that 6 does not send.
+fn knows_put(parts: &Parts) -> bool {
+    parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/json")
 }
 
 async fn confirm(State(state): State<AppState>, upload: Upload, request: Request<Body>) -> Result<Json<DoneBody>, Fault> {

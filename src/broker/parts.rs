@@ -32,6 +32,8 @@ pub struct Arrived {
     pub slip: InParts,
     /// The parts that are there, by number.
     pub parts: Vec<Part>,
+    /// Whether they were put together: then all are there.
+    pub put_together: bool,
 }
 
 impl Broker {
@@ -77,7 +79,7 @@ impl Broker {
         let slip = InParts::of(&file, &multipart);
         let upload_id = multipart.upload_id.as_deref().unwrap_or_default();
         if let Some(parts) = self.bucket.list_parts(&file.staging_key, upload_id).await? {
-            return Ok(Arrived { file, slip, parts });
+            return Ok(Arrived { file, slip, parts, put_together: false });
         }
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
             let gone = "were dropped by the store; ask for another slip and upload them again";
@@ -86,7 +88,7 @@ impl Broker {
         let size = multipart.part_size.unwrap_or(landed.size);
         let count = u32::try_from(part_count(landed.size, size)).unwrap_or(u32::MAX);
         let part = |number| Part { number, size: size_of_part(number, landed.size, size).unwrap_or_default(), etag: String::new() };
-        Ok(Arrived { file, slip, parts: (1..=count).map(part).collect() })
+        Ok(Arrived { file, slip, parts: (1..=count).map(part).collect(), put_together: true })
     }
 
     /// Puts together the parts that a client names with their entity tags, and confirms the file.

@@ -1,5 +1,6 @@
 // A page with one of examples/uppy on it, in Chromium, as a person would use it.
-import { readdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { appendFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -36,16 +37,31 @@ export async function servePages(port) {
   return { origin: `http://127.0.0.1:${port}`, close: () => server.close() };
 }
 
+export const file = (name, mimeType, buffer) => ({ name, mimeType, buffer });
+
+/** Bytes that are the same in every run, and of no known kind. */
+export function bytes(seed, length) {
+  const block = createHash("sha512").update(seed).digest();
+  const out = Buffer.alloc(length);
+  for (let at = 0; at < length; at += block.length) block.copy(out, at);
+  out.writeUInt32BE(length, 0);
+  out[0] = 0xee;
+  return out;
+}
+
+/** Tells the caller of this script that the bucket must hold these bytes, sealed. */
+export function expectSealed(...files) {
+  for (const { buffer } of files) appendFileSync(process.env.UPLOADED, `${createHash("sha256").update(buffer).digest("hex")}\n`);
+}
+
 /** The Dashboard of one page. */
 export class Dashboard {
   constructor(page) {
     this.page = page;
     this.requests = [];
-    this.failures = [];
     this.console = [];
     page.on("console", (message) => this.console.push(message.text()));
     page.on("request", (request) => this.requests.push(request));
-    page.on("pageerror", (error) => this.failures.push(error));
   }
 
   static async open(browser, url, data) {
@@ -71,6 +87,11 @@ export class Dashboard {
     const status = this.page.locator(".uppy-StatusBar.is-complete, .uppy-StatusBar.is-error");
     await status.waitFor();
     return (await status.getAttribute("class")).includes("is-complete") ? "complete" : "error";
+  }
+
+  async retry() {
+    await this.page.click(".uppy-StatusBar-actionBtn--retry");
+    await this.page.locator(".uppy-StatusBar.is-error").waitFor({ state: "detached" });
   }
 
   /** What the person is told of a failure. */

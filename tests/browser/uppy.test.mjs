@@ -1,12 +1,10 @@
 // The real Uppy in Chromium, against the broker and the store that the environment names.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { appendFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { startChromium } from "./chromium.mjs";
-import { Dashboard, servePages } from "./uppy-page.mjs";
+import { Dashboard, bytes, expectSealed, file, servePages } from "./uppy-page.mjs";
 
-const { BROKER, TOKEN, ENDPOINT, EXPIRED_ENDPOINT, IMAGE_ENDPOINT, FULL_ENDPOINT, PAGE_PORT, UPLOADED } = process.env;
+const { BROKER, TOKEN, ENDPOINT, EXPIRED_ENDPOINT, IMAGE_ENDPOINT, FULL_ENDPOINT, PAGE_PORT } = process.env;
 
 let browser;
 let pages;
@@ -26,23 +24,6 @@ async function open(t, example, data) {
   const dashboard = await Dashboard.open(browser, `${pages.origin}/${example}`, data);
   t.after(() => dashboard.page.close());
   return dashboard;
-}
-
-const file = (name, mimeType, buffer) => ({ name, mimeType, buffer });
-
-/** Bytes that are the same in every run, and of no known kind. */
-function bytes(seed, length) {
-  const block = createHash("sha512").update(seed).digest();
-  const out = Buffer.alloc(length);
-  for (let at = 0; at < length; at += block.length) block.copy(out, at);
-  out.writeUInt32BE(length, 0);
-  out[0] = 0xee;
-  return out;
-}
-
-/** Tells the caller of this script that the bucket must hold these bytes, sealed. */
-function expectSealed(...files) {
-  for (const { buffer } of files) appendFileSync(UPLOADED, `${createHash("sha256").update(buffer).digest("hex")}\n`);
 }
 
 const single = { "companion-endpoint": ENDPOINT };

@@ -247,6 +247,178 @@ async fn hostile_requests_are_refused_in_words() {
     }
 }
 
+/// A multipart upload as Uppy begins it: its number and its key.
+async fn begin(uploads: &Uploads<'_>, description: &Value) -> (String, String) {
+    let request = uploads.broker.http.post(format!("{}/s3/multipart", uploads.endpoint));
+    let (status, body) = answer(request.body(description.to_string())).await;
+    assert_eq!(status, 200, "{body}");
+    (body["uploadId"].as_str().unwrap().to_owned(), body["key"].as_str().unwrap().to_owned())
+}
+
+async fn complete(uploads: &Uploads<'_>, id: &str, key: &str, body: String) -> (StatusCode, Value) {
+    let request = uploads.broker.http.post(format!("{}/s3/multipart/{id}/complete?key={key}", uploads.endpoint));
+    answer(request.body(body)).await
+}
+
+async fn put_part(uploads: &Uploads<'_>, id: &str, key: &str, number: u32, bytes: Vec<u8>) -> String {
+    let (status, signed) = uploads.send("GET", &format!("/s3/multipart/{id}/{number}?key={key}")).await;
+    assert_eq!(status, 200, "{signed}");
+    let response = uploads.broker.http.put(signed["url"].as_str().unwrap()).body(bytes).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.headers()["etag"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn files_in_parts_are_put_together_and_confirmed_on_seaweedfs() {
+    files_in_parts_are_put_together_and_confirmed(Bed::SeaweedFs).await;
+}
+
+#[tokio::test]
+async fn files_in_parts_are_put_together_and_confirmed_on_localstack() {
+    files_in_parts_are_put_together_and_confirmed(Bed::LocalStack).await;
+}
+
+#[tokio::test]
+async fn files_in_parts_are_put_together_and_confirmed_on_the_embedded_store() {
+    files_in_parts_are_put_together_and_confirmed(Bed::Embedded).await;
+}
+
+async fn files_in_parts_are_put_together_and_confirmed(bed: Bed) {
+    let broker = TestBroker::on(bed).await;
+    let uploads = Uploads::with(&broker, &broker.token, &["attachment"]).await;
+    let (id, key) = begin(&uploads, &json!({"filename": "a.bin", "type": "", "metadata": {"relativePath": null, "tags": [1]}})).await;
+    let (status, batch) = uploads.send("GET", &format!("/s3/multipart/{id}/batch?key={key}&partNumbers=1,2")).await;
+    assert_eq!((status.as_u16(), batch["presignedUrls"].as_object().unwrap().len()), (200, 2));
+
+    let first = put_part(&uploads, &id, &key, 1, vec![1; 5 << 20]).await;
+    let listed = format!("/s3/multipart/{id}?key={key}");
+    let (status, parts) = uploads.send("GET", &listed).await;
+    assert_eq!((status.as_u16(), &parts[0]["PartNumber"], &parts[0]["Size"]), (200, &json!(1), &json!(5 << 20)), "{parts}");
+    let etag = if bed == Bed::Embedded { "done" } else { first.trim_matches('"') };
+    assert_eq!(parts[0]["ETag"], etag, "the embedded store lists none");
+
+    let second = put_part(&uploads, &id, &key, 2, vec![2; 100]).await;
+    let claimed = |second: &str| json!({"parts": [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": second}]}).to_string();
+    let mut wrongs = vec![json!({"parts": [{"PartNumber": 2, "ETag": second}]}).to_string(), json!({"parts": []}).to_string()];
+    if bed != Bed::Embedded {
+        wrongs.push(claimed("00000000000000000000000000000000"));
+    }
+    for wrong in wrongs {
+        let (status, body) = complete(&uploads, &id, &key, wrong.clone()).await;
+        assert_eq!(status, 409, "{wrong}: {body}");
+        assert!(message(&body).contains("part"), "{body}");
+    }
+    let (status, done) = complete(&uploads, &id, &key, claimed(&second)).await;
+    assert_eq!((status.as_u16(), &done["key"], &done["id"]), (200, &json!(key), &json!(id.parse::<i64>().unwrap())), "{done}");
+    assert_eq!(complete(&uploads, &id, &key, claimed(&second)).await, (status, done), "a repeated request answers the same");
+    let (_, parts) = uploads.send("GET", &listed).await;
+    assert_eq!(parts.as_array().unwrap().len(), 2, "all are there, for a client whose answer got lost: {parts}");
+    assert_eq!(uploads.send("DELETE", &listed).await.0, 409, "it is active");
+    let (_, file) = broker.read(id.parse().unwrap()).await;
+    assert_eq!((&file["file"]["state"], &file["file"]["size"]), (&json!("active"), &json!((5 << 20) + 100)));
+
+    let (id, key) = begin(&uploads, &json!({"filename": "b.bin"})).await;
+    put_part(&uploads, &id, &key, 1, vec![1; 100]).await;
+    assert_eq!(uploads.send("DELETE", &format!("/s3/multipart/{id}?key={key}")).await, (StatusCode::OK, json!({})));
+    assert_eq!(uploads.send("GET", &format!("/s3/multipart/{id}?key={key}")).await.0, 404);
+    assert!(broker.objects().await.iter().all(|(key, _)| key.starts_with("files/")), "nothing else is left");
+}
+
+#[tokio::test]
+async fn hostile_requests_about_parts_are_refused_in_words() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let uploads = Uploads::with(&broker, &broker.token, &["attachment", "image"]).await;
+    let metadata = json!({"fileType": "attachment"});
+    let (id, key) = begin(&uploads, &json!({"filename": "a.bin", "metadata": metadata})).await;
+    let (other_id, other_key) = begin(&uploads, &json!({"filename": "b.bin", "metadata": metadata})).await;
+    for number in ["0", "10001", "-1", "+1", "1.5", "1e3", "4294967297", "99999999999999999999999", "x", "%00"] {
+        let (status, body) = uploads.send("GET", &format!("/s3/multipart/{id}/{number}?key={key}")).await;
+        assert_eq!((status.as_u16(), message(&body)), (400, "partNumber must be 1 to 10000"), "{number}");
+        let (status, _) = uploads.send("GET", &format!("/s3/multipart/{id}/batch?key={key}&partNumbers=1,{number}")).await;
+        assert_eq!(status, 400, "{number}");
+    }
+    let many = (1..=101).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    for batch in ["", "&partNumbers=", &format!("&partNumbers={many}")] {
+        assert_eq!(uploads.send("GET", &format!("/s3/multipart/{id}/batch?key={key}{batch}")).await.0, 400, "{batch}");
+    }
+    for number in ["1", "10000"] {
+        assert_eq!(uploads.send("GET", &format!("/s3/multipart/{id}/{number}?key={key}")).await.0, 200, "{number}");
+    }
+    let names = [
+        (id.as_str(), other_key.as_str()),
+        (&other_id, &key),
+        (&format!("0{id}"), &key),
+        (&format!("{id}%00"), &key),
+        ("-1", &key),
+        ("99999999999999999999", &key),
+        (&id, "temp/"),
+        (&id, "temp/019b7d2b1b1b-00000000000000000000000000000000"),
+    ];
+    for (id, key) in names {
+        for (method, rest) in [("GET", ""), ("GET", "/1"), ("POST", "/complete"), ("DELETE", "")] {
+            let (status, body) = uploads.send(method, &format!("/s3/multipart/{id}{rest}?key={key}")).await;
+            assert_eq!((status.as_u16(), message(&body)), (404, "not found"), "{method} {id}{rest} {key}");
+        }
+    }
+    for path in [format!("/s3/multipart/{id}"), format!("/s3/multipart/{id}/1"), format!("/s3/multipart/{id}/batch?partNumbers=1")] {
+        let (status, body) = uploads.send("GET", &path).await;
+        assert_eq!((status.as_u16(), message(&body)), (400, "key must be set"), "{path}");
+    }
+    let bodies = [
+        "",
+        "[]",
+        "{}",
+        "null",
+        "{\"parts\":1}",
+        "{\"parts\":[{\"PartNumber\":-1,\"ETag\":\"x\"}]}",
+        "{\"parts\":[{\"PartNumber\":1}]}",
+        "\u{0}",
+    ];
+    for body in bodies {
+        let (status, said) = complete(&uploads, &id, &key, body.to_owned()).await;
+        assert_eq!(status, 400, "{body}: {said}");
+        message(&said);
+        let request = broker.http.post(format!("{}/s3/multipart", uploads.endpoint));
+        assert_eq!(answer(request.body(body)).await.0, 400, "{body}");
+    }
+    let long = format!("{{\"parts\":[{}]}}", " ".repeat(1 << 20));
+    assert_eq!(complete(&uploads, &id, &key, long).await.0, 413);
+    let most: Vec<_> = (1..=10_000).map(|number| json!({"PartNumber": number, "ETag": "\"0123456789abcdef0123456789abcdef\""})).collect();
+    assert_eq!(complete(&uploads, &id, &key, json!({"parts": most}).to_string()).await.0, 409, "as many as can be are read");
+
+    let images = Uploads::with(&broker, &broker.token, &["image"]).await;
+    assert_eq!(images.send("GET", &format!("/s3/multipart/{id}/1?key={key}")).await.0, 404, "another type's upload");
+    let theirs = broker.new_token("other", 1, "files:write").await;
+    let theirs = Uploads::with(&broker, &theirs, &["attachment"]).await;
+    assert_eq!(theirs.send("DELETE", &format!("/s3/multipart/{id}?key={key}")).await.0, 404, "another tenant's upload");
+    let single = uploads.send("GET", "/s3/params?filename=a.txt&metadata[fileType]=attachment").await.1;
+    let single = single["fields"]["key"].as_str().unwrap();
+    let id = other_id.parse::<i64>().unwrap() + 1;
+    let (status, body) = uploads.send("GET", &format!("/s3/multipart/{id}/1?key={single}")).await;
+    assert_eq!(status, 409, "it comes in one request: {body}");
+}
+
+#[tokio::test]
+async fn where_the_store_takes_no_forms_uppy_5_puts_and_uppy_6_is_told() {
+    let broker = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_S3_METHOD", "put").start().await;
+    let uploads = Uploads::with(&broker, &broker.token, &["attachment"]).await;
+    let path = "/s3/params?filename=a.txt&type=text/plain&metadata[size]=5";
+    let (status, body) = uploads.send("GET", path).await;
+    assert_eq!(status, 400);
+    assert!(message(&body).contains("shouldUseMultipart"), "{body}");
+    assert_eq!(broker.objects().await, []);
+
+    let request = broker.http.get(format!("{}{path}", uploads.endpoint)).header("accept", "application/json");
+    let (status, slip) = answer(request).await;
+    assert_eq!((status.as_u16(), &slip["method"]), (200, &json!("PUT")), "{slip}");
+    let mut put = broker.http.put(slip["url"].as_str().unwrap()).body("hello");
+    for (name, value) in slip["headers"].as_object().unwrap() {
+        put = put.header(name, value.as_str().unwrap());
+    }
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    assert_eq!(uploads.confirm(slip["fields"]["key"].as_str().unwrap()).await.0, 200);
+}
+
 #[tokio::test]
 async fn uppy_6_is_told_in_the_status_line() {
     let broker = TestBroker::on(Bed::Embedded).await;

@@ -45,7 +45,9 @@ async fn uppy_uploads_as_it_is(bed: Bed) {
         ("PAGE_PORT", page_port.to_string()),
         ("UPLOADED", uploaded.display().to_string()),
     ];
-    run_script("uppy.test.mjs", &environment).await;
+    for script in ["uppy.test.mjs", "uppy-multipart.test.mjs", "uppy5.test.mjs"] {
+        run_script(script, &environment).await;
+    }
 
     let mut expected: Vec<String> = std::fs::read_to_string(uploaded).unwrap().lines().map(ToOwned::to_owned).collect();
     let mut sealed = Vec::new();

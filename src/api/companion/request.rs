@@ -77,7 +77,7 @@ pub(super) fn new_file(described: Described, types: Option<&[String]>) -> Result
     let disposition = metadata.parsed(&mut errors, "disposition", str::parse).unwrap_or_default();
     let checksum_sha256 = metadata.parsed(&mut errors, "checksumSHA256", str::parse);
     let name = FileName::sanitized(&name);
-    errors.or_ok(NewFile { type_name, name, declared_type, disposition, size, checksum_sha256 })
+    errors.or_ok(NewFile { type_name, name, declared_type, disposition, size, checksum_sha256, multipart: None })
 }
 
 /// `metadata.fileType`; a token for one file type needs no other word. `metadata.type` is Uppy's own: the content type.

@@ -11,7 +11,7 @@ use axum::http::Response;
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
-use crate::api::body::{BODY_TIMEOUT, MAX_BODY_BYTES};
+use crate::api::body::BODY_TIMEOUT;
 use crate::api::{self, Fault};
 
 /// The longest reason phrase, in bytes: some proxies refuse longer status lines than a few hundred.
@@ -29,7 +29,7 @@ pub(super) fn rendered(mut response: Response<Body>) -> Response<Body> {
 /// One sentence for a person.
 fn message(fault: &Fault) -> String {
     match fault {
-        Fault::Invalid(fields) | Fault::Refused(fields) => fields.to_string(),
+        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.to_string(),
         Fault::Unauthenticated => "this page may not upload (any more): load it again".to_owned(),
         Fault::Forbidden(scope) => format!("the token must have the scope {}", scope.as_str()),
         Fault::NotFound => "not found".to_owned(),
@@ -39,7 +39,7 @@ fn message(fault: &Fault) -> String {
         Fault::Changing => "the upload keeps changing, try again".to_owned(),
         Fault::TooSlow => format!("the request must arrive within {} seconds", BODY_TIMEOUT.as_secs()),
         Fault::LimitExceeded(exceeded) => format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds),
-        Fault::BodyTooLarge => format!("the request must be {MAX_BODY_BYTES} bytes or shorter"),
+        Fault::BodyTooLarge => "the request is too long".to_owned(),
         Fault::Internal(_) => "the server failed".to_owned(),
         Fault::Unavailable(_) => "the server is not available now, try again".to_owned(),
     }
@@ -66,7 +66,7 @@ fn error_body(fault: &Fault) -> Vec<u8> {
         errors: Option<&'a BTreeMap<String, Vec<String>>>,
     }
     let errors = match fault {
-        Fault::Invalid(fields) | Fault::Refused(fields) => Some(fields.by_field()),
+        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => Some(fields.by_field()),
         _ => None,
     };
     serde_json::to_vec(&Refusal { message: message(fault), errors }).unwrap_or_default()
