@@ -213,3 +213,21 @@ fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Respon
     *response.body_mut() = Body::from(body(&fault));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_upload_token_is_logged_wherever_it_stands() {
+        let token = format!("du1.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
+        for path in
+            [format!("/u/{token}/s3/params"), format!("//u//{token}"), format!("/%75/{token}/"), format!("/u/{token}x"), token.clone()]
+        {
+            assert!(!loggable(&path).contains("00000000"), "{path}");
+        }
+        assert_eq!(loggable(&format!("/u/{token}/s3/multipart/42/1")), "/u/***/s3/multipart/42/1");
+        assert_eq!(loggable("/desk/api/v2/files/9223372036854775807.json"), "/desk/api/v2/files/9223372036854775807.json");
+        assert_eq!(loggable("/"), "/");
+    }
+}
