@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 use super::slip::InParts;
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed};
 use crate::bucket::{Completed, PartTerms, PresignedPut};
-use crate::domain::multipart::{MAX_PARTS, judge_parts, part_count, size_of_part};
+use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Part, Scope};
 use crate::failpoint;
 
@@ -51,11 +51,16 @@ impl Broker {
     ) -> Result<(File, Vec<SignedPart>), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         let (file, multipart) = self.in_parts(caller, id).await?;
+        let last = multipart.part_size.map_or(MAX_PARTS, |size| part_count(file.max_size, size));
+        // All parts but the last have a least size, so that many parts tell a large file before all of it was sent.
+        let fitting = part_count(file.max_size, MIN_PART_SIZE);
+        if multipart.part_size.is_none() && numbers.iter().any(|number| (fitting + 1..=last).contains(&u64::from(*number))) {
+            return Err(BrokerError::Invalid(FieldErrors::one("size", format!("must be {} or lower", file.max_size))));
+        }
         let sized = |number: &u32| match multipart.part_size {
             Some(size) => size_of_part(*number, file.max_size, size).map(|size| (*number, Some(size))),
-            None => (1..=MAX_PARTS).contains(&u64::from(*number)).then_some((*number, None)),
+            None => (1..=last).contains(&u64::from(*number)).then_some((*number, None)),
         };
-        let last = multipart.part_size.map_or(MAX_PARTS, |size| part_count(file.max_size, size));
         let parts: Option<Vec<(u32, Option<u64>)>> = numbers.iter().map(sized).collect();
         let Some(parts) = parts else {
             return Err(BrokerError::Invalid(FieldErrors::one("partNumbers", format!("must be 1 to {last}"))));

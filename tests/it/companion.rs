@@ -297,6 +297,9 @@ async fn files_in_parts_are_put_together_and_confirmed(bed: Bed) {
     let etag = if bed == Bed::Embedded { "done" } else { first.trim_matches('"') };
     assert_eq!(parts[0]["ETag"], etag, "the embedded store lists none");
 
+    let reloaded = Uploads::with(&broker, &broker.token, &["attachment"]).await;
+    assert_eq!(reloaded.send("GET", &listed).await, (status, parts), "the page may be loaded again, with a token of its own");
+
     let second = put_part(&uploads, &id, &key, 2, vec![2; 100]).await;
     let claimed = |second: &str| json!({"parts": [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": second}]}).to_string();
     let mut wrongs = vec![json!({"parts": [{"PartNumber": 2, "ETag": second}]}).to_string(), json!({"parts": []}).to_string()];
@@ -341,7 +344,9 @@ async fn hostile_requests_about_parts_are_refused_in_words() {
     for batch in ["", "&partNumbers=", &format!("&partNumbers={many}")] {
         assert_eq!(uploads.send("GET", &format!("/s3/multipart/{id}/batch?key={key}{batch}")).await.0, 400, "{batch}");
     }
-    for number in ["1", "10000"] {
+    let (status, body) = uploads.send("GET", &format!("/s3/multipart/{id}/21?key={key}")).await;
+    assert_eq!((status.as_u16(), message(&body)), (400, "size must be 104857600 or lower"), "20 parts of 5 MiB are all that can be");
+    for number in ["1", "20"] {
         assert_eq!(uploads.send("GET", &format!("/s3/multipart/{id}/{number}?key={key}")).await.0, 200, "{number}");
     }
     let names = [

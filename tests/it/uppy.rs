@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::browser::run_script;
-use crate::harness::{Bed, Setup, TestBroker, answer};
+use crate::harness::{Bed, Setup, TestBroker, answer, project};
 
 #[tokio::test]
 async fn uppy_uploads_as_it_is_on_the_embedded_store() {
@@ -60,6 +60,18 @@ async fn uppy_uploads_as_it_is(bed: Bed) {
     sealed.sort();
     assert!(expected.len() > 20);
     assert_eq!(sealed, expected, "what the bucket holds is what the pages uploaded, byte for byte");
+}
+
+#[test]
+fn the_document_shows_the_examples_that_these_tests_run() {
+    let document = std::fs::read_to_string(project().join("docs/uppy.md")).unwrap();
+    let shown = document.matches("```js\n//").count();
+    let examples: Vec<_> = std::fs::read_dir(project().join("examples/uppy")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for example in &examples {
+        let text = std::fs::read_to_string(example).unwrap();
+        assert!(document.contains(&format!("```js\n{text}```\n")), "{} is shown otherwise", example.display());
+    }
+    assert_eq!((examples.len(), shown), (3, 3), "every script that is shown is one of them");
 }
 
 /// What to hand to Uppy as `companionEndpoint`.

@@ -86,7 +86,7 @@ struct ClaimedPart {
 }
 
 impl PartBody {
-    fn new(part: Part) -> Self {
+    fn new(part: &Part) -> Self {
         let etag = part.etag.trim_matches('"');
         let etag = if etag.is_empty() { NO_ETAG } else { etag };
         Self { part_number: part.number.into(), size: part.size, etag: etag.to_owned() }
@@ -117,7 +117,7 @@ async fn list(State(state): State<AppState>, upload: Upload) -> Result<Json<Vec<
     if arrived.put_together {
         return Ok(Json(all_parts(arrived.parts.iter().map(|part| part.size).sum())));
     }
-    Ok(Json(arrived.parts.into_iter().map(PartBody::new).collect()))
+    Ok(Json(arrived.parts.iter().map(PartBody::new).collect()))
 }
 
 /// As many parts as `bytes` can have: who has fewer does not look at the others.
@@ -148,9 +148,9 @@ async fn complete(State(state): State<AppState>, upload: Upload, request: Reques
     Ok(Json(DoneBody::new(&file, &state)))
 }
 
-async fn abort(State(state): State<AppState>, upload: Upload) -> Result<Json<BTreeMap<(), ()>>, Fault> {
+async fn abort(State(state): State<AppState>, upload: Upload) -> Result<Json<serde_json::Map<String, serde_json::Value>>, Fault> {
     state.broker.abort(&upload.caller, upload.file.id).await?;
-    Ok(Json(BTreeMap::new()))
+    Ok(Json(serde_json::Map::new()))
 }
 
 /// The number of a part at the end of the path.
