@@ -12,7 +12,6 @@ mod again;
 mod audit;
 mod bodies;
 mod brokers;
-mod browser;
 mod ci_example;
 mod companion;
 mod confirm;
