@@ -77,7 +77,8 @@ impl Server {
         let stop_store = CancellationToken::new();
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        let state = AppState { broker: broker.clone(), tokens: Tokens::new(store.clone(), development_token.clone()) };
+        let tokens = Tokens::new(store.clone(), development_token.clone());
+        let state = AppState { broker: broker.clone(), tokens, public_url: public_url.as_str().into() };
         let router = api::router(state, &origins);
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let (stopping, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
