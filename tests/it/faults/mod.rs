@@ -6,7 +6,7 @@ mod away;
 mod death;
 mod full_disk;
 mod postgres;
-mod proxy;
+pub mod proxy;
 mod s3;
 mod stopping;
 mod world;
