@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "the harness is open to its neighbours")]
 #![expect(clippy::disallowed_methods, reason = "the addresses of the test servers come in the environment")]
 
+mod browser;
 mod harness;
 mod process;
 
@@ -11,10 +12,15 @@ mod again;
 mod audit;
 mod bodies;
 mod brokers;
+mod check;
+mod ci_example;
+mod companion;
 mod confirm;
+mod cors;
 mod desk;
 mod evidence;
 mod faults;
+mod guides;
 mod hammer;
 mod layers;
 mod limits;
@@ -27,3 +33,4 @@ mod store_contract;
 mod sweeping;
 mod tampering;
 mod upload;
+mod uppy;
