@@ -56,6 +56,8 @@ enum Command {
     #[command(subcommand)]
     Cors(check::CorsCommand),
     /// Upload files through a broker: ask for a slip, drop the bytes, confirm
+    // It reads no settings, so its help does not offer the option that every command takes.
+    #[command(arg = clap::Arg::new("config").long("config").value_parser(clap::value_parser!(PathBuf)).hide(true))]
     Upload(upload::Options),
 }
 

@@ -217,6 +217,14 @@ fn policy_explain_says_what_would_be_signed_or_why_not() {
 }
 
 #[test]
+fn the_help_of_upload_offers_no_settings_file_for_it_reads_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |command: &str| text(&run(folder.path(), &[], &[command, "--help"]).stdout);
+    assert!(help("serve").contains("--config"));
+    assert!(!help("upload").contains("--config") && help("upload").contains("--resume[=<ID>]"), "{}", help("upload"));
+}
+
+#[test]
 fn help_names_every_command_and_setting() {
     let folder = tempfile::tempdir().unwrap();
     let help = text(&run(folder.path(), &[], &["--help"]).stdout);
