@@ -87,6 +87,12 @@ impl Broker {
         Self { store, bucket, file_types, limits, grace }
     }
 
+    /// The rules of this installation.
+    #[must_use]
+    pub fn file_types(&self) -> &FileTypes {
+        &self.file_types
+    }
+
     /// Counts one request of the caller's.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ impl Server {
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
         let state = AppState { broker: broker.clone(), tokens: Tokens::new(store.clone(), development_token.clone()) };
-        let router = api::router(state, &origins);
+        let router = api::router(state, &origins, &public_url);
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let (stopping, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
         let serving = tokio::spawn(async move {
