@@ -86,6 +86,7 @@ fn judging(criterion: &mut Criterion) {
         disposition: Disposition::Attachment,
         size: Some(2_500_000),
         checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=".parse().unwrap()),
+        multipart: None,
     };
     criterion.bench_function("judge", |bencher| bencher.iter(|| rule.judge(black_box(&new)).unwrap()));
 }

@@ -12,19 +12,23 @@ mod audit;
 mod authorize;
 mod confirm;
 mod judge;
+mod parts;
+mod slip;
 mod sweep;
 
 use time::{Duration, OffsetDateTime};
 use tokio::time::timeout;
 
 use crate::bucket::{Bucket, BucketError};
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileTypes, Scope};
+use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileTypes, Scope, UploadMethod};
 use crate::limits::{Exceeded, Limits};
 use crate::random;
 use crate::store::{Store, StoreError};
 
 pub use audit::Audit;
 pub use authorize::Authorized;
+pub use parts::{Arrived, SignedPart};
+pub use slip::{InParts, Slip};
 pub use sweep::Swept;
 
 /// Where forms may write; sealed objects stand elsewhere.
@@ -32,6 +36,9 @@ pub const STAGING_PREFIX: &str = "temp/";
 
 /// How often a use case looks again at a record or an object that changes under its eyes.
 const ATTEMPTS: usize = 3;
+
+/// The life of a fresh slip whose file type was taken out of the rules since.
+const LIFETIME_WITHOUT_RULE: Duration = Duration::minutes(15);
 
 /// How long database and bucket may take to say that they are there.
 const READY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
@@ -60,6 +67,9 @@ pub enum BrokerError {
     /// The object or the record changed each time it was looked at.
     #[error("the upload keeps changing")]
     Changing,
+    /// The file is not in a state for that; what is wrong, by field.
+    #[error("not now: {0}")]
+    Conflict(FieldErrors),
     /// The caller's actor or tenant asks for too much.
     #[error("too many {}", .0.what)]
     LimitExceeded(Exceeded),
@@ -78,13 +88,33 @@ pub struct Broker {
     file_types: FileTypes,
     limits: Limits,
     grace: Duration,
+    method: UploadMethod,
+    multipart_threshold: u64,
+    part_size: u64,
+}
+
+/// The rules of an installation.
+pub struct Rules {
+    /// What may be uploaded.
+    pub file_types: FileTypes,
+    /// How much each actor and tenant may ask for.
+    pub limits: Limits,
+    /// How long what belongs to an expired slip is left alone: it may still be receiving bytes.
+    pub grace: Duration,
+    /// How files come that come in one request.
+    pub method: UploadMethod,
+    /// From how many bytes on files come in parts, if the client can.
+    pub multipart_threshold: u64,
+    /// Bytes of a part, as long as that does not make too many.
+    pub part_size: u64,
 }
 
 impl Broker {
-    /// A broker. A form that has expired may still be receiving bytes: what belongs to it is left alone for `grace`.
+    /// A broker.
     #[must_use]
-    pub fn new(store: Store, bucket: Bucket, file_types: FileTypes, limits: Limits, grace: Duration) -> Self {
-        Self { store, bucket, file_types, limits, grace }
+    pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
+        let Rules { file_types, limits, grace, method, multipart_threshold, part_size } = rules;
+        Self { store, bucket, file_types, limits, grace, method, multipart_threshold, part_size }
     }
 
     /// The rules of this installation.

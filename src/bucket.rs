@@ -11,6 +11,8 @@
 
 mod credentials;
 pub mod lifecycle;
+mod multipart;
+mod presigning;
 mod reading;
 
 use std::collections::HashSet;
@@ -31,6 +33,8 @@ use time::OffsetDateTime;
 use crate::domain::file::Landed;
 use crate::post_policy::{PresignedPost, Signer, UploadTerms};
 use credentials::CredentialSource;
+pub use multipart::Completed;
+pub use presigning::{PartTerms, PresignedPut, PutTerms};
 
 /// How long the store may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -63,6 +67,8 @@ pub struct BucketOptions {
     pub public_endpoint: Option<String>,
     /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
     pub path_style: bool,
+    /// From how many bytes on an object is copied in parts.
+    pub copy_in_parts_above: u64,
     /// Fixed credentials of a store this process runs itself; `None` for the ordinary chain.
     pub credentials: Option<StaticCredentials>,
 }
@@ -111,11 +117,24 @@ pub enum Copied {
     Changed,
 }
 
+/// What a sealed object is written as.
+#[derive(Debug, Clone, Copy)]
+pub struct SealedAs<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// Its content type.
+    pub content_type: &'a str,
+    /// Its name for downloads.
+    pub content_disposition: &'a str,
+}
+
 /// The bucket.
 pub struct Bucket {
     client: Client,
     name: String,
     form_url: String,
+    own_url: String,
+    copy_in_parts_above: u64,
     signer: Signer,
     credentials: CredentialSource,
 }
@@ -154,12 +173,15 @@ impl Bucket {
         if let Some(endpoint) = &options.endpoint {
             builder = builder.endpoint_url(endpoint);
         }
+        let own_url = form_url(&options.name, &region, options.endpoint.as_ref(), options.path_style).await?;
         let public_endpoint = options.public_endpoint.as_ref().or(options.endpoint.as_ref());
         let form_url = form_url(&options.name, &region, public_endpoint, options.path_style).await?;
         let bucket = Self {
             client: Client::from_conf(builder.build()),
             name: options.name,
             form_url,
+            own_url,
+            copy_in_parts_above: options.copy_in_parts_above,
             signer: Signer::new(region),
             credentials: CredentialSource::new(provider),
         };
@@ -191,6 +213,18 @@ impl Bucket {
         }
     }
 
+    /// Whether the store knows forms at all: one that says nothing is refused for what is missing, or for what it is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn takes_forms(&self) -> Result<bool, BucketError> {
+        let unavailable = |error: reqwest::Error| BucketError::Unavailable(error.without_url().to_string());
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).build().map_err(unavailable)?;
+        let nothing = reqwest::multipart::Form::new().text("file", "");
+        let answer = http.post(&self.own_url).multipart(nothing).send().await.map_err(unavailable)?;
+        Ok(!matches!(answer.status().as_u16(), 405 | 501))
+    }
+
     /// A signed form for `terms`.
     ///
     /// # Errors
@@ -214,18 +248,20 @@ impl Bucket {
         }
     }
 
-    /// Copies `from` to `to` inside the bucket if it is still what was judged, with new headers.
+    /// Whether [`Bucket::copy_if_unchanged`] begins an upload in parts for so many bytes.
+    #[must_use]
+    pub fn copies_in_parts(&self, size: u64) -> bool {
+        size > self.copy_in_parts_above
+    }
+
+    /// Copies `from` inside the bucket if it is still what was judged, with new headers.
     ///
     /// # Errors
     /// See [`BucketError`]; the copy may or may not have happened then.
-    pub async fn copy_if_unchanged(
-        &self,
-        from: &str,
-        judged: &Landed,
-        to: &str,
-        content_type: &str,
-        content_disposition: &str,
-    ) -> Result<Copied, BucketError> {
+    pub async fn copy_if_unchanged(&self, from: &str, judged: &Landed, to: &SealedAs<'_>) -> Result<Copied, BucketError> {
+        if self.copies_in_parts(judged.size) {
+            return Box::pin(self.copy_in_parts(from, judged, to)).await;
+        }
         let patience = copy_timeout(judged.size);
         let request = self
             .client
@@ -233,10 +269,10 @@ impl Bucket {
             .bucket(&self.name)
             .copy_source(format!("{}/{from}", self.name))
             .copy_source_if_match(format!("\"{}\"", judged.etag))
-            .key(to)
+            .key(to.key)
             .metadata_directive(MetadataDirective::Replace)
-            .content_type(content_type)
-            .content_disposition(content_disposition)
+            .content_type(to.content_type)
+            .content_disposition(to.content_disposition)
             .customize()
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(patience, patience)));
         match request.send().await {
@@ -354,6 +390,12 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(attempt).operation_timeout(operation).build()
+}
+
+/// How long a copy of that size may take in all, also in parts.
+#[must_use]
+pub fn longest_copy(size: u64) -> Duration {
+    LONGEST_COPY + COPY_TIMEOUT + Duration::from_secs(size / COPY_BYTES_PER_SECOND)
 }
 
 fn copy_timeout(size: u64) -> Duration {

@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::domain::UploadMethod;
 use crate::limits::Limit;
 pub use settings::{SETTINGS, Setting};
 use values::{
-    boolean, bucket_name, byte_size, connections, database_url, duration, endpoint, filled, log_filter, log_format, origins, redacted,
-    socket_address, web_url, whole_number,
+    boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter, log_format,
+    origins, part_size, redacted, socket_address, upload_method, web_url, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -42,6 +43,14 @@ pub struct Config {
     pub database_url: String,
     /// Where the bytes go.
     pub storage: Storage,
+    /// How files come that come in one request; `None` asks the store.
+    pub s3_method: Option<UploadMethod>,
+    /// From how many bytes on files come in parts, if the client can.
+    pub multipart_threshold: u64,
+    /// Bytes of a part, as long as that does not make too many.
+    pub part_size: u64,
+    /// From how many bytes on a file is sealed by a copy in parts.
+    pub copy_in_parts_above: u64,
     /// The folder of file types; `None` for the shipped ones.
     pub policies: Option<PathBuf>,
     /// Origins of other pages that may call the broker.
@@ -246,6 +255,10 @@ impl Reader {
         let development_token = self.required("development_token", "true", boolean);
         let default_database = format!("sqlite:{}", data_dir.clone().unwrap_or_default().join("dropslip.db").display());
         let database_url = self.required("database_url", &default_database, database_url);
+        let s3_method = self.required("s3_method", "post", upload_method);
+        let multipart_threshold = self.required("multipart_threshold", "100 MB", byte_size);
+        let part_size = self.required("part_size", "16 MiB", part_size);
+        let copy_in_parts_above = self.required("copy_in_parts_above", "1 GiB", copied_at_once);
         let policies = self.optional("policies", filled).map(PathBuf::from);
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
@@ -275,6 +288,10 @@ impl Reader {
             public_url,
             database_url: database_url?,
             storage,
+            s3_method: s3_method?,
+            multipart_threshold: multipart_threshold?,
+            part_size: part_size?,
+            copy_in_parts_above: copy_in_parts_above?,
             policies,
             cors_origins,
             sweep_interval: sweep_interval?,

@@ -6,7 +6,10 @@
 //! - **One at a time for each key.** `s3s-fs` replaces an object's bytes and its entity tag in two steps. A copy between them
 //!   would take new bytes under the old tag, and a conditional copy would be no condition.
 //! - **A refused upload leaves nothing.** `s3s-fs` compares checksums after the object is in place.
+//! - **A slow upload blocks nobody.** What `s3s-fs` would write under a lock is written down before.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
+
+mod uploads;
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -19,7 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::middleware::map_request;
 use axum::response::IntoResponse as _;
 use base64::Engine as _;
@@ -27,9 +30,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::auth::SimpleAuth;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopySource, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
-    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
-    ListObjectsV2Output, PutObjectInput, PutObjectOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
+    CopyObjectOutput, CopySource, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectsInput, DeleteObjectsOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+    HeadObjectOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
+    ListPartsOutput, PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result};
@@ -43,11 +49,12 @@ use crate::bucket::StaticCredentials;
 use crate::listener::Bounds;
 use crate::random;
 use crate::secret_file;
+use uploads::{BODY_PAUSE, in_order, patient, remove_leftovers};
 
 /// The one bucket's name.
 pub const BUCKET: &str = "dropslip";
 
-/// The largest file it takes, in bytes: `s3s` holds an upload in memory while it reads the form.
+/// The largest file it takes in one POST, in bytes: `s3s` holds an upload in memory while it reads the form.
 pub const MAX_POST_BYTES: u64 = 512 * 1024 * 1024;
 
 /// What its connections may cost.
@@ -55,9 +62,6 @@ pub const MAX_POST_BYTES: u64 = 512 * 1024 * 1024;
 /// The buffer is small on purpose: `s3s` gives up on an upload when a piece that ends like the beginning of a boundary and the
 /// piece after it are more than 64 KiB together.
 pub const BOUNDS: Bounds = Bounds { connections: 256, buffer_bytes: 16 * 1024 };
-
-/// How long the next bytes of an upload may take to arrive.
-const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Locks shared by all keys; two keys that share one wait for each other, which costs time and nothing else.
 const LOCKS: usize = 64;
@@ -138,6 +142,7 @@ pub fn credentials(data_dir: &Path) -> anyhow::Result<StaticCredentials> {
 pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[String]) -> anyhow::Result<Router> {
     let root = data_dir.join("bucket");
     std::fs::create_dir_all(root.join(BUCKET))?;
+    remove_leftovers(&root)?;
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
     let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
 
@@ -174,7 +179,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
-        .allow_headers([header::CONTENT_TYPE])
+        .allow_headers([header::CONTENT_TYPE, header::IF_NONE_MATCH, HeaderName::from_static("x-amz-checksum-sha256")])
         .expose_headers([header::ETAG, header::LOCATION])
         .max_age(Duration::from_mins(10))
 }
@@ -231,9 +236,23 @@ impl S3 for Guarded {
     }
 
     /// Also what a form does: `s3s` turns it into a put when signature and conditions hold.
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        // A form is in memory already.
+        let mut spool = None;
+        if request.method != Method::POST
+            && let Some(body) = request.input.body.take()
+        {
+            let (written, file) = self.spooled(body).await?;
+            request.input.body = Some(written);
+            spool = Some(file);
+        }
         let _guard = self.writing(&bucket, &key).await;
+        let taken =
+            request.input.if_none_match.is_some() && tokio::fs::try_exists(self.root.join(&bucket).join(&key)).await.unwrap_or(true);
+        if taken {
+            return Err(s3s::s3_error!(PreconditionFailed, "There is an object already."));
+        }
         // A crash between bytes and side files must not leave the new bytes under the old entity tag.
         self.forget(&bucket, &key).await;
         let answer = self.files.put_object(request).await;
@@ -241,7 +260,74 @@ impl S3 for Guarded {
             let _ = tokio::fs::remove_file(self.root.join(&bucket).join(&key)).await;
             self.forget(&bucket, &key).await;
         }
+        drop(spool);
         answer
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.files.create_multipart_upload(request).await
+    }
+
+    async fn upload_part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let (upload_id, number) = (request.input.upload_id.clone(), request.input.part_number);
+        if number < 1 {
+            return Err(s3s::s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
+        }
+        self.known_upload(&upload_id).await?;
+        request.input.body = request.input.body.take().map(|body| StreamingBlob::wrap(patient(body)));
+        let answer = self.files.upload_part(request).await;
+        if let Err(ended) = self.known_upload(&upload_id).await {
+            // It was completed or aborted meanwhile: this part is nobody's.
+            let _ = tokio::fs::remove_file(self.part_path(&upload_id, number)).await;
+            return Err(ended);
+        }
+        answer
+    }
+
+    async fn upload_part_copy(&self, request: S3Request<UploadPartCopyInput>) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let CopySource::Bucket { bucket, key, .. } = &request.input.copy_source else { return Err(s3s::s3_error!(NotImplemented)) };
+        self.known_upload(&request.input.upload_id).await?;
+        let _guard = self.reading(bucket, key).await;
+        self.judge_source(&request.input, bucket, key).await?;
+        self.files.upload_part_copy(request).await
+    }
+
+    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        self.known_upload(&request.input.upload_id).await?;
+        let mut answer = self.files.list_parts(request).await?;
+        answer.output.parts = answer.output.parts.map(in_order);
+        Ok(answer)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let _guard = self.writing(&bucket, &key).await;
+        self.known_upload(&request.input.upload_id).await?;
+        self.judge_completion(&request.input).await?;
+        self.forget(&bucket, &key).await;
+        self.files.complete_multipart_upload(request).await
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let _guard = self.writing(&request.input.bucket, &request.input.key).await;
+        self.known_upload(&request.input.upload_id).await?;
+        self.files.abort_multipart_upload(request).await
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        Ok(S3Response::new(self.open_uploads(&request.input).await?))
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {

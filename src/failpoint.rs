@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 20] = [
+pub const ALL: [&str; 25] = [
     "authorize: judged",
     "authorize: form signed",
     "authorize: record written",
@@ -16,6 +16,11 @@ pub const ALL: [&str; 20] = [
     "replay: record changed",
     "reissue: form signed",
     "reissue: record changed",
+    "parts: upload begun",
+    "parts: upload recorded",
+    "parts: judged",
+    "parts: put together",
+    "abort: record discarded",
     "confirm: head done",
     "confirm: judged",
     "confirm: sealed key doomed",

@@ -24,7 +24,7 @@ const AMZ_DATE: &[BorrowedFormatItem<'_>] = format_description!("[year][month][d
 const EXPIRATION: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 /// A form is told to die this long before its credentials do, so that a clock that runs behind does not outlive them.
-const CREDENTIALS_MARGIN: Duration = Duration::seconds(30);
+pub(crate) const CREDENTIALS_MARGIN: Duration = Duration::seconds(30);
 
 /// The AWS credentials that a form is signed with.
 #[derive(Clone, PartialEq, Eq)]

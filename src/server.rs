@@ -10,10 +10,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, AppState};
-use crate::broker::Broker;
+use crate::broker::{Broker, Rules};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::config::{Config, Storage};
-use crate::domain::{FileTypes, policy_file};
+use crate::domain::multipart::MAX_PART_SIZE;
+use crate::domain::{FileTypes, UploadMethod, policy_file};
 use crate::embedded_s3::{self, FolderLock};
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
@@ -130,7 +131,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
     let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
     let (options, embedded) = match &config.storage {
         Storage::Embedded { .. } => {
-            let embedded = start_embedded(&config.storage, origins, alone, stop_store).await?;
+            let embedded = start_embedded(config, origins, alone, stop_store).await?;
             (embedded.options.clone(), Some(embedded))
         }
         Storage::Bucket { name, region, endpoint, public_endpoint, path_style } => {
@@ -140,6 +141,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
                 endpoint: endpoint.clone(),
                 public_endpoint: public_endpoint.clone(),
                 path_style: *path_style,
+                copy_in_parts_above: config.copy_in_parts_above,
                 credentials: None,
             };
             (options, None)
@@ -160,21 +162,43 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
     }
     let form_url = bucket.form_url().to_owned();
     let grace = config.sweep_grace.try_into().context("DROPSLIP_SWEEP_GRACE")?;
-    let limits = Limits::new(config.actor_limit, config.tenant_limit);
-    let broker = Arc::new(Broker::new(store.clone(), bucket, file_types, limits, grace));
+    let method = method(config.s3_method, &bucket).await.context("DROPSLIP_S3_METHOD")?;
+    let rules = Rules {
+        file_types: file_types.with_max_request(max_request(config, method)),
+        limits: Limits::new(config.actor_limit, config.tenant_limit),
+        grace,
+        method,
+        multipart_threshold: config.multipart_threshold,
+        part_size: config.part_size,
+    };
+    let broker = Arc::new(Broker::new(store.clone(), bucket, rules));
     Ok(Opened { store, broker, form_url, embedded })
 }
 
-/// The configured file types, none of which grants more than the configured store can take in one POST.
+/// The configured file types, with what the configured store takes in one request.
 ///
 /// # Errors
 /// With file, line and key of the first that is broken.
 pub fn file_types(config: &Config) -> anyhow::Result<FileTypes> {
-    let types = read_file_types(config.policies.as_deref())?;
-    Ok(match config.storage {
-        Storage::Embedded { .. } => types.capped(embedded_s3::MAX_POST_BYTES),
-        Storage::Bucket { .. } => types,
-    })
+    let method = if config.s3_method == Some(UploadMethod::Put) { UploadMethod::Put } else { UploadMethod::Post };
+    Ok(read_file_types(config.policies.as_deref())?.with_max_request(max_request(config, method)))
+}
+
+fn max_request(config: &Config, method: UploadMethod) -> u64 {
+    match (&config.storage, method) {
+        (Storage::Embedded { .. }, UploadMethod::Post) => embedded_s3::MAX_POST_BYTES,
+        _ => MAX_PART_SIZE,
+    }
+}
+
+/// The configured method, or what the store knows.
+async fn method(configured: Option<UploadMethod>, bucket: &Bucket) -> anyhow::Result<UploadMethod> {
+    if let Some(method) = configured {
+        return Ok(method);
+    }
+    let method = if bucket.takes_forms().await? { UploadMethod::Post } else { UploadMethod::Put };
+    tracing::info!(?method, "asked the store whether it takes forms");
+    Ok(method)
 }
 
 /// Reads every `*.toml` in `folder`, or the shipped file types.
@@ -227,8 +251,8 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
     TcpListener::bind(address).await.with_context(|| format!("{setting}: cannot listen on {address}"))
 }
 
-async fn start_embedded(storage: &Storage, origins: &[String], alone: Alone, stop: CancellationToken) -> anyhow::Result<Embedded> {
-    let Storage::Embedded { listen, region, public_endpoint, data_dir, development_token } = storage else {
+async fn start_embedded(config: &Config, origins: &[String], alone: Alone, stop: CancellationToken) -> anyhow::Result<Embedded> {
+    let Storage::Embedded { listen, region, public_endpoint, data_dir, development_token } = &config.storage else {
         bail!("no embedded store is configured");
     };
     let in_data_dir = || format!("DROPSLIP_DATA_DIR: {}", data_dir.display());
@@ -252,6 +276,7 @@ async fn start_embedded(storage: &Storage, origins: &[String], alone: Alone, sto
         endpoint: Some(format!("http://{}", reachable(address))),
         public_endpoint: public_endpoint.clone(),
         path_style: true,
+        copy_in_parts_above: config.copy_in_parts_above,
         credentials: Some(credentials.clone()),
     };
     let task = match listener {

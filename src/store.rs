@@ -14,6 +14,7 @@
 mod auditing;
 mod files;
 mod instant;
+mod multipart;
 mod postgres;
 mod reissuing;
 mod sweeping;
@@ -33,7 +34,7 @@ use postgres::Connections;
 
 pub use files::{NewRow, Sealed};
 pub use reissuing::{Idempotency, Reissued, Used};
-pub use sweeping::{OpenSlips, Waiting};
+pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tokens::{NewToken, TokenRow};
 
 /// How long a caller waits for a free connection, or SQLite for another writer.

@@ -6,6 +6,7 @@
 
 mod answer;
 mod document;
+mod parts;
 mod request;
 
 use axum::body::Body;
@@ -54,7 +55,11 @@ pub(super) fn router(rules: &FileTypes) -> (Router<AppState>, Part) {
 
 /// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
 fn resource() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(authorize)).routes(routes!(reissue)).routes(routes!(read, confirm))
+    OpenApiRouter::new().routes(routes!(authorize)).routes(routes!(reissue)).routes(routes!(read, confirm)).routes(routes!(
+        parts::list,
+        parts::sign,
+        parts::abort
+    ))
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {
@@ -68,7 +73,7 @@ fn in_our_words(router: Router<AppState>) -> Router<AppState> {
 
 /// Ask for a slip
 ///
-/// Records the file as `temp` and answers a signed form for it. All complaints come at once, by field.
+/// Records the file as `temp` and answers what to upload it with. All complaints come at once, by field.
 #[utoipa::path(
     post,
     path = "/files/ref.json",
@@ -79,7 +84,7 @@ fn in_our_words(router: Router<AppState>) -> Router<AppState> {
     )),
     request_body(content = request::FileFields),
     responses(
-        (status = 201, body = answer::SlipBody, description = "A form for the bytes."),
+        (status = 201, body = answer::SlipBody, description = "What to upload the bytes with."),
         (status = 200, body = Envelope, description = "The file that the `Idempotency-Key` stands for; it needs no form any more."),
         (status = 400, body = Errors, description = "The rules of this installation do not grant it, or it is not such JSON.",
             example = json!({"errors": {"filename": ["must not end in ‘.exe’"], "size": ["must be 104857600 or lower"]}})),
@@ -95,14 +100,15 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     let body = read_body(request).await?;
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
     match state.broker.authorize(&caller, &new, key.as_deref(), OffsetDateTime::now_utc()).await? {
-        Authorized::Slip(file, post) => Ok((StatusCode::CREATED, Json(SlipBody::new(&file, post))).into_response()),
+        Authorized::Slip(file, slip) => Ok((StatusCode::CREATED, Json(SlipBody::new(&file, slip))).into_response()),
         Authorized::Already(file) => Ok(Json(Envelope { file: FileBody::new(&file) }).into_response()),
     }
 }
 
-/// Replace a form
+/// Replace a slip
 ///
-/// Answers a fresh form for a file that is still `temp`, on a new key: what the old form wrote can no longer become the file.
+/// Answers a fresh slip for a file that is still `temp`, on a new key: what the old one wrote can no longer become the file. A file
+/// in parts starts over. At most 20 times for each file.
 #[utoipa::path(
     post,
     path = "/files/{id}/ref.json",
@@ -110,7 +116,7 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     params(IdInPath),
     request_body(content = Option<serde_json::Value>, description = IGNORED),
     responses(
-        (status = 201, body = answer::SlipBody, description = "A fresh form for the same file."),
+        (status = 201, body = answer::SlipBody, description = "A fresh slip for the same file."),
         (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
             example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
         (status = 409, body = Errors, description = "`state`: the file is active already, or its record keeps changing.",
@@ -126,13 +132,14 @@ async fn reissue(
 ) -> Result<impl IntoResponse, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
-    let (file, post) = state.broker.reissue(&caller, id, OffsetDateTime::now_utc()).await?;
-    Ok((StatusCode::CREATED, Json(SlipBody::new(&file, post))))
+    let (file, slip) = state.broker.reissue(&caller, id, OffsetDateTime::now_utc()).await?;
+    Ok((StatusCode::CREATED, Json(SlipBody::new(&file, slip))))
 }
 
 /// Confirm an upload
 ///
-/// Looks at what landed. Only what is as granted becomes `active`. It can be repeated at will: it answers the same file each time.
+/// Puts together what came in parts and looks at what landed. Only what is as granted becomes `active`. It can be repeated at will:
+/// it answers the same file each time.
 #[utoipa::path(
     method(patch, put),
     path = "/files/{id}",
@@ -143,7 +150,7 @@ async fn reissue(
         (status = 200, body = Envelope, description = "The active file."),
         (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
             example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
-        (status = 409, body = Errors, description = "`state`: nothing was uploaded yet, or the upload keeps changing.",
+        (status = 409, body = Errors, description = "`state`: nothing was uploaded yet, or the upload keeps changing. `parts`: which are missing.",
             example = json!({"errors": {"state": ["nothing was uploaded yet"]}})),
         (status = 422, body = Errors, description = "What landed is not what was granted. It is deleted; the slip stays good.",
             example = json!({"errors": {"size": ["must be 17 or lower, but 18 bytes landed"]}})),
@@ -221,7 +228,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldErrors> {
 /// Desk's validator: an object of field to messages, for every fault.
 pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
     let fields = match fault {
-        Fault::Invalid(fields) | Fault::Refused(fields) => fields.clone(),
+        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.clone(),
         Fault::Unauthenticated => FieldErrors::one("authorization", "must be a good token, as Bearer or as the user of Basic"),
         Fault::Forbidden(scope) => FieldErrors::one("authorization", format!("must have the scope {}", scope.as_str())),
         Fault::NotFound => FieldErrors::one("id", "not found"),

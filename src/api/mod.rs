@@ -121,6 +121,8 @@ pub enum Fault {
     AlreadyActive,
     /// 409: the object changed each time it was looked at.
     Changing,
+    /// 409: the file is not in a state for that.
+    Conflict(FieldErrors),
     /// 408: the body took too long to arrive.
     TooSlow,
     /// 413: the body is longer than any description of a file.
@@ -145,7 +147,7 @@ impl Fault {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotUploaded | Self::AlreadyActive | Self::Changing => StatusCode::CONFLICT,
+            Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -166,6 +168,7 @@ impl From<BrokerError> for Fault {
             BrokerError::NotUploaded => Self::NotUploaded,
             BrokerError::AlreadyActive => Self::AlreadyActive,
             BrokerError::Changing => Self::Changing,
+            BrokerError::Conflict(fields) => Self::Conflict(fields),
             BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
             BrokerError::Store(error) => error.into(),
             // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.

@@ -25,7 +25,7 @@ pub struct Audit {
     pub lost: Vec<FileId>,
     /// Files whose object is not the one that was sealed.
     pub forged: Vec<FileId>,
-    /// Keys of objects that nobody owns and that are not doomed.
+    /// Keys of objects, and of open uploads in parts, that nobody owns and that are not doomed.
     pub orphaned: Vec<String>,
 }
 
@@ -67,6 +67,7 @@ impl Broker {
         }
         for prefix in PREFIXES {
             self.find_orphans(prefix, &mut audit).await?;
+            self.find_orphaned_uploads(prefix, &mut audit).await?;
         }
         Ok(audit)
     }
@@ -78,6 +79,15 @@ impl Broker {
             Some(found) if found.size == file.size && Some(&found.etag) == file.etag.as_ref() => Finding::Good,
             Some(_) => Finding::Forged(file.id),
         })
+    }
+
+    async fn find_orphaned_uploads(&self, prefix: &str, audit: &mut Audit) -> Result<(), BrokerError> {
+        let open: Vec<String> = self.bucket.open_uploads(prefix).await?.into_iter().map(|(key, _)| key).collect();
+        for keys in open.chunks(PAGE as usize) {
+            let owned = self.store.owned_keys(keys).await?;
+            audit.orphaned.extend(keys.iter().filter(|key| !owned.contains(*key)).cloned());
+        }
+        Ok(())
     }
 
     async fn find_orphans(&self, prefix: &str, audit: &mut Audit) -> Result<(), BrokerError> {

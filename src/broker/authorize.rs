@@ -3,12 +3,11 @@
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 
-use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
-use crate::domain::file::ChecksumSha256;
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, Scope};
+use super::slip::{InParts, Slip, Wanted};
+use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key};
+use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
 use crate::failpoint;
 use crate::limits::Exceeded;
-use crate::post_policy::{PresignedPost, UploadTerms};
 use crate::store::{Idempotency, NewRow, Reissued};
 
 /// How long an Idempotency-Key stands for its file.
@@ -20,14 +19,11 @@ const MAX_REISSUES: u64 = 20;
 /// Then only a new file helps; clients that wait anyway shall not wait for nothing too soon, in seconds.
 const REISSUE_RETRY_AFTER: u64 = 60;
 
-/// The life of a re-issued form whose file type was taken out of the rules since.
-const LIFETIME_WITHOUT_RULE: Duration = Duration::minutes(15);
-
 /// What a caller gets who asks for a slip.
 #[derive(Debug)]
 pub enum Authorized {
-    /// A temp file and a form for it.
-    Slip(Box<File>, PresignedPost),
+    /// A temp file and what to upload it with.
+    Slip(Box<File>, Slip),
     /// The file that the Idempotency-Key stands for is past needing a form.
     Already(Box<File>),
 }
@@ -67,7 +63,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`BrokerError::AlreadyActive`] once it was confirmed.
-    pub async fn reissue(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<(File, PresignedPost), BrokerError> {
+    pub async fn reissue(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<(File, Slip), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
@@ -82,6 +78,10 @@ impl Broker {
             }
             if let Some(slip) = self.form_again(caller, &file, &fresh_key("temp", now), now).await? {
                 tracing::info!(file.id = %id, "slip re-issued");
+                if file.multipart.is_some() {
+                    // Its URLs died with their upload; what it took up need not wait for the sweeper.
+                    self.tidy_staging(&file).await;
+                }
                 return Ok(slip);
             }
         }
@@ -99,23 +99,26 @@ impl Broker {
     ) -> Result<Option<Authorized>, BrokerError> {
         self.limits.slip(&self.store, caller, grant.max_size).await?.map_err(BrokerError::LimitExceeded)?;
         let staging_key = fresh_key("temp", now);
-        let terms = UploadTerms {
-            bucket: self.bucket.name(),
+        let multipart = self.parts_for(new, grant);
+        let wanted = Wanted {
             key: &staging_key,
             content_type: &grant.content_type.to_string(),
             min_size: grant.min_size,
             max_size: grant.max_size,
-            checksum_sha256: new.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
+            checksum_sha256: new.checksum_sha256.as_ref(),
+            multipart: multipart.as_ref(),
             lifetime: grant.lifetime,
         };
         failpoint::reach("authorize: judged");
-        let post = self.bucket.presign(&terms, now).await?;
+        let slip = self.slip(&wanted, now).await?;
         failpoint::reach("authorize: form signed");
-        let row = NewRow { new, grant, caller, staging_key: &staging_key, created_at: now, expires_at: post.expires_at };
+        let expires_at = slip.expires_at();
+        let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart, created_at: now, expires_at };
         let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
         failpoint::reach("authorize: record written");
         tracing::info!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
-        Ok(Some(Authorized::Slip(Box::new(file), post)))
+        let file = self.with_upload(caller, file).await?;
+        Ok(Some(Authorized::Slip(Box::new(file), slip)))
     }
 
     /// What the Idempotency-Key stands for; `None` when it stands for nothing (any more).
@@ -135,8 +138,8 @@ impl Broker {
             if file.state != FileState::Temp {
                 return Ok(Some(Authorized::Already(Box::new(file))));
             }
-            if let Some((file, post)) = self.form_again(caller, &file, &file.staging_key, now).await? {
-                return Ok(Some(Authorized::Slip(Box::new(file), post)));
+            if let Some((file, slip)) = self.form_again(caller, &file, &file.staging_key, now).await? {
+                return Ok(Some(Authorized::Slip(Box::new(file), slip)));
             }
         }
         Err(BrokerError::Changing)
@@ -149,25 +152,31 @@ impl Broker {
         file: &File,
         staging_key: &str,
         now: OffsetDateTime,
-    ) -> Result<Option<(File, PresignedPost)>, BrokerError> {
-        let terms = UploadTerms {
-            bucket: self.bucket.name(),
+    ) -> Result<Option<(File, Slip)>, BrokerError> {
+        let wanted = Wanted {
             key: staging_key,
             content_type: &file.granted_type.to_string(),
             min_size: file.min_size,
             max_size: file.max_size,
-            checksum_sha256: file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
+            checksum_sha256: file.checksum_sha256.as_ref(),
+            multipart: file.multipart.as_ref(),
             lifetime: self.file_types.get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime),
         };
-        let post = self.bucket.presign(&terms, now).await?;
+        let slip = self.slip(&wanted, now).await?;
         let replayed = staging_key == file.staging_key;
         failpoint::reach(if replayed { "replay: form signed" } else { "reissue: form signed" });
         // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
-        let expires_at = if replayed { post.expires_at.max(file.expires_at) } else { post.expires_at };
+        let expires_at = if replayed { slip.expires_at().max(file.expires_at) } else { slip.expires_at() };
         let new = Reissued { staging_key, expires_at, caller, at: now, old_doomed_until: file.expires_at + self.grace };
         let changed = self.store.reissue(file, &new).await?;
         failpoint::reach(if replayed { "replay: record changed" } else { "reissue: record changed" });
-        Ok(changed.map(|file| (file, post)))
+        let Some(file) = changed else { return Ok(None) };
+        let file = self.with_upload(caller, file).await?;
+        let slip = match &file.multipart {
+            Some(multipart) => Slip::Parts(InParts::of(&file, multipart)),
+            None => slip,
+        };
+        Ok(Some((file, slip)))
     }
 }
 
@@ -181,6 +190,8 @@ fn fingerprint(new: &NewFile) -> [u8; 32] {
         new.size.map(|size| size.to_string()).unwrap_or_default(),
         new.checksum_sha256.as_ref().map(|checksum| checksum.as_base64().to_owned()).unwrap_or_default(),
     ];
+    // Only where it says something, so that a request means the same to brokers that do not know it yet.
+    let in_parts = new.multipart.map(|sizes| if sizes == PartSizes::Granted { "\nparts" } else { "\nown parts" });
     // None of the parts can hold a line break: names and types are cleaned of them.
-    Sha256::digest(parts.join("\n")).into()
+    Sha256::digest(parts.join("\n") + in_parts.unwrap_or_default()).into()
 }

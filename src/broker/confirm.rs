@@ -4,9 +4,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::judge::Judged;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
-use crate::bucket::{BucketError, Copied, LONGEST_COPY};
+use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::domain::file::Landed;
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Scope};
+use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Scope};
 use crate::failpoint;
 use crate::store::Sealed;
 
@@ -42,6 +42,9 @@ impl Broker {
     /// Judges, copies and claims once; `None` when the object or the record changed meanwhile.
     async fn seal(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
+            if self.put_together(file, None).await? {
+                return Ok(None);
+            }
             // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.
             let unchanged = self.find(caller, file.id).await? == *file;
             return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
@@ -55,12 +58,13 @@ impl Broker {
 
         failpoint::reach("confirm: judged");
         let sealed_key = fresh_key("files", now);
-        self.store.doom(&sealed_key, now + UNCLAIMED_COPY).await?;
+        let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
+        self.store.doom(&sealed_key, unclaimed, self.bucket.copies_in_parts(landed.size)).await?;
         failpoint::reach("confirm: sealed key doomed");
         let content_type = evidence.decided.as_served();
         let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
-        let copied =
-            self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_key, &content_type.to_string(), &content_disposition).await?;
+        let sealed_as = SealedAs { key: &sealed_key, content_type: &content_type.to_string(), content_disposition: &content_disposition };
+        let copied = self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_as).await?;
         if copied == Copied::Changed {
             // Another confirmation may have sealed it and cleaned up. The record tells.
             return Ok(None);
@@ -109,6 +113,17 @@ impl Broker {
         }
         failpoint::reach("refusal: object deleted");
         Err(BrokerError::Refused(complaints))
+    }
+
+    /// Drops what was uploaded of a file, or may still be; the doomed list names it too.
+    pub(super) async fn tidy_staging(&self, file: &File) {
+        if let Some(Multipart { upload_id: Some(upload_id), .. }) = &file.multipart {
+            let aborted = tokio::time::timeout(TIDYING, self.bucket.abort_upload(&file.staging_key, upload_id)).await;
+            if let Err(error) = aborted.unwrap_or_else(|_| Err(BucketError::Unavailable("it did not answer in time".to_owned()))) {
+                tracing::warn!(file.id = %file.id, %error, "an upload in parts is left to the sweeper");
+            }
+        }
+        self.tidy(file, &file.staging_key).await;
     }
 
     /// Deletes an object that the doomed list names too, if that is quickly done.

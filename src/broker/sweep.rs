@@ -1,5 +1,6 @@
 //! What nobody came back for: expired temp records, and the doomed list.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use time::{Duration, OffsetDateTime};
@@ -9,7 +10,7 @@ use super::{Broker, BrokerError};
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, File, Scopes};
 use crate::failpoint;
-use crate::store::Waiting;
+use crate::store::{Doomed, OpenUpload, Waiting};
 
 /// How many records or objects are taken at once; S3 deletes at most 1000 objects in one request.
 const BATCH: u32 = 1000;
@@ -74,10 +75,12 @@ impl Broker {
 
     async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
         loop {
-            let keys = self.store.lease_doomed(clock(), clock() + LEASE, BATCH).await?;
-            if keys.is_empty() {
+            let doomed = self.store.lease_doomed(clock(), clock() + LEASE, BATCH).await?;
+            if doomed.is_empty() {
                 return Ok(());
             }
+            let open = self.end_uploads(&doomed).await?;
+            let keys: Vec<String> = doomed.into_iter().map(|doomed| doomed.key).filter(|key| !open.contains(key)).collect();
             // The record of a key goes only after its object: a crash between the two repeats the deletion.
             failpoint::reach("sweep: keys leased");
             let left = self.bucket.delete_many(&keys).await?;
@@ -87,6 +90,30 @@ impl Broker {
             failpoint::reach("sweep: keys forgotten");
             swept.deleted += gone.len();
         }
+    }
+
+    /// Ends the uploads in parts on doomed keys; answers the keys where that failed, which a later sweep takes on again.
+    async fn end_uploads(&self, doomed: &[Doomed]) -> Result<HashSet<String>, BrokerError> {
+        let (mut left, mut failures) = (HashSet::new(), 0);
+        for Doomed { key, upload } in doomed {
+            let ended = match upload {
+                OpenUpload::None => continue,
+                OpenUpload::Named(id) => self.bucket.abort_upload(key, id).await,
+                OpenUpload::Unknown => self.bucket.abort_uploads_on(key).await,
+            };
+            match ended {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    tracing::warn!(key, %error, "an upload in parts was not ended; a later sweep tries again");
+                    left.insert(key.clone());
+                    failures += 1;
+                    if failures == FAILURES_IN_A_ROW {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        Ok(left)
     }
 
     /// How much a sweep would take on.
@@ -107,7 +134,7 @@ impl Broker {
                     swept.activated += 1;
                     return Ok(());
                 }
-                Err(BrokerError::NotUploaded | BrokerError::Refused(_)) => {}
+                Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => {}
                 Err(BrokerError::NotFound | BrokerError::Changing) => return Ok(()),
                 Err(error) => return Err(error),
             }

@@ -1,14 +1,17 @@
 //! The bucket's own expiry rule on the staging prefix: the second line behind the sweeper.
 
 use aws_sdk_s3::types::{
-    BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter,
-    TransitionDefaultMinimumObjectSize,
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule,
+    LifecycleRuleFilter, TransitionDefaultMinimumObjectSize,
 };
 
 use super::{Bucket, BucketError, status};
 
 /// The rule's name: what is applied again replaces it and leaves the owner's other rules alone.
 pub const RULE_ID: &str = "dropslip-staging";
+
+/// After how many days an upload in parts cannot be wanted any more: the broker signs parts for seven, and days count from midnight.
+pub const UPLOAD_DAYS: i32 = 9;
 
 impl Bucket {
     /// Sets the rule that deletes what lies under `prefix` for `days`, beside whatever rules there are.
@@ -23,7 +26,8 @@ impl Bucket {
             .id(RULE_ID)
             .status(ExpirationStatus::Enabled)
             .filter(LifecycleRuleFilter::builder().prefix(prefix).build())
-            .expiration(LifecycleExpiration::builder().days(days).build());
+            .expiration(LifecycleExpiration::builder().days(days).build())
+            .abort_incomplete_multipart_upload(AbortIncompleteMultipartUpload::builder().days_after_initiation(UPLOAD_DAYS).build());
         rules.push(rule.build().map_err(unfit)?);
         let configuration = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().map_err(unfit)?;
         let request = self.client.put_bucket_lifecycle_configuration().bucket(&self.name).lifecycle_configuration(configuration);
@@ -44,5 +48,6 @@ impl Bucket {
 /// The rule as `aws s3api put-bucket-lifecycle-configuration` reads it.
 #[must_use]
 pub fn document(prefix: &str, days: i32) -> serde_json::Value {
-    serde_json::json!({"Rules": [{"ID": RULE_ID, "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": days}}]})
+    serde_json::json!({"Rules": [{"ID": RULE_ID, "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": days},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": UPLOAD_DAYS}}]})
 }

@@ -51,7 +51,7 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
                 println!("name: kept as ‘{}’", name.as_str());
             }
             let judged = declared_type(&mime_type).and_then(|declared_type| {
-                judge(&types, &NewFile { type_name, name, declared_type, disposition, size, checksum_sha256: None })
+                judge(&types, &NewFile { type_name, name, declared_type, disposition, size, checksum_sha256: None, multipart: None })
             });
             match judged {
                 Ok(grant) => allowed(&grant, &mime_type, config)?,

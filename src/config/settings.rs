@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 24] = [
+pub const SETTINGS: [Setting; 28] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -35,6 +35,10 @@ pub const SETTINGS: [Setting; 24] = [
         key: "s3_path_style",
         help: "true: ENDPOINT/BUCKET/KEY; false: BUCKET.ENDPOINT/KEY (default: true where s3_endpoint is set)",
     },
+    Setting { key: "s3_method", help: "how browsers send a file: post (a signed form), put (a presigned PUT) or auto (default post)" },
+    Setting { key: "multipart_threshold", help: "from this size on, files come in parts from clients that can (default 100 MB)" },
+    Setting { key: "part_size", help: "bytes of a part, 5 MiB to 5 GiB; larger where there would be over 10000 (default 16 MiB)" },
+    Setting { key: "copy_in_parts_above", help: "above this size a file is sealed by a copy in parts, at most 5 GiB (default 1 GiB)" },
     Setting { key: "data_dir", help: "where the embedded mode keeps everything (default data)" },
     Setting { key: "embedded_s3_listen", help: "address and port of the embedded S3 store (default 127.0.0.1:9000)" },
     Setting { key: "development_token", help: "whether the embedded mode makes a token of its own (default true; never with s3_bucket)" },

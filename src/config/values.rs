@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::domain::UploadMethod;
+use crate::domain::multipart::{MAX_PART_SIZE, MIN_PART_SIZE};
+
 pub(super) fn filled(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("must not be blank".to_owned()) } else { Ok(text.to_owned()) }
 }
@@ -38,6 +41,28 @@ pub(super) fn connections(text: &str) -> Result<u32, String> {
 pub(super) fn byte_size(text: &str) -> Result<u64, String> {
     let parsed = text.parse::<bytesize::ByteSize>().map(|size| size.as_u64());
     parsed.map_err(|_| format!("must be a number of bytes or a size such as 10 GiB, not ‘{text}’"))
+}
+
+fn bounded(text: &str, least: u64, most: u64, bounds: &str) -> Result<u64, String> {
+    let size = byte_size(text)?;
+    if (least..=most).contains(&size) { Ok(size) } else { Err(format!("must be {bounds}, not ‘{text}’")) }
+}
+
+pub(super) fn part_size(text: &str) -> Result<u64, String> {
+    bounded(text, MIN_PART_SIZE, MAX_PART_SIZE, "5 MiB to 5 GiB")
+}
+
+pub(super) fn copied_at_once(text: &str) -> Result<u64, String> {
+    bounded(text, MIN_PART_SIZE, MAX_PART_SIZE, "5 MiB to 5 GiB, the most that S3 copies at once")
+}
+
+pub(super) fn upload_method(text: &str) -> Result<Option<UploadMethod>, String> {
+    match text {
+        "post" => Ok(Some(UploadMethod::Post)),
+        "put" => Ok(Some(UploadMethod::Put)),
+        "auto" => Ok(None),
+        _ => Err(format!("must be post, put or auto, not ‘{text}’")),
+    }
 }
 
 pub(super) fn web_url(text: &str) -> Result<Url, String> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 
 use super::field_errors::{FieldErrors, one_of};
-use super::{Actor, Evidence, FileName, MediaType, Tenant};
+use super::{Actor, Evidence, FileName, MediaType, Multipart, PartSizes, Tenant};
 
 /// A file's number; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,6 +106,15 @@ impl FromStr for ChecksumSha256 {
     }
 }
 
+/// How files come that come in one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadMethod {
+    /// By a signed form.
+    Post,
+    /// By a presigned PUT, for stores that know no forms.
+    Put,
+}
+
 /// What a caller says it is about to upload; parsed, not yet judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {
@@ -121,6 +130,8 @@ pub struct NewFile {
     pub size: Option<u64>,
     /// The checksum the bytes must have, when the client computed it.
     pub checksum_sha256: Option<ChecksumSha256>,
+    /// Whether the client can upload in parts, and whose sizes they have then.
+    pub multipart: Option<PartSizes>,
 }
 
 /// One uploaded content and its record.
@@ -152,6 +163,8 @@ pub struct File {
     pub staging_key: String,
     /// The key its bytes are sealed under; set exactly when it is not `temp`.
     pub sealed_key: Option<String>,
+    /// How it is uploaded in parts; `None` for a file that comes in one request.
+    pub multipart: Option<Multipart>,
     /// How often its form was replaced by one on another key.
     pub reissued: u64,
     /// Bytes that landed; 0 while `temp`.

@@ -3,7 +3,7 @@
 use time::Duration;
 
 use super::field_errors::{FieldErrors, one_of};
-use super::{Disposition, MediaType, NewFile, Sniff};
+use super::{Disposition, MediaType, NewFile, PartSizes, Sniff};
 
 /// One content type a file type allows, and the extensions that go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct FileType {
     pub min_size: u64,
     /// Most bytes.
     pub max_size: u64,
+    /// Most bytes that the store at hand takes in one request; more must come in parts.
+    pub max_request: u64,
     /// Dispositions a file of this type may have.
     pub dispositions: Vec<Disposition>,
     /// How long a form stays good.
@@ -92,6 +94,8 @@ pub struct Grant {
     pub min_size: u64,
     /// Most bytes; equal to `min_size` when the size was declared.
     pub max_size: u64,
+    /// Most bytes that the store at hand takes in one request.
+    pub max_request: u64,
     /// How long the form may stay good.
     pub lifetime: Duration,
 }
@@ -115,14 +119,19 @@ impl FileType {
                 errors.add("size", format!("must be {} or lower", self.max_size));
                 (size, size)
             }
+            Some(size) if size > self.max_request && new.multipart.is_none() => {
+                errors.add("size", format!("must be {} or lower in one request; ask with ‘multipart’ for more", self.max_request));
+                (size, size)
+            }
             Some(size) => (size, size),
-            None => (self.min_size, self.max_size),
+            None if new.multipart == Some(PartSizes::ChosenByClient) => (self.min_size, self.max_size),
+            None => (self.min_size.min(self.max_request), self.max_size.min(self.max_request)),
         };
         let content_type = self.canonical_type(new).unwrap_or_else(|refusal| {
             errors.merge(refusal);
             MediaType::octet_stream()
         });
-        errors.or_ok(Grant { content_type, min_size, max_size, lifetime: self.slip_lifetime })
+        errors.or_ok(Grant { content_type, min_size, max_size, max_request: self.max_request, lifetime: self.slip_lifetime })
     }
 
     /// Whether this rule allows that content type under some name.
@@ -215,11 +224,11 @@ impl FileTypes {
         self.0.iter()
     }
 
-    /// The same rules where none grants more than `bytes`: what the store at hand can take in one POST.
+    /// The same rules for a store that takes at most `bytes` in one request.
     #[must_use]
-    pub fn capped(mut self, bytes: u64) -> Self {
+    pub fn with_max_request(mut self, bytes: u64) -> Self {
         for file_type in &mut self.0 {
-            file_type.max_size = file_type.max_size.min(bytes);
+            file_type.max_request = bytes;
         }
         self
     }

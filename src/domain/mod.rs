@@ -10,6 +10,7 @@
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
+//! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
 //! | [`field_errors`] | what is wrong with a request, field by field |
@@ -21,12 +22,14 @@ pub mod file;
 pub mod file_name;
 pub mod file_type;
 pub mod media_type;
+pub mod multipart;
 pub mod policy_file;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
-pub use file::{Disposition, File, FileId, FileState, NewFile};
+pub use file::{Disposition, File, FileId, FileState, NewFile, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
+pub use multipart::{Multipart, Part, PartSizes};

@@ -8,10 +8,8 @@ use toml::Spanned;
 
 use super::file_type::AllowedType;
 use super::media_type::MAX_CHARS;
+use super::multipart::{MAX_OBJECT_SIZE, MAX_PART_SIZE};
 use super::{Disposition, FieldErrors, FileName, FileType, MediaType, NewFile};
-
-/// S3 takes at most 5 GiB in one POST, and copies at most as much at once.
-pub const MAX_POST_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// Shortest and longest life of a form; AWS ends every signature after 7 days.
 const LIFETIME_SECONDS: std::ops::RangeInclusive<i64> = 1..=7 * 24 * 3600;
@@ -132,8 +130,8 @@ impl Reader<'_> {
         if min_size > max_size {
             return Err(self.error(&file.min_size, "min_size", "must not be above max_size"));
         }
-        if max_size == 0 || max_size > MAX_POST_BYTES {
-            return Err(self.error(&file.max_size, "max_size", "must be 1 byte to 5 GiB, the most that S3 takes in one POST"));
+        if max_size == 0 || max_size > MAX_OBJECT_SIZE {
+            return Err(self.error(&file.max_size, "max_size", "must be 1 byte to 5 TiB, the most that S3 takes in parts"));
         }
         let file_type = FileType {
             name: file.name.into_inner(),
@@ -146,6 +144,7 @@ impl Reader<'_> {
                 .collect::<Result<_, _>>()?,
             min_size,
             max_size,
+            max_request: MAX_PART_SIZE,
             dispositions: self.dispositions(&file.dispositions)?,
             slip_lifetime: self.lifetime(&file.slip_lifetime)?,
             sniff: file.sniff.get_ref().parse().map_err(|message: String| self.error(&file.sniff, "sniff", message))?,
@@ -276,6 +275,8 @@ impl Reader<'_> {
             disposition,
             size,
             checksum_sha256: None,
+            // Examples are about the rule, not about what a store takes in one request.
+            multipart: Some(super::PartSizes::Granted),
         })
     }
 }

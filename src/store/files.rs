@@ -9,7 +9,7 @@ use super::instant::Instant;
 use super::reissuing::Idempotency;
 use super::{Store, StoreError, on_pool};
 use crate::domain::file::ChecksumSha256;
-use crate::domain::{Actor, Caller, Evidence, File, FileId, FileName, FileState, Grant, NewFile, Pixels, Tenant};
+use crate::domain::{Actor, Caller, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Tenant};
 
 /// A temp record about to be written.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct NewRow<'a> {
     pub caller: &'a Caller,
     /// The key its form may write.
     pub staging_key: &'a str,
+    /// How it is uploaded in parts, if it is; the store was not asked for an upload yet.
+    pub multipart: Option<Multipart>,
     /// Now.
     pub created_at: OffsetDateTime,
     /// When its form dies.
@@ -48,7 +50,7 @@ pub struct Sealed<'a> {
 }
 
 pub(super) const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
-    staging_key, sealed_key, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+    staging_key, sealed_key, upload_id, part_size, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
 
 #[derive(sqlx::FromRow)]
 pub(super) struct FileRow {
@@ -65,6 +67,8 @@ pub(super) struct FileRow {
     checksum_sha256: Option<String>,
     staging_key: String,
     sealed_key: Option<String>,
+    upload_id: Option<String>,
+    part_size: Option<i64>,
     reissued: i64,
     size: i64,
     etag: Option<String>,
@@ -93,6 +97,12 @@ impl FileRow {
         let detected = self.detected_type.as_deref().map(parsed).transpose()?;
         Ok(Some(Evidence { detected, verdict: parsed(verdict)?, decided: parsed(decided)?, pixels }))
     }
+
+    fn multipart(&self) -> Result<Option<Multipart>, StoreError> {
+        let Some(upload_id) = &self.upload_id else { return Ok(None) };
+        let part_size = self.part_size.map(unsigned).transpose()?;
+        Ok(Some(Multipart { upload_id: Some(upload_id.clone()).filter(|id| !id.is_empty()), part_size }))
+    }
 }
 
 impl TryFrom<FileRow> for File {
@@ -101,6 +111,7 @@ impl TryFrom<FileRow> for File {
     fn try_from(row: FileRow) -> Result<Self, StoreError> {
         let id = row.id;
         let evidence = row.evidence()?;
+        let multipart = row.multipart()?;
         Ok(Self {
             id: FileId(id),
             tenant: parsed(&row.tenant)?,
@@ -115,6 +126,7 @@ impl TryFrom<FileRow> for File {
             checksum_sha256: row.checksum_sha256.as_deref().map(parsed).transpose()?,
             staging_key: row.staging_key,
             sealed_key: row.sealed_key,
+            multipart,
             reissued: unsigned(row.reissued)?,
             size: unsigned(row.size)?,
             etag: row.etag,
@@ -151,11 +163,12 @@ impl Store {
     pub async fn insert_file(&self, row: &NewRow<'_>, once: Option<&Idempotency<'_>>) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "INSERT INTO files (tenant, state, type_name, name, disposition, granted_type, min_size, max_size, checksum_sha256, \
-             staging_key, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, declared_type) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12, $13, $14, $13, $14, $15) RETURNING {COLUMNS}"
+             staging_key, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, declared_type, upload_id, part_size) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12, $13, $14, $13, $14, $15, $16, $17) RETURNING {COLUMNS}"
         ));
         let NewRow { new, grant, caller, .. } = row;
         let (min_size, max_size) = (signed(grant.min_size)?, signed(grant.max_size)?);
+        let part_size = row.multipart.as_ref().and_then(|multipart| multipart.part_size).map(signed).transpose()?;
         let inserted: Option<FileRow> = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
             let inserted: FileRow = sqlx::query_as(sql)
@@ -174,6 +187,8 @@ impl Store {
                 .bind(caller.actor.id)
                 .bind(caller.actor.kind.as_str())
                 .bind(new.declared_type.as_ref().map(ToString::to_string))
+                .bind(upload_id(row.multipart.as_ref()))
+                .bind(part_size)
                 .fetch_one(&mut *transaction)
                 .await?;
             if let Some(once) = once {
@@ -209,12 +224,16 @@ impl Store {
         row.map(File::try_from).transpose()
     }
 
-    /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first.
+    /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
+    /// upload in parts may be open on it.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn doom(&self, key: &str, delete_after: OffsetDateTime) -> Result<(), StoreError> {
-        on_pool!(self, write connection => sqlx::query(DOOM).bind(key).bind(Instant(delete_after)).execute(connection).await.map(drop))?;
+    pub async fn doom(&self, key: &str, delete_after: OffsetDateTime, in_parts: bool) -> Result<(), StoreError> {
+        on_pool!(self, write connection => {
+            let query = sqlx::query(DOOM).bind(key).bind(Instant(delete_after)).bind(in_parts.then_some(""));
+            query.execute(connection).await.map(drop)
+        })?;
         Ok(())
     }
 
@@ -230,7 +249,8 @@ impl Store {
         let evidence = sealed.evidence;
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7, \
-             detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16 \
+             detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16, \
+             upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
         let row: Option<FileRow> = on_pool!(self, write connection => {
@@ -261,7 +281,8 @@ impl Store {
             };
             // By the row's own word: another form for the same key may have been signed since the caller read it.
             let doomed_until = active.expires_at.0 + sealed.late_uploads;
-            sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).execute(&mut *transaction).await?;
+            let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).bind(upload_id(file.multipart.as_ref()));
+            doom.execute(&mut *transaction).await?;
             transaction.commit().await?;
             Ok(Some(active))
         })?;
@@ -276,6 +297,12 @@ const CLAIM: &str = "DELETE FROM doomed_objects WHERE key = $1 AND leased_until 
 const REMEMBER: &str = "INSERT INTO idempotency_keys (tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
 
-/// A key doomed twice keeps the later time.
-pub(super) const DOOM: &str = "INSERT INTO doomed_objects (key, delete_after) VALUES ($1, $2) \
-    ON CONFLICT (key) DO UPDATE SET delete_after = excluded.delete_after WHERE doomed_objects.delete_after < excluded.delete_after";
+/// A key doomed twice keeps the later time, and the upload that may be open on it.
+pub(super) const DOOM: &str = "INSERT INTO doomed_objects (key, delete_after, upload_id) VALUES ($1, $2, $3) \
+    ON CONFLICT (key) DO UPDATE SET upload_id = COALESCE(excluded.upload_id, doomed_objects.upload_id), delete_after = \
+    CASE WHEN doomed_objects.delete_after < excluded.delete_after THEN excluded.delete_after ELSE doomed_objects.delete_after END";
+
+/// How the column `upload_id` tells a multipart upload from none, and one that the store was not asked for yet.
+pub(super) fn upload_id(multipart: Option<&Multipart>) -> Option<&str> {
+    multipart.map(|multipart| multipart.upload_id.as_deref().unwrap_or_default())
+}

@@ -3,7 +3,7 @@
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
-use super::files::{COLUMNS, DOOM, FileRow};
+use super::files::{COLUMNS, DOOM, FileRow, upload_id};
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
 use crate::domain::{Caller, File, FileId};
@@ -53,8 +53,10 @@ impl Store {
     pub async fn reissue(&self, file: &File, new: &Reissued<'_>) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET staging_key = $1, expires_at = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5, \
-             reissued = reissued + CASE WHEN staging_key = $1 THEN 0 ELSE 1 END \
-             WHERE id = $6 AND tenant = $7 AND state = 'temp' AND staging_key = $8 AND expires_at = $9 RETURNING {COLUMNS}"
+             reissued = reissued + CASE WHEN staging_key = $1 THEN 0 ELSE 1 END, \
+             upload_id = CASE WHEN staging_key = $1 OR upload_id IS NULL THEN upload_id ELSE '' END \
+             WHERE id = $6 AND tenant = $7 AND state = 'temp' AND staging_key = $8 AND expires_at = $9 \
+             AND COALESCE(upload_id, '') = $10 RETURNING {COLUMNS}"
         ));
         let row: Option<FileRow> = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
@@ -68,10 +70,12 @@ impl Store {
                 .bind(file.tenant.as_str())
                 .bind(&file.staging_key)
                 .bind(Instant(file.expires_at))
+                .bind(upload_id(file.multipart.as_ref()).unwrap_or_default())
                 .fetch_optional(&mut *transaction)
                 .await?;
             if row.is_some() && file.staging_key != new.staging_key {
-                sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(new.old_doomed_until)).execute(&mut *transaction).await?;
+                let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(new.old_doomed_until));
+                doom.bind(upload_id(file.multipart.as_ref())).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
             Ok(row)

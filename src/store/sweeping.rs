@@ -8,6 +8,26 @@ use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::{Actor, File, FileId, Tenant};
 
+/// A key whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    /// The key.
+    pub key: String,
+    /// Whether an upload in parts may be open on it.
+    pub upload: OpenUpload,
+}
+
+/// What is known of an upload in parts on a doomed key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenUpload {
+    /// There never was one.
+    None,
+    /// There may be one, or several; only the store knows their names.
+    Unknown,
+    /// This one may still be open.
+    Named(String),
+}
+
 /// What is waiting for the sweeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -77,20 +97,21 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn discard_temp_file(&self, file: &File, delete_after: OffsetDateTime) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM files WHERE id = $1 AND state = 'temp' AND staging_key = $2 AND expires_at = $3";
+        let sql = "DELETE FROM files WHERE id = $1 AND state = 'temp' AND staging_key = $2 AND expires_at = $3 RETURNING upload_id";
         let gone = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
-            let deleted = sqlx::query(sql)
+            let deleted: Option<Option<String>> = sqlx::query_scalar(sql)
                 .bind(file.id.0)
                 .bind(&file.staging_key)
                 .bind(Instant(file.expires_at))
-                .execute(&mut *transaction)
+                .fetch_optional(&mut *transaction)
                 .await?;
-            if deleted.rows_affected() == 1 {
-                sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(delete_after)).execute(&mut *transaction).await?;
+            if let Some(upload_id) = &deleted {
+                let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(delete_after)).bind(upload_id);
+                doom.execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
-            Ok(deleted.rows_affected() == 1)
+            Ok(deleted.is_some())
         })?;
         Ok(gone)
     }
@@ -100,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn lease_doomed(&self, now: OffsetDateTime, leased_until: OffsetDateTime, limit: u32) -> Result<Vec<String>, StoreError> {
+    pub async fn lease_doomed(&self, now: OffsetDateTime, leased_until: OffsetDateTime, limit: u32) -> Result<Vec<Doomed>, StoreError> {
         // Postgres has many sweepers at once: each passes over the rows that another is taking. SQLite has one writer.
         let skip = match &self.0 {
             Engine::Sqlite { .. } => "",
@@ -108,12 +129,20 @@ impl Store {
         };
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE doomed_objects SET leased_until = $1 WHERE key IN (SELECT key FROM doomed_objects WHERE delete_after <= $2 \
-             AND (leased_until IS NULL OR leased_until <= $2) ORDER BY delete_after LIMIT $3 {skip}) RETURNING key"
+             AND (leased_until IS NULL OR leased_until <= $2) ORDER BY delete_after LIMIT $3 {skip}) RETURNING key, upload_id"
         ));
-        let keys = on_pool!(self, write connection => {
-            sqlx::query_scalar(sql).bind(Instant(leased_until)).bind(Instant(now)).bind(i64::from(limit)).fetch_all(connection).await
+        let rows: Vec<(String, Option<String>)> = on_pool!(self, write connection => {
+            sqlx::query_as(sql).bind(Instant(leased_until)).bind(Instant(now)).bind(i64::from(limit)).fetch_all(connection).await
         })?;
-        Ok(keys)
+        let doomed = rows.into_iter().map(|(key, upload_id)| {
+            let upload = match upload_id {
+                None => OpenUpload::None,
+                Some(unknown) if unknown.is_empty() => OpenUpload::Unknown,
+                Some(id) => OpenUpload::Named(id),
+            };
+            Doomed { key, upload }
+        });
+        Ok(doomed.collect())
     }
 
     /// Strikes keys off the doomed list whose objects are gone.

@@ -129,6 +129,7 @@ async fn reads_only_what_is_being_judged(bed: Bed) {
         endpoint: Some(endpoint),
         public_endpoint: None,
         path_style: true,
+        copy_in_parts_above: 1 << 30,
         credentials: Some(StaticCredentials {
             access_key_id: broker.access_key_id.clone(),
             secret_access_key: broker.secret_access_key.clone(),

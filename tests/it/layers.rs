@@ -33,7 +33,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "post_policy", "store", "tokens"]),
-    ("config", &["failpoint", "limits"]),
+    ("config", &["domain", "failpoint", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",

@@ -1,9 +1,9 @@
 //! What the database promises, on both engines: one set of tests, run on each.
 
 use dropslip::domain::{
-    Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, NewFile, Pixels, Scopes, Verdict,
+    Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Scopes, Verdict,
 };
-use dropslip::store::{Idempotency, NewRow, NewToken, Reissued, Sealed, Store, StoreError, Waiting};
+use dropslip::store::{Doomed, Idempotency, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
 use tempfile::TempDir;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -29,14 +29,25 @@ fn caller(tenant: &str) -> Caller {
 }
 
 async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
-    insert_row(store, tenant, staging_key, None).await.unwrap()
+    insert_row(store, tenant, staging_key, None, None).await.unwrap()
 }
 
 async fn insert_once(store: &Store, staging_key: &str, once: &Idempotency<'_>) -> Option<File> {
-    insert_row(store, "one", staging_key, Some(once)).await
+    insert_row(store, "one", staging_key, None, Some(once)).await
 }
 
-async fn insert_row(store: &Store, tenant: &str, staging_key: &str, once: Option<&Idempotency<'_>>) -> Option<File> {
+async fn insert_in_parts(store: &Store, staging_key: &str) -> File {
+    let multipart = Multipart { upload_id: None, part_size: Some(5 << 20) };
+    insert_row(store, "one", staging_key, Some(multipart), None).await.unwrap()
+}
+
+async fn insert_row(
+    store: &Store,
+    tenant: &str,
+    staging_key: &str,
+    multipart: Option<Multipart>,
+    once: Option<&Idempotency<'_>>,
+) -> Option<File> {
     let new = NewFile {
         type_name: "attachment".to_owned(),
         name: FileName::sanitized("Größe 'x' \"y\".txt"),
@@ -44,10 +55,13 @@ async fn insert_row(store: &Store, tenant: &str, staging_key: &str, once: Option
         disposition: Disposition::AttachmentInline,
         size: Some(5),
         checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=".parse().unwrap()),
+        multipart: None,
     };
-    let grant =
-        Grant { content_type: "text/plain; charset=utf-8".parse().unwrap(), min_size: 5, max_size: 1 << 40, lifetime: Duration::HOUR };
-    let row = NewRow { new: &new, grant: &grant, caller: &caller(tenant), staging_key, created_at: NOW, expires_at: NOW + Duration::HOUR };
+    let content_type = "text/plain; charset=utf-8".parse().unwrap();
+    let grant = Grant { content_type, min_size: 5, max_size: 1 << 40, max_request: 1 << 30, lifetime: Duration::HOUR };
+    let caller = &caller(tenant);
+    let (created_at, expires_at) = (NOW, NOW + Duration::HOUR);
+    let row = NewRow { new: &new, grant: &grant, caller, staging_key, multipart, created_at, expires_at };
     store.insert_file(&row, once).await.unwrap()
 }
 
@@ -70,9 +84,14 @@ fn sealed<'a>(key: &'a str, evidence: &'a Evidence) -> Sealed<'a> {
 
 /// Takes every doomed key on, which is for the end of a test.
 async fn doomed(store: &Store) -> Vec<String> {
-    let mut keys = store.lease_doomed(NOW + Duration::WEEK, NOW + Duration::WEEK * 2, 100).await.unwrap();
+    let mut keys = leased(store, NOW + Duration::WEEK, 100).await;
     keys.sort();
     keys
+}
+
+async fn leased(store: &Store, at: OffsetDateTime, limit: u32) -> Vec<String> {
+    let leased = store.lease_doomed(at, at + Duration::MINUTE, limit).await.unwrap();
+    leased.into_iter().map(|doomed| doomed.key).collect()
 }
 
 async fn a_record_reads_back_as_it_was_written(db: Db) {
@@ -91,7 +110,7 @@ async fn a_tenant_sees_its_own_files_only(db: Db) {
     let file = insert(&store, "one", "temp/a").await;
     assert_eq!(store.find_file(&"two".parse().unwrap(), file.id).await.unwrap(), None);
     assert_eq!(store.find_file(&file.tenant, FileId(file.id.0 + 1)).await.unwrap(), None);
-    store.doom("files/a", NOW).await.unwrap();
+    store.doom("files/a", NOW, false).await.unwrap();
     let foreign = File { tenant: "two".parse().unwrap(), ..file.clone() };
     assert_eq!(store.activate(&foreign, &sealed("files/a", &evidence())).await.unwrap(), None);
 }
@@ -109,7 +128,7 @@ async fn numbers_are_never_used_twice_and_rise(db: Db) {
 async fn activation_claims_the_sealed_key_and_dooms_the_staging_key(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let file = insert(&store, "one", "temp/a").await;
-    store.doom("files/a", NOW + Duration::MINUTE).await.unwrap();
+    store.doom("files/a", NOW + Duration::MINUTE, false).await.unwrap();
     let active = store.activate(&file, &sealed("files/a", &evidence())).await.unwrap().unwrap();
     assert_eq!((active.state, active.size, active.etag.as_deref()), (FileState::Active, 7, Some("abc")));
     assert_eq!((active.sealed_key.as_deref(), active.updated_by.id, active.created_by.id), (Some("files/a"), 6, 5));
@@ -127,7 +146,7 @@ async fn activation_happens_once_or_not_at_all(db: Db) {
 
     let keys: Vec<_> = (0..8).map(|number| format!("files/{number}")).collect();
     for key in &keys {
-        store.doom(key, NOW).await.unwrap();
+        store.doom(key, NOW, false).await.unwrap();
     }
     let tries = keys.iter().map(|key| {
         let (store, file) = (store.clone(), file.clone());
@@ -142,22 +161,22 @@ async fn activation_happens_once_or_not_at_all(db: Db) {
 
 async fn a_key_doomed_twice_keeps_the_later_time(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
-    store.doom("temp/a", NOW + Duration::HOUR).await.unwrap();
-    store.doom("temp/a", NOW).await.unwrap();
-    store.doom("temp/b", NOW).await.unwrap();
-    let due = |at| store.lease_doomed(at, at + Duration::MINUTE, 10);
-    assert_eq!(due(NOW + Duration::MINUTE).await.unwrap(), ["temp/b"]);
-    assert_eq!(due(NOW + Duration::MINUTE).await.unwrap(), Vec::<String>::new(), "it is leased");
-    assert_eq!(due(NOW + Duration::minutes(2)).await.unwrap(), ["temp/b"], "the lease has run out");
+    store.doom("temp/a", NOW + Duration::HOUR, false).await.unwrap();
+    store.doom("temp/a", NOW, false).await.unwrap();
+    store.doom("temp/b", NOW, false).await.unwrap();
+    let due = |at| leased(&store, at, 10);
+    assert_eq!(due(NOW + Duration::MINUTE).await, ["temp/b"]);
+    assert_eq!(due(NOW + Duration::MINUTE).await, Vec::<String>::new(), "it is leased");
+    assert_eq!(due(NOW + Duration::minutes(2)).await, ["temp/b"], "the lease has run out");
     store.forget_doomed(&["temp/b".to_owned(), "temp/never".to_owned()]).await.unwrap();
-    assert_eq!(due(NOW + Duration::HOUR).await.unwrap(), ["temp/a"]);
+    assert_eq!(due(NOW + Duration::HOUR).await, ["temp/a"]);
 }
 
 async fn a_key_that_a_sweeper_took_on_cannot_be_claimed(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let file = insert(&store, "one", "temp/a").await;
-    store.doom("files/a", NOW).await.unwrap();
-    assert_eq!(store.lease_doomed(NOW, NOW + Duration::MINUTE, 10).await.unwrap(), ["files/a"]);
+    store.doom("files/a", NOW, false).await.unwrap();
+    assert_eq!(leased(&store, NOW, 10).await, ["files/a"]);
     assert_eq!(store.activate(&file, &sealed("files/a", &evidence())).await.unwrap(), None, "its object may be gone");
     assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(file));
 }
@@ -165,15 +184,15 @@ async fn a_key_that_a_sweeper_took_on_cannot_be_claimed(db: Db) {
 async fn sweepers_share_the_doomed_list(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     for number in 0..40 {
-        store.doom(&format!("temp/{number:02}"), NOW).await.unwrap();
+        store.doom(&format!("temp/{number:02}"), NOW, false).await.unwrap();
     }
-    let taken = futures_util::future::join_all((0..8).map(|_| store.lease_doomed(NOW, NOW + Duration::MINUTE, 10))).await;
-    let mut all: Vec<_> = taken.into_iter().flat_map(Result::unwrap).collect();
+    let taken = futures_util::future::join_all((0..8).map(|_| leased(&store, NOW, 10))).await;
+    let mut all: Vec<_> = taken.into_iter().flatten().collect();
     let total = all.len();
     all.sort();
     all.dedup();
     assert_eq!(all.len(), total, "no key was taken twice");
-    let rest = store.lease_doomed(NOW, NOW + Duration::MINUTE, 100).await.unwrap();
+    let rest = leased(&store, NOW, 100).await;
     assert_eq!(all.len() + rest.len(), 40, "and none was lost");
 }
 
@@ -208,9 +227,56 @@ async fn a_reissued_file_has_the_new_key_and_dooms_the_old(db: Db) {
     let won: Vec<_> = tries.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(won.len(), 1, "one of six wins");
     assert_eq!((won[0].staging_key.as_str(), won[0].expires_at), ("temp/b", NOW + Duration::HOUR * 2));
-    store.doom("files/a", NOW).await.unwrap();
+    store.doom("files/a", NOW, false).await.unwrap();
     assert_eq!(store.activate(&file, &sealed("files/a", &evidence())).await.unwrap(), None, "the old upload is nobody's");
     assert_eq!(doomed(&store).await, ["files/a", "temp/a"]);
+}
+
+async fn an_upload_in_parts_is_named_once_and_doomed_with_its_key(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert_in_parts(&store, "temp/a").await;
+    assert_eq!(file.multipart, Some(Multipart { upload_id: None, part_size: Some(5 << 20) }));
+    let names = ["u0", "u1", "u2", "u3"];
+    let tries = futures_util::future::join_all(names.map(|name| store.begin_upload(&file, name))).await;
+    let begun: Vec<_> = tries.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(begun.len(), 1, "one of four wins");
+    let name = begun[0].multipart.clone().unwrap().upload_id.unwrap();
+    assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap().as_ref(), Some(&begun[0]));
+
+    let caller = caller("one");
+    let at = NOW + Duration::MINUTE;
+    let new = Reissued { staging_key: "temp/b", expires_at: NOW + Duration::HOUR, caller: &caller, at, old_doomed_until: NOW };
+    assert_eq!(store.reissue(&file, &new).await.unwrap(), None, "it did not know the upload that it would leave behind");
+    let again = store.reissue(&begun[0], &new).await.unwrap().unwrap();
+    assert_eq!(again.multipart, file.multipart, "a new key has no upload yet");
+    let again = store.begin_upload(&again, "u9").await.unwrap().unwrap();
+    assert!(store.discard_temp_file(&again, NOW).await.unwrap());
+
+    store.doom("files/a", NOW, true).await.unwrap();
+    store.doom("files/a", NOW, false).await.unwrap();
+    store.doom("files/b", NOW, false).await.unwrap();
+    let mut left = store.lease_doomed(NOW, NOW + Duration::MINUTE, 10).await.unwrap();
+    left.sort_by(|one, other| one.key.cmp(&other.key));
+    let expected = [
+        ("files/a", OpenUpload::Unknown),
+        ("files/b", OpenUpload::None),
+        ("temp/a", OpenUpload::Named(name)),
+        ("temp/b", OpenUpload::Named("u9".to_owned())),
+    ];
+    assert_eq!(left, expected.map(|(key, upload)| Doomed { key: key.to_owned(), upload }));
+}
+
+async fn a_slip_that_is_used_lives_longer_and_never_shorter(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = insert_in_parts(&store, "temp/a").await;
+    let later = store.extend_slip(&file, NOW + Duration::DAY).await.unwrap().unwrap();
+    assert_eq!(later.expires_at, NOW + Duration::DAY);
+    assert_eq!(store.extend_slip(&file, NOW + Duration::HOUR).await.unwrap().unwrap().expires_at, NOW + Duration::DAY);
+    assert!(!store.discard_temp_file(&file, NOW).await.unwrap(), "whoever saw the earlier end must look again");
+    store.doom("files/a", NOW, false).await.unwrap();
+    let active = store.activate(&later, &sealed("files/a", &evidence())).await.unwrap().unwrap();
+    assert_eq!(active.multipart.unwrap().upload_id, None, "a sealed file has no open upload");
+    assert_eq!(store.extend_slip(&later, NOW + Duration::WEEK).await.unwrap(), None);
 }
 
 async fn an_idempotency_key_makes_one_file(db: Db) {
@@ -286,6 +352,8 @@ on_both_engines!(
     sweepers_share_the_doomed_list,
     expired_temp_files_are_found_and_forgotten_once,
     a_reissued_file_has_the_new_key_and_dooms_the_old,
+    an_upload_in_parts_is_named_once_and_doomed_with_its_key,
+    a_slip_that_is_used_lives_longer_and_never_shorter,
     an_idempotency_key_makes_one_file,
     forgetting_a_file_forgets_its_idempotency_key,
     tokens_read_back_and_end,

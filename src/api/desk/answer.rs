@@ -8,28 +8,113 @@ use time::macros::format_description;
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, Type};
 
-use crate::domain::{Actor, ActorKind, Disposition, Evidence, File, FileState, Verdict};
-use crate::post_policy::PresignedPost;
+use crate::broker::{Arrived, InParts, SignedPart, Slip};
+use crate::domain::{Actor, ActorKind, Disposition, Evidence, File, FileState, Part, Verdict};
 
 /// Microseconds, always six digits: what Desk's own answers have.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
-/// A slip: a form for one upload, and the file that it will become.
+/// A slip: what to upload with, and the file that it will become.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Slip)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SlipBody {
-    /// Where the form goes: `POST` it as `multipart/form-data`, without a token.
-    #[schema(format = "uri")]
-    url: String,
-    /// The form's fields: send every one with its value unchanged, then the bytes as the last field, `file`.
+    /// `POST`: a form for `url`. `PUT`: the bytes go to `url`, with `headers`. `MULTIPART`: parts are signed one by one.
+    #[schema(schema_with = methods)]
+    method: &'static str,
+    /// Where the bytes go, without a token. Absent with `MULTIPART`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = "uri")]
+    url: Option<String>,
+    /// With `POST`, the fields of a `multipart/form-data` form: send every one with its value unchanged, then the bytes as the last
+    /// field, `file`. Else empty.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
-    params: Params,
-    /// When the store stops taking the form, UTC.
+    params: Texts,
+    /// With `PUT`, the headers to send exactly so. Else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>, required = false)]
+    headers: Option<Texts>,
+    /// With `MULTIPART`, bytes of every part but the last. Else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    part_size: Option<u64>,
+    /// With `MULTIPART`, how many parts. Else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    part_count: Option<u64>,
+    /// When the store stops taking the form or the bytes, UTC. Signing parts moves it on.
     #[schema(format = DateTime)]
     expires_at: String,
     file: FileBody,
+}
+
+/// Parts that were signed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedParts)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SignedPartsBody {
+    parts: Vec<SignedPartBody>,
+    /// When the store stops taking them, UTC.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// Where the bytes of one part go.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedPart)]
+#[serde(rename_all = "camelCase")]
+struct SignedPartBody {
+    /// From 1.
+    #[schema(minimum = 1)]
+    part_number: u32,
+    /// Always `PUT`.
+    method: &'static str,
+    /// Where the bytes go, without a token.
+    #[schema(format = "uri")]
+    url: String,
+    /// The headers to send exactly so.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    headers: Texts,
+    /// Exact number of bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    size: Option<u64>,
+}
+
+/// What arrived of a file in parts.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ArrivedParts)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ArrivedBody {
+    /// Bytes of every part but the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    part_size: Option<u64>,
+    /// How many parts there will be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    part_count: Option<u64>,
+    /// Those that are there, by number.
+    parts: Vec<ArrivedPartBody>,
+    /// When the broker forgets the file, unless parts are asked for before, UTC.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    file: FileBody,
+}
+
+/// One part that arrived.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ArrivedPart)]
+#[serde(rename_all = "camelCase")]
+struct ArrivedPartBody {
+    /// From 1.
+    #[schema(minimum = 1)]
+    part_number: u32,
+    /// Bytes.
+    size: u64,
+    /// Entity tag, without quotes; empty from a store that tells none.
+    etag: String,
 }
 
 /// One file, wrapped.
@@ -154,10 +239,14 @@ fn words<const N: usize>(words: [&'static str; N]) -> Object {
     Object::builder().schema_type(Type::String).enum_values(Some(words)).build()
 }
 
-/// The form's fields as one object, in the order in which they are best sent.
-pub(super) struct Params(Vec<(&'static str, String)>);
+fn methods() -> Object {
+    words(["POST", "PUT", "MULTIPART"])
+}
 
-impl Serialize for Params {
+/// A form's fields or a request's headers as one object, in the order in which they are best sent.
+struct Texts(Vec<(&'static str, String)>);
+
+impl Serialize for Texts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (field, value) in &self.0 {
@@ -168,10 +257,59 @@ impl Serialize for Params {
 }
 
 impl SlipBody {
-    pub(super) fn new(file: &File, post: PresignedPost) -> Self {
-        let expires_at = post.expires_at.format(SECONDS).unwrap_or_default();
-        Self { url: post.url, params: Params(post.fields), expires_at, file: FileBody::new(file) }
+    pub(super) fn new(file: &File, slip: Slip) -> Self {
+        let body = Self {
+            method: "MULTIPART",
+            url: None,
+            params: Texts(Vec::new()),
+            headers: None,
+            part_size: None,
+            part_count: None,
+            expires_at: seconds(slip.expires_at()),
+            file: FileBody::new(file),
+        };
+        match slip {
+            Slip::Form(post) => Self { method: "POST", url: Some(post.url), params: Texts(post.fields), ..body },
+            Slip::Put(put) => Self { method: "PUT", url: Some(put.url), headers: Some(Texts(put.headers)), ..body },
+            Slip::Parts(InParts { part_size, part_count, .. }) => Self { part_size, part_count, ..body },
+        }
     }
+}
+
+impl SignedPartsBody {
+    pub(super) fn new(signed: Vec<SignedPart>) -> Self {
+        let expires_at = signed.first().map(|part| seconds(part.put.expires_at)).unwrap_or_default();
+        let parts = signed.into_iter().map(|SignedPart { number, size, put }| SignedPartBody {
+            part_number: number,
+            method: "PUT",
+            url: put.url,
+            headers: Texts(put.headers),
+            size,
+        });
+        Self { parts: parts.collect(), expires_at }
+    }
+}
+
+impl ArrivedBody {
+    pub(super) fn new(arrived: Arrived) -> Self {
+        let Arrived { file, slip, parts } = arrived;
+        let parts = parts.into_iter().map(|Part { number, size, etag }| ArrivedPartBody {
+            part_number: number,
+            size,
+            etag: etag.trim_matches('"').to_owned(),
+        });
+        Self {
+            part_size: slip.part_size,
+            part_count: slip.part_count,
+            parts: parts.collect(),
+            expires_at: seconds(slip.expires_at),
+            file: FileBody::new(&file),
+        }
+    }
+}
+
+fn seconds(at: OffsetDateTime) -> String {
+    at.format(SECONDS).unwrap_or_default()
 }
 
 impl EvidenceBody {

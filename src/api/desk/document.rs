@@ -7,6 +7,7 @@ use utoipa::openapi::OpenApi;
 
 use super::answer::{Envelope, FileBody, SlipBody};
 use crate::api::openapi::Part;
+use crate::broker::Slip;
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
     Actor, ActorKind, Disposition, Evidence, File, FileId, FileName, FileState, FileType, FileTypes, MediaType, NewFile, Pixels, Tenant,
@@ -19,6 +20,9 @@ const BLANKS: &str = r"\t-\r \x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F
 
 /// RFC 6838 section 4.2, as `MediaType` reads it.
 const RESTRICTED_NAME: &str = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}";
+
+/// The size of the example of a file in parts, in bytes.
+const WORTH_PARTS: u64 = 1_000_000_000;
 
 /// Desk's part, under `prefix`.
 pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes) -> Part {
@@ -101,6 +105,12 @@ fn requests(rules: &FileTypes) -> Value {
     let granted = rules.iter().filter_map(|rule| Some((rule, request(rule)?)));
     let mut examples: Map<String, Value> =
         granted.map(|(rule, request)| (rule.name.clone(), json!({"summary": rule.title, "value": request}))).collect();
+    let largest = rules.iter().filter(|rule| rule.max_size >= WORTH_PARTS).max_by_key(|rule| rule.max_size);
+    if let Some(mut request) = largest.and_then(request) {
+        request["size"] = json!(WORTH_PARTS);
+        request["multipart"] = json!(true);
+        examples.insert("in-parts".to_owned(), json!({"summary": "A large file, in parts", "value": request}));
+    }
     if let Some(first) = examples.values().next().map(|example| example["value"].clone()) {
         examples.insert("wrapped".to_owned(), json!({"summary": "In the shape of the official clients", "value": {"file": first}}));
     }
@@ -118,6 +128,7 @@ fn request(rule: &FileType) -> Option<Value> {
         disposition: rule.dispositions.first().copied().unwrap_or_default(),
         size: Some(rule.min_size.max(17).min(rule.max_size)),
         checksum_sha256: None,
+        multipart: None,
     };
     let (grant, wish) = names.map(wish).find_map(|wish| Some((rule.judge(&wish).ok()?, wish)))?;
     Some(json!({
@@ -144,7 +155,7 @@ fn slip_example() -> Option<Value> {
         expires_at: datetime!(2026-01-02 04:04:05 UTC),
     };
     let file = File { state: FileState::Temp, evidence: None, etag: None, sealed_key: None, size: 0, ..photo()? };
-    serde_json::to_value(SlipBody::new(&file, post)).ok()
+    serde_json::to_value(SlipBody::new(&file, Slip::Form(post))).ok()
 }
 
 fn file_example() -> Option<Value> {
@@ -168,6 +179,7 @@ fn photo() -> Option<File> {
         checksum_sha256: None,
         staging_key: String::new(),
         sealed_key: Some(String::new()),
+        multipart: None,
         reissued: 0,
         size: 83_415,
         evidence: Some(Evidence {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
-use crate::domain::{FieldErrors, FileName, NewFile};
+use crate::domain::{FieldErrors, FileName, NewFile, PartSizes};
 
 /// The members of a request that mean something; each may have any JSON type, so that every complaint can name its field.
 ///
@@ -39,6 +39,9 @@ pub(super) struct FileFields {
     #[serde(rename = "checksumSHA256")]
     #[schema(value_type = Option<String>, pattern = "^([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)?$")]
     checksum_sha256: Option<Value>,
+    /// Whether the client can upload in parts. Large files then come as `MULTIPART`; `size` is needed for that.
+    #[schema(value_type = Option<bool>)]
+    multipart: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +65,7 @@ pub(super) fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
     NewFile::try_from(fields)
 }
 
-fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
     // Serde would also fill the members from a list, by position.
     if json.trim_ascii_start().starts_with(b"[") {
         return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
@@ -107,8 +110,10 @@ impl TryFrom<FileFields> for NewFile {
         let disposition = parsed(&mut errors, "disposition", fields.disposition).unwrap_or_default();
         let checksum_sha256: Option<ChecksumSha256> = parsed(&mut errors, "checksumSHA256", fields.checksum_sha256);
         let size = whole_number(&mut errors, "size", fields.size);
+        let in_parts = boolean(&mut errors, "multipart", fields.multipart).unwrap_or_default();
+        let multipart = in_parts.then_some(PartSizes::Granted);
         let name = FileName::sanitized(&name.unwrap_or_default());
-        errors.or_ok(Self { type_name, name, declared_type, disposition, size, checksum_sha256 })
+        errors.or_ok(Self { type_name, name, declared_type, disposition, size, checksum_sha256, multipart })
     }
 }
 
@@ -138,19 +143,27 @@ fn parsed<T: std::str::FromStr<Err = String>>(errors: &mut FieldErrors, field: &
     text.parse().map_err(|why: String| errors.add(field, why)).ok()
 }
 
+fn boolean(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<bool> {
+    let value = value.filter(|value| !value.is_null())?;
+    let yes = value.as_bool();
+    if yes.is_none() {
+        errors.add(field, "must be true or false");
+    }
+    yes
+}
+
 fn whole_number(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<u64> {
     let value = value.filter(|value| !value.is_null())?;
-    // 17.0 is a whole number to JSON Schema, and some languages know no other way to write it.
-    let whole = || {
-        value
-            .as_f64()
-            .filter(|number| *number >= 0.0 && number.fract() == 0.0)
-            .and_then(|number| format!("{:.0}", number.abs()).parse().ok())
-    };
-    let number = value.as_u64().or_else(whole);
+    let number = whole(&value);
     if number.is_none() {
         let negative = value.as_f64().is_some_and(|number| number < 0.0);
         errors.add(field, if negative { "must be 0 or higher" } else { "must be a whole number" });
     }
     number
+}
+
+/// A whole number, also as 17.0: it is the same to JSON Schema, and some languages know no other way to write it.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let written_so = || value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0);
+    value.as_u64().or_else(|| format!("{:.0}", written_so()?.abs()).parse().ok())
 }

@@ -1,0 +1,116 @@
+//! Slips: what a client uploads with. A signed form, a presigned PUT, or the right to ask for presigned parts.
+
+use time::{Duration, OffsetDateTime};
+
+use super::{Broker, BrokerError};
+use crate::bucket::{PresignedPut, PutTerms};
+use crate::domain::file::ChecksumSha256;
+use crate::domain::multipart::{part_count, part_size_for};
+use crate::domain::{FieldErrors, File, Grant, Multipart, NewFile, PartSizes, UploadMethod};
+use crate::post_policy::{PresignedPost, UploadTerms};
+
+/// What a client uploads with.
+#[derive(Debug)]
+pub enum Slip {
+    /// A signed form.
+    Form(PresignedPost),
+    /// A presigned PUT.
+    Put(PresignedPut),
+    /// Parts, each presigned when it is asked for.
+    Parts(InParts),
+}
+
+/// How a file is cut into parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InParts {
+    /// Bytes of every part but the last; `None` when the client chooses.
+    pub part_size: Option<u64>,
+    /// How many parts; `None` when the client chooses.
+    pub part_count: Option<u64>,
+    /// When the broker forgets the file, unless parts are asked for before.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What a slip is to allow.
+pub(super) struct Wanted<'a> {
+    pub(super) key: &'a str,
+    pub(super) content_type: &'a str,
+    pub(super) min_size: u64,
+    pub(super) max_size: u64,
+    pub(super) checksum_sha256: Option<&'a ChecksumSha256>,
+    pub(super) multipart: Option<&'a Multipart>,
+    pub(super) lifetime: Duration,
+}
+
+impl Slip {
+    /// When it dies.
+    #[must_use]
+    pub fn expires_at(&self) -> OffsetDateTime {
+        match self {
+            Self::Form(post) => post.expires_at,
+            Self::Put(put) => put.expires_at,
+            Self::Parts(parts) => parts.expires_at,
+        }
+    }
+}
+
+impl InParts {
+    pub(super) fn of(file: &File, multipart: &Multipart) -> Self {
+        Self::new(multipart, file.max_size, file.expires_at)
+    }
+
+    fn new(multipart: &Multipart, size: u64, expires_at: OffsetDateTime) -> Self {
+        let part_size = multipart.part_size;
+        Self { part_size, part_count: part_size.map(|part_size| part_count(size, part_size)), expires_at }
+    }
+}
+
+impl Broker {
+    /// Whether a file comes in parts: when the client can, and it is large enough to be worth it.
+    pub(super) fn parts_for(&self, new: &NewFile, grant: &Grant) -> Option<Multipart> {
+        match (new.multipart?, new.size) {
+            (PartSizes::ChosenByClient, _) => Some(Multipart { upload_id: None, part_size: None }),
+            (PartSizes::Granted, Some(size)) if size >= self.multipart_threshold || size > grant.max_request => {
+                Some(Multipart { upload_id: None, part_size: Some(part_size_for(size, self.part_size)) })
+            }
+            (PartSizes::Granted, _) => None,
+        }
+    }
+
+    pub(super) async fn slip(&self, wanted: &Wanted<'_>, now: OffsetDateTime) -> Result<Slip, BrokerError> {
+        let checksum_sha256 = wanted.checksum_sha256.map(ChecksumSha256::as_base64);
+        if let Some(multipart) = wanted.multipart {
+            let expires_at = now + wanted.lifetime;
+            let expires_at = expires_at.replace_nanosecond(0).unwrap_or(expires_at);
+            return Ok(Slip::Parts(InParts::new(multipart, wanted.max_size, expires_at)));
+        }
+        match self.method {
+            UploadMethod::Post => {
+                let terms = UploadTerms {
+                    bucket: self.bucket.name(),
+                    key: wanted.key,
+                    content_type: wanted.content_type,
+                    min_size: wanted.min_size,
+                    max_size: wanted.max_size,
+                    checksum_sha256,
+                    lifetime: wanted.lifetime,
+                };
+                Ok(Slip::Form(self.bucket.presign(&terms, now).await?))
+            }
+            UploadMethod::Put if wanted.min_size != wanted.max_size => {
+                // A PUT has no range of sizes: without its exact one it could store anything.
+                Err(BrokerError::Invalid(FieldErrors::one("size", "must be set: this installation signs the exact size")))
+            }
+            UploadMethod::Put => {
+                let terms = PutTerms {
+                    key: wanted.key,
+                    content_type: wanted.content_type,
+                    size: wanted.max_size,
+                    checksum_sha256,
+                    lifetime: wanted.lifetime,
+                };
+                Ok(Slip::Put(self.bucket.presign_put(&terms, now).await?))
+            }
+        }
+    }
+}

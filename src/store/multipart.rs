@@ -1,0 +1,46 @@
+//! Files in parts: which upload of the store's they are, and how long their slip lives.
+
+use time::OffsetDateTime;
+
+use super::files::{COLUMNS, FileRow};
+use super::instant::Instant;
+use super::{Store, StoreError, on_pool};
+use crate::domain::File;
+
+impl Store {
+    /// Remembers the store's name for the upload of a temp file that had none.
+    ///
+    /// `None` when the file is not `temp` any more, was given another key, or somebody else began an upload meanwhile.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn begin_upload(&self, file: &File, upload_id: &str) -> Result<Option<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE files SET upload_id = $1 WHERE id = $2 AND tenant = $3 AND state = 'temp' AND staging_key = $4 AND upload_id = '' \
+             RETURNING {COLUMNS}"
+        ));
+        let row: Option<FileRow> = on_pool!(self, write connection => {
+            let query = sqlx::query_as(sql).bind(upload_id).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key);
+            query.fetch_optional(connection).await
+        })?;
+        row.map(File::try_from).transpose()
+    }
+
+    /// Lets a temp file's slip live until `expires_at`, or longer if it did already.
+    ///
+    /// `None` when the file is not `temp` any more, or was given another key.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn extend_slip(&self, file: &File, expires_at: OffsetDateTime) -> Result<Option<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE files SET expires_at = CASE WHEN expires_at < $1 THEN $1 ELSE expires_at END \
+             WHERE id = $2 AND tenant = $3 AND state = 'temp' AND staging_key = $4 RETURNING {COLUMNS}"
+        ));
+        let row: Option<FileRow> = on_pool!(self, write connection => {
+            let query = sqlx::query_as(sql).bind(Instant(expires_at)).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key);
+            query.fetch_optional(connection).await
+        })?;
+        row.map(File::try_from).transpose()
+    }
+}
