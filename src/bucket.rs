@@ -158,7 +158,7 @@ impl Bucket {
         if let Some(region) = options.region.clone() {
             loader = loader.region(Region::new(region));
         }
-        let shared = loader.load().await;
+        let shared = Box::pin(loader.load()).await;
         let region = shared.region().map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
         let provider: SharedCredentialsProvider =
             shared.credentials_provider().ok_or_else(|| BucketError::Refused("no source of AWS credentials is configured".to_owned()))?;

@@ -74,8 +74,8 @@ fn shared_faults() -> [(&'static str, Fault, &'static str); 8] {
 
 fn shared<const N: usize>(names: [&str; N]) -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
     let faults = shared_faults();
-    let named = faults.iter().filter(|(name, ..)| names.contains(name));
-    named.map(|(name, fault, _)| (fault.status().as_str().to_owned(), Ref::from_response_name(*name).into())).collect()
+    let wanted = faults.iter().filter(|(name, ..)| names.contains(name));
+    wanted.map(|(name, fault, _)| (fault.status().as_str().to_owned(), Ref::from_response_name(*name).into())).collect()
 }
 
 /// The headers of an answer with this status.

@@ -42,7 +42,7 @@ impl Broker {
     /// Judges, copies and claims once; `None` when the object or the record changed meanwhile.
     async fn seal(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
-            if self.put_together(file, None).await? {
+            if Box::pin(self.put_together(file, None)).await? {
                 return Ok(None);
             }
             // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.

@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::authorize::IDEMPOTENCY;
 use super::{Broker, BrokerError};
+use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, File, Scopes};
 use crate::failpoint;
@@ -98,7 +99,7 @@ impl Broker {
         for Doomed { key, upload } in doomed {
             let ended = match upload {
                 OpenUpload::None => continue,
-                OpenUpload::Named(id) => self.bucket.abort_upload(key, id).await,
+                OpenUpload::Named(id) => self.end_named(key, id).await,
                 OpenUpload::Unknown => self.bucket.abort_uploads_on(key).await,
             };
             match ended {
@@ -114,6 +115,16 @@ impl Broker {
             }
         }
         Ok(left)
+    }
+
+    /// Ends an upload, and what a crash may have left beside it: the store was asked for one, and its name was not written down.
+    async fn end_named(&self, key: &str, upload_id: &str) -> Result<(), BucketError> {
+        self.bucket.abort_upload(key, upload_id).await?;
+        match self.bucket.abort_uploads_on(key).await {
+            // A store that lists no uploads has none that could be found.
+            Err(BucketError::Refused(_)) => Ok(()),
+            ended => ended,
+        }
     }
 
     /// How much a sweep would take on.

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "the harness is open to its neighbours")]
 #![expect(clippy::disallowed_methods, reason = "the addresses of the test servers come in the environment")]
 
+mod browser;
 mod harness;
 mod process;
 
@@ -11,10 +12,12 @@ mod again;
 mod audit;
 mod bodies;
 mod brokers;
+mod ci_example;
 mod confirm;
 mod desk;
 mod evidence;
 mod faults;
+mod guides;
 mod hammer;
 mod layers;
 mod limits;

@@ -69,9 +69,9 @@ async fn schemathesis_finds_nothing(db: Db) {
     // It leaves out the operation that the document itself came from.
     let tried = operations(&document(&broker).await).len() - 1;
     assert!(said.contains(&format!("Tested: {tried}")), "{said}");
-    // Not everything was refused.
+    // Rules refuse most of what is generated, above all two names that differ; not all.
     let granted = broker.text_slip().await.id;
-    assert!(granted > 100, "only {granted} requests were granted: {said}");
+    assert!(granted > 40, "only {granted} requests were granted: {said}");
 
     // Chains of requests, on their own and for a time: it ends a round whenever the broker's state makes a replay come out otherwise.
     let said = schemathesis(&broker, "stateful", &["--max-time", CHAINS_SECONDS]).await;

@@ -84,10 +84,11 @@ fn links(paths: &Map<String, Value>) -> Map<String, Value> {
 
 /// What the rules add to the shape of a request. What they demand of name and type together no schema says: that is a 400.
 fn judged(fields: &mut Value, rules: &FileTypes) {
-    fields["anyOf"] = json!([
+    // Inside an allOf: generators of clients take an anyOf beside properties for another shape.
+    fields["allOf"] = json!([{"anyOf": [
         {"required": ["filename"], "properties": {"filename": {"type": "string"}}},
         {"required": ["fileName"], "properties": {"fileName": {"type": "string"}}},
-    ]);
+    ]}]);
     let properties = &mut fields["properties"];
     properties["type"]["enum"] = rules.iter().map(|rule| rule.name.as_str()).collect();
     properties["mimeType"]["maxLength"] = json!(MAX_CHARS);

@@ -8,6 +8,7 @@ use dropslip::failpoint;
 use time::OffsetDateTime;
 
 use super::all;
+use super::parts::{dies_in_parts, dies_while_giving_up};
 use super::world::{Answer, Program, World, granted, unique_bytes};
 use crate::harness::{Db, Slip};
 
@@ -30,6 +31,8 @@ async fn dies(db: Db, point: &'static str, swept: bool) {
         "authorize" => dies_while_authorizing(db, point).await,
         "replay" => dies_while_replaying(db, point).await,
         "reissue" => dies_while_reissuing(db, point).await,
+        "parts" => dies_in_parts(db, point).await,
+        "abort" => dies_while_giving_up(db, point).await,
         "confirm" | "refusal" if swept => dies_while_the_sweeper_confirms(db, point).await,
         "confirm" => dies_while_confirming(db, point).await,
         "refusal" => dies_while_refusing(db, point).await,
@@ -62,7 +65,7 @@ fn was_killed(status: ExitStatus) -> bool {
 }
 
 /// A world with other people's files in it.
-async fn populated(db: Db) -> World {
+pub async fn populated(db: Db) -> World {
     let mut world = World::new(db).await;
     let program = world.start(None).await;
     world.bystanders(&program).await;
@@ -70,7 +73,7 @@ async fn populated(db: Db) -> World {
 }
 
 /// The end of the program was the point's doing, and the client got no answer.
-async fn assert_dead(mut program: Program, answer: Result<Answer, String>, point: &str) {
+pub async fn assert_dead(mut program: Program, answer: Result<Answer, String>, point: &str) {
     assert!(answer.is_err(), "{point} was never reached: {answer:?}");
     let status = program.end().await;
     assert!(was_killed(status), "{point}: {status:?} {}", program.log());
@@ -83,7 +86,7 @@ async fn finish(world: &mut World, program: &Program, slip: &Slip) {
     confirm(world, program, slip.id, &bytes).await;
 }
 
-async fn confirm(world: &mut World, program: &Program, id: i64, bytes: &[u8]) {
+pub async fn confirm(world: &mut World, program: &Program, id: i64, bytes: &[u8]) {
     let answer = world.confirm(program, id).await.unwrap();
     assert_eq!((answer.status.as_u16(), &answer.body["file"]["size"]), (200, &bytes.len().into()), "{answer:?}");
     world.must_keep(id, bytes);

@@ -5,8 +5,9 @@ mod away;
 #[cfg(feature = "failpoints")]
 mod death;
 mod full_disk;
+mod parts;
 mod postgres;
-mod proxy;
+pub mod proxy;
 mod s3;
 mod stopping;
 mod world;

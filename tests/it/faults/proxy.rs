@@ -154,7 +154,13 @@ async fn pass(mut client: TcpStream, target: &str, shared: &Shared) -> std::io::
                         server.write_all(bytes).await?;
                         std::future::pending::<()>().await;
                     }
-                    Some(Break::Answer(text)) => return client.write_all(text.as_bytes()).await,
+                    Some(Break::Answer(text)) => {
+                        client.write_all(text.as_bytes()).await?;
+                        client.shutdown().await?;
+                        // Bytes that nobody reads would reset the connection, and take the answer with them.
+                        while client.read(&mut request).await? > 0 {}
+                        return Ok(());
+                    }
                     Some(Break::Slow(time)) => {
                         tokio::time::sleep(time).await;
                         server.write_all(bytes).await?;

@@ -104,6 +104,7 @@ impl World {
             ("DROPSLIP_S3_ENDPOINT", through.s3.map_or_else(|| endpoint.clone(), |proxy| format!("http://{proxy}"))),
             ("DROPSLIP_S3_PUBLIC_ENDPOINT", endpoint.clone()),
             ("DROPSLIP_POLICIES", policies.display().to_string()),
+            ("DROPSLIP_MULTIPART_THRESHOLD", "1".to_owned()),
             ("DROPSLIP_SWEEP_GRACE", "0s".to_owned()),
             ("DROPSLIP_SWEEP_INTERVAL", "0".to_owned()),
         ];
@@ -120,6 +121,10 @@ impl World {
             token: token.reveal().to_owned(),
             told: Vec::new(),
         }
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
     }
 
     pub fn command(&self, dies_at: Option<&str>, arguments: &[&str]) -> Command {
@@ -256,6 +261,8 @@ impl World {
         let listed = self.s3.list_objects_v2().bucket(&self.bucket).send().await.unwrap();
         let listed: BTreeSet<_> = listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect();
         assert_eq!(listed, owned, "{case}: one object for each active file, and nothing else");
+        let open = self.s3.list_multipart_uploads().bucket(&self.bucket).send().await.unwrap();
+        assert_eq!(open.uploads().len(), 0, "{case}: no upload in parts is left open: {:?}", open.uploads());
         swept
     }
 }
