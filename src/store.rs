@@ -16,6 +16,7 @@ mod files;
 mod instant;
 mod multipart;
 mod postgres;
+pub mod probing;
 mod reissuing;
 mod sweeping;
 mod tokens;

@@ -292,7 +292,7 @@ impl SignedPartsBody {
 
 impl ArrivedBody {
     pub(super) fn new(arrived: Arrived) -> Self {
-        let Arrived { file, slip, parts } = arrived;
+        let Arrived { file, slip, parts, .. } = arrived;
         let parts = parts.into_iter().map(|Part { number, size, etag }| ArrivedPartBody {
             part_number: number,
             size,
