@@ -77,7 +77,7 @@ async fn schemathesis_finds_nothing(db: Db) {
     let said = schemathesis(&broker, "stateful", &["--max-time", CHAINS_SECONDS]).await;
     let chains = said.lines().find_map(|line| line.trim().strip_prefix("Scenarios:")).unwrap().trim().parse::<u32>().unwrap();
     println!("{db:?}: {granted} granted, {chains} chains, seed {SEED}");
-    assert!(chains > 50, "{said}");
+    assert!(chains > 20, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
