@@ -1,7 +1,7 @@
 //! Companion's S3 routes, as `@uppy/aws-s3` asks them: Uppy uploads through dropslip as it is.
 //!
 //! Served under `/u/{upload token}/s3`, for clients that can send nothing but a URL (`companionEndpoint` of Uppy 6), and under
-//! `/companion/s3` for those that can send an `Authorization` header. `POST /companion/tokens.json` makes upload tokens.
+//! `/companion/s3` and `/s3` for those that can send an `Authorization` header. `POST /companion/tokens.json` makes upload tokens.
 //!
 //! An upload is named by its staging key, which nobody knows but whom it was told: numbers of files can be counted up, so they
 //! prove nothing among the many who may share one access token. Beyond Companion, `POST s3/confirm` confirms a single upload; the
@@ -37,7 +37,9 @@ use request::{Query, new_file_of_query, token_wish};
 pub(super) fn router() -> Router<AppState> {
     let with_header = s3().route("/tokens.json", post(make_token));
     let prefixes = [(format!("/u/{{{UPLOAD_TOKEN}}}"), s3()), ("/companion".to_owned(), with_header)];
-    prefixes.into_iter().fold(Router::new(), |router, (prefix, routes)| {
+    // Companion itself answers at the root: who puts dropslip in its place changes no path.
+    let at_root = in_our_words(s3().method_not_allowed_fallback(|| async { Fault::MethodNotAllowed }));
+    prefixes.into_iter().fold(at_root, |router, (prefix, routes)| {
         // A nested router is not asked about its prefix with nothing but a slash behind it.
         let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
         router.nest(&prefix, in_our_words(in_our_shape(routes))).merge(in_our_words(bare))

@@ -77,6 +77,19 @@ async fn an_upload_token_uploads_and_confirms_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn companions_own_paths_need_a_token_too() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    for prefix in ["", "/companion"] {
+        let path = format!("{prefix}/s3/params?filename=a.txt&type=text/plain&metadata[fileType]=attachment");
+        let (status, body) = answer(broker.http.get(format!("{}{path}", broker.base))).await;
+        assert_eq!(status, 401, "{prefix}: {body}");
+        message(&body);
+        assert_eq!(answer(broker.request("GET", &path)).await.0, 200, "{prefix}");
+        assert_eq!(answer(broker.request("DELETE", &path)).await.0, 405, "{prefix}");
+    }
+}
+
+#[tokio::test]
 async fn an_access_token_in_the_header_will_do_too() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let params = |query: &str| answer(broker.request("GET", &format!("/companion/s3/params?filename=a.txt{query}")));
