@@ -120,6 +120,12 @@ impl Broker {
         Self { store, bucket, file_types, limits, grace, method, multipart_threshold, part_size }
     }
 
+    /// The rules of this installation.
+    #[must_use]
+    pub fn file_types(&self) -> &FileTypes {
+        &self.file_types
+    }
+
     /// Whether there is a rule of each of these names.
     ///
     /// # Errors

@@ -10,19 +10,21 @@ mod auth;
 mod body;
 mod companion;
 mod desk;
+mod openapi;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::{Extension, Router};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
@@ -56,10 +58,13 @@ pub struct AppState {
 
 /// Every URL of dropslip. Pages from `origins` may call it.
 pub fn router(state: AppState, origins: &[String]) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .merge(desk::router())
+    let (operating, described) =
+        OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
+    let (desk, desk_described) = desk::router(state.broker.file_types());
+    let document = openapi::document(&state.public_url, vec![openapi::Part::from(described), desk_described]);
+    operating
+        .layer(Extension(document))
+        .merge(desk)
         .merge(companion::router())
         .with_state(state)
         .layer(cors(origins))
@@ -68,14 +73,26 @@ pub fn router(state: AppState, origins: &[String]) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
 }
 
-/// Whether database and bucket answer, and which of them does not.
-async fn ready(State(state): State<AppState>) -> (StatusCode, String) {
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", operation_id = "alive", tag = "Operating", security(()), responses(
+    (status = 200, body = String, content_type = "text/plain", description = "It does.")
+))]
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Whether database and bucket answer
+#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "Operating", security(()), responses(
+    (status = 200, body = String, content_type = "text/plain", description = "Both do."),
+    (status = 503, body = String, content_type = "text/plain", description = "One does not; the text names it.")
+))]
+async fn ready(State(state): State<AppState>) -> Response<Body> {
     let away = state.broker.away().await;
     if away.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return "ready\n".into_response();
     }
     let lines: Vec<_> = away.into_iter().map(|name| format!("the {name} is not available\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, lines.concat())
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))], lines.concat()).into_response()
 }
 
 /// CORS for the given origins only: no wildcard, no cookies.

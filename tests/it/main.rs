@@ -26,6 +26,7 @@ mod layers;
 mod limits;
 mod multipart;
 mod names;
+mod openapi;
 mod oracles;
 mod program;
 mod put;
