@@ -105,7 +105,7 @@ fi
 
 # --- npm packages ----------------------------------------------------------------------------------------------------
 
-for folder in oracles browser kotlin; do
+for folder in oracles browser browser/uppy5 kotlin; do
   packages=$(cd "$here/../tests/$folder" && pwd)
   node_stamp=$(cat "$packages/package.json" "$packages/package-lock.json" | sha256sum)
   if [[ "$(cat "$packages/node_modules/.stamp" 2>/dev/null)" != "$node_stamp" ]]; then

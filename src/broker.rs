@@ -34,6 +34,9 @@ pub use sweep::Swept;
 /// Where forms may write; sealed objects stand elsewhere.
 pub const STAGING_PREFIX: &str = "temp/";
 
+/// Longer than every staging key without its prefix.
+const LONGEST_STAGING_KEY: usize = 64;
+
 /// How often a use case looks again at a record or an object that changes under its eyes.
 const ATTEMPTS: usize = 3;
 
@@ -117,6 +120,20 @@ impl Broker {
         Self { store, bucket, file_types, limits, grace, method, multipart_threshold, part_size }
     }
 
+    /// The rules of this installation.
+    #[must_use]
+    pub fn file_types(&self) -> &FileTypes {
+        &self.file_types
+    }
+
+    /// Whether there is a rule of each of these names.
+    ///
+    /// # Errors
+    /// [`BrokerError::Invalid`] with the names there are, when one is missing.
+    pub fn know_types(&self, names: &[String]) -> Result<(), BrokerError> {
+        names.iter().try_for_each(|name| self.file_types.get(name).map(drop)).map_err(BrokerError::Invalid)
+    }
+
     /// Counts one request of the caller's.
     ///
     /// # Errors
@@ -152,6 +169,23 @@ impl Broker {
     pub async fn get(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesRead)?;
         self.find(caller, id).await
+    }
+
+    /// The caller's own upload to that staging key, which is known to nobody but whom the slip was given to.
+    ///
+    /// Unlike [`Broker::get`] this asks for the right to upload, and finds nothing of other actors.
+    ///
+    /// # Errors
+    /// [`BrokerError::NotFound`] when there is none.
+    pub async fn upload(&self, caller: &Caller, staging_key: &str) -> Result<File, BrokerError> {
+        allowed(caller, Scope::FilesWrite)?;
+        // Nobody can have got anything else from here, and not every database takes every text.
+        let plain = |key: &str| key.len() <= LONGEST_STAGING_KEY && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !staging_key.strip_prefix(STAGING_PREFIX).is_some_and(plain) {
+            return Err(BrokerError::NotFound);
+        }
+        let file = self.store.find_upload(&caller.tenant, staging_key).await?;
+        file.filter(|file| file.created_by == caller.actor).ok_or(BrokerError::NotFound)
     }
 
     async fn find(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {

@@ -9,10 +9,12 @@
 //! [`BucketError::Unavailable`] means that the store did not answer, or said "not now": asking again later is safe.
 //! [`BucketError::Refused`] means that it said no: wrong credentials, missing permissions, another region.
 
+pub mod cors;
 mod credentials;
 pub mod lifecycle;
 mod multipart;
 mod presigning;
+pub mod probing;
 mod reading;
 
 use std::collections::HashSet;
@@ -145,6 +147,17 @@ impl Bucket {
     /// # Errors
     /// When there are no credentials, or the bucket cannot be reached or used with them.
     pub async fn open(options: BucketOptions) -> Result<Self, BucketError> {
+        let bucket = Box::pin(Self::unasked(options)).await?;
+        bucket.credentials.current(Duration::ZERO, OffsetDateTime::now_utc()).await?;
+        bucket.ping().await?;
+        Ok(bucket)
+    }
+
+    /// The same without asking anybody: neither for credentials nor whether the bucket is there.
+    ///
+    /// # Errors
+    /// When no source of credentials is configured, or no address can be made for the bucket.
+    pub async fn unasked(options: BucketOptions) -> Result<Self, BucketError> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
         if let Some(fixed) = &options.credentials {
             loader = loader.credentials_provider(aws_sdk_s3::config::Credentials::new(
@@ -176,7 +189,7 @@ impl Bucket {
         let own_url = form_url(&options.name, &region, options.endpoint.as_ref(), options.path_style).await?;
         let public_endpoint = options.public_endpoint.as_ref().or(options.endpoint.as_ref());
         let form_url = form_url(&options.name, &region, public_endpoint, options.path_style).await?;
-        let bucket = Self {
+        Ok(Self {
             client: Client::from_conf(builder.build()),
             name: options.name,
             form_url,
@@ -184,10 +197,7 @@ impl Bucket {
             copy_in_parts_above: options.copy_in_parts_above,
             signer: Signer::new(region),
             credentials: CredentialSource::new(provider),
-        };
-        bucket.credentials.current(Duration::ZERO, OffsetDateTime::now_utc()).await?;
-        bucket.ping().await?;
-        Ok(bucket)
+        })
     }
 
     /// The bucket's name.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod operate;
 mod policy;
 mod serve;
@@ -46,7 +47,17 @@ enum Command {
     /// The bucket's own expiry rule for what was never confirmed, a second line behind the sweeper
     #[command(subcommand)]
     Lifecycle(operate::LifecycleCommand),
+    /// Ask the configured bucket whether it does what dropslip relies on, with real requests, and say what to do where not
+    ///
+    /// Writes below `temp/check-...` and `files/` and deletes it again. Exit code: 0 when nothing is worse than info, 1 for
+    /// warnings, 2 for errors (also of the configuration), 130 when it was interrupted.
+    Check(check::CheckOptions),
+    /// The bucket's CORS rule for the pages of the configured origins, never for all
+    #[command(subcommand)]
+    Cors(check::CorsCommand),
     /// Upload files through a broker: ask for a slip, drop the bytes, confirm
+    // It reads no settings, so its help does not offer the option that every command takes.
+    #[command(arg = clap::Arg::new("config").long("config").value_parser(clap::value_parser!(PathBuf)).hide(true))]
     Upload(upload::Options),
 }
 
@@ -84,6 +95,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sweep(options) => return operate::sweep(options, &load()?).await,
         Command::Audit => return operate::audit(&load()?).await,
         Command::Lifecycle(command) => return operate::lifecycle(command, &load()?).await,
+        Command::Check(options) => return Ok(check::check(&options, load()).await),
+        Command::Cors(command) => return check::cors(command, &load()?).await,
         Command::Upload(options) => return upload::run(options).await,
     }
     Ok(ExitCode::SUCCESS)

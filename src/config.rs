@@ -4,6 +4,7 @@
 //! (`DROPSLIP_LISTEN`), which wins. A name nobody knows or a value nobody can use stops the start: a misspelled setting that is
 //! silently ignored is worse than none.
 
+mod client;
 mod settings;
 mod values;
 
@@ -17,6 +18,7 @@ use url::Url;
 
 use crate::domain::UploadMethod;
 use crate::limits::Limit;
+pub use client::{ClientEnvironment, client_environment};
 pub use settings::{SETTINGS, Setting};
 use values::{
     boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter, log_format,
@@ -179,14 +181,6 @@ impl Config {
         }
         lines
     }
-}
-
-/// The settings of `dropslip upload` that come from the environment: server and token.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one place")]
-pub fn client_environment() -> (Option<String>, Option<String>) {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    (set("DROPSLIP_SERVER"), set("DROPSLIP_TOKEN"))
 }
 
 struct Reader {

@@ -179,7 +179,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
-        .allow_headers([header::CONTENT_TYPE, header::IF_NONE_MATCH, HeaderName::from_static("x-amz-checksum-sha256")])
+        .allow_headers([header::CONTENT_TYPE, header::IF_NONE_MATCH, header::RANGE, HeaderName::from_static("x-amz-checksum-sha256")])
         .expose_headers([header::ETAG, header::LOCATION])
         .max_age(Duration::from_mins(10))
 }

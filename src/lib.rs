@@ -11,6 +11,7 @@
 //! ```text
 //! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint
 //!         cli -> upload -> config
+//!         cli -> doctor -> broker
 //!                server -> sweeper, embedded_s3, config
 //! ```
 
@@ -38,6 +39,7 @@ pub mod listener;
 pub mod secret_file;
 pub mod server;
 
+pub mod doctor;
 pub mod upload;
 
 pub mod cli;

@@ -77,7 +77,8 @@ impl Server {
         let stop_store = CancellationToken::new();
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        let state = AppState { broker: broker.clone(), tokens: Tokens::new(store.clone(), development_token.clone()) };
+        let tokens = Tokens::new(store.clone(), development_token.clone());
+        let state = AppState { broker: broker.clone(), tokens, public_url: public_url.as_str().into() };
         let router = api::router(state, &origins);
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let (stopping, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
@@ -129,28 +130,8 @@ enum Alone {
 async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: CancellationToken) -> anyhow::Result<Opened> {
     let file_types = file_types(config)?;
     let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
-    let (options, embedded) = match &config.storage {
-        Storage::Embedded { .. } => {
-            let embedded = start_embedded(config, origins, alone, stop_store).await?;
-            (embedded.options.clone(), Some(embedded))
-        }
-        Storage::Bucket { name, region, endpoint, public_endpoint, path_style } => {
-            let options = BucketOptions {
-                name: name.clone(),
-                region: region.clone(),
-                endpoint: endpoint.clone(),
-                public_endpoint: public_endpoint.clone(),
-                path_style: *path_style,
-                copy_in_parts_above: config.copy_in_parts_above,
-                credentials: None,
-            };
-            (options, None)
-        }
-    };
-    let identity = match &config.storage {
-        Storage::Embedded { data_dir, .. } => format!("embedded store {}", embedded_s3::identity(data_dir).context("DROPSLIP_DATA_DIR")?),
-        Storage::Bucket { name, .. } => format!("bucket {name}"),
-    };
+    let (options, embedded) = Box::pin(storage(config, origins, alone, stop_store)).await?;
+    let identity = identity(&config.storage)?;
     let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
     // In another bucket no upload would be found, and a sweep would forget them all.
     let bound = store.bind_storage(&identity).await.context("DROPSLIP_DATABASE_URL")?;
@@ -173,6 +154,66 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
     };
     let broker = Arc::new(Broker::new(store.clone(), bucket, rules));
     Ok(Opened { store, broker, form_url, embedded })
+}
+
+/// How the configured bucket is reached and what a database knows it by; an embedded store runs for as long as `stop` lets it.
+///
+/// # Errors
+/// With the reason, when an embedded store cannot start or would be open to other machines.
+pub async fn bucket_options(config: &Config, stop: CancellationToken) -> anyhow::Result<(BucketOptions, String)> {
+    refuse_open_development_token(config)?;
+    let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{}", config.listen), ToString::to_string);
+    let mut origins = own_origins(config.listen, &public_url);
+    origins.extend(config.cors_origins.iter().cloned());
+    let (options, _) = storage(config, &origins, Alone::Optional, stop).await?;
+    Ok((options, identity(&config.storage)?))
+}
+
+/// The origins whose pages a bucket must let in: the configured ones, and that of the broker where browsers are told of it.
+#[must_use]
+pub fn page_origins(config: &Config) -> Vec<String> {
+    let own = config.public_url.as_ref().map(|url| url.origin().ascii_serialization());
+    let mut origins: Vec<String> = Vec::new();
+    for origin in own.into_iter().chain(config.cors_origins.iter().cloned()) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    origins
+}
+
+async fn storage(
+    config: &Config,
+    origins: &[String],
+    alone: Alone,
+    stop: CancellationToken,
+) -> anyhow::Result<(BucketOptions, Option<Embedded>)> {
+    match &config.storage {
+        Storage::Embedded { .. } => {
+            let embedded = start_embedded(config, origins, alone, stop).await?;
+            Ok((embedded.options.clone(), Some(embedded)))
+        }
+        Storage::Bucket { name, region, endpoint, public_endpoint, path_style } => {
+            let options = BucketOptions {
+                name: name.clone(),
+                region: region.clone(),
+                endpoint: endpoint.clone(),
+                public_endpoint: public_endpoint.clone(),
+                path_style: *path_style,
+                copy_in_parts_above: config.copy_in_parts_above,
+                credentials: None,
+            };
+            Ok((options, None))
+        }
+    }
+}
+
+/// What the database is bound to.
+fn identity(storage: &Storage) -> anyhow::Result<String> {
+    Ok(match storage {
+        Storage::Embedded { data_dir, .. } => format!("embedded store {}", embedded_s3::identity(data_dir).context("DROPSLIP_DATA_DIR")?),
+        Storage::Bucket { name, .. } => format!("bucket {name}"),
+    })
 }
 
 /// The configured file types, with what the configured store takes in one request.

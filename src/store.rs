@@ -17,6 +17,7 @@ mod inserting;
 mod instant;
 mod multipart;
 mod postgres;
+pub mod probing;
 mod reissuing;
 mod sweeping;
 mod tokens;

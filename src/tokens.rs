@@ -3,6 +3,8 @@
 //! A token is `dslip_<lookup>_<secret>`: the lookup finds its row, the 256 random bits of the secret prove it. Only the SHA-256
 //! of the whole is stored. A fast hash is enough: nobody guesses 256 bits, so there is nothing to slow down.
 
+mod upload_token;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +14,12 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
-use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant};
+use crate::domain::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
 use crate::random;
 use crate::store::{NewToken, Store, StoreError, TokenRow};
+use upload_token::UploadToken;
+
+pub use upload_token::{LONGEST_LIFE, MOST_TYPES};
 
 const PREFIX: &str = "dslip_";
 const LOOKUP_CHARS: usize = 16;
@@ -62,19 +67,36 @@ impl fmt::Debug for Token {
     }
 }
 
-/// How long a token that was good is trusted without asking the database: a revoked one is refused after that.
+/// The token that somebody holds: what is stored of it, and who it stands for.
+#[derive(Clone)]
+pub struct Holder {
+    lookup: String,
+    secret_sha256: Vec<u8>,
+    /// Who it stands for.
+    pub caller: Caller,
+}
+
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Holder({})", self.lookup)
+    }
+}
+
+/// How long a good token is trusted without asking the database: a revoked one is refused after that.
 pub const TRUSTED: Duration = Duration::from_secs(2);
 
 /// How many are remembered at most.
 const REMEMBERED: usize = 10_000;
+
+/// Good tokens by their public half, and when the database was asked about each.
+type Recent = HashMap<String, (Holder, Instant)>;
 
 /// Everybody who may call.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     store: Store,
     development: Option<Token>,
-    /// By SHA-256 of the whole token: who does not present all of it finds nothing.
-    recent: Arc<Mutex<HashMap<[u8; 32], (Caller, Instant)>>>,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl Tokens {
@@ -88,35 +110,63 @@ impl Tokens {
     ///
     /// # Errors
     /// When the database cannot say.
-    pub async fn authenticate(&self, text: &str) -> Result<Option<Caller>, StoreError> {
+    pub async fn authenticate(&self, text: &str) -> Result<Option<Holder>, StoreError> {
         let Some(token) = Token::parse(text) else { return Ok(None) };
         let presented = token.sha256();
-        if let Some(development) = &self.development
-            && bool::from(development.sha256().ct_eq(&presented))
-        {
-            return Ok(development_caller());
+        let holder = self.holder(token.lookup()).await?;
+        Ok(holder.filter(|holder| bool::from(holder.secret_sha256.ct_eq(&presented))))
+    }
+
+    /// Makes an upload token: what `holder` may upload of these file types, until then.
+    ///
+    /// It is kept nowhere and ends with the access token it is made from.
+    #[must_use]
+    pub fn upload_token(&self, holder: &Holder, types: &[String], expires_at: OffsetDateTime) -> String {
+        upload_token::seal(holder, types, expires_at)
+    }
+
+    /// Who presents the upload token `text`, with the right to upload and no other, and the file types it is for.
+    ///
+    /// # Errors
+    /// When the database cannot say.
+    pub async fn authenticate_upload(&self, text: &str, now: OffsetDateTime) -> Result<Option<(Caller, Vec<String>)>, StoreError> {
+        let Some(token) = UploadToken::parse(text) else { return Ok(None) };
+        let Some(holder) = self.holder(token.lookup).await? else { return Ok(None) };
+        if !holder.caller.scopes.contains(Scope::FilesWrite) {
+            return Ok(None);
         }
-        if let Some((caller, asked)) = self.recent().get(&presented)
+        let types = token.open(&holder, now);
+        Ok(types.map(|types| (Caller { scopes: Scopes::only(Scope::FilesWrite), ..holder.caller }, types)))
+    }
+
+    /// The good token with that public half; who presents it has still to prove it.
+    async fn holder(&self, lookup: &str) -> Result<Option<Holder>, StoreError> {
+        if let Some(development) = self.development.as_ref().filter(|development| development.lookup() == lookup) {
+            let secret_sha256 = development.sha256().to_vec();
+            return Ok(development_caller().map(|caller| Holder { lookup: lookup.to_owned(), secret_sha256, caller }));
+        }
+        if let Some((holder, asked)) = self.recent().get(lookup)
             && asked.elapsed() < TRUSTED
         {
-            return Ok(Some(caller.clone()));
+            return Ok(Some(holder.clone()));
         }
         let asked = Instant::now();
-        let row = self.store.find_token(token.lookup()).await?;
-        let row = row.filter(|row| row.revoked_at.is_none() && bool::from(row.secret_sha256.ct_eq(&presented)));
-        if let Some(row) = &row {
+        let row = self.store.find_token(lookup).await?.filter(|row| row.revoked_at.is_none());
+        let holder = row.map(|row| Holder { lookup: lookup.to_owned(), secret_sha256: row.secret_sha256, caller: row.caller });
+        // What is unknown is not remembered: nobody can fill this with guesses.
+        if let Some(holder) = &holder {
             let mut recent = self.recent();
             if recent.len() >= REMEMBERED {
                 recent.retain(|_, (_, asked)| asked.elapsed() < TRUSTED);
             }
             if recent.len() < REMEMBERED {
-                recent.insert(presented, (row.caller.clone(), asked));
+                recent.insert(lookup.to_owned(), (holder.clone(), asked));
             }
         }
-        Ok(row.map(|row| row.caller))
+        Ok(holder)
     }
 
-    fn recent(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Caller, Instant)>> {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,15 +1,27 @@
 //! The caller as an extractor: a handler that forgets it cannot name whose files it works on, so it does not compile.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use time::OffsetDateTime;
+
 use super::{AppState, Fault};
 use crate::domain::Caller;
+use crate::tokens::Holder;
 
 impl FromRequestParts<AppState> for Caller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+        Ok(Holder::from_request_parts(parts, state).await?.caller)
+    }
+}
+
+/// Who asks, with what can make upload tokens.
+impl FromRequestParts<AppState> for Holder {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
@@ -17,9 +29,34 @@ impl FromRequestParts<AppState> for Caller {
         // Two credentials in one request leave open who is asking.
         let (Some(value), None) = (values.next(), values.next()) else { return Err(Fault::Unauthenticated) };
         let presented = value.to_str().ok().and_then(presented_token).ok_or(Fault::Unauthenticated)?;
-        let caller = state.tokens.authenticate(&presented).await?.ok_or(Fault::Unauthenticated)?;
+        let holder = state.tokens.authenticate(&presented).await?.ok_or(Fault::Unauthenticated)?;
+        state.broker.admit(&holder.caller)?;
+        Ok(holder)
+    }
+}
+
+/// The path's name for an upload token.
+pub(super) const UPLOAD_TOKEN: &str = "upload_token";
+
+/// Who uploads: by an upload token in the path where the route has one, by an access token elsewhere.
+pub(super) struct Uploader {
+    pub(super) caller: Caller,
+    /// The file types it may upload; `None` for all there are.
+    pub(super) types: Option<Vec<String>>,
+}
+
+impl FromRequestParts<AppState> for Uploader {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
+        let Some((_, token)) = params.iter().find(|(name, _)| *name == UPLOAD_TOKEN) else {
+            return Ok(Self { caller: Caller::from_request_parts(parts, state).await?, types: None });
+        };
+        let known = state.tokens.authenticate_upload(token, OffsetDateTime::now_utc()).await?;
+        let (caller, types) = known.ok_or(Fault::Unauthenticated)?;
         state.broker.admit(&caller)?;
-        Ok(caller)
+        Ok(Self { caller, types: Some(types) })
     }
 }
 

@@ -5,6 +5,7 @@
 //! carries `expiresAt`.
 
 mod answer;
+mod document;
 mod parts;
 mod request;
 
@@ -13,39 +14,52 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{any, get, post};
+use axum::routing::any;
 use axum::{Json, Router};
-use serde::Serialize;
 use time::OffsetDateTime;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, read_body};
+use super::openapi::{AnyCall, AnyFile, Errors, Part, WithBody, id_parameter};
 use super::{AppState, Fault, IDEMPOTENCY_KEY, rendered};
 use crate::broker::Authorized;
-use crate::domain::{Caller, FieldErrors, FileId};
+use crate::domain::{Caller, FieldErrors, FileId, FileTypes};
 use answer::{Envelope, FileBody, SlipBody};
 use request::{not_json, parse_new_file};
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
 
-/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
-pub(super) fn router() -> Router<AppState> {
-    PREFIXES.into_iter().fold(Router::new(), |router, prefix| {
-        // A nested router is not asked about its prefix with nothing but a slash behind it.
-        let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
-        router.nest(prefix, in_our_words(resource())).merge(in_our_words(bare))
-    })
+/// What the document says of bodies that [`ignore_body`] reads.
+const IGNORED: &str = "Any JSON, or nothing. It is ignored: the official clients send the whole file object back.";
+
+/// The other prefix under which a documented path works too, before its `/v2`.
+pub(super) fn other_prefix(path: &str) -> Option<&'static str> {
+    path.starts_with("/v2/").then_some("/desk/api")
 }
 
-fn resource() -> Router<AppState> {
-    Router::new()
-        .route("/files/ref.json", post(authorize))
-        .route("/files/{file}/ref.json", post(reissue))
-        .route("/files/{file}/parts.json", get(parts::list).post(parts::sign).delete(parts::abort))
-        .route("/files/{file}", get(read).patch(confirm).put(confirm))
-        .fallback(|| async { Fault::NotFound })
-        .method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
+/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics; and what is documented of them.
+pub(super) fn router(rules: &FileTypes) -> (Router<AppState>, Part) {
+    let (resource, described) = resource().split_for_parts();
+    let resource = resource.fallback(|| async { Fault::NotFound }).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
+    let router = PREFIXES.into_iter().fold(Router::new(), |router, prefix| {
+        // A nested router is not asked about its prefix with nothing but a slash behind it.
+        let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
+        router.nest(prefix, in_our_words(resource.clone())).merge(in_our_words(bare))
+    });
+    (router, document::part(described, PREFIXES[0], rules))
+}
+
+/// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
+fn resource() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(authorize)).routes(routes!(reissue)).routes(routes!(read, confirm)).routes(routes!(
+        parts::list,
+        parts::sign,
+        parts::abort
+    ))
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {
@@ -57,6 +71,30 @@ fn in_our_words(router: Router<AppState>) -> Router<AppState> {
 
 // ---- handlers ----
 
+/// Ask for a slip
+///
+/// Records the file as `temp` and answers what to upload it with. All complaints come at once, by field.
+#[utoipa::path(
+    post,
+    path = "/files/ref.json",
+    operation_id = "createSlip",
+    params((
+        "Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$",
+        description = "A key of your own choice. The same key with the same request answers the same file for 24 hours."
+    )),
+    request_body(content = request::FileFields),
+    responses(
+        (status = 201, body = answer::SlipBody, description = "What to upload the bytes with."),
+        (status = 200, body = Envelope, description = "The file that the `Idempotency-Key` stands for; it needs no form any more."),
+        (status = 400, body = Errors, description = "The rules of this installation do not grant it, or it is not such JSON.",
+            example = json!({"errors": {"filename": ["must not end in ‘.exe’"], "size": ["must be 104857600 or lower"]}})),
+        (status = 409, body = Errors, description = "The record behind the `Idempotency-Key` keeps changing: try again.",
+            example = json!({"errors": {"state": ["the upload keeps changing, try again"]}})),
+        (status = 422, body = Errors, description = "The `Idempotency-Key` was used for another request: use a new one.",
+            example = json!({"errors": {"Idempotency-Key": ["was used for another request"]}})),
+        WithBody, AnyCall
+    )
+)]
 async fn authorize(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let key = idempotency_key(request.headers()).map_err(Fault::Invalid)?;
     let body = read_body(request).await?;
@@ -67,6 +105,25 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     }
 }
 
+/// Replace a slip
+///
+/// Answers a fresh slip for a file that is still `temp`, on a new key: what the old one wrote can no longer become the file. A file
+/// in parts starts over. At most 20 times for each file.
+#[utoipa::path(
+    post,
+    path = "/files/{id}/ref.json",
+    operation_id = "reissueSlip",
+    params(IdInPath),
+    request_body(content = Option<serde_json::Value>, description = IGNORED),
+    responses(
+        (status = 201, body = answer::SlipBody, description = "A fresh slip for the same file."),
+        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
+            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
+        (status = 409, body = Errors, description = "`state`: the file is active already, or its record keeps changing.",
+            example = json!({"errors": {"state": ["is active already"]}})),
+        AnyFile, WithBody, AnyCall
+    )
+)]
 async fn reissue(
     State(state): State<AppState>,
     caller: Caller,
@@ -79,6 +136,27 @@ async fn reissue(
     Ok((StatusCode::CREATED, Json(SlipBody::new(&file, slip))))
 }
 
+/// Confirm an upload
+///
+/// Puts together what came in parts and looks at what landed. Only what is as granted becomes `active`. It can be repeated at will:
+/// it answers the same file each time.
+#[utoipa::path(
+    method(patch, put),
+    path = "/files/{id}",
+    operation_id = "confirmFile",
+    params(IdInPath),
+    request_body(content = Option<serde_json::Value>, description = IGNORED),
+    responses(
+        (status = 200, body = Envelope, description = "The active file."),
+        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
+            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
+        (status = 409, body = Errors, description = "`state`: nothing was uploaded yet, or the upload keeps changing. `parts`: which are missing.",
+            example = json!({"errors": {"state": ["nothing was uploaded yet"]}})),
+        (status = 422, body = Errors, description = "What landed is not what was granted. It is deleted; the slip stays good.",
+            example = json!({"errors": {"size": ["must be 17 or lower, but 18 bytes landed"]}})),
+        AnyFile, WithBody, AnyCall
+    )
+)]
 async fn confirm(
     State(state): State<AppState>,
     caller: Caller,
@@ -91,6 +169,14 @@ async fn confirm(
     Ok(Json(Envelope { file: FileBody::new(&file) }))
 }
 
+/// Read one file
+#[utoipa::path(
+    get,
+    path = "/files/{id}",
+    operation_id = "readFile",
+    params(IdInPath),
+    responses((status = 200, body = Envelope, description = "The file."), AnyFile, AnyCall)
+)]
 async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Json<Envelope>, Fault> {
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
@@ -99,6 +185,12 @@ async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath
 
 /// `{id}.json`; what is no number of a file is no file.
 struct IdInPath(FileId);
+
+impl utoipa::IntoParams for IdInPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![id_parameter("id", "The file's number.")]
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
     type Rejection = Fault;
@@ -134,11 +226,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldErrors> {
 // ---- error body ----
 
 /// Desk's validator: an object of field to messages, for every fault.
-fn error_body(fault: &Fault) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Errors<'a> {
-        errors: &'a std::collections::BTreeMap<String, Vec<String>>,
-    }
+pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
     let fields = match fault {
         Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.clone(),
         Fault::Unauthenticated => FieldErrors::one("authorization", "must be a good token, as Bearer or as the user of Basic"),
@@ -156,5 +244,5 @@ fn error_body(fault: &Fault) -> Vec<u8> {
         Fault::Internal(_) => FieldErrors::one("server", "failed"),
         Fault::Unavailable(_) => FieldErrors::one("server", "not available now, try again"),
     };
-    serde_json::to_vec(&Errors { errors: fields.by_field() }).unwrap_or_default()
+    serde_json::to_vec(&Errors { errors: fields.by_field().clone() }).unwrap_or_default()
 }

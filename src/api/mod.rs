@@ -8,20 +8,23 @@
 
 mod auth;
 mod body;
+mod companion;
 mod desk;
+mod openapi;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::{Extension, Router};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
@@ -36,6 +39,12 @@ const RETRY_AFTER_SECONDS: u64 = 2;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Older Uppys send it with every request.
+const UPPY_VERSIONS: HeaderName = HeaderName::from_static("uppy-versions");
+
+/// The longest segment of a path that is logged as it is: file numbers and words are shorter, upload tokens longer.
+const LONGEST_LOGGED_SEGMENT: usize = 40;
+
 /// What every handler works with.
 #[derive(Clone)]
 pub struct AppState {
@@ -43,14 +52,20 @@ pub struct AppState {
     pub broker: Arc<Broker>,
     /// Everybody who may call.
     pub tokens: Tokens,
+    /// Where browsers reach the broker, without a slash at the end.
+    pub public_url: Arc<str>,
 }
 
 /// Every URL of dropslip. Pages from `origins` may call it.
 pub fn router(state: AppState, origins: &[String]) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .merge(desk::router())
+    let (operating, described) =
+        OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
+    let (desk, desk_described) = desk::router(state.broker.file_types());
+    let document = openapi::document(&state.public_url, vec![openapi::Part::from(described), desk_described]);
+    operating
+        .layer(Extension(document))
+        .merge(desk)
+        .merge(companion::router())
         .with_state(state)
         .layer(cors(origins))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
@@ -58,14 +73,26 @@ pub fn router(state: AppState, origins: &[String]) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
 }
 
-/// Whether database and bucket answer, and which of them does not.
-async fn ready(State(state): State<AppState>) -> (StatusCode, String) {
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", operation_id = "alive", tag = "Operating", security(()), responses(
+    (status = 200, body = String, content_type = "text/plain", description = "It does.")
+))]
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Whether database and bucket answer
+#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "Operating", security(()), responses(
+    (status = 200, body = String, content_type = "text/plain", description = "Both do."),
+    (status = 503, body = String, content_type = "text/plain", description = "One does not; the text names it.")
+))]
+async fn ready(State(state): State<AppState>) -> Response<Body> {
     let away = state.broker.away().await;
     if away.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return "ready\n".into_response();
     }
     let lines: Vec<_> = away.into_iter().map(|name| format!("the {name} is not available\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, lines.concat())
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))], lines.concat()).into_response()
 }
 
 /// CORS for the given origins only: no wildcard, no cookies.
@@ -74,15 +101,20 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID, IDEMPOTENCY_KEY])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID, IDEMPOTENCY_KEY, UPPY_VERSIONS])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_mins(10))
 }
 
 fn span(request: &Request<Body>) -> tracing::Span {
     let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
-    // The path names no secret: slips and tokens travel in bodies and headers.
-    tracing::info_span!("request", request.id = id, method = %request.method(), path = request.uri().path())
+    tracing::info_span!("request", request.id = id, method = %request.method(), path = loggable(request.uri().path()))
+}
+
+/// A path without upload tokens, wherever they stand in it: also what is no good URL may hold a good token.
+fn loggable(path: &str) -> String {
+    let shown = |segment| if str::len(segment) > LONGEST_LOGGED_SEGMENT { "***" } else { segment };
+    path.split('/').map(shown).collect::<Vec<_>>().join("/")
 }
 
 /// Why a request was not done, in no dialect yet.
@@ -197,4 +229,22 @@ fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Respon
     headers.remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(body(&fault));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_upload_token_is_logged_wherever_it_stands() {
+        let token = format!("du1.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
+        for path in
+            [format!("/u/{token}/s3/params"), format!("//u//{token}"), format!("/%75/{token}/"), format!("/u/{token}x"), token.clone()]
+        {
+            assert!(!loggable(&path).contains("00000000"), "{path}");
+        }
+        assert_eq!(loggable(&format!("/u/{token}/s3/multipart/42/1")), "/u/***/s3/multipart/42/1");
+        assert_eq!(loggable("/desk/api/v2/files/9223372036854775807.json"), "/desk/api/v2/files/9223372036854775807.json");
+        assert_eq!(loggable("/"), "/");
+    }
 }

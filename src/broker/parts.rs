@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 use super::slip::InParts;
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed};
 use crate::bucket::{Completed, PartTerms, PresignedPut};
-use crate::domain::multipart::{MAX_PARTS, judge_parts, part_count, size_of_part};
+use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Part, Scope};
 use crate::failpoint;
 
@@ -32,6 +32,8 @@ pub struct Arrived {
     pub slip: InParts,
     /// The parts that are there, by number.
     pub parts: Vec<Part>,
+    /// Whether they were put together: then all are there.
+    pub put_together: bool,
 }
 
 impl Broker {
@@ -49,11 +51,16 @@ impl Broker {
     ) -> Result<(File, Vec<SignedPart>), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         let (file, multipart) = self.in_parts(caller, id).await?;
+        let last = multipart.part_size.map_or(MAX_PARTS, |size| part_count(file.max_size, size));
+        // All parts but the last have a least size, so that many parts tell a large file before all of it was sent.
+        let fitting = part_count(file.max_size, MIN_PART_SIZE);
+        if multipart.part_size.is_none() && numbers.iter().any(|number| (fitting + 1..=last).contains(&u64::from(*number))) {
+            return Err(BrokerError::Invalid(FieldErrors::one("size", format!("must be {} or lower", file.max_size))));
+        }
         let sized = |number: &u32| match multipart.part_size {
             Some(size) => size_of_part(*number, file.max_size, size).map(|size| (*number, Some(size))),
-            None => (1..=MAX_PARTS).contains(&u64::from(*number)).then_some((*number, None)),
+            None => (1..=last).contains(&u64::from(*number)).then_some((*number, None)),
         };
-        let last = multipart.part_size.map_or(MAX_PARTS, |size| part_count(file.max_size, size));
         let parts: Option<Vec<(u32, Option<u64>)>> = numbers.iter().map(sized).collect();
         let Some(parts) = parts else {
             return Err(BrokerError::Invalid(FieldErrors::one("partNumbers", format!("must be 1 to {last}"))));
@@ -77,7 +84,7 @@ impl Broker {
         let slip = InParts::of(&file, &multipart);
         let upload_id = multipart.upload_id.as_deref().unwrap_or_default();
         if let Some(parts) = self.bucket.list_parts(&file.staging_key, upload_id).await? {
-            return Ok(Arrived { file, slip, parts });
+            return Ok(Arrived { file, slip, parts, put_together: false });
         }
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
             let gone = "were dropped by the store; ask for another slip and upload them again";
@@ -86,7 +93,7 @@ impl Broker {
         let size = multipart.part_size.unwrap_or(landed.size);
         let count = u32::try_from(part_count(landed.size, size)).unwrap_or(u32::MAX);
         let part = |number| Part { number, size: size_of_part(number, landed.size, size).unwrap_or_default(), etag: String::new() };
-        Ok(Arrived { file, slip, parts: (1..=count).map(part).collect() })
+        Ok(Arrived { file, slip, parts: (1..=count).map(part).collect(), put_together: true })
     }
 
     /// Puts together the parts that a client names with their entity tags, and confirms the file.

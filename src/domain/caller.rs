@@ -108,6 +108,12 @@ impl Scopes {
         Self { read: true, write: true }
     }
 
+    /// This one scope.
+    #[must_use]
+    pub fn only(scope: Scope) -> Self {
+        Self { read: scope == Scope::FilesRead, write: scope == Scope::FilesWrite }
+    }
+
     /// Whether `scope` is in the set.
     #[must_use]
     pub fn contains(self, scope: Scope) -> bool {

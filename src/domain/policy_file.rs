@@ -7,6 +7,7 @@ use time::Duration;
 use toml::Spanned;
 
 use super::file_type::AllowedType;
+use super::media_type::MAX_CHARS;
 use super::multipart::{MAX_OBJECT_SIZE, MAX_PART_SIZE};
 use super::{Disposition, FieldErrors, FileName, FileType, MediaType, NewFile};
 
@@ -285,7 +286,7 @@ impl Reader<'_> {
 /// # Errors
 /// A complaint about `mimeType` when it is neither blank nor a type.
 pub fn declared_type(text: &str) -> Result<Option<MediaType>, FieldErrors> {
-    if text.trim().is_empty() {
+    if text.trim().is_empty() && text.chars().count() <= MAX_CHARS {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|message: String| FieldErrors::one("mimeType", message))

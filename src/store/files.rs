@@ -163,6 +163,16 @@ impl Store {
         row.map(File::try_from).transpose()
     }
 
+    /// The tenant's file whose current form may write that key, or could before it became active.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn find_upload(&self, tenant: &Tenant, staging_key: &str) -> Result<Option<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE staging_key = $1 AND tenant = $2"));
+        let row: Option<FileRow> = on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key).bind(tenant.as_str()).fetch_optional(connection).await)?;
+        row.map(File::try_from).transpose()
+    }
+
     /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
     /// upload in parts may be open on it.
     ///

@@ -1,19 +1,15 @@
 //! Steps 1 and 3: the broker, spoken to in Desk's words.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use tokio::time::Instant;
-use url::Url;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, body_text, innermost, shortened};
+use super::slip::{Arrived, SignedPart, Slip};
 use super::target::Target;
 
 /// How often a step is tried, the first time included.
@@ -28,6 +24,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait that a broker may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// Most bytes of an answer that are read: the list of the 10 000 parts that a file can have takes about one million.
+const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
+
 /// What is asked for in step 1.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,32 +37,11 @@ pub(super) struct Wish<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) disposition: Option<&'a str>,
     pub(super) size: u64,
+    /// Whether this client can upload in parts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) multipart: bool,
     #[serde(rename = "checksumSHA256", skip_serializing_if = "Option::is_none")]
     pub(super) checksum_sha256: Option<&'a str>,
-}
-
-/// What step 1 yields. It has no `Debug`: the form in it is good for an upload.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Slip {
-    #[serde(deserialize_with = "web_url")]
-    pub(super) url: Url,
-    pub(super) params: Params,
-    pub(super) file: TempFile,
-    expires_at: Option<String>,
-    #[serde(skip, default = "Instant::now")]
-    received: Instant,
-}
-
-/// The form's fields in the order in which they came: some stores read no further than they must.
-pub(super) struct Params(pub(super) Vec<(String, String)>);
-
-/// The record behind a slip.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TempFile {
-    pub(super) id: i64,
-    created_at: Option<String>,
 }
 
 /// What step 3 yields: the broker's file object as it is, and what is needed of it here.
@@ -72,48 +50,6 @@ pub(super) struct UploadedFile {
     pub(super) id: i64,
     pub(super) size: u64,
     pub(super) object: serde_json::Value,
-}
-
-impl Slip {
-    /// Whether the form's time is over. The clock here may be wrong, so only the broker's two instants are compared with each other.
-    pub(super) fn has_expired(&self) -> bool {
-        let instant = |text: &Option<String>| OffsetDateTime::parse(text.as_deref()?, &Rfc3339).ok();
-        let (Some(from), Some(until)) = (instant(&self.file.created_at), instant(&self.expires_at)) else { return false };
-        self.received.elapsed() >= Duration::try_from(until - from).unwrap_or_default()
-    }
-}
-
-fn web_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    // A user in it would become an Authorization header, which a form must not carry.
-    let url = Url::parse(&text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none());
-    url.ok_or_else(|| serde::de::Error::custom("the form's url is none"))
-}
-
-impl<'de> Deserialize<'de> for Params {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Params;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Params, M::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Params(fields))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 /// The broker as seen from here.
@@ -155,16 +91,47 @@ impl Desk {
         Ok(UploadedFile { id, size, object })
     }
 
+    /// Presigned URLs for these parts of a file, whose numbers ascend.
+    pub(super) async fn sign(&self, id: i64, numbers: &[u32]) -> Result<Vec<SignedPart>, Failure> {
+        #[derive(Deserialize)]
+        struct Signed {
+            parts: Vec<SignedPart>,
+        }
+        let (url, wanted) = (self.parts_of(id), serde_json::json!({ "partNumbers": numbers }));
+        let Signed { mut parts } = parsed(&self.answer(|| self.http.post(&url).json(&wanted)).await?)?;
+        parts.sort_by_key(|part| part.part_number);
+        if !parts.iter().map(|part| part.part_number).eq(numbers.iter().copied()) {
+            return Err(Failure::BrokerNonsense("it signs other parts than those that were asked for".to_owned()));
+        }
+        Ok(parts)
+    }
+
+    /// Which parts of a file are there.
+    pub(super) async fn arrived(&self, id: i64) -> Result<Arrived, Failure> {
+        let url = self.parts_of(id);
+        parsed(&self.answer(|| self.http.get(&url)).await?)
+    }
+
+    /// Makes the broker forget a file in parts, and the store its parts.
+    pub(super) async fn give_up(&self, id: i64) -> Result<(), Failure> {
+        let url = self.parts_of(id);
+        self.answer(|| self.http.delete(&url)).await.map(drop)
+    }
+
+    fn parts_of(&self, id: i64) -> String {
+        self.target.url(&format!("/v2/files/{id}/parts.json"))
+    }
+
     /// The body of a good answer, within the bounds on tries and time.
     async fn answer(&self, request: impl Fn() -> RequestBuilder) -> Result<String, Failure> {
         let tries = async {
             let mut wait = FIRST_WAIT;
             for _ in 1..TRIES {
                 let failure = match self.once(request()).await {
-                    Err(asked) if asked.failure.may_pass() => asked,
+                    Err(asked) if asked.failure.may_pass() || asked.is_soon_allowed() => asked,
                     done => return done.map_err(|asked| asked.failure),
                 };
-                tokio::time::sleep(failure.wait.unwrap_or(wait)).await;
+                tokio::time::sleep(failure.wait.unwrap_or(wait).min(LONGEST_WAIT)).await;
                 wait *= 2;
             }
             self.once(request()).await.map_err(|asked| asked.failure)
@@ -181,7 +148,7 @@ impl Desk {
         if status.is_redirection() {
             return Err(Asked { failure: moved(&response), wait });
         }
-        let text = body_text(response).await.map_err(lost)?;
+        let text = body_text(response, MOST_ANSWER_BYTES).await.map_err(lost)?;
         if status.is_success() { Ok(text) } else { Err(Asked { failure: self.refusal(status, &text), wait }) }
     }
 
@@ -212,9 +179,16 @@ struct Asked {
     wait: Option<Duration>,
 }
 
+impl Asked {
+    /// Whether too much was asked for, and soon no longer is.
+    fn is_soon_allowed(&self) -> bool {
+        self.failure.is_answer(StatusCode::TOO_MANY_REQUESTS) && self.wait.is_some_and(|wait| wait <= LONGEST_WAIT)
+    }
+}
+
 fn wait_asked_for(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+    Some(Duration::from_secs(seconds))
 }
 
 fn moved(response: &Response) -> Failure {
@@ -248,26 +222,6 @@ fn complaints(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn slip(created_at: &str, expires_at: &str) -> Slip {
-        let text = format!(
-            r#"{{"url":"http://s/b","params":{{"z":"1","a":"2","k":"3"}},"expiresAt":"{expires_at}","file":{{"id":1,"createdAt":"{created_at}"}}}}"#
-        );
-        parsed(&text).unwrap()
-    }
-
-    #[test]
-    fn the_fields_of_a_form_keep_their_order() {
-        let Params(fields) = slip("", "").params;
-        assert_eq!(fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["z", "a", "k"]);
-    }
-
-    #[test]
-    fn a_slip_lives_as_long_as_the_broker_says_whatever_the_clock_here() {
-        assert!(!slip("2001-01-01T00:00:00.123456Z", "2001-01-01T01:00:00Z").has_expired());
-        assert!(slip("2101-01-01T00:00:00.123456Z", "2101-01-01T00:00:00Z").has_expired());
-        assert!(!slip("", "2001-01-01T00:00:00Z").has_expired());
-    }
-
     #[test]
     fn the_complaints_of_a_broker_are_told_field_by_field() {
         assert_eq!(complaints(r#"{"errors":{"type":["must be set"],"size":["a","b"]}}"#).unwrap(), "size a; size b; type must be set");
@@ -282,13 +236,14 @@ mod tests {
             panic!("parsed")
         };
         assert!(!failure.to_string().contains("hunter2"));
-        let Err(failure) = parsed::<Slip>(r#"{"url":"http://s"}"#) else { panic!("parsed") };
+        let Err(failure) = parsed::<Slip>(r#"{"url":"http://s","file":{"id":1}}"#) else { panic!("parsed") };
         assert!(failure.to_string().contains("missing field `params`"), "{failure}");
     }
 
     #[test]
     fn a_wish_says_nothing_of_what_was_not_chosen() {
-        let wish = Wish { r#type: "image", filename: "a.png", mime_type: "", disposition: None, size: 5, checksum_sha256: None };
+        let wish =
+            Wish { r#type: "image", filename: "a.png", mime_type: "", disposition: None, size: 5, multipart: false, checksum_sha256: None };
         assert_eq!(serde_json::to_string(&wish).unwrap(), r#"{"type":"image","filename":"a.png","mimeType":"","size":5}"#);
     }
 }

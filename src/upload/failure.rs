@@ -33,10 +33,34 @@ impl fmt::Display for Step {
 
 /// A step and why it failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{failure}", prefix(*.step, failure))]
+#[error("{}{failure}{}", prefix(*.step, failure), suffix(unfinished.as_ref()))]
 pub(super) struct StepError {
     pub(super) step: Step,
     pub(super) failure: Failure,
+    /// What `--resume` can go on with.
+    pub(super) unfinished: Option<Unfinished>,
+}
+
+/// An upload in parts that can be gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unfinished {
+    /// The file's number at the broker.
+    pub(super) id: i64,
+    /// Whether this machine remembers it.
+    pub(super) remembered: bool,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { id, remembered: true } => write!(f, "the same command with --resume goes on with it (id {id})"),
+            Self { id, remembered: false } => write!(f, "the same command with --resume={id} goes on with it"),
+        }
+    }
+}
+
+fn suffix(unfinished: Option<&Unfinished>) -> String {
+    unfinished.map(|unfinished| format!("; {unfinished}")).unwrap_or_default()
 }
 
 /// What a file is refused for says by itself what happened; all else needs to say during what.
@@ -86,6 +110,12 @@ pub(super) enum Failure {
     /// The bytes stopped moving.
     #[error("nothing moved to {peer} for {} seconds", .after.as_secs())]
     Stalled { peer: String, after: Duration },
+    /// What `--resume` names is an upload of something else.
+    #[error("file {id} is no upload in parts of {size} bytes: it is not this file's")]
+    OtherFile { id: i64, size: u64 },
+    /// The checksum that was asked for now would have had to be declared when the upload began.
+    #[error("is active as id {id}, but its upload was begun without --checksum: nothing compared its bytes")]
+    NoChecksum { id: i64 },
     /// A bug in this client.
     #[error("a defect of dropslip: {0}")]
     Defect(String),
@@ -108,12 +138,20 @@ pub(super) enum SourceError {
     Shrank { size: u64, read: u64 },
     #[error("became longer while it was read: it had {size} bytes when it was opened")]
     Grew { size: u64 },
+    #[error("was written to while it was read")]
+    Changed,
 }
 
 impl Failure {
     /// The failure of this step.
     pub(super) fn at(self, step: Step) -> StepError {
-        StepError { step, failure: self }
+        StepError { step, failure: self, unfinished: None }
+    }
+
+    /// The failure of step 2, or of the file on disk.
+    pub(super) fn at_the_drop(self) -> StepError {
+        let step = if matches!(self, Self::Source(_)) { Step::Read } else { Step::Upload };
+        self.at(step)
     }
 
     /// Whether the same request may well succeed a little later.
@@ -123,9 +161,22 @@ impl Failure {
             Self::Broker { status, .. } => {
                 matches!(*status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
             }
-            Self::Store { status, .. } => status.is_server_error(),
+            Self::Store { status, .. } => {
+                status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+            }
             _ => false,
         }
+    }
+
+    /// Whether the file on disk is not what it was, so that nothing that was uploaded of it is of any use.
+    pub(super) fn is_changed_source(&self) -> bool {
+        use SourceError::{Changed, Grew, Shrank};
+        matches!(self, Self::Source(Shrank { .. } | Grew { .. } | Changed))
+    }
+
+    /// Whether that is what the broker or the store answers.
+    pub(super) fn is_answer(&self, expected: StatusCode) -> bool {
+        self.status() == Some(expected.as_u16())
     }
 
     /// Whether the store refused the form because its time is over, which a new slip mends.
@@ -155,13 +206,12 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
-/// The first bytes of an answer; no answer that is worth reading is longer.
-pub(super) async fn body_text(mut response: reqwest::Response) -> reqwest::Result<String> {
-    const MOST_BYTES: usize = 256 * 1024;
+/// The first `most` bytes of an answer.
+pub(super) async fn body_text(mut response: reqwest::Response, most: usize) -> reqwest::Result<String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(chunk.get(..chunk.len().min(MOST_BYTES - body.len())).unwrap_or_default());
-        if body.len() == MOST_BYTES {
+        body.extend_from_slice(chunk.get(..chunk.len().min(most - body.len())).unwrap_or_default());
+        if body.len() == most {
             break;
         }
     }
@@ -191,7 +241,7 @@ mod tests {
     fn only_what_time_can_mend_is_tried_again() {
         let broker = |status: u16| Failure::Broker { status: StatusCode::from_u16(status).unwrap(), complaints: String::new() };
         assert_eq!([500, 502, 503, 504, 409].map(|status| broker(status).may_pass()), [false, true, true, true, false]);
-        assert_eq!([500, 503, 403, 400].map(|status| store(status, "").may_pass()), [true, true, false, false]);
+        assert_eq!([500, 503, 429, 408, 403, 400].map(|status| store(status, "").may_pass()), [true, true, true, true, false, false]);
         assert!(!Failure::Source(SourceError::Grew { size: 1 }).may_pass());
     }
 
@@ -210,6 +260,13 @@ mod tests {
             store(500, "InternalError").at(Step::Upload).to_string(),
             "upload: the store answers 500 Internal Server Error: InternalError"
         );
+    }
+
+    #[test]
+    fn what_can_be_gone_on_with_says_how() {
+        let error = |remembered| StepError { unfinished: Some(Unfinished { id: 7, remembered }), ..store(500, "x").at(Step::Upload) };
+        assert!(error(true).to_string().ends_with(": x; the same command with --resume goes on with it (id 7)"));
+        assert!(error(false).to_string().ends_with(": x; the same command with --resume=7 goes on with it"));
     }
 
     #[test]

@@ -1,51 +1,43 @@
-//! Step 2: the form and the bytes go to the store, and nothing else does.
+//! Step 2 in one request: the bytes go to the store with a form or with a presigned PUT, and nothing else does.
 //!
-//! The request has a `Content-Length`, because stores refuse chunked forms; `file` comes last, because they ignore what follows it.
-
-use std::time::Duration;
+//! The request has a `Content-Length`, because stores refuse chunked ones; in a form `file` comes last, because they ignore what follows it.
 
 use indicatif::ProgressBar;
 use reqwest::multipart::{Form, Part};
-use reqwest::{Body, Response, StatusCode};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use reqwest::{Body, StatusCode};
+use url::Url;
 
-use super::desk::Slip;
-use super::failure::{Failure, body_text, innermost, shortened};
-use super::source::{Reading, Source};
-
-/// How long the bytes may stand still.
-const STALL: Duration = Duration::from_mins(1);
-
-/// How long the store may take to answer when it has them all: it may be hashing and copying gigabytes.
-const ANSWER: Duration = Duration::from_mins(6);
+use super::failure::Failure;
+use super::slip::Params;
+use super::source::Source;
+use super::store::Store;
 
 /// Sends the form with the file's bytes.
-pub(super) async fn drop_bytes(http: &reqwest::Client, slip: &Slip, source: &Source, bar: &ProgressBar) -> Result<(), Failure> {
-    let (reading, bytes) = source.read(bar).await?;
-    let store = slip.url.origin().ascii_serialization();
-    let form = form(slip, Part::stream_with_length(Body::wrap_stream(bytes), source.size()))?;
-    let sent = async {
-        let response = http.post(slip.url.clone()).multipart(form).send().await?;
-        let status = response.status();
-        Ok((status, if status.is_success() { String::new() } else { refusal(response).await? }))
-    };
-    let answer: reqwest::Result<(StatusCode, String)> = unless_stalled(sent, &reading, source.size(), &store, STALL).await?;
-    // What the file did comes before what the connection made of it.
-    if let Some(error) = reading.take_error() {
-        return Err(error.into());
-    }
-    match answer {
-        Ok((status, _)) if status.is_success() => Ok(()),
-        Ok((status, said)) => Err(Failure::Store { status, said }),
-        Err(error) if error.is_connect() => Err(Failure::NoStore { store, why: innermost(&error) }),
-        Err(error) => Err(Failure::Lost { peer: store, why: innermost(&error) }),
+pub(super) async fn drop_bytes(store: &Store, url: &Url, params: &Params, source: &Source, bar: &ProgressBar) -> Result<(), Failure> {
+    let _connection = store.connection().await;
+    bar.reset();
+    let (reading, bytes) = source.read(0..source.size(), bar).await?;
+    let form = form(params, Part::stream_with_length(Body::wrap_stream(bytes), source.size()))?;
+    store.send(store.http.post(url.clone()).multipart(form), url, &reading, source.size()).await
+}
+
+/// Sends the file's bytes to a presigned URL.
+pub(super) async fn put_bytes(store: &Store, url: &Url, headers: &Params, source: &Source, bar: &ProgressBar) -> Result<(), Failure> {
+    let headers = headers.headers()?;
+    let _connection = store.connection().await;
+    bar.reset();
+    let (reading, bytes) = source.read(0..source.size(), bar).await?;
+    match store.put(url, headers, &reading, bytes, source.size()).await {
+        // The URL is for the first to come, and nobody else has it: an earlier try arrived, and only its answer was lost.
+        Err(failure) if failure.is_answer(StatusCode::PRECONDITION_FAILED) => Ok(()),
+        done => done,
     }
 }
 
-fn form(slip: &Slip, file: Part) -> Result<Form, Failure> {
+fn form(params: &Params, file: Part) -> Result<Form, Failure> {
     let mut form = Form::new();
     let mut file = file;
-    for (field, value) in &slip.params.0 {
+    for (field, value) in &params.0 {
         if field.eq_ignore_ascii_case("content-type") {
             // Some stores keep the type of the part and not that of the form.
             file = file.mime_str(value).map_err(|_| Failure::BrokerNonsense("its form has a bad Content-Type".to_owned()))?;
@@ -54,86 +46,4 @@ fn form(slip: &Slip, file: Part) -> Result<Form, Failure> {
     }
     // The key is in the form, so the name says nothing to the store; but without any, some take the part for one more field.
     Ok(form.part("file", file.file_name("file")))
-}
-
-/// What `work` yields, unless no byte moves for too long before it does.
-async fn unless_stalled<T>(
-    work: impl Future<Output = T>,
-    reading: &Reading,
-    size: u64,
-    store: &str,
-    stall: Duration,
-) -> Result<T, Failure> {
-    let mut work = std::pin::pin!(work);
-    let mut ticks = interval((stall / 10).max(Duration::from_millis(1)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut seen, mut since) = (reading.bytes(), Instant::now());
-    loop {
-        tokio::select! {
-            result = &mut work => return Ok(result),
-            _ = ticks.tick() => {}
-        }
-        let now = reading.bytes();
-        if now != seen {
-            (seen, since) = (now, Instant::now());
-        } else if seen == size && since.elapsed() >= ANSWER {
-            return Err(Failure::TimedOut { peer: store.to_owned(), after: ANSWER });
-        } else if seen < size && since.elapsed() >= stall {
-            return Err(Failure::Stalled { peer: store.to_owned(), after: stall });
-        }
-    }
-}
-
-async fn refusal(response: Response) -> reqwest::Result<String> {
-    let text = body_text(response).await?;
-    Ok(shortened(&said(&text)))
-}
-
-/// `Code: Message` of S3's error document; what else it may hold, such as the string that was to be signed, is not repeated.
-fn said(text: &str) -> String {
-    match (element(text, "Code"), element(text, "Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) if text.trim().is_empty() => "nothing more".to_owned(),
-        (None, None) => "something that is no S3 error; is it a store?".to_owned(),
-    }
-}
-
-/// The text of the first such element. S3's errors are flat, so looking for the tags is as good as parsing.
-fn element(text: &str, name: &str) -> Option<String> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    let (inner, _) = rest.split_once(&format!("</{name}>"))?;
-    // The ampersand last, so that nothing is unescaped twice.
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&#34;", "\""), ("&amp;", "&")];
-    let plain = entities.iter().fold(inner.trim().to_owned(), |text, (entity, character)| text.replace(entity, character));
-    (!plain.is_empty()).then_some(plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_error_of_a_store_is_its_code_and_message_and_nothing_else() {
-        let text = "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Policy Condition failed: [&quot;eq&quot;] &amp;lt;</Message>\
-                    <StringToSign>secret</StringToSign></Error>";
-        assert_eq!(said(text), "AccessDenied: Policy Condition failed: [\"eq\"] &lt;");
-        assert_eq!(said("<Error><Code>SlowDown</Code><Message/></Error>"), "SlowDown");
-        assert_eq!(said("<Error><Code>Cut"), "something that is no S3 error; is it a store?");
-        assert_eq!(said(" "), "nothing more");
-    }
-
-    #[tokio::test]
-    async fn an_upload_that_stands_still_is_given_up() {
-        let limit = Duration::from_millis(20);
-        let never = std::future::pending::<()>();
-        let failure = unless_stalled(never, &Reading::default(), 1, "http://store", limit).await.unwrap_err();
-        assert!(matches!(failure, Failure::Stalled { .. }), "{failure}");
-    }
-
-    #[tokio::test]
-    async fn a_store_that_has_all_bytes_may_think_longer_than_bytes_may_stand_still() {
-        let answer = tokio::time::sleep(Duration::from_millis(50));
-        assert!(unless_stalled(answer, &Reading::default(), 0, "http://store", Duration::from_millis(10)).await.is_ok());
-    }
 }

@@ -15,17 +15,20 @@
 //! {"path":"setup.exe","ok":false,"step":"authorize","status":400,"error":"refused: filename must not end in .exe"}
 //! ```
 //!
-//! `step` is `read`, `authorize`, `upload` or `confirm`; `status` is the HTTP status, or null when there was no answer.
+//! `step` is `read`, `authorize`, `upload` or `confirm`; `status` is the HTTP status, or null when there was no answer. `resume` is there
+//! when `--resume` can go on with what arrived: the file's number.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::desk::UploadedFile;
-use super::failure::{Step, StepError};
+use super::failure::{Step, StepError, Unfinished};
 
 const BAR: &str = "{prefix:28!} {msg:8} {bar:20} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} eta {eta}";
 
@@ -71,9 +74,13 @@ impl Report {
         }
     }
 
-    /// Takes the bars away.
-    pub(super) fn clear(&self) {
+    /// Tells that it ends before the files do, and how to go on.
+    pub(super) fn interrupted(&self, unfinished: &BTreeMap<PathBuf, Unfinished>) {
         let _ = self.bars.clear();
+        eprintln!("dropslip: interrupted");
+        for (path, unfinished) in unfinished {
+            eprintln!("{}: not finished; {unfinished}", shown(path));
+        }
     }
 }
 
@@ -98,16 +105,34 @@ fn json_line(path: &Path, outcome: &Result<UploadedFile, StepError>) -> io::Resu
         step: Step,
         status: Option<u16>,
         error: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume: Option<i64>,
     }
     let path = &path.to_string_lossy();
     let line = match outcome {
         Ok(file) => serde_json::to_string(&Active { path, ok: true, file: &file.object }),
         Err(error) => {
             let (step, status) = (error.step, error.failure.status());
-            serde_json::to_string(&Failed { path, ok: false, step, status, error: error.to_string() })
+            let resume = error.unfinished.map(|unfinished| unfinished.id);
+            serde_json::to_string(&Failed { path, ok: false, step, status, error: error.to_string(), resume })
         }
     };
-    line.map_err(io::Error::from)
+    Ok(escaped(&line.map_err(io::Error::from)?))
+}
+
+/// JSON in which nothing moves the cursor, breaks the line or turns the order of what is read: in JSON, such stands inside of strings only.
+fn escaped(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_steering(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 /// A path for a terminal.
@@ -115,9 +140,14 @@ fn shown(path: &Path) -> String {
     without_controls(&path.to_string_lossy())
 }
 
-/// A name or a message must not move the cursor or break the line.
+/// A name or a message must not move the cursor, break the line or turn the order of what is read.
 fn without_controls(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if is_steering(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Controls, line separators, and the marks, embeddings, overrides and isolates of bidirectional text.
+fn is_steering(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -139,5 +169,26 @@ mod tests {
         let file = UploadedFile { id: 7, size: 5, object: serde_json::Value::Null };
         let line = plain_line(Path::new("a\x1b[2J\nb"), &Ok(file));
         assert_eq!(line, "a\u{fffd}[2J\u{fffd}b  5 B  id 7 active");
+    }
+
+    #[test]
+    fn neither_output_lets_controls_or_turns_of_direction_through() {
+        let name = "gpj.\u{202e}\u{9b}31m\u{7f}\u{2028}\u{2067}exe";
+        let failed = || Err(Failure::BrokerNonsense(name.to_owned()).at(Step::Authorize));
+        let active = || Ok(UploadedFile { id: 7, size: 5, object: serde_json::json!({ "filename": name }) });
+        for outcome in [failed(), active()] {
+            let (plain, json) = (plain_line(Path::new(name), &outcome), json_line(Path::new(name), &outcome).unwrap());
+            assert!(!plain.contains(is_steering) && plain.contains("exe"), "{plain:?}");
+            assert!(!json.contains(is_steering), "{json:?}");
+            let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(object["path"], name, "it says the same");
+        }
+    }
+
+    #[test]
+    fn an_upload_to_go_on_with_is_named_by_its_number() {
+        let error = Failure::from(SourceError::Empty).at(Step::Upload);
+        let error = StepError { unfinished: Some(Unfinished { id: 7, remembered: true }), ..error };
+        assert!(json_line(Path::new("a"), &Err(error)).unwrap().ends_with(r#","resume":7}"#));
     }
 }

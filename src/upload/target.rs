@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use reqwest::header::HeaderValue;
 use url::{Host, Url};
 
-use crate::config;
+use crate::config::ClientEnvironment;
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
@@ -26,16 +26,15 @@ pub(super) struct Target {
 
 impl Target {
     /// Asks the options first, then the environment, then the files of a broker on this machine.
-    pub(super) fn find(server: Option<&str>, token_file: Option<&Path>) -> anyhow::Result<Self> {
-        let (env_server, env_token) = config::client_environment();
-        let (text, named) = match (server, &env_server) {
+    pub(super) fn find(server: Option<&str>, token_file: Option<&Path>, environment: ClientEnvironment) -> anyhow::Result<Self> {
+        let (text, named) = match (server, &environment.server) {
             (Some(text), _) => (text, "--server"),
             (None, Some(text)) => (text.as_str(), "DROPSLIP_SERVER"),
             (None, None) => (DEFAULT_SERVER, "the default server"),
         };
         let server = server_url(text).with_context(|| named.to_owned())?;
         let this_machine = is_this_machine(&server);
-        let (token, token_origin) = token(token_file, env_token, this_machine)?;
+        let (token, token_origin) = token(token_file, environment.token, this_machine)?;
         let authorization = bearer(&token).with_context(|| token_origin.clone())?;
         Ok(Self { server: server.as_str().trim_end_matches('/').to_owned(), authorization, this_machine, token_origin })
     }

@@ -121,7 +121,8 @@ impl Setup {
             }
         };
         let config = Config::from_parts(None, settings).unwrap();
-        let server = Server::start(&config).await.unwrap();
+        // On the heap: what starts a server is large, and is a part of every test.
+        let server = Box::pin(Server::start(&config)).await.unwrap();
         let (key, secret) = match self.bed {
             Bed::Embedded => embedded_credentials(&folder),
             Bed::SeaweedFs | Bed::LocalStack => test_credentials(),

@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("random", &[]),
@@ -40,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
         &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
     ),
     ("upload", &["upload", "config", "domain"]),
+    ("doctor", &["broker", "bucket", "doctor", "domain", "limits", "post_policy", "random", "store"]),
     (
         "cli",
         &[
@@ -47,6 +48,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "bucket",
             "cli",
             "config",
+            "doctor",
             "domain",
             "embedded_s3",
             "failpoint",
@@ -68,7 +70,7 @@ const ONLY_IN: [(&str, &[&str]); 6] = [
     ("use s3s", &["embedded_s3"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
-    ("now_utc", &["api", "cli", "bucket", "sweeper", "upload"]),
+    ("now_utc", &["api", "cli", "bucket", "doctor", "sweeper", "upload"]),
 ];
 
 fn module_of(path: &Path) -> String {

@@ -217,10 +217,18 @@ fn policy_explain_says_what_would_be_signed_or_why_not() {
 }
 
 #[test]
+fn the_help_of_upload_offers_no_settings_file_for_it_reads_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |command: &str| text(&run(folder.path(), &[], &[command, "--help"]).stdout);
+    assert!(help("serve").contains("--config"));
+    assert!(!help("upload").contains("--config") && help("upload").contains("--resume[=<ID>]"), "{}", help("upload"));
+}
+
+#[test]
 fn help_names_every_command_and_setting() {
     let folder = tempfile::tempdir().unwrap();
     let help = text(&run(folder.path(), &[], &["--help"]).stdout);
-    for command in ["serve", "config", "token", "policy", "sweep", "audit", "lifecycle", "upload"] {
+    for command in ["serve", "config", "token", "policy", "sweep", "audit", "lifecycle", "check", "cors", "upload"] {
         assert!(help.contains(&format!("\n  {command}")), "{command}");
     }
     for setting in dropslip::config::SETTINGS {
@@ -229,7 +237,7 @@ fn help_names_every_command_and_setting() {
 }
 
 /// What the container endpoint of ECS and EKS answers; the role's credentials end `lives` from now.
-async fn container_credentials(lives: time::Duration) -> String {
+pub async fn container_credentials(lives: time::Duration) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (key, secret) = (from_servers("AWS_ACCESS_KEY_ID"), from_servers("AWS_SECRET_ACCESS_KEY"));

@@ -1,5 +1,8 @@
 //! `dropslip upload`: the real program, against the real broker and against peers that misbehave on purpose.
 
+mod hostile;
+mod parts;
+
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

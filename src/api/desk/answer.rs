@@ -5,123 +5,242 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, Type};
 
 use crate::broker::{Arrived, InParts, SignedPart, Slip};
-use crate::domain::{Actor, Evidence, File, FileState, Part};
+use crate::domain::{Actor, ActorKind, Disposition, Evidence, File, FileState, Part, Verdict};
 
 /// Microseconds, always six digits: what Desk's own answers have.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
-#[derive(Serialize)]
+/// A slip: what to upload with, and the file that it will become.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Slip)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SlipBody {
     /// `POST`: a form for `url`. `PUT`: the bytes go to `url`, with `headers`. `MULTIPART`: parts are signed one by one.
+    #[schema(schema_with = methods)]
     method: &'static str,
+    /// Where the bytes go, without a token. Absent with `MULTIPART`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = "uri")]
     url: Option<String>,
+    /// With `POST`, the fields of a `multipart/form-data` form: send every one with its value unchanged, then the bytes as the last
+    /// field, `file`. Else empty.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     params: Texts,
+    /// With `PUT`, the headers to send exactly so. Else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>, required = false)]
     headers: Option<Texts>,
+    /// With `MULTIPART`, bytes of every part but the last. Else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     part_size: Option<u64>,
+    /// With `MULTIPART`, how many parts. Else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     part_count: Option<u64>,
+    /// When the store stops taking the form or the bytes, UTC. Signing parts moves it on.
+    #[schema(format = DateTime)]
     expires_at: String,
     file: FileBody,
 }
 
 /// Parts that were signed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedParts)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SignedPartsBody {
     parts: Vec<SignedPartBody>,
+    /// When the store stops taking them, UTC.
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 
-#[derive(Serialize)]
+/// Where the bytes of one part go.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedPart)]
 #[serde(rename_all = "camelCase")]
 struct SignedPartBody {
+    /// From 1.
+    #[schema(minimum = 1)]
     part_number: u32,
+    /// Always `PUT`.
     method: &'static str,
+    /// Where the bytes go, without a token.
+    #[schema(format = "uri")]
     url: String,
+    /// The headers to send exactly so.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     headers: Texts,
+    /// Exact number of bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     size: Option<u64>,
 }
 
 /// What arrived of a file in parts.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ArrivedParts)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ArrivedBody {
+    /// Bytes of every part but the last.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     part_size: Option<u64>,
+    /// How many parts there will be.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     part_count: Option<u64>,
+    /// Those that are there, by number.
     parts: Vec<ArrivedPartBody>,
+    /// When the broker forgets the file, unless parts are asked for before, UTC.
+    #[schema(format = DateTime)]
     expires_at: String,
     file: FileBody,
 }
 
-#[derive(Serialize)]
+/// One part that arrived.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ArrivedPart)]
 #[serde(rename_all = "camelCase")]
 struct ArrivedPartBody {
+    /// From 1.
+    #[schema(minimum = 1)]
     part_number: u32,
+    /// Bytes.
     size: u64,
+    /// Entity tag, without quotes; empty from a store that tells none.
     etag: String,
 }
 
-#[derive(Serialize)]
+/// One file, wrapped.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FileAnswer)]
 pub(super) struct Envelope {
     pub(super) file: FileBody,
 }
 
-#[derive(Serialize)]
+/// One uploaded content and its record.
+#[derive(Serialize, ToSchema)]
+#[schema(as = File)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FileBody {
+    /// Its number; never reused.
+    #[schema(minimum = 1)]
     id: i64,
+    /// The granted content type while `temp`, the decided one once active.
     mime_type: String,
+    /// Its name, cleaned: one path component of 1 to 255 bytes.
     filename: String,
+    /// The same as `filename`.
     #[serde(rename = "fileName")]
     file_name: String,
+    /// Bytes that landed; 0 while `temp`.
     size: u64,
+    /// Listed below a message, or shown inside it.
+    #[schema(schema_with = dispositions)]
     disposition: &'static str,
+    /// The name of the file type it was granted under.
     r#type: String,
+    /// `temp`: a slip was issued. `active`: what arrived was looked at and sealed.
+    #[schema(schema_with = states)]
     state: &'static str,
+    /// Always empty; absent while `temp`.
     #[serde(rename = "URL", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     url: Option<&'static str>,
+    /// Width of an image in pixels, where its header says so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pixel_width: Option<u32>,
+    /// Height of an image in pixels, where its header says so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pixel_height: Option<u32>,
+    /// Absent while `temp`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     evidence: Option<EvidenceBody>,
+    /// When the slip was issued, UTC, with microseconds.
+    #[schema(format = DateTime)]
     created_at: String,
+    /// When its content or description last changed, UTC, with microseconds.
+    #[schema(format = DateTime)]
     updated_at: String,
+    /// Whose token asked for the slip.
     created_by: ActorBody,
+    /// Whose token changed it last.
     updated_by: ActorBody,
 }
 
 /// What was declared, granted, detected and decided: all that an auditor asks about one upload.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Evidence)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EvidenceBody {
+    /// The content type that the request declared; null when it was blank.
+    #[schema(required)]
     declared_type: Option<String>,
+    /// The content type that the form demanded.
     granted_type: String,
+    /// The content type that the first bytes show; null where they show none.
+    #[schema(required)]
     detected_type: Option<String>,
+    /// The content type of the file from now on.
     decided_type: String,
+    /// The content type that the sealed object is stored with.
     served_type: String,
+    /// `relabeled`: the bytes were something else than granted. `trusted`: the file type says not to look.
+    #[schema(schema_with = verdicts)]
     verdict: &'static str,
+    /// Fewest and most bytes that the form took.
     size_range: [u64; 2],
+    /// Base64 of the SHA-256 that was declared; null when none was.
     #[serde(rename = "checksumSHA256")]
+    #[schema(required)]
     checksum_sha256: Option<String>,
+    /// The sealed object's entity tag, without quotes.
+    #[schema(required)]
     etag: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A person or program.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Actor)]
 pub(super) struct ActorBody {
     id: i64,
+    /// What kind of number that is.
+    #[schema(schema_with = actor_kinds)]
     r#type: &'static str,
+}
+
+fn dispositions() -> Object {
+    words(Disposition::ALL.map(Disposition::as_str))
+}
+
+fn states() -> Object {
+    words([FileState::Temp, FileState::Active].map(FileState::as_str))
+}
+
+fn verdicts() -> Object {
+    words([Verdict::Matches, Verdict::Relabeled, Verdict::Trusted].map(Verdict::as_str))
+}
+
+fn actor_kinds() -> Object {
+    words([ActorKind::Users, ActorKind::Customers].map(ActorKind::as_str))
+}
+
+/// The schema of a text that is one of these words.
+fn words<const N: usize>(words: [&'static str; N]) -> Object {
+    Object::builder().schema_type(Type::String).enum_values(Some(words)).build()
+}
+
+fn methods() -> Object {
+    words(["POST", "PUT", "MULTIPART"])
 }
 
 /// A form's fields or a request's headers as one object, in the order in which they are best sent.
@@ -173,7 +292,7 @@ impl SignedPartsBody {
 
 impl ArrivedBody {
     pub(super) fn new(arrived: Arrived) -> Self {
-        let Arrived { file, slip, parts } = arrived;
+        let Arrived { file, slip, parts, .. } = arrived;
         let parts = parts.into_iter().map(|Part { number, size, etag }| ArrivedPartBody {
             part_number: number,
             size,

@@ -3,24 +3,44 @@
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
 use crate::domain::{FieldErrors, FileName, NewFile, PartSizes};
 
 /// The members of a request that mean something; each may have any JSON type, so that every complaint can name its field.
-#[derive(Deserialize, Default)]
+///
+/// What the document says of them, beyond types, is in `document.rs`: it depends on the rules.
+#[derive(Deserialize, Default, ToSchema)]
+#[schema(as = NewFile, description = "What is to be uploaded. Members that are not listed here are ignored.")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FileFields {
+    /// Name of the file; it is cleaned. This or `fileName` is needed; if both are there, they are the same.
+    #[schema(value_type = Option<String>, pattern = r"[^\t-\r \x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]")]
     filename: Option<Value>,
+    /// Another spelling of `filename`.
     #[serde(rename = "fileName")]
+    #[schema(value_type = Option<String>, pattern = r"[^\t-\r \x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]")]
     file_name: Option<Value>,
+    /// The content type that the client thinks it is; blank means "you find out".
+    #[schema(value_type = String, required)]
     mime_type: Option<Value>,
+    /// The name of a file type of this installation.
+    #[schema(value_type = String, required)]
     r#type: Option<Value>,
+    /// Listed below a message (`attachment`, the default) or shown inside it. Blank is the default too.
+    #[schema(value_type = Option<String>)]
     disposition: Option<Value>,
+    /// Exact number of bytes; the form then takes no other size.
+    #[schema(value_type = Option<u64>)]
     size: Option<Value>,
+    /// Base64 of the SHA-256 of the bytes, 44 characters; the form then takes no other bytes. Blank is the same as absent.
     #[serde(rename = "checksumSHA256")]
+    #[schema(value_type = Option<String>, pattern = "^([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)?$")]
     checksum_sha256: Option<Value>,
+    /// Whether the client can upload in parts. Large files then come as `MULTIPART`; `size` is needed for that.
+    #[schema(value_type = Option<bool>)]
     multipart: Option<Value>,
 }
 
@@ -134,10 +154,16 @@ fn boolean(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Optio
 
 fn whole_number(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> Option<u64> {
     let value = value.filter(|value| !value.is_null())?;
-    let number = value.as_u64();
+    let number = whole(&value);
     if number.is_none() {
         let negative = value.as_f64().is_some_and(|number| number < 0.0);
         errors.add(field, if negative { "must be 0 or higher" } else { "must be a whole number" });
     }
     number
+}
+
+/// A whole number, also as 17.0: it is the same to JSON Schema, and some languages know no other way to write it.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let written_so = || value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0);
+    value.as_u64().or_else(|| format!("{:.0}", written_so()?.abs()).parse().ok())
 }

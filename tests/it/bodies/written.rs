@@ -162,7 +162,7 @@ pub(super) fn refused() -> Vec<(Vec<u8>, &'static [&'static str])> {
         "-1",
         "1.5",
         "0",
-        "1e2",
+        "15e-1",
         "1E400000",
         "-0",
         "1e-7",

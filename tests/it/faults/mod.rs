@@ -5,6 +5,7 @@ mod away;
 #[cfg(feature = "failpoints")]
 mod death;
 mod full_disk;
+#[cfg(feature = "failpoints")]
 mod parts;
 mod postgres;
 pub mod proxy;

@@ -54,6 +54,25 @@ pub struct Proxy {
 struct Shared {
     fault: Mutex<Option<Fault>>,
     hits: AtomicUsize,
+    open: AtomicUsize,
+    most_open: AtomicUsize,
+}
+
+/// A connection, counted while it is open.
+struct Counted<'a>(&'a Shared);
+
+impl<'a> Counted<'a> {
+    fn one_more(shared: &'a Shared) -> Self {
+        let open = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.most_open.fetch_max(open, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Proxy {
@@ -62,7 +81,7 @@ impl Proxy {
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { fault: Mutex::new(None), hits: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared { fault: Mutex::new(None), hits: 0.into(), open: 0.into(), most_open: 0.into() });
         let theirs = shared.clone();
         let accepting = tokio::spawn(async move {
             // Connections end with this task.
@@ -71,6 +90,7 @@ impl Proxy {
                 let (client, _) = listener.accept().await.unwrap();
                 let (target, shared) = (target.clone(), theirs.clone());
                 connections.spawn(async move {
+                    let _open = Counted::one_more(&shared);
                     // Either side may go away at any time: that is what this is for.
                     let _ = pass(client, &target, &shared).await;
                 });
@@ -97,6 +117,11 @@ impl Proxy {
     /// How many requests were broken since it began to.
     pub fn hits(&self) -> usize {
         self.shared.hits.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were open at the same time, at most.
+    pub fn most_open(&self) -> usize {
+        self.shared.most_open.load(Ordering::SeqCst)
     }
 
     pub async fn until_hit(&self) {

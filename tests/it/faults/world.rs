@@ -123,6 +123,7 @@ impl World {
         }
     }
 
+    #[cfg(feature = "failpoints")]
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
     }

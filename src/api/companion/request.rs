@@ -1,0 +1,144 @@
+//! What Uppy sends: queries and JSON with everything as text, `metadata` included.
+
+use std::collections::BTreeMap;
+
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde_json::Value;
+use time::Duration;
+use url::form_urlencoded;
+
+use crate::domain::policy_file::declared_type;
+use crate::domain::{FieldErrors, FileName, NewFile};
+use crate::tokens::{LONGEST_LIFE, MOST_TYPES};
+
+/// How long an upload token lives when nobody says.
+const LIFE: Duration = Duration::hours(1);
+
+/// The members of a query, in their order; headers and with them queries are bounded by the listener.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn of(parts: &Parts) -> Self {
+        let query = parts.uri.query().unwrap_or_default();
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// The member of that name, which must be there once.
+    pub(super) fn one(&self, name: &str) -> Result<String, FieldErrors> {
+        let mut values = self.0.iter().filter(|(given, _)| given == name);
+        match (values.next(), values.next()) {
+            (Some((_, value)), None) => Ok(value.clone()),
+            (None, _) => Err(FieldErrors::one(name, MUST_BE_SET)),
+            (Some(_), Some(_)) => Err(FieldErrors::one(name, "must be given once")),
+        }
+    }
+
+    /// `metadata[name]=value` members, the last of each name.
+    fn metadata(&self) -> BTreeMap<String, Value> {
+        let named = |(name, value): &(String, String)| {
+            let name = name.strip_prefix("metadata[")?.strip_suffix(']')?;
+            Some((name.to_owned(), Value::String(value.clone())))
+        };
+        self.0.iter().filter_map(named).collect()
+    }
+}
+
+const MUST_BE_SET: &str = "must be set";
+
+/// What Uppy says about a file, from query or JSON.
+#[derive(Deserialize, Default)]
+pub(super) struct Described {
+    pub(super) filename: Option<String>,
+    pub(super) r#type: Option<String>,
+    pub(super) metadata: Option<BTreeMap<String, Value>>,
+}
+
+/// The new file that `GET s3/params` describes.
+pub(super) fn new_file_of_query(query: &Query, types: Option<&[String]>) -> Result<NewFile, FieldErrors> {
+    let described = Described { filename: Some(query.one("filename")?), r#type: query.one("type").ok(), metadata: Some(query.metadata()) };
+    new_file(described, types)
+}
+
+/// Reads a description with every complaint at once; `types` are the file types that the caller may upload.
+pub(super) fn new_file(described: Described, types: Option<&[String]>) -> Result<NewFile, FieldErrors> {
+    let mut errors = FieldErrors::new();
+    let name = described.filename.unwrap_or_default();
+    if name.trim().is_empty() {
+        errors.add("filename", MUST_BE_SET);
+    }
+    let declared_type = declared_type(&described.r#type.unwrap_or_default()).unwrap_or_else(|why| {
+        errors.merge(why);
+        None
+    });
+    let metadata = Metadata(described.metadata.unwrap_or_default());
+    let type_name = file_type(&mut errors, &metadata, types);
+    let size = metadata.parsed(&mut errors, "size", |text| text.parse().map_err(|_| "must be a whole number".to_owned()));
+    let disposition = metadata.parsed(&mut errors, "disposition", str::parse).unwrap_or_default();
+    let checksum_sha256 = metadata.parsed(&mut errors, "checksumSHA256", str::parse);
+    let name = FileName::sanitized(&name);
+    errors.or_ok(NewFile { type_name, name, declared_type, disposition, size, checksum_sha256, multipart: None })
+}
+
+/// `metadata.fileType`; a token for one file type needs no other word. `metadata.type` is Uppy's own: the content type.
+fn file_type(errors: &mut FieldErrors, metadata: &Metadata, types: Option<&[String]>) -> String {
+    let wanted = metadata.text("fileType");
+    match (wanted, types) {
+        (None, Some([only])) => return only.clone(),
+        (None, _) => errors.add("fileType", "must be set in the file's metadata"),
+        (Some(wanted), Some(types)) if !types.contains(&wanted) => {
+            errors.add("fileType", crate::domain::field_errors::one_of(types.iter().map(String::as_str)));
+        }
+        (Some(wanted), _) => return wanted,
+    }
+    String::new()
+}
+
+/// Texts and whatever else pages put into `metadata`.
+struct Metadata(BTreeMap<String, Value>);
+
+impl Metadata {
+    /// A member as text; Uppy writes what is not there as one of these words.
+    fn text(&self, name: &str) -> Option<String> {
+        let text = match self.0.get(name)? {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        (!["", "null", "undefined"].contains(&text.as_str())).then_some(text)
+    }
+
+    fn parsed<T>(&self, errors: &mut FieldErrors, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        parse(&self.text(name)?).map_err(|why| errors.add(name, why)).ok()
+    }
+}
+
+/// What an upload token is asked for.
+pub(super) struct TokenWish {
+    pub(super) types: Vec<String>,
+    pub(super) life: Duration,
+}
+
+/// Reads `{"types": ["attachment"], "seconds": 3600}`.
+pub(super) fn token_wish(body: &[u8]) -> Result<TokenWish, FieldErrors> {
+    #[derive(Deserialize)]
+    struct Wish {
+        types: Option<Value>,
+        seconds: Option<Value>,
+    }
+    let wish: Wish = serde_json::from_slice(body)
+        .map_err(|_| FieldErrors::one("body", "must be one JSON object such as {\"types\": [\"attachment\"]}"))?;
+    let mut errors = FieldErrors::new();
+    let mut types: Vec<String> = wish.types.and_then(|types| serde_json::from_value(types).ok()).unwrap_or_default();
+    types.sort();
+    types.dedup();
+    if !(1..=MOST_TYPES).contains(&types.len()) {
+        errors.add("types", format!("must be a list of 1 to {MOST_TYPES} names of file types"));
+    }
+    let longest = LONGEST_LIFE.whole_seconds();
+    let seconds = wish.seconds.filter(|seconds| !seconds.is_null()).map(|seconds| seconds.as_i64().unwrap_or_default());
+    if seconds.is_some_and(|seconds| !(1..=longest).contains(&seconds)) {
+        errors.add("seconds", format!("must be a whole number from 1 to {longest}"));
+    }
+    errors.or_ok(TokenWish { types, life: seconds.map_or(LIFE, Duration::seconds) })
+}

@@ -1,0 +1,86 @@
+//! Refusals as Uppy can show them to a person.
+//!
+//! Uppy 5 and older show `message` of the body. Uppy 6 shows nothing but the reason phrase of the status line, so it says the
+//! same. HTTP/2 has none: behind a proxy that speaks it, Uppy 6 shows its own words alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Response;
+use hyper::ext::ReasonPhrase;
+use serde::Serialize;
+
+use crate::api::body::BODY_TIMEOUT;
+use crate::api::{self, Fault};
+
+/// The longest reason phrase, in bytes: some proxies refuse longer status lines than a few hundred.
+const LONGEST_PHRASE: usize = 250;
+
+/// Logs the fault of a response once, and says it in the body and in the status line.
+pub(super) fn rendered(mut response: Response<Body>) -> Response<Body> {
+    let said = response.extensions().get::<Arc<Fault>>().map(|fault| message(fault));
+    if let Some(phrase) = said.and_then(|said| ReasonPhrase::try_from(ascii(&said)).ok()) {
+        response.extensions_mut().insert(phrase);
+    }
+    api::rendered(response, error_body)
+}
+
+/// One sentence for a person.
+fn message(fault: &Fault) -> String {
+    match fault {
+        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.to_string(),
+        Fault::Unauthenticated => "this page may not upload (any more): load it again".to_owned(),
+        Fault::Forbidden(scope) => format!("the token must have the scope {}", scope.as_str()),
+        Fault::NotFound => "not found".to_owned(),
+        Fault::MethodNotAllowed => "this method is not allowed here".to_owned(),
+        Fault::NotUploaded => "nothing was uploaded yet".to_owned(),
+        Fault::AlreadyActive => "the file is active already".to_owned(),
+        Fault::Changing => "the upload keeps changing, try again".to_owned(),
+        Fault::TooSlow => format!("the request must arrive within {} seconds", BODY_TIMEOUT.as_secs()),
+        Fault::LimitExceeded(exceeded) => format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds),
+        Fault::BodyTooLarge => "the request is too long".to_owned(),
+        Fault::Internal(_) => "the server failed".to_owned(),
+        Fault::Unavailable(_) => "the server is not available now, try again".to_owned(),
+    }
+}
+
+/// What a status line may hold; a name from outside cannot break out of it.
+fn ascii(said: &str) -> Vec<u8> {
+    let plain = |c: char| match c {
+        '‘' | '’' => b'\'',
+        ' '..='~' => u8::try_from(c).unwrap_or(b'?'),
+        _ => b'?',
+    };
+    said.chars().take(LONGEST_PHRASE).map(plain).collect()
+}
+
+// ---- error body ----
+
+/// Companion's `message`, and the complaints by field where there are any.
+fn error_body(fault: &Fault) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        errors: Option<&'a BTreeMap<String, Vec<String>>>,
+    }
+    let errors = match fault {
+        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => Some(fields.by_field()),
+        _ => None,
+    };
+    serde_json::to_vec(&Refusal { message: message(fault), errors }).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_breaks_out_of_the_status_line() {
+        assert_eq!(ascii("must not end in ‘.exe’"), b"must not end in '.exe'");
+        assert_eq!(ascii("a\r\nSet-Cookie: b\u{7f}\u{202e}"), b"a??Set-Cookie: b??");
+        assert_eq!(ascii(&"é".repeat(1000)).len(), LONGEST_PHRASE);
+        assert!(ReasonPhrase::try_from(ascii(&(0..=0x2ff).filter_map(char::from_u32).collect::<String>())).is_ok());
+    }
+}

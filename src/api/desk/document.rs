@@ -1,0 +1,199 @@
+//! What attributes cannot say of Desk's part of the OpenAPI document: the rules of this installation, and examples, which are
+//! made by the same code as the answers.
+
+use serde_json::{Map, Value, json};
+use time::macros::datetime;
+use utoipa::openapi::OpenApi;
+
+use super::answer::{Envelope, FileBody, SlipBody};
+use crate::api::openapi::Part;
+use crate::broker::Slip;
+use crate::domain::media_type::MAX_CHARS;
+use crate::domain::{
+    Actor, ActorKind, Disposition, Evidence, File, FileId, FileName, FileState, FileType, FileTypes, MediaType, NewFile, Pixels, Tenant,
+    Verdict,
+};
+use crate::post_policy::PresignedPost;
+
+/// What `str::trim` takes away, for a regular expression.
+const BLANKS: &str = r"\t-\r \x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000";
+
+/// RFC 6838 section 4.2, as `MediaType` reads it.
+const RESTRICTED_NAME: &str = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}";
+
+/// The size of the example of a file in parts, in bytes.
+const WORTH_PARTS: u64 = 1_000_000_000;
+
+/// Desk's part, under `prefix`.
+pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes) -> Part {
+    let Part { paths, mut schemas } = Part::from(described);
+    let mut paths: Map<String, Value> = paths.into_iter().map(|(path, item)| (format!("{prefix}{}", as_sent(&path)), item)).collect();
+    for (method, operation) in paths.values_mut().filter_map(Value::as_object_mut).flatten() {
+        operation["tags"] = json!(["Files"]);
+        // One handler, two methods: the document wants two names.
+        if method == "put"
+            && let Some(Value::String(name)) = operation.get_mut("operationId")
+        {
+            name.push_str("ByPut");
+        }
+    }
+    let links = links(&paths);
+    for item in paths.values_mut() {
+        for (pointer, example) in [("/post/responses/201", slip_example()), ("/get/responses/200", file_example())] {
+            if let (Some(response), Some(example)) = (item.pointer_mut(pointer), example) {
+                response["content"]["application/json"]["example"] = example;
+            }
+        }
+        if let Some(slip) = item.pointer_mut("/post/responses/201") {
+            slip["links"] = links.clone().into();
+        }
+    }
+    if let Some(fields) = schemas.get_mut("NewFile") {
+        judged(fields, rules);
+    }
+    schemas.insert(
+        "WrappedNewFile".to_owned(),
+        json!({
+            "type": "object",
+            "description": "The same in the shape of the official clients, where `size` 0 means that it is not known.",
+            "required": ["file"],
+            "properties": {"file": {"$ref": "#/components/schemas/NewFile"}},
+        }),
+    );
+    if let Some(body) = paths.get_mut(&format!("{prefix}/files/ref.json")).and_then(|item| item.pointer_mut("/post/requestBody")) {
+        body["required"] = json!(true);
+        body["content"]["application/json"] = json!({
+            "schema": {"anyOf": [{"$ref": "#/components/schemas/NewFile"}, {"$ref": "#/components/schemas/WrappedNewFile"}]},
+            "examples": requests(rules),
+        });
+    }
+    Part { paths, schemas }
+}
+
+/// A parameter of the router is a whole segment; the document shows the ending that clients send.
+fn as_sent(path: &str) -> String {
+    if path.ends_with("/{id}") { format!("{path}.json") } else { path.to_owned() }
+}
+
+/// From a slip to everything that can be asked about its file.
+fn links(paths: &Map<String, Value>) -> Map<String, Value> {
+    let about_a_file = paths.iter().filter(|(path, _)| path.contains("{id}")).filter_map(|(_, item)| item.as_object());
+    let names = about_a_file.flat_map(Map::values).filter_map(|operation| operation["operationId"].as_str());
+    names.map(|name| (name.to_owned(), json!({"operationId": name, "parameters": {"id": "$response.body#/file/id"}}))).collect()
+}
+
+/// What the rules add to the shape of a request. What they demand of name and type together no schema says: that is a 400.
+fn judged(fields: &mut Value, rules: &FileTypes) {
+    // Inside an allOf: generators of clients take an anyOf beside properties for another shape.
+    fields["allOf"] = json!([{"anyOf": [
+        {"required": ["filename"], "properties": {"filename": {"type": "string"}}},
+        {"required": ["fileName"], "properties": {"fileName": {"type": "string"}}},
+    ]}]);
+    let properties = &mut fields["properties"];
+    properties["type"]["enum"] = rules.iter().map(|rule| rule.name.as_str()).collect();
+    properties["mimeType"]["maxLength"] = json!(MAX_CHARS);
+    properties["mimeType"]["pattern"] =
+        json!(format!(r"^[{BLANKS}]*$|^[{BLANKS}]*{RESTRICTED_NAME}/{RESTRICTED_NAME}[{BLANKS}]*(;[\s\S]*)?$"));
+    let known = Disposition::ALL.into_iter().filter(|known| rules.iter().any(|rule| rule.dispositions.contains(known)));
+    properties["disposition"]["enum"] = known.map(|known| json!(known.as_str())).chain([json!(""), Value::Null]).collect();
+    properties["size"]["maximum"] = json!(rules.iter().map(|rule| rule.max_size).max());
+}
+
+// ---- examples ----
+
+/// A request for each file type that this installation grants, and one in the other shape.
+fn requests(rules: &FileTypes) -> Value {
+    let granted = rules.iter().filter_map(|rule| Some((rule, request(rule)?)));
+    let mut examples: Map<String, Value> =
+        granted.map(|(rule, request)| (rule.name.clone(), json!({"summary": rule.title, "value": request}))).collect();
+    let largest = rules.iter().filter(|rule| rule.max_size >= WORTH_PARTS).max_by_key(|rule| rule.max_size);
+    if let Some(mut request) = largest.and_then(request) {
+        request["size"] = json!(WORTH_PARTS);
+        request["multipart"] = json!(true);
+        examples.insert("in-parts".to_owned(), json!({"summary": "A large file, in parts", "value": request}));
+    }
+    if let Some(first) = examples.values().next().map(|example| example["value"].clone()) {
+        examples.insert("wrapped".to_owned(), json!({"summary": "In the shape of the official clients", "value": {"file": first}}));
+    }
+    examples.into()
+}
+
+/// What `rule` grants: its first type that has an extension.
+fn request(rule: &FileType) -> Option<Value> {
+    let extensions = rule.content_types.iter().flat_map(|allowed| allowed.extensions.iter());
+    let names = extensions.map(|extension| format!("example.{}", extension.replace('*', "bin")));
+    let wish = |name: String| NewFile {
+        type_name: rule.name.clone(),
+        name: FileName::sanitized(&name),
+        declared_type: None,
+        disposition: rule.dispositions.first().copied().unwrap_or_default(),
+        size: Some(rule.min_size.max(17).min(rule.max_size)),
+        checksum_sha256: None,
+        multipart: None,
+    };
+    let (grant, wish) = names.map(wish).find_map(|wish| Some((rule.judge(&wish).ok()?, wish)))?;
+    Some(json!({
+        "type": wish.type_name, "filename": wish.name.as_str(), "mimeType": grant.content_type.to_string(),
+        "disposition": wish.disposition.as_str(), "size": wish.size,
+    }))
+}
+
+fn slip_example() -> Option<Value> {
+    let fields = [
+        ("Content-Type", "image/jpeg"),
+        ("bucket", "uploads"),
+        ("key", "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61"),
+        ("success_action_status", "201"),
+        ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+        ("x-amz-credential", "AKIAIOSFODNN7EXAMPLE/20260102/us-east-1/s3/aws4_request"),
+        ("x-amz-date", "20260102T030405Z"),
+        ("policy", "eyJleHBpcmF0aW9uIjoi..."),
+        ("x-amz-signature", "c0ca455011c4..."),
+    ];
+    let post = PresignedPost {
+        url: "https://uploads.s3.us-east-1.amazonaws.com/".to_owned(),
+        fields: fields.map(|(name, value)| (name, value.to_owned())).into(),
+        expires_at: datetime!(2026-01-02 04:04:05 UTC),
+    };
+    let file = File { state: FileState::Temp, evidence: None, etag: None, sealed_key: None, size: 0, ..photo()? };
+    serde_json::to_value(SlipBody::new(&file, Slip::Form(post))).ok()
+}
+
+fn file_example() -> Option<Value> {
+    serde_json::to_value(Envelope { file: FileBody::new(&photo()?) }).ok()
+}
+
+fn photo() -> Option<File> {
+    let jpeg: MediaType = "image/jpeg".parse().ok()?;
+    let somebody = Actor { id: 42, kind: ActorKind::Users };
+    Some(File {
+        id: FileId(1),
+        tenant: Tenant::DEFAULT.parse().ok()?,
+        state: FileState::Active,
+        type_name: "image".to_owned(),
+        name: FileName::sanitized("photo.jpg"),
+        disposition: Disposition::Attachment,
+        declared_type: Some(jpeg.clone()),
+        granted_type: jpeg.clone(),
+        min_size: 1,
+        max_size: 10 * 1024 * 1024,
+        checksum_sha256: None,
+        staging_key: String::new(),
+        sealed_key: Some(String::new()),
+        multipart: None,
+        reissued: 0,
+        size: 83_415,
+        evidence: Some(Evidence {
+            detected: Some(jpeg.clone()),
+            verdict: Verdict::Matches,
+            decided: jpeg,
+            pixels: Some(Pixels { width: 1920, height: 1080 }),
+        }),
+        etag: Some("90ed4b711e911cd190bb62894c1c7fa4".to_owned()),
+        created_at: datetime!(2026-01-02 03:04:05.789_919 UTC),
+        updated_at: datetime!(2026-01-02 03:04:06.913_846 UTC),
+        expires_at: datetime!(2026-01-02 04:04:05 UTC),
+        created_by: somebody,
+        updated_by: somebody,
+    })
+}

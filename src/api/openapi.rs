@@ -1,0 +1,247 @@
+//! The OpenAPI 3.1 document: what it says of the whole, around what each dialect says of its routes.
+//!
+//! A route is added with its documentation or not at all: [`OpenApiRouter`](utoipa_axum::router::OpenApiRouter) takes both from the
+//! attribute on the handler. Types come from the wire structs, statuses and bodies of errors from [`Fault`] itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, SchemaFormat, Type};
+use utoipa::{IntoResponses, ToSchema};
+
+use super::{Fault, desk};
+use crate::domain::Scope;
+use crate::limits::Exceeded;
+
+/// What was not done and why: messages by field, all at once.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"errors": {"filename": ["must not end in ‘.exe’"], "size": ["must be 104857600 or lower"]}}))]
+pub(super) struct Errors {
+    /// Messages by the name of the field that they are about.
+    pub(super) errors: BTreeMap<String, Vec<String>>,
+}
+
+// ---- errors that many operations share ----
+
+/// The errors of every request that needs a token.
+pub(super) struct AnyCall;
+
+/// The errors of every request that names a file.
+pub(super) struct AnyFile;
+
+/// The errors of every request that may have a body, beside those about what is in it.
+pub(super) struct WithBody;
+
+impl IntoResponses for AnyCall {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        shared(["Unauthenticated", "Forbidden", "LimitExceeded", "Internal", "Unavailable"])
+    }
+}
+
+impl IntoResponses for AnyFile {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        shared(["NotFound"])
+    }
+}
+
+impl IntoResponses for WithBody {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        shared(["TooSlow", "BodyTooLarge"])
+    }
+}
+
+/// Faults that are the same whatever was asked for: their names in the document, an example of each and what it means.
+fn shared_faults() -> [(&'static str, Fault, &'static str); 8] {
+    let exceeded = Exceeded { what: "requests per second", retry_after_seconds: 1 };
+    [
+        ("Unauthenticated", Fault::Unauthenticated, "No token, a wrong or a revoked one, or two of them."),
+        ("Forbidden", Fault::Forbidden(Scope::FilesWrite), "The token lacks a scope; the message names it."),
+        ("NotFound", Fault::NotFound, "No such file, or none that this token may see."),
+        ("TooSlow", Fault::TooSlow, "The body took too long to arrive: repeat."),
+        ("BodyTooLarge", Fault::BodyTooLarge, "The body is longer than any description of a file."),
+        ("LimitExceeded", Fault::LimitExceeded(exceeded), "Your actor or tenant asks for too much; the message says of what."),
+        ("Internal", Fault::Internal(String::new()), "A defect of dropslip; its log has the reason, under the request id."),
+        ("Unavailable", Fault::Unavailable(String::new()), "Database or bucket cannot be used now: repeat."),
+    ]
+}
+
+fn shared<const N: usize>(names: [&str; N]) -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+    let faults = shared_faults();
+    let wanted = faults.iter().filter(|(name, ..)| names.contains(name));
+    wanted.map(|(name, fault, _)| (fault.status().as_str().to_owned(), Ref::from_response_name(*name).into())).collect()
+}
+
+/// The headers of an answer with this status.
+fn headers(status: &str) -> Value {
+    let names = match status {
+        "401" => ["X-Request-Id", "WWW-Authenticate"].as_slice(),
+        "429" | "503" => &["X-Request-Id", "Retry-After"],
+        _ => &["X-Request-Id"],
+    };
+    names.iter().map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}))).collect::<Map<_, _>>().into()
+}
+
+/// A file's number in a path.
+pub(super) fn id_parameter(name: &str, description: &str) -> Parameter {
+    let number = Object::builder()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(1))
+        .examples([json!(1)]);
+    Parameter::builder()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(number))
+        .build()
+}
+
+// ---- the whole ----
+
+/// What one router adds to the document.
+pub(super) struct Part {
+    /// Path items by their path from the server's root.
+    pub(super) paths: Map<String, Value>,
+    /// Schemas by name.
+    pub(super) schemas: Map<String, Value>,
+}
+
+impl From<OpenApi> for Part {
+    fn from(described: OpenApi) -> Self {
+        let mut whole = serde_json::to_value(described).unwrap_or_default();
+        let mut taken = |pointer: &str| match whole.pointer_mut(pointer).map(Value::take) {
+            Some(Value::Object(members)) => members,
+            _ => Map::new(),
+        };
+        Self { paths: taken("/paths"), schemas: taken("/components/schemas") }
+    }
+}
+
+/// The document as it is served.
+pub(super) struct Document {
+    json: Bytes,
+    etag: HeaderValue,
+}
+
+/// Puts the parts together for a server that is reached under `public_url`.
+pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
+    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    for part in parts {
+        paths.extend(part.paths);
+        schemas.extend(part.schemas);
+    }
+    for (path, item) in &mut paths {
+        if let Some(prefix) = desk::other_prefix(path) {
+            item["servers"] = json!([server(public_url, ""), server(public_url, prefix)]);
+        }
+        let operations = item.as_object_mut().into_iter().flatten().filter_map(|(_, operation)| operation.pointer_mut("/responses"));
+        for (status, response) in operations.filter_map(Value::as_object_mut).flatten() {
+            if response.get("$ref").is_none() {
+                response["headers"] = headers(status);
+            }
+        }
+        let operations = item.as_object_mut().into_iter().flatten().filter_map(|(_, operation)| operation.pointer_mut("/parameters"));
+        for parameter in operations.filter_map(Value::as_array_mut).flatten() {
+            // A header that is not sent is absent, never null.
+            if parameter["schema"]["type"].is_array() {
+                parameter["schema"]["type"] = parameter["schema"]["type"][0].take();
+            }
+        }
+    }
+    let responses: Map<String, Value> =
+        shared_faults().into_iter().map(|(name, fault, means)| (name.to_owned(), answer(&fault, means))).collect();
+    let whole = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "dropslip",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "A broker for presigned direct-to-S3 uploads",
+            "description": ABOUT,
+            "license": {"name": "MIT or Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [server(public_url, "")],
+        "security": [{"bearer": []}, {"basic": []}],
+        "tags": [
+            {"name": "Files", "description": "The three steps: ask for a slip, drop the bytes into the store, confirm."},
+            {"name": "Operating", "description": "What load balancers, monitoring and generators of clients ask for."},
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": responses,
+            "headers": {
+                "X-Request-Id": header(&json!({"type": "string"}), "The id of this request in the log: yours if you sent one."),
+                "WWW-Authenticate": header(&json!({"type": "string"}), "How to authenticate."),
+                "Retry-After": header(&json!({"type": "integer", "minimum": 1}), "When to ask again, in seconds."),
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `dropslip token create`."},
+                "basic": {"type": "http", "scheme": "basic", "description": "The same token as the user name, with any password."},
+            },
+        },
+    });
+    let json = Bytes::from(whole.to_string());
+    let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&json)[..16]));
+    Arc::new(Document { json, etag: HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")) })
+}
+
+const ABOUT: &str = "Ask for a slip, send the bytes to the store with it, confirm. Every error of an operation has the same shape: \
+    messages by field. A path that knows other methods answers 405 with `Allow`. Bodies are JSON whatever their `Content-Type` says.";
+
+fn server(public_url: &str, prefix: &str) -> Value {
+    json!({"url": format!("{public_url}{prefix}")})
+}
+
+fn header(schema: &Value, description: &str) -> Value {
+    json!({"required": true, "description": description, "schema": schema})
+}
+
+fn answer(fault: &Fault, means: &str) -> Value {
+    let example: Value = serde_json::from_slice(&desk::error_body(fault)).unwrap_or_default();
+    json!({
+        "description": means,
+        "headers": headers(fault.status().as_str()),
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}, "example": example}},
+    })
+}
+
+/// This document
+///
+/// It needs no token and holds no secret. It changes with the version and the configuration of the server; ask with `If-None-Match`.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "openapi",
+    tag = "Operating",
+    security(()),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the document that you have.")),
+    responses(
+        (status = 200, body = Value, description = "The OpenAPI 3.1 document."),
+        (status = 304, description = "You have it already.")
+    )
+)]
+pub(super) async fn serve(Extension(document): Extension<Arc<Document>>, asked: HeaderMap) -> Response<Body> {
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = known
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == document.etag);
+    let mut response = Response::new(if known { Body::empty() } else { Body::from(document.json.clone()) });
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response.headers_mut().insert(header::ETAG, document.etag.clone());
+    // To be kept, and asked about each time.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}

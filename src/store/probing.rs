@@ -1,0 +1,61 @@
+//! Looking at a database without changing it: no file is made and no table.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
+
+use super::StoreError;
+
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a database is to dropslip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A file that is not there yet.
+    NoFile,
+    /// It answers and has no tables of dropslip's.
+    Empty,
+    /// It is about that storage.
+    About(String),
+}
+
+/// Asks the database what it is about.
+///
+/// # Errors
+/// When it cannot be reached or does not answer within five seconds.
+pub async fn look(url: &str) -> Result<Found, StoreError> {
+    match tokio::time::timeout(PATIENCE, asked(url)).await {
+        Ok(found) => Ok(found?),
+        Err(_) => Err(StoreError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
+    }
+}
+
+async fn asked(url: &str) -> Result<Found, sqlx::Error> {
+    const IDENTITY: &str = "SELECT identity FROM storage";
+    let identity: Result<Option<String>, sqlx::Error> = if url.starts_with("sqlite:") {
+        let options = SqliteConnectOptions::from_str(url)?;
+        if !options.get_filename().exists() {
+            return Ok(Found::NoFile);
+        }
+        // Not read-only: then a database in WAL mode that nobody has open could not be read.
+        let mut connection = SqliteConnection::connect_with(&options.create_if_missing(false)).await?;
+        let identity = sqlx::query_scalar(IDENTITY).fetch_optional(&mut connection).await;
+        let _ = connection.close().await;
+        identity
+    } else {
+        let mut connection = PgConnection::connect_with(&PgConnectOptions::from_str(url)?.application_name("dropslip check")).await?;
+        let identity = sqlx::query_scalar(IDENTITY).fetch_optional(&mut connection).await;
+        let _ = connection.close().await;
+        identity
+    };
+    match identity {
+        Ok(identity) => Ok(identity.map_or(Found::Empty, Found::About)),
+        // SQLite has one code for all that is wrong with a statement; Postgres says "undefined table".
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("1" | "42P01")) => Ok(Found::Empty),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,210 @@
+//! `/openapi.json` tells the truth: about every route, and, as schemathesis finds, about every answer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Map, Value, json};
+
+use crate::harness::{Bed, Db, Setup, TestBroker, from_servers, new_file, project};
+
+/// Of every operation, beside the examples, the edge cases and the chains.
+const EXAMPLES_EACH: &str = "300";
+const SEED: &str = "20260102";
+const CHAINS_SECONDS: &str = "20";
+
+async fn document(broker: &TestBroker) -> Value {
+    let response = broker.http.get(format!("{}/openapi.json", broker.base)).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
+}
+
+fn operations(document: &Value) -> Vec<(String, String, &Map<String, Value>)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let found: Vec<_> = paths
+        .flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation)))
+        .filter(|(_, method, _)| ["get", "put", "post", "delete", "patch"].contains(&method.as_str()))
+        .map(|(path, method, operation)| (path.clone(), method.to_uppercase(), operation.as_object().unwrap()))
+        .collect();
+    assert!(found.len() >= 10, "{found:?}");
+    found
+}
+
+/// A broker whose limits are not in the way of thousands of requests, where small files come in parts too, with an active file.
+async fn broker_to_try(db: Db) -> TestBroker {
+    let mut setup = Setup::on(Bed::Embedded).database(db).setting("DROPSLIP_MULTIPART_THRESHOLD", "1");
+    for limit in ["REQUESTS_PER_SECOND", "OPEN_SLIPS", "RESERVED_BYTES"] {
+        setup = setup.setting(&format!("DROPSLIP_ACTOR_{limit}"), "0").setting(&format!("DROPSLIP_TENANT_{limit}"), "0");
+    }
+    let broker = setup.start().await;
+    let slip = broker.text_slip().await;
+    broker.drop_bytes(&slip, b"Hello").await;
+    assert_eq!((slip.id, broker.confirm(slip.id).await.0.as_u16()), (1, 200));
+    broker
+}
+
+/// Runs schemathesis and gives what it said.
+async fn schemathesis(broker: &TestBroker, phases: &str, more: &[&str]) -> String {
+    let mut command = Command::new(from_servers("TEST_PYTHON"));
+    let config = project().join("tests/openapi");
+    // What it keeps for its next run is gone with the broker.
+    command.current_dir(broker.folder.path()).env("PYTHONPATH", &config).env("PYTHONDONTWRITEBYTECODE", "1").env("COLUMNS", "160");
+    command.args(["-m", "schemathesis.cli", "--config-file", config.join("schemathesis.toml").to_str().unwrap(), "run"]);
+    command.args([&format!("{}/openapi.json", broker.base), "--checks", "all", "--phases", phases]);
+    command.args(["--max-examples", EXAMPLES_EACH, "--seed", SEED]).args(more);
+    command.args(["--header", &format!("Authorization: Bearer {}", broker.token), "--no-color"]);
+    // The broker under test runs in this process: its runtime must not be kept from running.
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "seed {SEED}: {said}");
+    for phase in phases.split(',') {
+        assert!(said.to_lowercase().contains(&format!("✅ {phase}")), "{phase}: {said}");
+    }
+    said
+}
+
+async fn schemathesis_finds_nothing(db: Db) {
+    let broker = broker_to_try(db).await;
+    let said = schemathesis(&broker, "examples,coverage,fuzzing", &[]).await;
+    // It leaves out the operation that the document itself came from.
+    let tried = operations(&document(&broker).await).len() - 1;
+    assert!(said.contains(&format!("Tested: {tried}")), "{said}");
+    // Rules refuse most of what is generated, above all two names that differ; not all.
+    let granted = broker.text_slip().await.id;
+    assert!(granted > 40, "only {granted} requests were granted: {said}");
+
+    // Chains of requests, on their own and for a time: it ends a round whenever the broker's state makes a replay come out otherwise.
+    let said = schemathesis(&broker, "stateful", &["--max-time", CHAINS_SECONDS]).await;
+    let chains = said.lines().find_map(|line| line.trim().strip_prefix("Scenarios:")).unwrap().trim().parse::<u32>().unwrap();
+    println!("{db:?}: {granted} granted, {chains} chains, seed {SEED}");
+    assert!(chains > 20, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_finds_nothing_on_sqlite() {
+    schemathesis_finds_nothing(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_finds_nothing_on_postgres() {
+    schemathesis_finds_nothing(Db::Postgres).await;
+}
+
+#[tokio::test]
+async fn the_document_is_openapi_3_1() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let document = document(&broker).await;
+    assert_eq!(document["openapi"], "3.1.0");
+    let file = broker.folder.path().join("openapi.json");
+    fs::write(&file, document.to_string()).unwrap();
+    let output =
+        Command::new(from_servers("TEST_PYTHON")).args(["-m", "openapi_spec_validator", "--schema", "3.1"]).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+
+    let names: Vec<_> =
+        operations(&document).iter().map(|(_, _, operation)| operation["operationId"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+}
+
+#[tokio::test]
+async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_knows_no_other_method() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let document = document(&broker).await;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let documented: BTreeSet<String> =
+            operations(&document).into_iter().filter(|(at, ..)| at == path).map(|(_, method, _)| method).collect();
+        let servers = item.get("servers").unwrap_or(&document["servers"]).as_array().unwrap();
+        assert_eq!(servers.len(), if path.starts_with("/v2/") { 2 } else { 1 }, "{path}");
+        for server in servers {
+            let url = format!("{}{}", server["url"].as_str().unwrap(), path.replace("{id}", "1"));
+            let response = broker.http.request("REPORT".parse().unwrap(), &url).send().await.unwrap();
+            assert_eq!(response.status(), 405, "{url}");
+            let allowed = response.headers()["allow"].to_str().unwrap().split(',').map(|method| method.trim().to_owned());
+            assert_eq!(allowed.filter(|method| method != "HEAD").collect::<BTreeSet<_>>(), documented, "{url}");
+        }
+    }
+}
+
+/// `OpenApiRouter` takes no route without its documentation, so what must not be is a route beside it. Companion's are not documented
+/// yet, and are let off.
+#[test]
+fn no_route_is_added_without_its_documentation() {
+    let folder = project().join("src/api");
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.extend(fs::read_dir(folder.join("desk")).unwrap().map(|entry| entry.unwrap().path()));
+    files.retain(|path| path.file_name().is_none_or(|name| name != "companion.rs"));
+    let mut documented = 0;
+    for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+        let text = fs::read_to_string(&path).unwrap();
+        documented += text.matches(".routes(routes!(").count();
+        for line in text.lines().filter(|line| [".route(", ".route_service(", ".nest_service("].iter().any(|call| line.contains(call))) {
+            // The prefix with nothing but a slash behind it is a 404, as what is below it would be.
+            assert!(line.contains("any(|| async { Fault::NotFound })"), "{}: {line}", path.display());
+        }
+    }
+    assert!(documented >= 7, "only {documented} routes were found: does this test still read the sources?");
+}
+
+#[tokio::test]
+async fn the_document_names_the_rules_and_the_url_of_this_installation() {
+    let policy = r#"
+name = "invoice"
+title = "Invoices from suppliers"
+min_size = 1
+max_size = "20 MiB"
+dispositions = ["attachment"]
+slip_lifetime = "30m"
+sniff = "reject"
+unconfirmed = "discard"
+content_types = [{ type = "application/pdf", extensions = ["pdf"] }]
+"#;
+    let setup = Setup::on(Bed::Embedded).policy("invoice.toml", policy).setting("DROPSLIP_PUBLIC_URL", "https://uploads.example.com");
+    let broker = setup.start().await;
+    let document = document(&broker).await;
+    assert_eq!(document["servers"][0]["url"], "https://uploads.example.com");
+    let ask = &document["paths"]["/v2/files/ref.json"];
+    assert_eq!(ask["servers"][1]["url"], "https://uploads.example.com/desk/api");
+    let members = &document["components"]["schemas"]["NewFile"]["properties"];
+    assert_eq!(members["type"]["enum"], json!(["invoice"]));
+    assert_eq!(members["size"]["maximum"], 20 << 20);
+    assert_eq!(members["disposition"]["enum"], json!(["attachment", "", null]));
+
+    // The examples are requests that this installation grants.
+    let examples = ask["post"]["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap();
+    assert_eq!(examples.keys().collect::<Vec<_>>(), ["invoice", "wrapped"]);
+    for example in examples.values() {
+        broker.authorize(&example["value"]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_document_needs_no_token_holds_none_and_is_answered_once() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let url = format!("{}/openapi.json", broker.base);
+    let first = broker.http.get(&url).send().await.unwrap();
+    assert_eq!(first.headers()["content-type"], "application/json");
+    assert_eq!(first.headers()["cache-control"], "no-cache");
+    let etag = first.headers()["etag"].to_str().unwrap().to_owned();
+    let text = first.text().await.unwrap();
+    for secret in [&broker.token, &broker.secret_access_key, &broker.access_key_id] {
+        assert!(!text.contains(secret.as_str()));
+    }
+    for (asked, status) in
+        [(etag.clone(), 304), (format!("\"other\", W/{etag}"), 304), ("*".to_owned(), 304), ("\"other\"".to_owned(), 200)]
+    {
+        let again = broker.http.get(&url).header("if-none-match", &asked).send().await.unwrap();
+        assert_eq!(again.status(), status, "{asked}");
+        assert_eq!(again.headers()["etag"], etag.as_str());
+        assert_eq!(again.text().await.unwrap(), if status == 200 { text.as_str() } else { "" });
+    }
+}
+
+#[tokio::test]
+async fn a_whole_number_may_be_written_with_a_point() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let with = |size: &str| new_file("a.txt", "text/plain").to_string().replacen('{', &format!("{{\"size\":{size},"), 1);
+    for (size, status) in [("17.0", 201), ("1.7e1", 201), ("17.5", 400), ("-17.0", 400), ("1e300", 400)] {
+        let response = broker.request("POST", "/v2/files/ref.json").body(with(size)).send().await.unwrap();
+        assert_eq!(response.status(), status, "{size}");
+    }
+}

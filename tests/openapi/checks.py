@@ -1,0 +1,36 @@
+"""What schemathesis cannot know of this API.
+
+Whether a name, a content type and a size go together is for the rules of the installation to say, and how many parts a file has
+depends on the file: no schema can tell. Such requests are valid by the document and answered with 400, which schemathesis.toml
+allows for these operations. This check takes back what that gives away: the 400 must be a rule's, in a rule's words, and not a
+complaint about the shape of the request.
+"""
+
+import re
+
+import schemathesis
+
+RULES = {
+    "POST /v2/files/ref.json": {
+        "filename": r"must be the same as fileName|must not end in ‘\.\w+’|must end in one of ‘.+’ for \S+",
+        "mimeType": r"must be the type that ‘\..+’ stands for, not .+|must be one of ‘.+’",
+        "disposition": r"must be one of ‘.+’",
+        "size": r"must be \d+ or (higher|lower)|must be \d+ or lower in one request; ask with ‘multipart’ for more",
+    },
+    "POST /v2/files/{id}/parts.json": {"partNumbers": r"must be 1 to \d+"},
+}
+KEY_USED = {"Idempotency-Key": ["was used for another request"]}
+
+
+@schemathesis.check
+def valid_requests_are_refused_by_rules_alone(ctx, response, case):
+    rules = RULES.get(case.operation.label)
+    if rules is None or not case.meta or not case.meta.generation.mode.is_positive or response.status_code not in (400, 422):
+        return
+    errors = response.json()["errors"]
+    if response.status_code == 422:
+        assert errors == KEY_USED, f"422 that is not about the key: {errors}"
+        return
+    for field, messages in errors.items():
+        for message in messages:
+            assert field in rules and re.fullmatch(rules[field], message, re.DOTALL), f"no rule says: {field} {message}"
