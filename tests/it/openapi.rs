@@ -126,13 +126,13 @@ async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_kno
 }
 
 /// `OpenApiRouter` takes no route without its documentation, so what must not be is a route beside it. Companion's are not documented
-/// yet, and are let off.
+/// yet, and are let off; those of the upload page are files for browsers and no operations.
 #[test]
 fn no_route_is_added_without_its_documentation() {
     let folder = project().join("src/api");
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.extend(fs::read_dir(folder.join("desk")).unwrap().map(|entry| entry.unwrap().path()));
-    files.retain(|path| path.file_name().is_none_or(|name| name != "companion.rs"));
+    files.retain(|path| path.file_name().is_none_or(|name| name != "companion.rs" && name != "page.rs"));
     let mut documented = 0;
     for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
         let text = fs::read_to_string(&path).unwrap();
