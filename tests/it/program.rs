@@ -27,9 +27,11 @@ fn the_printed_script_works_when_pasted() {
         );
         assert_eq!(text(&output.stderr), "");
     }
+    let serving_page = serving.banner.lines().find(|line| line.starts_with("Upload page: ")).unwrap().to_owned();
     let (code, log) = serving.terminate();
     assert_eq!(code, 0);
     let token = fs::read_to_string(folder.path().join("data/development-token")).unwrap();
+    assert!(serving_page.ends_with(&format!("/#token={}", token.trim())), "{serving_page}");
     assert!(!log.contains(token.trim()) && !log.contains("x-amz-signature"), "a secret is in the log");
     assert!(log.contains("slip issued") && log.contains("file sealed"));
 }
