@@ -11,6 +11,7 @@
 
 pub mod cors;
 mod credentials;
+mod failure;
 pub mod lifecycle;
 mod multipart;
 mod presigning;
@@ -27,7 +28,6 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, Delete, MetadataDirective, ObjectIdentifier};
 use time::OffsetDateTime;
@@ -35,6 +35,7 @@ use time::OffsetDateTime;
 use crate::domain::file::Landed;
 use crate::post_policy::{PresignedPost, Signer, UploadTerms};
 use credentials::CredentialSource;
+use failure::status;
 pub use multipart::Completed;
 pub use presigning::{PartTerms, PresignedPut, PutTerms};
 
@@ -339,63 +340,6 @@ impl Bucket {
             })
             .collect())
     }
-
-    /// Says what a person can do about it, and whether to ask again.
-    fn explained<E: ProvideErrorMetadata + fmt::Debug>(&self, error: &SdkError<E>) -> BucketError {
-        let name = &self.name;
-        let Some(response) = error.raw_response() else {
-            let cause =
-                std::iter::successors(std::error::Error::source(&AsError(error)), |e| (*e).source()).last().map(ToString::to_string);
-            return BucketError::Unavailable(cause.unwrap_or_else(|| kind(error).to_owned()));
-        };
-        let said = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or("no reason given");
-        let region = response.headers().get("x-amz-bucket-region").filter(|region| *region != self.signer.region());
-        match (response.status().as_u16(), region) {
-            (_, Some(region)) => BucketError::Refused(format!("bucket ‘{name}’ is in region {region}, not {}", self.signer.region())),
-            (404, _) => BucketError::Refused(format!("there is no bucket ‘{name}’")),
-            (401 | 403, _) => BucketError::Refused(format!("the AWS credentials may not use bucket ‘{name}’ ({said})")),
-            (501, _) => BucketError::Refused(format!("it does not know such requests ({said})")),
-            (status @ (408 | 429 | 500..), _) => BucketError::Unavailable(format!("it answered {status} ({said})")),
-            (status, _) => BucketError::Refused(format!("it answered {status} ({said})")),
-        }
-    }
-}
-
-/// Lends an SDK error as a plain one, to walk down to its first cause.
-struct AsError<'a, E>(&'a SdkError<E>);
-
-impl<E> fmt::Debug for AsError<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(kind(self.0))
-    }
-}
-
-impl<E> fmt::Display for AsError<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(kind(self.0))
-    }
-}
-
-impl<E> std::error::Error for AsError<'_, E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self.0 {
-            SdkError::DispatchFailure(failure) => failure.as_connector_error().map(|e| e as &(dyn std::error::Error + 'static)),
-            _ => None,
-        }
-    }
-}
-
-fn kind<E>(error: &SdkError<E>) -> &'static str {
-    match error {
-        SdkError::TimeoutError(_) => "it did not answer in time",
-        SdkError::DispatchFailure(_) => "no connection",
-        SdkError::ConstructionFailure(_) => "the request could not be made",
-        _ => "its answer makes no sense",
-    }
-}
-
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {

@@ -21,8 +21,8 @@ use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
 pub use settings::{SETTINGS, Setting};
 use values::{
-    boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter, log_format,
-    origins, part_size, redacted, socket_address, upload_method, web_url, whole_number,
+    as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
+    log_format, origins, part_size, redacted, socket_address, upload_method, web_url, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -341,15 +341,6 @@ fn env_name(key: &str) -> String {
 /// Kubernetes puts the addresses of a service named `dropslip` into every container's environment.
 fn is_service_link(name: &str) -> bool {
     name == "DROPSLIP_PORT" || name.starts_with("DROPSLIP_PORT_") || name.starts_with("DROPSLIP_SERVICE_")
-}
-
-fn as_text(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Integer(_) | toml::Value::Boolean(_) => Some(value.to_string()),
-        toml::Value::Array(items) => items.iter().map(|item| item.as_str()).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,16 @@ use url::Url;
 use crate::domain::UploadMethod;
 use crate::domain::multipart::{MAX_PART_SIZE, MIN_PART_SIZE};
 
+/// A value of the TOML file in the spelling of the environment.
+pub(super) fn as_text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(_) | toml::Value::Boolean(_) => Some(value.to_string()),
+        toml::Value::Array(items) => items.iter().map(|item| item.as_str()).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
+        _ => None,
+    }
+}
+
 pub(super) fn filled(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("must not be blank".to_owned()) } else { Ok(text.to_owned()) }
 }
