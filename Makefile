@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak
+.PHONY: help run test lint screenshots bench soak
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -25,6 +25,11 @@ lint: ## formatting, clippy and the documentation, warnings denied
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features failpoints -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+screenshots: ## the pictures of the upload page in docs/screenshots
+	localstack/setup.sh
+	cargo build --locked
+	TEST_CHROMIUM=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) node tests/browser/screenshots.mjs
 
 soak: ## ten minutes of random clients and kills on PostgreSQL and SeaweedFS, then an audit (SOAK_SECONDS, SOAK_SEED)
 	localstack/setup.sh

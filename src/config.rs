@@ -53,6 +53,8 @@ pub struct Config {
     pub part_size: u64,
     /// From how many bytes on a file is sealed by a copy in parts.
     pub copy_in_parts_above: u64,
+    /// Whether the broker serves the upload page.
+    pub upload_page: bool,
     /// The folder of file types; `None` for the shipped ones.
     pub policies: Option<PathBuf>,
     /// Origins of other pages that may call the broker.
@@ -253,6 +255,8 @@ impl Reader {
         let multipart_threshold = self.required("multipart_threshold", "100 MB", byte_size);
         let part_size = self.required("part_size", "16 MiB", part_size);
         let copy_in_parts_above = self.required("copy_in_parts_above", "1 GiB", copied_at_once);
+        // A page that anybody can reach is for the operator to switch on.
+        let upload_page = self.required("page", if name.is_none() { "true" } else { "false" }, boolean);
         let policies = self.optional("policies", filled).map(PathBuf::from);
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
@@ -286,6 +290,7 @@ impl Reader {
             multipart_threshold: multipart_threshold?,
             part_size: part_size?,
             copy_in_parts_above: copy_in_parts_above?,
+            upload_page: upload_page?,
             policies,
             cors_origins,
             sweep_interval: sweep_interval?,

@@ -44,6 +44,8 @@ pub struct Server {
     pub embedded_s3: Option<SocketAddr>,
     /// The token of the embedded mode.
     pub development_token: Option<Token>,
+    /// Whether `/` is the upload page.
+    pub has_page: bool,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     store: Store,
@@ -79,7 +81,8 @@ impl Server {
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
         let tokens = Tokens::new(store.clone(), development_token.clone());
         let state = AppState { broker: broker.clone(), tokens, public_url: public_url.as_str().into() };
-        let router = api::router(state, &origins);
+        let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
+        let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let (stopping, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
         let serving = tokio::spawn(async move {
@@ -90,7 +93,7 @@ impl Server {
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
         let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).collect();
-        Ok(Self { address, public_url, form_url, broker, embedded_s3, development_token, stop, tasks, store })
+        Ok(Self { address, public_url, form_url, broker, embedded_s3, development_token, has_page: config.upload_page, stop, tasks, store })
     }
 
     /// Stops taking requests, lets those under way end, and closes the database.

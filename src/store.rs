@@ -13,6 +13,7 @@
 
 mod auditing;
 mod files;
+mod inserting;
 mod instant;
 mod multipart;
 mod postgres;
@@ -20,6 +21,7 @@ pub mod probing;
 mod reissuing;
 mod sweeping;
 mod tokens;
+mod writing;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -31,7 +33,9 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlitePool};
 
+use inserting::{PostgresRecords, SqliteRecords};
 use postgres::Connections;
+use writing::Writer;
 
 pub use files::{NewRow, Sealed};
 pub use reissuing::{Idempotency, Reissued, Used};
@@ -44,9 +48,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may take for all that one method does on it. Postgres itself gives up a little sooner.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
+/// How many batches of records Postgres takes at the same time; SQLite has one writer.
+const BATCHES_IN_FLIGHT: usize = 4;
+
 /// The database.
 #[derive(Debug, Clone)]
-pub struct Store(Engine);
+pub struct Store {
+    engine: Engine,
+    /// The way of every temp record.
+    records: Writer,
+}
 
 #[derive(Debug, Clone)]
 enum Engine {
@@ -98,13 +109,13 @@ fn is_passing(code: &str) -> bool {
 /// Runs the same statements on a connection to whichever database there is, within [`ANSWER_TIMEOUT`].
 macro_rules! on_pool {
     ($store:expr, read $connection:ident => $body:expr) => {
-        match &$store.0 {
+        match &$store.engine {
             $crate::store::Engine::Sqlite { read, .. } => $crate::store::within_time!(read, $connection => $body),
             $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(pool, $connection => $body),
         }
     };
     ($store:expr, write $connection:ident => $body:expr) => {
-        match &$store.0 {
+        match &$store.engine {
             $crate::store::Engine::Sqlite { write, .. } => $crate::store::within_time!(write, $connection => $body),
             $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(pool, $connection => $body),
         }
@@ -143,7 +154,11 @@ impl Store {
     /// When the database cannot be reached, or refuses a migration.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let engine = if url.starts_with("sqlite:") { Self::open_sqlite(url).await? } else { Self::open_postgres(url).await? };
-        Ok(Self(engine))
+        let records = match &engine {
+            Engine::Sqlite { write, .. } => Writer::start(SqliteRecords(write.clone()), 1),
+            Engine::Postgres(connections) => Writer::start(PostgresRecords(connections.clone()), BATCHES_IN_FLIGHT),
+        };
+        Ok(Self { engine, records })
     }
 
     async fn open_sqlite(url: &str) -> Result<Engine, StoreError> {
@@ -199,7 +214,7 @@ impl Store {
 
     /// Ends every connection after what is under way.
     pub async fn close(&self) {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite { read, write } => {
                 read.close().await;
                 write.close().await;

@@ -5,7 +5,10 @@
 
 mod upload_token;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -65,6 +68,7 @@ impl fmt::Debug for Token {
 }
 
 /// The token that somebody holds: what is stored of it, and who it stands for.
+#[derive(Clone)]
 pub struct Holder {
     lookup: String,
     secret_sha256: Vec<u8>,
@@ -78,18 +82,28 @@ impl fmt::Debug for Holder {
     }
 }
 
+/// How long a good token is trusted without asking the database: a revoked one is refused after that.
+pub const TRUSTED: Duration = Duration::from_secs(2);
+
+/// How many are remembered at most.
+const REMEMBERED: usize = 10_000;
+
+/// Good tokens by their public half, and when the database was asked about each.
+type Recent = HashMap<String, (Holder, Instant)>;
+
 /// Everybody who may call.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     store: Store,
     development: Option<Token>,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl Tokens {
     /// The tokens in the database and, with the embedded store, one for development that is in no database.
     #[must_use]
     pub fn new(store: Store, development: Option<Token>) -> Self {
-        Self { store, development }
+        Self { store, development, recent: Arc::default() }
     }
 
     /// Who presents `text`; `None` when nobody does.
@@ -131,8 +145,29 @@ impl Tokens {
             let secret_sha256 = development.sha256().to_vec();
             return Ok(development_caller().map(|caller| Holder { lookup: lookup.to_owned(), secret_sha256, caller }));
         }
+        if let Some((holder, asked)) = self.recent().get(lookup)
+            && asked.elapsed() < TRUSTED
+        {
+            return Ok(Some(holder.clone()));
+        }
+        let asked = Instant::now();
         let row = self.store.find_token(lookup).await?.filter(|row| row.revoked_at.is_none());
-        Ok(row.map(|row| Holder { lookup: lookup.to_owned(), secret_sha256: row.secret_sha256, caller: row.caller }))
+        let holder = row.map(|row| Holder { lookup: lookup.to_owned(), secret_sha256: row.secret_sha256, caller: row.caller });
+        // What is unknown is not remembered: nobody can fill this with guesses.
+        if let Some(holder) = &holder {
+            let mut recent = self.recent();
+            if recent.len() >= REMEMBERED {
+                recent.retain(|_, (_, asked)| asked.elapsed() < TRUSTED);
+            }
+            if recent.len() < REMEMBERED {
+                recent.insert(lookup.to_owned(), (holder.clone(), asked));
+            }
+        }
+        Ok(holder)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a token for `caller`; this is the only time its text is known. Returns its number too.

@@ -8,6 +8,7 @@ mod answer;
 mod document;
 mod parts;
 mod request;
+mod types;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, State};
@@ -55,11 +56,12 @@ pub(super) fn router(rules: &FileTypes, method: UploadMethod) -> (Router<AppStat
 
 /// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
 fn resource() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(authorize)).routes(routes!(reissue)).routes(routes!(read, confirm)).routes(routes!(
-        parts::list,
-        parts::sign,
-        parts::abort
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(types::list))
+        .routes(routes!(authorize))
+        .routes(routes!(reissue))
+        .routes(routes!(read, confirm))
+        .routes(routes!(parts::list, parts::sign, parts::abort))
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {

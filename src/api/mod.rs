@@ -11,6 +11,7 @@ mod body;
 mod companion;
 mod desk;
 mod openapi;
+mod page;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +57,8 @@ pub struct AppState {
     pub public_url: Arc<str>,
 }
 
-/// Every URL of dropslip. Pages from `origins` may call it.
-pub fn router(state: AppState, origins: &[String]) -> Router {
+/// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
+pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Router {
     let (operating, described) =
         OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
     let (desk, desk_described) = desk::router(state.broker.file_types(), state.broker.method());
@@ -67,6 +68,7 @@ pub fn router(state: AppState, origins: &[String]) -> Router {
         .layer(Extension(document))
         .merge(desk)
         .merge(companion)
+        .merge(page_sends_to.map(page::router).unwrap_or_default())
         .with_state(state)
         .layer(cors(origins))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

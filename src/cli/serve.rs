@@ -44,6 +44,11 @@ fn banner(server: &Server) -> String {
     if let Some(address) = server.embedded_s3 {
         let _ = writeln!(text, "the embedded S3 store listens on http://{address}: for this machine, not for production");
     }
+    if server.has_page {
+        // What stands behind the # is for the page alone: browsers send it to nobody.
+        let token = server.development_token.as_ref().map(|token| format!("#token={}", token.reveal())).unwrap_or_default();
+        let _ = writeln!(text, "\nUpload page: {}/{token}", server.public_url);
+    }
     if let Some(token) = &server.development_token {
         text.push_str(&three_steps(&server.public_url, token));
     }

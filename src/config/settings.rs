@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 28] = [
+pub const SETTINGS: [Setting; 29] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -42,6 +42,7 @@ pub const SETTINGS: [Setting; 28] = [
     Setting { key: "data_dir", help: "where the embedded mode keeps everything (default data)" },
     Setting { key: "embedded_s3_listen", help: "address and port of the embedded S3 store (default 127.0.0.1:9000)" },
     Setting { key: "development_token", help: "whether the embedded mode makes a token of its own (default true; never with s3_bucket)" },
+    Setting { key: "page", help: "whether / is the upload page (default true, with s3_bucket false)" },
     Setting { key: "policies", help: "folder of file types, one TOML file each (default: the shipped ones)" },
     Setting { key: "cors_origins", help: "origins of pages that may call the broker, separated by commas (default: its own only)" },
     Setting {

@@ -24,7 +24,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn owned_keys(&self, keys: &[String]) -> Result<HashSet<String>, StoreError> {
         let list = serde_json::to_string(keys).unwrap_or_default();
-        let unfolded = match &self.0 {
+        let unfolded = match &self.engine {
             super::Engine::Sqlite { .. } => "SELECT value FROM json_each($1)",
             super::Engine::Postgres(_) => "SELECT json_array_elements_text($1::json)",
         };

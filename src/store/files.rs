@@ -6,9 +6,7 @@ use sqlx::Connection as _;
 use time::{Duration, OffsetDateTime};
 
 use super::instant::Instant;
-use super::reissuing::Idempotency;
 use super::{Store, StoreError, on_pool};
-use crate::domain::file::ChecksumSha256;
 use crate::domain::{Actor, Caller, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Tenant};
 
 /// A temp record about to be written.
@@ -149,70 +147,11 @@ pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Broken(format!("{number} is stored where no number below 0 belongs")))
 }
 
-fn signed(number: u64) -> Result<i64, StoreError> {
+pub(super) fn signed(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::Broken(format!("{number} is more than the database can hold")))
 }
 
 impl Store {
-    /// Writes a temp record, and what its Idempotency-Key stands for; once it returns, both are durable.
-    ///
-    /// `None` when the Idempotency-Key already stands for a file; nothing is written then.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn insert_file(&self, row: &NewRow<'_>, once: Option<&Idempotency<'_>>) -> Result<Option<File>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!(
-            "INSERT INTO files (tenant, state, type_name, name, disposition, granted_type, min_size, max_size, checksum_sha256, \
-             staging_key, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, declared_type, upload_id, part_size) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12, $13, $14, $13, $14, $15, $16, $17) RETURNING {COLUMNS}"
-        ));
-        let NewRow { new, grant, caller, .. } = row;
-        let (min_size, max_size) = (signed(grant.min_size)?, signed(grant.max_size)?);
-        let part_size = row.multipart.as_ref().and_then(|multipart| multipart.part_size).map(signed).transpose()?;
-        let inserted: Option<FileRow> = on_pool!(self, write connection => {
-            let mut transaction = connection.begin().await?;
-            let inserted: FileRow = sqlx::query_as(sql)
-                .bind(caller.tenant.as_str())
-                .bind(FileState::Temp.as_str())
-                .bind(&new.type_name)
-                .bind(new.name.as_str())
-                .bind(new.disposition.as_str())
-                .bind(grant.content_type.to_string())
-                .bind(min_size)
-                .bind(max_size)
-                .bind(new.checksum_sha256.as_ref().map(ChecksumSha256::as_base64))
-                .bind(row.staging_key)
-                .bind(Instant(row.created_at))
-                .bind(Instant(row.expires_at))
-                .bind(caller.actor.id)
-                .bind(caller.actor.kind.as_str())
-                .bind(new.declared_type.as_ref().map(ToString::to_string))
-                .bind(upload_id(row.multipart.as_ref()))
-                .bind(part_size)
-                .fetch_one(&mut *transaction)
-                .await?;
-            if let Some(once) = once {
-                let remembered = sqlx::query(REMEMBER)
-                    .bind(caller.tenant.as_str())
-                    .bind(caller.actor.kind.as_str())
-                    .bind(caller.actor.id)
-                    .bind(once.key)
-                    .bind(once.request_sha256.as_slice())
-                    .bind(inserted.id)
-                    .bind(Instant(row.created_at))
-                    .execute(&mut *transaction)
-                    .await?;
-                if remembered.rows_affected() != 1 {
-                    transaction.rollback().await?;
-                    return Ok(None);
-                }
-            }
-            transaction.commit().await?;
-            Ok(Some(inserted))
-        })?;
-        inserted.map(File::try_from).transpose()
-    }
-
     /// The tenant's file of that number.
     ///
     /// # Errors
@@ -302,10 +241,6 @@ impl Store {
 
 /// Takes a key off the doomed list, unless a sweeper has taken it on: its object may be gone already.
 const CLAIM: &str = "DELETE FROM doomed_objects WHERE key = $1 AND leased_until IS NULL";
-
-/// The first use of an Idempotency-Key wins.
-const REMEMBER: &str = "INSERT INTO idempotency_keys (tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
 
 /// A key doomed twice keeps the later time, and the upload that may be open on it.
 pub(super) const DOOM: &str = "INSERT INTO doomed_objects (key, delete_after, upload_id) VALUES ($1, $2, $3) \

@@ -32,6 +32,13 @@ pub struct Idempotency<'a> {
     pub request_sha256: [u8; 32],
 }
 
+/// The same, for a record that waits to be written.
+#[derive(Debug, Clone)]
+pub(super) struct OwnedIdempotency {
+    pub(super) key: String,
+    pub(super) request_sha256: [u8; 32],
+}
+
 /// What an Idempotency-Key was used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {

@@ -123,7 +123,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn lease_doomed(&self, now: OffsetDateTime, leased_until: OffsetDateTime, limit: u32) -> Result<Vec<Doomed>, StoreError> {
         // Postgres has many sweepers at once: each passes over the rows that another is taking. SQLite has one writer.
-        let skip = match &self.0 {
+        let skip = match &self.engine {
             Engine::Sqlite { .. } => "",
             Engine::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         };
@@ -152,7 +152,7 @@ impl Store {
     pub async fn forget_doomed(&self, keys: &[String]) -> Result<(), StoreError> {
         // One document instead of a thousand parameters; both engines unfold it.
         let list = serde_json::to_string(keys).unwrap_or_default();
-        let sql = match &self.0 {
+        let sql = match &self.engine {
             Engine::Sqlite { .. } => "DELETE FROM doomed_objects WHERE key IN (SELECT value FROM json_each($1))",
             Engine::Postgres(_) => "DELETE FROM doomed_objects WHERE key IN (SELECT json_array_elements_text($1::json))",
         };

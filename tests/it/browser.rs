@@ -9,8 +9,9 @@ use crate::harness::from_servers;
 /// # Panics
 /// With what the script printed, when it fails.
 pub async fn run_script(script: &str, environment: &[(&str, String)]) {
-    let mut command = Command::new("node");
-    command.current_dir(from_servers("TEST_BROWSER")).args(["--test", "--test-reporter=tap", script]);
+    // A script that waits for what never comes must fail and not hang.
+    let mut command = Command::new("timeout");
+    command.current_dir(from_servers("TEST_BROWSER")).args(["--kill-after=5", "300", "node", "--test", "--test-reporter=tap", script]);
     command.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
     // The broker under test runs in this process: its runtime must not be kept from running.
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

@@ -197,6 +197,21 @@ async fn no_token_no_form() {
 }
 
 #[tokio::test]
+async fn a_revoked_token_is_refused_within_seconds() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let token = broker.new_token("default", 2, "files:read,files:write").await;
+    let ask = async || broker.http.get(format!("{}/v2/files/1.json", broker.base)).bearer_auth(&token).send().await.unwrap().status();
+    assert_eq!(ask().await, 404, "it is good");
+    let row = broker.store.list_tokens().await.unwrap().pop().unwrap();
+    assert!(broker.store.revoke_token(row.id, time::OffsetDateTime::now_utc()).await.unwrap());
+    let deadline = std::time::Instant::now() + dropslip::tokens::TRUSTED * 3;
+    while ask().await != 401 {
+        assert!(std::time::Instant::now() < deadline, "it is still trusted");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn scopes_are_held() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let slip = broker.text_slip().await;

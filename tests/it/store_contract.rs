@@ -48,7 +48,11 @@ async fn insert_row(
     multipart: Option<Multipart>,
     once: Option<&Idempotency<'_>>,
 ) -> Option<File> {
-    let new = NewFile {
+    try_insert(store, tenant, staging_key, multipart, once, &new_file(), 5).await.unwrap()
+}
+
+fn new_file() -> NewFile {
+    NewFile {
         type_name: "attachment".to_owned(),
         name: FileName::sanitized("Größe 'x' \"y\".txt"),
         declared_type: Some("text/plain".parse().unwrap()),
@@ -56,13 +60,24 @@ async fn insert_row(
         size: Some(5),
         checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=".parse().unwrap()),
         multipart: None,
-    };
+    }
+}
+
+async fn try_insert(
+    store: &Store,
+    tenant: &str,
+    staging_key: &str,
+    multipart: Option<Multipart>,
+    once: Option<&Idempotency<'_>>,
+    new: &NewFile,
+    min_size: u64,
+) -> Result<Option<File>, StoreError> {
     let content_type = "text/plain; charset=utf-8".parse().unwrap();
-    let grant = Grant { content_type, min_size: 5, max_size: 1 << 40, max_request: 1 << 30, lifetime: Duration::HOUR };
+    let grant = Grant { content_type, min_size, max_size: 1 << 40, max_request: 1 << 30, lifetime: Duration::HOUR };
     let caller = &caller(tenant);
     let (created_at, expires_at) = (NOW, NOW + Duration::HOUR);
-    let row = NewRow { new: &new, grant: &grant, caller, staging_key, multipart, created_at, expires_at };
-    store.insert_file(&row, once).await.unwrap()
+    let row = NewRow { new, grant: &grant, caller, staging_key, multipart, created_at, expires_at };
+    store.insert_file(&row, once).await
 }
 
 fn evidence() -> Evidence {
@@ -232,6 +247,50 @@ async fn a_reissued_file_has_the_new_key_and_dooms_the_old(db: Db) {
     assert_eq!(doomed(&store).await, ["files/a", "temp/a"]);
 }
 
+/// What is written together is told apart: numbers, Idempotency-Keys and failures are each caller's own.
+async fn records_written_together_are_each_their_own(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let once = [7, 8].map(|number| Idempotency { key: "k", request_sha256: [number; 32] });
+    let tries = (0..700_u64).map(|number| {
+        let (store, once) = (store.clone(), once);
+        async move {
+            let key = format!("temp/{number:03}");
+            let once = match number {
+                100 | 600 => Some(&once[0]),
+                300 => Some(&once[1]),
+                _ => None,
+            };
+            // Every 50th holds what the database refuses: fewest bytes above most.
+            let min_size = if number % 50 == 49 { 1 << 41 } else { 5 };
+            (number, try_insert(&store, "one", &key, None, once, &new_file(), min_size).await)
+        }
+    });
+    let all = futures_util::future::join_all(tries).await;
+    let (mut ids, mut refused, mut taken) = (Vec::new(), 0, 0);
+    for (number, written) in all {
+        match written {
+            Ok(Some(file)) => {
+                assert_eq!(file.staging_key, format!("temp/{number:03}"));
+                assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap().as_ref(), Some(&file));
+                ids.push(file.id);
+            }
+            Ok(None) => {
+                assert!([100, 300, 600].contains(&number), "{number} had no key");
+                taken += 1;
+            }
+            Err(StoreError::Broken(_)) => {
+                assert_eq!(number % 50, 49, "{number} failed for another's sake");
+                refused += 1;
+            }
+            Err(other) => panic!("{number}: {other}"),
+        }
+    }
+    assert_eq!((ids.len(), refused, taken), (700 - 14 - 2, 14, 2));
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 700 - 14 - 2, "no number was given twice");
+}
+
 async fn an_upload_in_parts_is_named_once_and_doomed_with_its_key(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let file = insert_in_parts(&store, "temp/a").await;
@@ -352,6 +411,7 @@ on_both_engines!(
     sweepers_share_the_doomed_list,
     expired_temp_files_are_found_and_forgotten_once,
     a_reissued_file_has_the_new_key_and_dooms_the_old,
+    records_written_together_are_each_their_own,
     an_upload_in_parts_is_named_once_and_doomed_with_its_key,
     a_slip_that_is_used_lives_longer_and_never_shorter,
     an_idempotency_key_makes_one_file,

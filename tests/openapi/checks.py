@@ -10,6 +10,8 @@ import re
 
 import schemathesis
 
+# A part of such a number makes the file larger than its type may be: said where the client chooses the sizes, as Uppy does.
+MANY_PARTS = {"size": r"must be \d+ or lower"}
 RULES = {
     "POST /v2/files/ref.json": {
         "filename": r"must be the same as fileName|must not end in ‘\.\w+’|must end in one of ‘.+’ for \S+",
@@ -17,10 +19,8 @@ RULES = {
         "disposition": r"must be one of ‘.+’",
         "size": r"must be \d+ or (higher|lower)|must be \d+ or lower in one request; ask with ‘multipart’ for more",
     },
-    "POST /v2/files/{id}/parts.json": {"partNumbers": r"must be 1 to \d+"},
+    "POST /v2/files/{id}/parts.json": {"partNumbers": r"must be 1 to \d+"} | MANY_PARTS,
 }
-# A part of such a number makes the file larger than its type may be.
-MANY_PARTS = {"size": r"must be \d+ or lower"}
 for prefix in ("/companion", "/u/{upload_token}"):
     # The token in the path is for several file types: there each request must name one, which the document leaves open.
     new_file = RULES["POST /v2/files/ref.json"] | ({"fileType": "must be set in the file's metadata"} if prefix != "/companion" else {})

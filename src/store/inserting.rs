@@ -1,0 +1,272 @@
+//! Temp records, as many as there are, in one transaction. The one place where the engines need different statements: each has
+//! its own way to take many rows at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Connection as _, Sqlite, SqlitePool};
+use time::OffsetDateTime;
+
+use super::files::{signed, upload_id};
+use super::instant::Instant;
+use super::postgres::Connections;
+use super::reissuing::{Idempotency, OwnedIdempotency};
+use super::writing::{Waiting, WriteBatch};
+use super::{NewRow, Store, StoreError, within_time};
+use crate::domain::file::ChecksumSha256;
+use crate::domain::{File, FileId, FileState};
+
+/// Rows of one statement, largest first: each size is prepared once and used again.
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// The columns of a temp record, without those that only confirming fills.
+const FILE_COLUMNS: &str = "tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
+    staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+
+/// One row of them: what is bound, in this order, and what follows from it.
+const FILE_ROW: [&str; 21] = [
+    "?1", "'temp'", "?2", "?3", "?4", "?5", "?6", "?7", "?8", "?9", "?10", "?11", "?12", "0", "?13", "?13", "?14", "?15", "?16", "?15",
+    "?16",
+];
+const FILE_BINDS: usize = 16;
+
+const KEY_COLUMNS: &str = "tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at";
+const KEY_ROW: [&str; 7] = ["?1", "?2", "?3", "?4", "?5", "?6", "?7"];
+const KEY_BINDS: usize = 7;
+
+static INSERT_FILES: LazyLock<[&'static str; CHUNKS.len()]> =
+    LazyLock::new(|| statements(&format!("INSERT INTO files ({FILE_COLUMNS}) VALUES "), &FILE_ROW, FILE_BINDS, ""));
+static INSERT_KEYS: LazyLock<[&'static str; CHUNKS.len()]> = LazyLock::new(|| {
+    statements(&format!("INSERT INTO idempotency_keys ({KEY_COLUMNS}) VALUES "), &KEY_ROW, KEY_BINDS, " ON CONFLICT DO NOTHING")
+});
+
+/// A statement for each size of [`CHUNKS`], kept for as long as the process lives.
+fn statements(before: &str, row: &[&str], binds: usize, after: &str) -> [&'static str; CHUNKS.len()] {
+    CHUNKS.map(|size| {
+        let rows: Vec<String> = (0..size)
+            .map(|number| {
+                let column = |text: &&str| match text.strip_prefix('?').and_then(|digits| digits.parse::<usize>().ok()) {
+                    Some(parameter) => format!("?{}", number * binds + parameter),
+                    None => (*text).to_owned(),
+                };
+                format!("({})", row.iter().map(column).collect::<Vec<_>>().join(", "))
+            })
+            .collect();
+        &*Box::leak(format!("{before}{}{after}", rows.join(", ")).into_boxed_str())
+    })
+}
+
+/// The largest chunk that so many rows fill.
+fn chunk(rows: usize) -> usize {
+    CHUNKS.iter().position(|size| *size <= rows).unwrap_or(CHUNKS.len() - 1)
+}
+
+impl Store {
+    /// Writes a temp record, and what its Idempotency-Key stands for; once it returns, both are durable.
+    ///
+    /// `None` when the Idempotency-Key already stands for a file; nothing is written then.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn insert_file(&self, row: &NewRow<'_>, once: Option<&Idempotency<'_>>) -> Result<Option<File>, StoreError> {
+        let file = record(row);
+        signed(file.min_size)?;
+        signed(file.max_size)?;
+        let once = once.map(|once| OwnedIdempotency { key: once.key.to_owned(), request_sha256: once.request_sha256 });
+        let id = self.records.write(file.clone(), once).await?;
+        Ok(id.map(|id| File { id: FileId(id), ..file }))
+    }
+}
+
+/// The record as it will read back: without a number yet, and to the microsecond.
+fn record(row: &NewRow<'_>) -> File {
+    let NewRow { new, grant, caller, .. } = row;
+    let micros = |at: OffsetDateTime| at.replace_nanosecond(at.nanosecond() / 1000 * 1000).unwrap_or(at);
+    File {
+        id: FileId(0),
+        tenant: caller.tenant.clone(),
+        state: FileState::Temp,
+        type_name: new.type_name.clone(),
+        name: new.name.clone(),
+        disposition: new.disposition,
+        declared_type: new.declared_type.clone(),
+        granted_type: grant.content_type.clone(),
+        min_size: grant.min_size,
+        max_size: grant.max_size,
+        checksum_sha256: new.checksum_sha256.clone(),
+        staging_key: row.staging_key.to_owned(),
+        sealed_key: None,
+        multipart: row.multipart.clone(),
+        reissued: 0,
+        size: 0,
+        evidence: None,
+        etag: None,
+        created_at: micros(row.created_at),
+        updated_at: micros(row.created_at),
+        expires_at: micros(row.expires_at),
+        created_by: caller.actor,
+        updated_by: caller.actor,
+    }
+}
+
+/// A size that was looked at before it was queued.
+fn number(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn part_size(file: &File) -> Option<i64> {
+    file.multipart.as_ref().and_then(|multipart| multipart.part_size).map(number)
+}
+
+/// SQLite: rows as values. It has one writer, so that the numbers of one statement follow each other.
+pub(super) struct SqliteRecords(pub(super) SqlitePool);
+
+type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+impl WriteBatch for SqliteRecords {
+    async fn write(&self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
+        within_time!(self.0, connection => {
+            let mut transaction = connection.begin().await?;
+            let mut ids: Vec<i64> = Vec::with_capacity(batch.len());
+            let mut rest = batch;
+            while !rest.is_empty() {
+                let chunk = chunk(rest.len());
+                let (rows, others) = rest.split_at(CHUNKS[chunk]);
+                let insert = rows.iter().fold(sqlx::query(INSERT_FILES[chunk]), |query, waiting| bind_file(query, &waiting.file));
+                let last = insert.execute(&mut *transaction).await?.last_insert_rowid();
+                ids.extend((1..=number(rows.len() as u64)).map(|place| last - number(rows.len() as u64) + place));
+                rest = others;
+            }
+            let keys = keys(batch, &ids);
+            let mut rest = keys.as_slice();
+            while !rest.is_empty() {
+                let chunk = chunk(rest.len());
+                let (rows, others) = rest.split_at(CHUNKS[chunk]);
+                let insert = rows.iter().fold(sqlx::query(INSERT_KEYS[chunk]), bind_key);
+                if insert.execute(&mut *transaction).await?.rows_affected() != rows.len() as u64 {
+                    transaction.rollback().await?;
+                    return Ok(None);
+                }
+                rest = others;
+            }
+            transaction.commit().await?;
+            Ok(Some(ids))
+        })
+    }
+}
+
+fn bind_file<'q>(query: SqliteQuery<'q>, file: &'q File) -> SqliteQuery<'q> {
+    query
+        .bind(file.tenant.as_str())
+        .bind(&file.type_name)
+        .bind(file.name.as_str())
+        .bind(file.disposition.as_str())
+        .bind(file.declared_type.as_ref().map(ToString::to_string))
+        .bind(file.granted_type.to_string())
+        .bind(number(file.min_size))
+        .bind(number(file.max_size))
+        .bind(file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64))
+        .bind(&file.staging_key)
+        .bind(upload_id(file.multipart.as_ref()))
+        .bind(part_size(file))
+        .bind(Instant(file.created_at))
+        .bind(Instant(file.expires_at))
+        .bind(file.created_by.id)
+        .bind(file.created_by.kind.as_str())
+}
+
+/// An Idempotency-Key to be written, and the number of the file it stands for.
+struct Key<'a> {
+    file: &'a File,
+    once: &'a OwnedIdempotency,
+    id: i64,
+}
+
+/// The Idempotency-Keys of a batch, in an order that is the same for all who write: nobody waits for each other in a circle.
+fn keys<'a>(batch: &'a [Waiting], ids: &[i64]) -> Vec<Key<'a>> {
+    let with_key =
+        batch.iter().zip(ids).filter_map(|(waiting, id)| Some(Key { file: &waiting.file, once: waiting.once.as_ref()?, id: *id }));
+    let mut keys: Vec<Key<'a>> = with_key.collect();
+    keys.sort_by_key(|key| (key.file.tenant.as_str(), key.file.created_by.kind.as_str(), key.file.created_by.id, key.once.key.as_str()));
+    keys
+}
+
+fn bind_key<'q>(query: SqliteQuery<'q>, key: &'q Key<'_>) -> SqliteQuery<'q> {
+    query
+        .bind(key.file.tenant.as_str())
+        .bind(key.file.created_by.kind.as_str())
+        .bind(key.file.created_by.id)
+        .bind(&key.once.key)
+        .bind(key.once.request_sha256.as_slice())
+        .bind(key.id)
+        .bind(Instant(key.file.created_at))
+}
+
+/// Postgres: rows as arrays, one a column.
+pub(super) struct PostgresRecords(pub(super) Arc<Connections>);
+
+const UNNEST_FILES: &str = "INSERT INTO files (tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, \
+    checksum_sha256, staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, \
+    updated_by_id, updated_by_kind) \
+    SELECT tenant, 'temp', type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, staging_key, \
+    upload_id, part_size, 0, created_at, created_at, expires_at, actor_id, actor_kind, actor_id, actor_kind \
+    FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], \
+    $11::text[], $12::bigint[], $13::timestamptz[], $14::timestamptz[], $15::bigint[], $16::text[]) \
+    AS new (tenant, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, staging_key, \
+    upload_id, part_size, created_at, expires_at, actor_id, actor_kind) RETURNING staging_key, id";
+
+const UNNEST_KEYS: &str = "INSERT INTO idempotency_keys (tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at) \
+    SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::timestamptz[]) ON CONFLICT DO NOTHING";
+
+impl WriteBatch for PostgresRecords {
+    async fn write(&self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
+        within_time!(self.0, connection => {
+            let mut transaction = connection.begin().await?;
+            let files = || batch.iter().map(|waiting| &waiting.file);
+            let rows: Vec<(String, i64)> = sqlx::query_as(UNNEST_FILES)
+                .bind(files().map(|file| file.tenant.as_str()).collect::<Vec<_>>())
+                .bind(files().map(|file| file.type_name.as_str()).collect::<Vec<_>>())
+                .bind(files().map(|file| file.name.as_str()).collect::<Vec<_>>())
+                .bind(files().map(|file| file.disposition.as_str()).collect::<Vec<_>>())
+                .bind(files().map(|file| file.declared_type.as_ref().map(ToString::to_string)).collect::<Vec<_>>())
+                .bind(files().map(|file| file.granted_type.to_string()).collect::<Vec<_>>())
+                .bind(files().map(|file| number(file.min_size)).collect::<Vec<_>>())
+                .bind(files().map(|file| number(file.max_size)).collect::<Vec<_>>())
+                .bind(files().map(|file| file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64)).collect::<Vec<_>>())
+                .bind(files().map(|file| file.staging_key.as_str()).collect::<Vec<_>>())
+                .bind(files().map(|file| upload_id(file.multipart.as_ref())).collect::<Vec<_>>())
+                .bind(files().map(part_size).collect::<Vec<_>>())
+                .bind(files().map(|file| file.created_at).collect::<Vec<_>>())
+                .bind(files().map(|file| file.expires_at).collect::<Vec<_>>())
+                .bind(files().map(|file| file.created_by.id).collect::<Vec<_>>())
+                .bind(files().map(|file| file.created_by.kind.as_str()).collect::<Vec<_>>())
+                .fetch_all(&mut *transaction)
+                .await?;
+            // Nothing says in which order rows come back.
+            let numbers: HashMap<&str, i64> = rows.iter().map(|(key, id)| (key.as_str(), *id)).collect();
+            let ids: Option<Vec<i64>> = files().map(|file| numbers.get(file.staging_key.as_str()).copied()).collect();
+            let ids = ids.ok_or(sqlx::Error::RowNotFound)?;
+            let keys = keys(batch, &ids);
+            if !keys.is_empty() {
+                let remembered = sqlx::query(UNNEST_KEYS)
+                    .bind(keys.iter().map(|key| key.file.tenant.as_str()).collect::<Vec<_>>())
+                    .bind(keys.iter().map(|key| key.file.created_by.kind.as_str()).collect::<Vec<_>>())
+                    .bind(keys.iter().map(|key| key.file.created_by.id).collect::<Vec<_>>())
+                    .bind(keys.iter().map(|key| key.once.key.as_str()).collect::<Vec<_>>())
+                    .bind(keys.iter().map(|key| key.once.request_sha256.as_slice()).collect::<Vec<_>>())
+                    .bind(keys.iter().map(|key| key.id).collect::<Vec<_>>())
+                    .bind(keys.iter().map(|key| key.file.created_at).collect::<Vec<_>>())
+                    .execute(&mut *transaction)
+                    .await?;
+                if remembered.rows_affected() != keys.len() as u64 {
+                    transaction.rollback().await?;
+                    return Ok(None);
+                }
+            }
+            transaction.commit().await?;
+            Ok(Some(ids))
+        })
+    }
+}
