@@ -126,6 +126,12 @@ impl Broker {
         &self.file_types
     }
 
+    /// How files come that come in one request.
+    #[must_use]
+    pub fn method(&self) -> UploadMethod {
+        self.method
+    }
+
     /// Whether there is a rule of each of these names.
     ///
     /// # Errors

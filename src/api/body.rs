@@ -1,10 +1,12 @@
-//! Request bodies: short, and in time.
+//! Request bodies: short, in time, and read as JSON in words that a client can act upon.
 
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::Fault;
 use crate::domain::FieldErrors;
@@ -27,4 +29,29 @@ pub(super) async fn read_body_up_to(bytes: usize, request: Request<Body>) -> Res
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() { Fault::BodyTooLarge } else { Fault::Invalid(FieldErrors::one("body", "must arrive whole")) }
     })
+}
+
+/// One JSON object.
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
+    // Serde would also fill the members from a list, by position.
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
+    }
+    serde_json::from_slice(json).map_err(|error| not_json(&error))
+}
+
+/// What is wrong with a body that could not be read.
+pub(super) fn not_json(error: &serde_json::Error) -> FieldErrors {
+    // The parser's own words name types of this program.
+    let message = match error.classify() {
+        serde_json::error::Category::Data => "must be one JSON object, each member at most once".to_owned(),
+        _ => format!("must be JSON, but is not in line {}, column {}", error.line(), error.column()),
+    };
+    FieldErrors::one("body", message)
+}
+
+/// A whole number, also as 17.0: it is the same to JSON Schema, and some languages know no other way to write it.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let written_so = || value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0);
+    value.as_u64().or_else(|| format!("{:.0}", written_so()?.abs()).parse().ok())
 }

@@ -7,6 +7,7 @@
 //! prove nothing among the many who may share one access token. Beyond Companion, `POST s3/confirm` confirms a single upload; the
 //! end of a multipart upload confirms by itself.
 
+mod document;
 mod multipart;
 mod request;
 mod words;
@@ -18,37 +19,50 @@ use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{any, get, post};
+use axum::routing::any;
 use axum::{Json, Router};
 use serde::Serialize;
 use time::OffsetDateTime;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{Object, Required, Type};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::{UPLOAD_TOKEN, Uploader};
 use super::body::read_body;
+use super::openapi::{AnyCall, AnyFile, Part, WithBody};
 use super::{AppState, Fault};
 use crate::broker::{Authorized, Slip};
-use crate::domain::{Caller, FieldErrors, File, Scope};
+use crate::domain::{Caller, FieldErrors, File, FileTypes, Scope};
 use crate::tokens::Holder;
-use request::{Query, new_file_of_query, token_wish};
+use request::{Query, Wish, new_file_of_query, token_wish};
+use words::Refusal;
 
-/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
-pub(super) fn router() -> Router<AppState> {
-    let with_header = s3().route("/tokens.json", post(make_token));
-    let prefixes = [(format!("/u/{{{UPLOAD_TOKEN}}}"), s3()), ("/companion".to_owned(), with_header)];
+/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics; and what is documented of them.
+pub(super) fn router(rules: &FileTypes) -> (Router<AppState>, Part) {
+    let (s3, s3_described) = s3().split_for_parts();
+    let (tokens, tokens_described) = OpenApiRouter::new().routes(routes!(make_token)).split_for_parts();
+    let by_token = format!("/u/{{{UPLOAD_TOKEN}}}");
+    let prefixes = [(by_token.as_str(), s3.clone()), (WITH_HEADER, s3.clone().merge(tokens))];
     // Companion itself answers at the root: who puts dropslip in its place changes no path.
-    let at_root = in_our_words(s3().method_not_allowed_fallback(|| async { Fault::MethodNotAllowed }));
-    prefixes.into_iter().fold(at_root, |router, (prefix, routes)| {
+    let at_root = in_our_words(s3.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed }));
+    let router = prefixes.into_iter().fold(at_root, |router, (prefix, routes)| {
         // A nested router is not asked about its prefix with nothing but a slash behind it.
         let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
-        router.nest(&prefix, in_our_words(in_our_shape(routes))).merge(in_our_words(bare))
-    })
+        router.nest(prefix, in_our_words(in_our_shape(routes))).merge(in_our_words(bare))
+    });
+    (router, document::part(s3_described, tokens_described, &by_token, rules))
 }
 
-fn s3() -> Router<AppState> {
-    multipart::routes(Router::new().route("/s3/params", get(params)).route("/s3/confirm", post(confirm)))
+fn s3() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(params)).routes(routes!(confirm)).merge(multipart::routes())
 }
+
+/// Where an `Authorization` header is asked for.
+const WITH_HEADER: &str = "/companion";
 
 fn in_our_shape(router: Router<AppState>) -> Router<AppState> {
     router.fallback(|| async { Fault::NotFound }).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
@@ -67,26 +81,53 @@ fn in_our_words(router: Router<AppState>) -> Router<AppState> {
 // ---- wire ----
 
 /// A slip for one request. Uppy 6 sends a form whatever `method` says.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UppyParams, description = "A slip for one request.")]
 struct ParamsBody {
+    /// `POST`: a form for `url`. `PUT`: the bytes go to `url`, with `headers`.
+    #[schema(schema_with = methods)]
     method: &'static str,
+    /// Where the bytes go, without a token.
+    #[schema(format = "uri")]
     url: String,
+    /// With `POST`, the fields of the form, to be sent before `file`. `key` names the upload from now on, also with `PUT`.
+    #[schema(value_type = BTreeMap<String, String>)]
     fields: BTreeMap<&'static str, String>,
+    /// With `PUT`, the headers to send exactly so. Else empty.
+    #[schema(value_type = BTreeMap<String, String>)]
     headers: BTreeMap<&'static str, String>,
 }
 
-#[derive(Serialize)]
+fn methods() -> Object {
+    Object::builder().schema_type(Type::String).enum_values(Some(["POST", "PUT"])).build()
+}
+
+/// A confirmed upload.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UppyDone)]
 struct DoneBody {
+    /// Where the file's record is read, with a token.
+    #[schema(format = "uri")]
     location: String,
+    /// The upload's key.
     key: String,
+    /// The file's number.
+    #[schema(minimum = 1)]
     id: i64,
 }
 
-#[derive(Serialize)]
+/// An upload token, as the URL that Uppy is given.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UploadToken)]
 #[serde(rename_all = "camelCase")]
 struct TokenBody {
+    /// For Uppy's option of this name. It is a secret.
+    #[schema(format = "uri")]
     companion_endpoint: String,
+    /// When the token ends, UTC.
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// Names of the file types that may be uploaded with it, each once.
     types: Vec<String>,
 }
 
@@ -123,7 +164,42 @@ impl FromRequestParts<AppState> for Upload {
     }
 }
 
-/// A slip for a file that comes in one request.
+impl utoipa::IntoParams for Upload {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = Parameter::builder()
+            .name("key")
+            .parameter_in(ParameterIn::Query)
+            .required(Required::True)
+            .description(Some("The upload's key, once. Nobody knows it but whom it was told."))
+            .schema(Some(Object::builder().schema_type(Type::String).examples([EXAMPLE_KEY])));
+        vec![key.build()]
+    }
+}
+
+const EXAMPLE_KEY: &str = "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61";
+
+/// Ask for a slip for one request
+///
+/// What a page puts into the file's `meta` says under which file type it comes. A store that takes no forms answers `PUT`, which needs
+/// `metadata[size]` and is for clients with `Accept: application/json`: Uppy 5 and older. Others are told to upload in parts (400).
+#[utoipa::path(
+    get,
+    path = "/s3/params",
+    operation_id = "uppyParams",
+    params(
+        ("filename" = String, Query, description = "Name of the file; it is cleaned. Once."),
+        ("type" = Option<String>, Query, description = "The content type that the browser thinks it is; blank means “you find out”.")
+    ),
+    responses(
+        (status = 200, body = ParamsBody, description = "What to upload the bytes with.", example = json!({
+            "method": "POST", "url": "https://uploads.s3.us-east-1.amazonaws.com/", "headers": {},
+            "fields": {"Content-Type": "text/plain", "key": EXAMPLE_KEY, "policy": "eyJleHBpcmF0aW9uIjoi...", "x-amz-signature": "c0ca455011c4..."}
+        })),
+        (status = 400, body = Refusal, description = "The rules of this installation do not grant it; the message says why.",
+            example = json!({"message": "filename must not end in ‘.exe’", "errors": {"filename": ["must not end in ‘.exe’"]}})),
+        AnyCall
+    )
+)]
 async fn params(State(state): State<AppState>, uploader: Uploader, request: Request<Body>) -> Result<Json<ParamsBody>, Fault> {
     let (parts, _) = request.into_parts();
     let new = new_file_of_query(&Query::of(&parts), uploader.types.as_deref()).map_err(Fault::Invalid)?;
@@ -150,12 +226,47 @@ fn knows_put(parts: &Parts) -> bool {
     parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/json")
 }
 
+/// Confirm a file that came in one request
+///
+/// Beyond Companion. Looks at what landed; only what is as granted becomes active. It can be repeated at will. A body is ignored.
+#[utoipa::path(
+    post,
+    path = "/s3/confirm",
+    operation_id = "uppyConfirm",
+    params(Upload),
+    responses(
+        (status = 200, body = DoneBody, description = "The file is active."),
+        (status = 400, body = Refusal, description = "There is no `key`, or more than one.",
+            example = json!({"message": "key must be set", "errors": {"key": ["must be set"]}})),
+        (status = 409, body = Refusal, description = "Nothing was uploaded yet, parts are missing, or the upload keeps changing.",
+            example = json!({"message": "nothing was uploaded yet"})),
+        (status = 422, body = Refusal, description = "What landed is not what was granted. It is deleted; the slip stays good.",
+            example = json!({"message": "size must be 17 or lower, but 18 bytes landed", "errors": {"size": ["must be 17 or lower, but 18 bytes landed"]}})),
+        AnyFile, WithBody, AnyCall
+    )
+)]
 async fn confirm(State(state): State<AppState>, upload: Upload, request: Request<Body>) -> Result<Json<DoneBody>, Fault> {
     read_body(request).await?;
     let file = state.broker.confirm(&upload.caller, upload.file.id, OffsetDateTime::now_utc()).await?;
     Ok(Json(DoneBody::new(&file, &state)))
 }
 
+/// Make an upload token
+///
+/// For a page: a URL that may upload files of some types, for a time, in the name of the token that asks, and nothing else. It ends with
+/// that token.
+#[utoipa::path(
+    post,
+    path = "/tokens.json",
+    operation_id = "makeUploadToken",
+    request_body(content = Wish),
+    responses(
+        (status = 201, body = TokenBody, description = "The token, in a URL."),
+        (status = 400, body = Refusal, description = "There is no such file type, or it is not such JSON.",
+            example = json!({"message": "seconds must be a whole number from 1 to 86400", "errors": {"seconds": ["must be a whole number from 1 to 86400"]}})),
+        WithBody, AnyCall
+    )
+)]
 async fn make_token(State(state): State<AppState>, holder: Holder, request: Request<Body>) -> Result<impl IntoResponse, Fault> {
     if !holder.caller.scopes.contains(Scope::FilesWrite) {
         return Err(Fault::Forbidden(Scope::FilesWrite));

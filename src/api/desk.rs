@@ -24,13 +24,13 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, read_body};
+use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, not_json, read_body};
 use super::openapi::{AnyCall, AnyFile, Errors, Part, WithBody, id_parameter};
 use super::{AppState, Fault, IDEMPOTENCY_KEY, rendered};
 use crate::broker::Authorized;
-use crate::domain::{Caller, FieldErrors, FileId, FileTypes};
+use crate::domain::{Caller, FieldErrors, FileId, FileTypes, UploadMethod};
 use answer::{Envelope, FileBody, SlipBody};
-use request::{not_json, parse_new_file};
+use request::parse_new_file;
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
 
@@ -43,7 +43,7 @@ pub(super) fn other_prefix(path: &str) -> Option<&'static str> {
 }
 
 /// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics; and what is documented of them.
-pub(super) fn router(rules: &FileTypes) -> (Router<AppState>, Part) {
+pub(super) fn router(rules: &FileTypes, method: UploadMethod) -> (Router<AppState>, Part) {
     let (resource, described) = resource().split_for_parts();
     let resource = resource.fallback(|| async { Fault::NotFound }).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
     let router = PREFIXES.into_iter().fold(Router::new(), |router, prefix| {
@@ -51,7 +51,7 @@ pub(super) fn router(rules: &FileTypes) -> (Router<AppState>, Part) {
         let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
         router.nest(prefix, in_our_words(resource.clone())).merge(in_our_words(bare))
     });
-    (router, document::part(described, PREFIXES[0], rules))
+    (router, document::part(described, PREFIXES[0], rules, method))
 }
 
 /// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
@@ -228,7 +228,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldErrors> {
 // ---- error body ----
 
 /// Desk's validator: an object of field to messages, for every fault.
-pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
+fn error_body(fault: &Fault) -> Vec<u8> {
     let fields = match fault {
         Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.clone(),
         Fault::Unauthenticated => FieldErrors::one("authorization", "must be a good token, as Bearer or as the user of Basic"),

@@ -61,12 +61,13 @@ pub struct AppState {
 pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Router {
     let (operating, described) =
         OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
-    let (desk, desk_described) = desk::router(state.broker.file_types());
-    let document = openapi::document(&state.public_url, vec![openapi::Part::from(described), desk_described]);
+    let (desk, desk_described) = desk::router(state.broker.file_types(), state.broker.method());
+    let (companion, companion_described) = companion::router(state.broker.file_types());
+    let document = openapi::document(&state.public_url, vec![openapi::Part::from(described), desk_described, companion_described]);
     operating
         .layer(Extension(document))
         .merge(desk)
-        .merge(companion::router())
+        .merge(companion)
         .merge(page_sends_to.map(page::router).unwrap_or_default())
         .with_state(state)
         .layer(cors(origins))

@@ -28,6 +28,24 @@ pub(super) struct Errors {
     pub(super) errors: BTreeMap<String, Vec<String>>,
 }
 
+// ---- what schemas of several dialects share ----
+
+/// What `str::trim` takes away, for a regular expression.
+const BLANKS: &str = r"\t-\r \x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000";
+
+/// RFC 6838 section 4.2, as `MediaType` reads it.
+const RESTRICTED_NAME: &str = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}";
+
+/// A text that is not blank.
+pub(super) fn not_blank() -> String {
+    format!("[^{BLANKS}]")
+}
+
+/// A content type, or a blank.
+pub(super) fn media_type() -> String {
+    format!(r"^[{BLANKS}]*$|^[{BLANKS}]*{RESTRICTED_NAME}/{RESTRICTED_NAME}[{BLANKS}]*(;[\s\S]*)?$")
+}
+
 // ---- errors that many operations share ----
 
 /// The errors of every request that needs a token.
@@ -78,6 +96,19 @@ fn shared<const N: usize>(names: [&str; N]) -> BTreeMap<String, RefOr<utoipa::op
     wanted.map(|(name, fault, _)| (fault.status().as_str().to_owned(), Ref::from_response_name(*name).into())).collect()
 }
 
+/// The errors that [`AnyCall`] and the others stand for, in the words of one dialect: `schema` names what `error_body` writes.
+pub(super) fn shared_responses(prefix: &str, schema: &str, error_body: fn(&Fault) -> Vec<u8>) -> Map<String, Value> {
+    let answer = |fault: &Fault, means: &str| {
+        let example: Value = serde_json::from_slice(&error_body(fault)).unwrap_or_default();
+        json!({
+            "description": means,
+            "headers": headers(fault.status().as_str()),
+            "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}, "example": example}},
+        })
+    };
+    shared_faults().into_iter().map(|(name, fault, means)| (format!("{prefix}{name}"), answer(&fault, means))).collect()
+}
+
 /// The headers of an answer with this status.
 fn headers(status: &str) -> Value {
     let names = match status {
@@ -112,6 +143,8 @@ pub(super) struct Part {
     pub(super) paths: Map<String, Value>,
     /// Schemas by name.
     pub(super) schemas: Map<String, Value>,
+    /// Responses by name, see [`shared_responses`].
+    pub(super) responses: Map<String, Value>,
 }
 
 impl From<OpenApi> for Part {
@@ -121,7 +154,7 @@ impl From<OpenApi> for Part {
             Some(Value::Object(members)) => members,
             _ => Map::new(),
         };
-        Self { paths: taken("/paths"), schemas: taken("/components/schemas") }
+        Self { paths: taken("/paths"), schemas: taken("/components/schemas"), responses: Map::new() }
     }
 }
 
@@ -133,10 +166,11 @@ pub(super) struct Document {
 
 /// Puts the parts together for a server that is reached under `public_url`.
 pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
-    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    let (mut paths, mut schemas, mut responses) = (Map::new(), Map::new(), Map::new());
     for part in parts {
         paths.extend(part.paths);
         schemas.extend(part.schemas);
+        responses.extend(part.responses);
     }
     for (path, item) in &mut paths {
         if let Some(prefix) = desk::other_prefix(path) {
@@ -156,8 +190,6 @@ pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
             }
         }
     }
-    let responses: Map<String, Value> =
-        shared_faults().into_iter().map(|(name, fault, means)| (name.to_owned(), answer(&fault, means))).collect();
     let whole = json!({
         "openapi": "3.1.0",
         "info": {
@@ -171,6 +203,8 @@ pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
         "security": [{"bearer": []}, {"basic": []}],
         "tags": [
             {"name": "Files", "description": "The three steps: ask for a slip, drop the bytes into the store, confirm."},
+            {"name": "Uppy", "description": "The same for `@uppy/aws-s3`, which asks what it would ask Companion. Refusals have a `message` for \
+                people; HTTP/1.1 also says it as the reason phrase of the status line."},
             {"name": "Operating", "description": "What load balancers, monitoring and generators of clients ask for."},
         ],
         "paths": paths,
@@ -193,8 +227,8 @@ pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
     Arc::new(Document { json, etag: HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")) })
 }
 
-const ABOUT: &str = "Ask for a slip, send the bytes to the store with it, confirm. Every error of an operation has the same shape: \
-    messages by field. A path that knows other methods answers 405 with `Allow`. Bodies are JSON whatever their `Content-Type` says.";
+const ABOUT: &str = "Ask for a slip, send the bytes to the store with it, confirm. Every error of a dialect has the same shape: \
+    messages by field, and for Uppy one message for a person. A path that knows other methods answers 405 with `Allow`. Bodies are JSON whatever their `Content-Type` says.";
 
 fn server(public_url: &str, prefix: &str) -> Value {
     json!({"url": format!("{public_url}{prefix}")})
@@ -202,15 +236,6 @@ fn server(public_url: &str, prefix: &str) -> Value {
 
 fn header(schema: &Value, description: &str) -> Value {
     json!({"required": true, "description": description, "schema": schema})
-}
-
-fn answer(fault: &Fault, means: &str) -> Value {
-    let example: Value = serde_json::from_slice(&desk::error_body(fault)).unwrap_or_default();
-    json!({
-        "description": means,
-        "headers": headers(fault.status().as_str()),
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}, "example": example}},
-    })
 }
 
 /// This document

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Bed, Db, Setup, TestBroker, from_servers, new_file, project};
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file, project};
 
 /// Of every operation, beside the examples, the edge cases and the chains.
 const EXAMPLES_EACH: &str = "300";
@@ -45,7 +45,11 @@ async fn broker_to_try(db: Db) -> TestBroker {
 
 /// Runs schemathesis and gives what it said.
 async fn schemathesis(broker: &TestBroker, phases: &str, more: &[&str]) -> String {
+    let wish = json!({"types": ["artifact", "attachment", "image"]});
+    let (_, made) = answer(broker.request("POST", "/companion/tokens.json").body(wish.to_string())).await;
+    let endpoint = made["companionEndpoint"].as_str().unwrap();
     let mut command = Command::new(from_servers("TEST_PYTHON"));
+    command.env("UPLOAD_TOKEN", endpoint.rsplit_once('/').unwrap().1);
     let config = project().join("tests/openapi");
     // What it keeps for its next run is gone with the broker.
     command.current_dir(broker.folder.path()).env("PYTHONPATH", &config).env("PYTHONDONTWRITEBYTECODE", "1").env("COLUMNS", "160");
@@ -116,7 +120,7 @@ async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_kno
         let servers = item.get("servers").unwrap_or(&document["servers"]).as_array().unwrap();
         assert_eq!(servers.len(), if path.starts_with("/v2/") { 2 } else { 1 }, "{path}");
         for server in servers {
-            let url = format!("{}{}", server["url"].as_str().unwrap(), path.replace("{id}", "1"));
+            let url = format!("{}{}", server["url"].as_str().unwrap(), filled(path));
             let response = broker.http.request("REPORT".parse().unwrap(), &url).send().await.unwrap();
             assert_eq!(response.status(), 405, "{url}");
             let allowed = response.headers()["allow"].to_str().unwrap().split(',').map(|method| method.trim().to_owned());
@@ -125,16 +129,42 @@ async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_kno
     }
 }
 
-/// `OpenApiRouter` takes no route without its documentation, so what must not be is a route beside it. Companion's are not documented
-/// yet, and are let off; those of the upload page are files for browsers and no operations.
+/// A documented path with something in each place.
+fn filled(path: &str) -> String {
+    ["{id}", "{upload_id}", "{part_number}", "{upload_token}"].iter().fold(path.to_owned(), |path, name| path.replace(name, "1"))
+}
+
+#[tokio::test]
+async fn what_is_documented_for_uppy_is_under_a_token_and_at_the_root_too() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let document = document(&broker).await;
+    let parameters = document["paths"]["/companion/s3/multipart/{upload_id}/batch"]["get"]["parameters"].as_array().unwrap();
+    assert!(parameters.iter().all(|parameter| parameter["required"] == true), "{parameters:?}");
+    let methods = |path: &str| -> BTreeSet<_> {
+        operations(&document).into_iter().filter(|(at, ..)| at == path).map(|(_, method, _)| method).collect()
+    };
+    let paths: Vec<_> = document["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("/companion/s3/")).collect();
+    assert_eq!(paths.len(), 7, "{paths:?}");
+    for path in paths {
+        let bare = path.strip_prefix("/companion").unwrap();
+        assert_eq!(methods(path), methods(&format!("/u/{{upload_token}}{bare}")), "{path}");
+        let response = broker.http.request("REPORT".parse().unwrap(), format!("{}{}", broker.base, filled(bare))).send().await.unwrap();
+        assert_eq!(response.status(), 405, "{bare}");
+        let allowed = response.headers()["allow"].to_str().unwrap().split(',').map(|method| method.trim().to_owned());
+        assert_eq!(allowed.filter(|method| method != "HEAD").collect::<BTreeSet<_>>(), methods(path), "{bare}");
+    }
+}
+
+/// `OpenApiRouter` takes no route without its documentation, so what must not be is a route beside it. Those of the
+/// upload page are files for browsers and no operations.
 #[test]
 fn no_route_is_added_without_its_documentation() {
     let folder = project().join("src/api");
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.extend(fs::read_dir(folder.join("desk")).unwrap().map(|entry| entry.unwrap().path()));
-    files.retain(|path| path.file_name().is_none_or(|name| name != "companion.rs" && name != "page.rs"));
+    let folders = [folder.clone(), folder.join("desk"), folder.join("companion")];
+    let files = folders.into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.file_name().is_none_or(|name| name != "page.rs"));
     let mut documented = 0;
-    for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
         let text = fs::read_to_string(&path).unwrap();
         documented += text.matches(".routes(routes!(").count();
         for line in text.lines().filter(|line| [".route(", ".route_service(", ".nest_service("].iter().any(|call| line.contains(call))) {
@@ -142,7 +172,7 @@ fn no_route_is_added_without_its_documentation() {
             assert!(line.contains("any(|| async { Fault::NotFound })"), "{}: {line}", path.display());
         }
     }
-    assert!(documented >= 7, "only {documented} routes were found: does this test still read the sources?");
+    assert!(documented >= 15, "only {documented} routes were found: does this test still read the sources?");
 }
 
 #[tokio::test]
@@ -174,6 +204,19 @@ content_types = [{ type = "application/pdf", extensions = ["pdf"] }]
     assert_eq!(examples.keys().collect::<Vec<_>>(), ["invoice", "wrapped"]);
     for example in examples.values() {
         broker.authorize(&example["value"]).await;
+    }
+}
+
+#[tokio::test]
+async fn where_files_are_put_the_document_demands_their_size() {
+    for (method, demanded) in [("post", false), ("put", true)] {
+        let broker = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_S3_METHOD", method).start().await;
+        let fields = document(&broker).await["components"]["schemas"]["NewFile"].take();
+        assert_eq!(fields["required"].as_array().unwrap().contains(&json!("size")), demanded, "{method}: {fields}");
+        assert_eq!(fields["properties"]["size"]["type"] == "integer", demanded, "{method}: {fields}");
+        let status =
+            broker.request("POST", "/v2/files/ref.json").body(new_file("a.txt", "text/plain").to_string()).send().await.unwrap().status();
+        assert_eq!(status.as_u16(), if demanded { 400 } else { 201 }, "{method}");
     }
 }
 

@@ -10,6 +10,8 @@ import re
 
 import schemathesis
 
+# A part of such a number makes the file larger than its type may be: said where the client chooses the sizes, as Uppy does.
+MANY_PARTS = {"size": r"must be \d+ or lower"}
 RULES = {
     "POST /v2/files/ref.json": {
         "filename": r"must be the same as fileName|must not end in ‘\.\w+’|must end in one of ‘.+’ for \S+",
@@ -17,8 +19,14 @@ RULES = {
         "disposition": r"must be one of ‘.+’",
         "size": r"must be \d+ or (higher|lower)|must be \d+ or lower in one request; ask with ‘multipart’ for more",
     },
-    "POST /v2/files/{id}/parts.json": {"partNumbers": r"must be 1 to \d+"},
+    "POST /v2/files/{id}/parts.json": {"partNumbers": r"must be 1 to \d+"} | MANY_PARTS,
 }
+for prefix in ("/companion", "/u/{upload_token}"):
+    # The token in the path is for several file types: there each request must name one, which the document leaves open.
+    new_file = RULES["POST /v2/files/ref.json"] | ({"fileType": "must be set in the file's metadata"} if prefix != "/companion" else {})
+    RULES[f"GET {prefix}/s3/params"] = RULES[f"POST {prefix}/s3/multipart"] = new_file
+    RULES[f"GET {prefix}/s3/multipart/{{upload_id}}/{{part_number}}"] = MANY_PARTS
+    RULES[f"GET {prefix}/s3/multipart/{{upload_id}}/batch"] = MANY_PARTS
 KEY_USED = {"Idempotency-Key": ["was used for another request"]}
 
 

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use time::Duration;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
+use crate::api::body::{object, whole};
 use crate::domain::policy_file::declared_type;
 use crate::domain::{FieldErrors, FileName, NewFile};
 use crate::tokens::{LONGEST_LIFE, MOST_TYPES};
@@ -26,12 +28,13 @@ impl Query {
 
     /// The member of that name, which must be there once.
     pub(super) fn one(&self, name: &str) -> Result<String, FieldErrors> {
-        let mut values = self.0.iter().filter(|(given, _)| given == name);
-        match (values.next(), values.next()) {
-            (Some((_, value)), None) => Ok(value.clone()),
-            (None, _) => Err(FieldErrors::one(name, MUST_BE_SET)),
-            (Some(_), Some(_)) => Err(FieldErrors::one(name, "must be given once")),
-        }
+        self.at_most_one(name)?.ok_or_else(|| FieldErrors::one(name, MUST_BE_SET))
+    }
+
+    fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
+        let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
+        let value = values.next();
+        if values.next().is_some() { Err(FieldErrors::one(name, "must be given once")) } else { Ok(value) }
     }
 
     /// `metadata[name]=value` members, the last of each name.
@@ -47,16 +50,24 @@ impl Query {
 const MUST_BE_SET: &str = "must be set";
 
 /// What Uppy says about a file, from query or JSON.
-#[derive(Deserialize, Default)]
+///
+/// What the document says of `metadata` is in `document.rs`: it depends on the rules.
+#[derive(Deserialize, Default, ToSchema)]
+#[schema(as = UppyFile, description = "What is to be uploaded. Members that are not listed here are ignored.")]
 pub(super) struct Described {
+    /// Name of the file; it is cleaned.
+    #[schema(required, nullable = false)]
     pub(super) filename: Option<String>,
+    /// The content type that the browser thinks it is; blank means "you find out".
     pub(super) r#type: Option<String>,
+    #[schema(required, nullable = false)]
     pub(super) metadata: Option<BTreeMap<String, Value>>,
 }
 
 /// The new file that `GET s3/params` describes.
 pub(super) fn new_file_of_query(query: &Query, types: Option<&[String]>) -> Result<NewFile, FieldErrors> {
-    let described = Described { filename: Some(query.one("filename")?), r#type: query.one("type").ok(), metadata: Some(query.metadata()) };
+    let described =
+        Described { filename: Some(query.one("filename")?), r#type: query.at_most_one("type")?, metadata: Some(query.metadata()) };
     new_file(described, types)
 }
 
@@ -102,13 +113,17 @@ impl Metadata {
     fn text(&self, name: &str) -> Option<String> {
         let text = match self.0.get(name)? {
             Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
+            number @ Value::Number(_) => whole(number)?.to_string(),
             _ => return None,
         };
         (!["", "null", "undefined"].contains(&text.as_str())).then_some(text)
     }
 
     fn parsed<T>(&self, errors: &mut FieldErrors, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        // What was meant to bind the upload must not be passed over.
+        if self.0.get(name).is_some_and(|value| !value.is_null() && !value.is_string() && whole(value).is_none()) {
+            errors.add(name, "must be a text or a whole number");
+        }
         parse(&self.text(name)?).map_err(|why| errors.add(name, why)).ok()
     }
 }
@@ -119,24 +134,33 @@ pub(super) struct TokenWish {
     pub(super) life: Duration,
 }
 
+/// What an upload token shall be good for; each member may have any JSON type, so that every complaint can name its field.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = UploadTokenWish, description = "What an upload token shall be good for.")]
+pub(super) struct Wish {
+    /// Names of the file types that may be uploaded with it.
+    #[schema(value_type = Vec<String>, required, min_items = 1, max_items = 16)]
+    types: Option<Value>,
+    /// How long it lives, in seconds. 3600 when absent.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 86_400)]
+    seconds: Option<Value>,
+}
+
 /// Reads `{"types": ["attachment"], "seconds": 3600}`.
 pub(super) fn token_wish(body: &[u8]) -> Result<TokenWish, FieldErrors> {
-    #[derive(Deserialize)]
-    struct Wish {
-        types: Option<Value>,
-        seconds: Option<Value>,
-    }
-    let wish: Wish = serde_json::from_slice(body)
-        .map_err(|_| FieldErrors::one("body", "must be one JSON object such as {\"types\": [\"attachment\"]}"))?;
+    let wish: Wish = object(body).map_err(|_| FieldErrors::one("body", "must be one JSON object such as {\"types\": [\"attachment\"]}"))?;
     let mut errors = FieldErrors::new();
     let mut types: Vec<String> = wish.types.and_then(|types| serde_json::from_value(types).ok()).unwrap_or_default();
-    types.sort();
-    types.dedup();
     if !(1..=MOST_TYPES).contains(&types.len()) {
         errors.add("types", format!("must be a list of 1 to {MOST_TYPES} names of file types"));
     }
+    types.sort();
+    types.dedup();
     let longest = LONGEST_LIFE.whole_seconds();
-    let seconds = wish.seconds.filter(|seconds| !seconds.is_null()).map(|seconds| seconds.as_i64().unwrap_or_default());
+    let seconds = wish
+        .seconds
+        .filter(|seconds| !seconds.is_null())
+        .map(|seconds| whole(&seconds).and_then(|n| i64::try_from(n).ok()).unwrap_or_default());
     if seconds.is_some_and(|seconds| !(1..=longest).contains(&seconds)) {
         errors.add("seconds", format!("must be a whole number from 1 to {longest}"));
     }

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::Response;
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::body::BODY_TIMEOUT;
 use crate::api::{self, Fault};
@@ -57,16 +58,23 @@ fn ascii(said: &str) -> Vec<u8> {
 
 // ---- error body ----
 
+/// What was not done and why.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"message": "filename must not end in ‘.exe’", "errors": {"filename": ["must not end in ‘.exe’"]}}))]
+pub(super) struct Refusal {
+    /// For a person; the reason phrase of the status line says it too.
+    #[schema(min_length = 1)]
+    message: String,
+    /// The same by field, where it is about fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    errors: Option<BTreeMap<String, Vec<String>>>,
+}
+
 /// Companion's `message`, and the complaints by field where there are any.
-fn error_body(fault: &Fault) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Refusal<'a> {
-        message: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        errors: Option<&'a BTreeMap<String, Vec<String>>>,
-    }
+pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
     let errors = match fault {
-        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => Some(fields.by_field()),
+        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => Some(fields.by_field().clone()),
         _ => None,
     };
     serde_json::to_vec(&Refusal { message: message(fault), errors }).unwrap_or_default()

@@ -6,27 +6,22 @@ use time::macros::datetime;
 use utoipa::openapi::OpenApi;
 
 use super::answer::{Envelope, FileBody, SlipBody};
-use crate::api::openapi::Part;
+use super::error_body;
+use crate::api::openapi::{Part, media_type, shared_responses};
 use crate::broker::Slip;
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
     Actor, ActorKind, Disposition, Evidence, File, FileId, FileName, FileState, FileType, FileTypes, MediaType, NewFile, Pixels, Tenant,
-    Verdict,
+    UploadMethod, Verdict,
 };
 use crate::post_policy::PresignedPost;
-
-/// What `str::trim` takes away, for a regular expression.
-const BLANKS: &str = r"\t-\r \x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000";
-
-/// RFC 6838 section 4.2, as `MediaType` reads it.
-const RESTRICTED_NAME: &str = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}";
 
 /// The size of the example of a file in parts, in bytes.
 const WORTH_PARTS: u64 = 1_000_000_000;
 
 /// Desk's part, under `prefix`.
-pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes) -> Part {
-    let Part { paths, mut schemas } = Part::from(described);
+pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: UploadMethod) -> Part {
+    let Part { paths, mut schemas, .. } = Part::from(described);
     let mut paths: Map<String, Value> = paths.into_iter().map(|(path, item)| (format!("{prefix}{}", as_sent(&path)), item)).collect();
     for (method, operation) in paths.values_mut().filter_map(Value::as_object_mut).flatten() {
         operation["tags"] = json!(["Files"]);
@@ -50,6 +45,9 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes) -> Part 
     }
     if let Some(fields) = schemas.get_mut("NewFile") {
         judged(fields, rules);
+        if method == UploadMethod::Put {
+            sized(fields);
+        }
     }
     schemas.insert(
         "WrappedNewFile".to_owned(),
@@ -67,7 +65,7 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes) -> Part 
             "examples": requests(rules),
         });
     }
-    Part { paths, schemas }
+    Part { paths, schemas, responses: shared_responses("", "Errors", error_body) }
 }
 
 /// A parameter of the router is a whole segment; the document shows the ending that clients send.
@@ -92,11 +90,18 @@ fn judged(fields: &mut Value, rules: &FileTypes) {
     let properties = &mut fields["properties"];
     properties["type"]["enum"] = rules.iter().map(|rule| rule.name.as_str()).collect();
     properties["mimeType"]["maxLength"] = json!(MAX_CHARS);
-    properties["mimeType"]["pattern"] =
-        json!(format!(r"^[{BLANKS}]*$|^[{BLANKS}]*{RESTRICTED_NAME}/{RESTRICTED_NAME}[{BLANKS}]*(;[\s\S]*)?$"));
+    properties["mimeType"]["pattern"] = json!(media_type());
     let known = Disposition::ALL.into_iter().filter(|known| rules.iter().any(|rule| rule.dispositions.contains(known)));
     properties["disposition"]["enum"] = known.map(|known| json!(known.as_str())).chain([json!(""), Value::Null]).collect();
     properties["size"]["maximum"] = json!(rules.iter().map(|rule| rule.max_size).max());
+}
+
+/// A presigned PUT has no range of sizes.
+fn sized(fields: &mut Value) {
+    if let Some(required) = fields["required"].as_array_mut() {
+        required.push(json!("size"));
+    }
+    fields["properties"]["size"]["type"] = json!("integer");
 }
 
 // ---- examples ----

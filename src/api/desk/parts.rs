@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::{Array, Object, Type};
 
 use super::answer::{ArrivedBody, SignedPartsBody};
-use super::request::{object, whole};
 use super::{IGNORED, IdInPath, ignore_body};
-use crate::api::body::read_body;
+use crate::api::body::{object, read_body, whole};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, WithBody};
 use crate::api::{AppState, Fault};
 use crate::domain::multipart::MAX_PARTS;

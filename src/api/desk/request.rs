@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::api::body::{object, whole};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
 use crate::domain::{FieldErrors, FileName, NewFile, PartSizes};
@@ -63,23 +64,6 @@ pub(super) fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
         fields.size = None;
     }
     NewFile::try_from(fields)
-}
-
-pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
-    // Serde would also fill the members from a list, by position.
-    if json.trim_ascii_start().starts_with(b"[") {
-        return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
-    }
-    serde_json::from_slice(json).map_err(|error| not_json(&error))
-}
-
-pub(super) fn not_json(error: &serde_json::Error) -> FieldErrors {
-    // The parser's own words name types of this program.
-    let message = match error.classify() {
-        serde_json::error::Category::Data => "must be one JSON object, each member at most once".to_owned(),
-        _ => format!("must be JSON, but is not in line {}, column {}", error.line(), error.column()),
-    };
-    FieldErrors::one("body", message)
 }
 
 impl TryFrom<FileFields> for NewFile {
@@ -160,10 +144,4 @@ fn whole_number(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> 
         errors.add(field, if negative { "must be 0 or higher" } else { "must be a whole number" });
     }
     number
-}
-
-/// A whole number, also as 17.0: it is the same to JSON Schema, and some languages know no other way to write it.
-pub(super) fn whole(value: &Value) -> Option<u64> {
-    let written_so = || value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0);
-    value.as_u64().or_else(|| format!("{:.0}", written_so()?.abs()).parse().ok())
 }
