@@ -15,10 +15,12 @@ mod judge;
 mod parts;
 mod slip;
 mod sweep;
+mod turns;
 
 use time::{Duration, OffsetDateTime};
 use tokio::time::timeout;
 
+use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
 use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileTypes, Scope, UploadMethod};
 use crate::limits::{Exceeded, Limits};
@@ -26,6 +28,8 @@ use crate::random;
 use crate::store::{Store, StoreError};
 
 pub use audit::Audit;
+use turns::Turns;
+
 pub use authorize::Authorized;
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
@@ -94,6 +98,7 @@ pub struct Broker {
     method: UploadMethod,
     multipart_threshold: u64,
     part_size: u64,
+    confirming: Turns,
 }
 
 /// The rules of an installation.
@@ -117,7 +122,7 @@ impl Broker {
     #[must_use]
     pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
         let Rules { file_types, limits, grace, method, multipart_threshold, part_size } = rules;
-        Self { store, bucket, file_types, limits, grace, method, multipart_threshold, part_size }
+        Self { store, bucket, file_types, limits, grace, method, multipart_threshold, part_size, confirming: Turns::default() }
     }
 
     /// The rules of this installation.
@@ -207,7 +212,9 @@ impl Broker {
 pub fn lifecycle_days(file_types: &FileTypes, grace: Duration) -> i32 {
     let longest = file_types.iter().map(|rule| rule.slip_lifetime).max().unwrap_or_default();
     // One more day for the part of a day, and one because stores count days from the midnight after.
-    i32::try_from((longest + grace).whole_days()).unwrap_or(i32::MAX - 2) + 2
+    let days = i32::try_from((longest + grace).whole_days()).unwrap_or(i32::MAX - 2) + 2;
+    // S3 counts the days of an object in parts from the beginning of its upload.
+    days.max(UPLOAD_DAYS)
 }
 
 fn allowed(caller: &Caller, scope: Scope) -> Result<(), BrokerError> {

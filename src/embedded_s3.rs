@@ -49,7 +49,7 @@ use crate::bucket::StaticCredentials;
 use crate::listener::Bounds;
 use crate::random;
 use crate::secret_file;
-use uploads::{BODY_PAUSE, in_order, patient, remove_leftovers};
+use uploads::{BODY_PAUSE, in_order, patient, remove_leftovers, to_its_end};
 
 /// The one bucket's name.
 pub const BUCKET: &str = "dropslip";
@@ -146,7 +146,7 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
     let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
 
-    let mut builder = S3ServiceBuilder::new(Guarded { files, root, locks });
+    let mut builder = S3ServiceBuilder::new(Guarded { files: Arc::new(files), root, locks });
     builder.set_auth(SimpleAuth::from_single(&credentials.access_key_id, credentials.secret_access_key.as_str()));
     let mut limits = S3Config::default();
     limits.post_object_max_file_size = MAX_POST_BYTES;
@@ -185,10 +185,11 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 /// `s3s-fs`, one writer at a time for each key.
+#[derive(Clone)]
 struct Guarded {
-    files: FileSystem,
+    files: Arc<FileSystem>,
     root: PathBuf,
-    locks: Vec<RwLock<()>>,
+    locks: Arc<[RwLock<()>]>,
 }
 
 impl Guarded {
@@ -306,21 +307,29 @@ impl S3 for Guarded {
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-        let _guard = self.writing(&bucket, &key).await;
-        self.known_upload(&request.input.upload_id).await?;
-        self.judge_completion(&request.input).await?;
-        self.forget(&bucket, &key).await;
-        self.files.complete_multipart_upload(request).await
+        let store = self.clone();
+        to_its_end(async move {
+            let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+            let _guard = store.writing(&bucket, &key).await;
+            store.known_upload(&request.input.upload_id).await?;
+            store.judge_completion(&request.input).await?;
+            store.forget(&bucket, &key).await;
+            store.files.complete_multipart_upload(request).await
+        })
+        .await
     }
 
     async fn abort_multipart_upload(
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let _guard = self.writing(&request.input.bucket, &request.input.key).await;
-        self.known_upload(&request.input.upload_id).await?;
-        self.files.abort_multipart_upload(request).await
+        let store = self.clone();
+        to_its_end(async move {
+            let _guard = store.writing(&request.input.bucket, &request.input.key).await;
+            store.known_upload(&request.input.upload_id).await?;
+            store.files.abort_multipart_upload(request).await
+        })
+        .await
     }
 
     async fn list_multipart_uploads(
@@ -331,13 +340,17 @@ impl S3 for Guarded {
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        let (to_bucket, to_key) = (request.input.bucket.clone(), request.input.key.clone());
-        let CopySource::Bucket { bucket, key, .. } = &request.input.copy_source else { return Err(s3s::s3_error!(NotImplemented)) };
-        let (from, to) = (Self::lock_number(bucket, key), Self::lock_number(&to_bucket, &to_key));
-        // Always the lower number first, so that two copies never wait for each other; one lock for both is taken once.
-        let _lower = self.locks[from.min(to)].write().await;
-        let _higher = if from == to { None } else { Some(self.locks[from.max(to)].write().await) };
-        self.files.copy_object(request).await
+        let store = self.clone();
+        to_its_end(async move {
+            let (to_bucket, to_key) = (request.input.bucket.clone(), request.input.key.clone());
+            let CopySource::Bucket { bucket, key, .. } = &request.input.copy_source else { return Err(s3s::s3_error!(NotImplemented)) };
+            let (from, to) = (Self::lock_number(bucket, key), Self::lock_number(&to_bucket, &to_key));
+            // Always the lower number first, so that two copies never wait for each other; one lock for both is taken once.
+            let _lower = store.locks[from.min(to)].write().await;
+            let _higher = if from == to { None } else { Some(store.locks[from.max(to)].write().await) };
+            store.files.copy_object(request).await
+        })
+        .await
     }
 
     async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {

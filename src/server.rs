@@ -38,6 +38,8 @@ pub struct Server {
     pub public_url: String,
     /// Where forms go.
     pub form_url: String,
+    /// Whether files come by forms; by presigned PUT otherwise.
+    pub takes_forms: bool,
     /// The use cases it serves.
     pub broker: Arc<Broker>,
     /// Where the embedded store listens, if it runs.
@@ -93,7 +95,8 @@ impl Server {
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
         let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).collect();
-        Ok(Self { address, public_url, form_url, broker, embedded_s3, development_token, has_page: config.upload_page, stop, tasks, store })
+        let (has_page, takes_forms) = (config.upload_page, config.s3_method != Some(UploadMethod::Put));
+        Ok(Self { address, public_url, form_url, takes_forms, broker, embedded_s3, development_token, has_page, stop, tasks, store })
     }
 
     /// Stops taking requests, lets those under way end, and closes the database.

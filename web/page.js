@@ -231,7 +231,7 @@ async function recall() {
     for (const file of await Promise.all(read)) {
       if (!file) continue;
       const row = new Row({ name: file.filename }, { cancel() {}, retry() {}, link: () => linkOf(file), say });
-      if (file.state === "temp") row.show("temp", "Not finished. Choose the same file again to upload it.");
+      if (file.state === "temp") row.show("temp", "Not finished. Choose the same file again to go on.");
       else row.show("active", activeText(file, file.filename));
       recalled.set(file.id, row);
       list.append(row.element);

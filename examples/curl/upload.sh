@@ -45,6 +45,7 @@ send() {
   esac
 }
 
+[[ -f $file && -r $file ]] || fail "$file" "cannot be read"
 wish=$(jq -n --arg name "$(basename -- "$file")" --argjson size "$(wc -c <"$file")" \
   '{type: "attachment", filename: $name, mimeType: "", size: $size, disposition: "attachment"}')
 # The key makes a repeated step 1 answer the same file.

@@ -34,7 +34,7 @@ use utoipa_axum::routes;
 use super::auth::{UPLOAD_TOKEN, Uploader};
 use super::body::read_body;
 use super::openapi::{AnyCall, AnyFile, Part, WithBody};
-use super::{AppState, Fault};
+use super::{AppState, Fault, to_its_end};
 use crate::broker::{Authorized, Slip};
 use crate::domain::{Caller, FieldErrors, File, FileTypes, Scope};
 use crate::tokens::Holder;
@@ -213,7 +213,7 @@ async fn params(State(state): State<AppState>, uploader: Uploader, request: Requ
             Ok(Json(ParamsBody { method: "PUT", url: put.url, fields, headers: put.headers.into_iter().collect() }))
         }
         Authorized::Slip(file, _) => {
-            state.broker.abort(&uploader.caller, file.id).await?;
+            state.broker.take_back(&uploader.caller, file.id).await?;
             let forms = "set shouldUseMultipart to true: the store here takes no forms";
             Err(Fault::Invalid(FieldErrors::one("Uppy", forms)))
         }
@@ -247,7 +247,8 @@ fn knows_put(parts: &Parts) -> bool {
 )]
 async fn confirm(State(state): State<AppState>, upload: Upload, request: Request<Body>) -> Result<Json<DoneBody>, Fault> {
     read_body(request).await?;
-    let file = state.broker.confirm(&upload.caller, upload.file.id, OffsetDateTime::now_utc()).await?;
+    let (broker, caller, id) = (state.broker.clone(), upload.caller, upload.file.id);
+    let file = to_its_end(async move { broker.confirm(&caller, id, OffsetDateTime::now_utc()).await }).await?;
     Ok(Json(DoneBody::new(&file, &state)))
 }
 

@@ -26,7 +26,7 @@ use utoipa_axum::routes;
 
 use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, not_json, read_body};
 use super::openapi::{AnyCall, AnyFile, Errors, Part, WithBody, id_parameter};
-use super::{AppState, Fault, IDEMPOTENCY_KEY, rendered};
+use super::{AppState, Fault, IDEMPOTENCY_KEY, rendered, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::{Caller, FieldErrors, FileId, FileTypes, UploadMethod};
 use answer::{Envelope, FileBody, SlipBody};
@@ -167,7 +167,8 @@ async fn confirm(
 ) -> Result<Json<Envelope>, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
-    let file = state.broker.confirm(&caller, id, OffsetDateTime::now_utc()).await?;
+    let broker = state.broker.clone();
+    let file = to_its_end(async move { broker.confirm(&caller, id, OffsetDateTime::now_utc()).await }).await?;
     Ok(Json(Envelope { file: FileBody::new(&file) }))
 }
 

@@ -24,6 +24,7 @@ use axum::{Extension, Router};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
+use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -211,6 +212,12 @@ impl IntoResponse for Fault {
         response.extensions_mut().insert(Arc::new(self));
         response
     }
+}
+
+/// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, BrokerError>> + Send + 'static) -> Result<T, Fault> {
+    let ended = tokio::spawn(work.in_current_span()).await;
+    ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
 }
 
 /// Logs the fault of a response once, and gives it the body of a dialect.

@@ -85,7 +85,12 @@ impl Broker {
         let open: Vec<String> = self.bucket.open_uploads(prefix).await?.into_iter().map(|(key, _)| key).collect();
         for keys in open.chunks(PAGE as usize) {
             let owned = self.store.owned_keys(keys).await?;
-            audit.orphaned.extend(keys.iter().filter(|key| !owned.contains(*key)).cloned());
+            for key in keys.iter().filter(|key| !owned.contains(*key)) {
+                // A sweeper may have ended it and struck it off the list since it was listed.
+                if !self.bucket.open_uploads(key).await?.is_empty() && self.store.owned_keys(std::slice::from_ref(key)).await?.is_empty() {
+                    audit.orphaned.push(key.clone());
+                }
+            }
         }
         Ok(())
     }

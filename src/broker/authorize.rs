@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 
+use super::parts::in_time;
 use super::slip::{InParts, Slip, Wanted};
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
@@ -72,6 +73,9 @@ impl Broker {
                 FileState::Active => return Err(BrokerError::AlreadyActive),
                 FileState::Deleted => return Err(BrokerError::NotFound),
             }
+            if file.multipart.is_some() {
+                in_time(&file, now)?;
+            }
             if file.reissued >= MAX_REISSUES {
                 let exceeded = Exceeded { what: "re-issued slips of this file", retry_after_seconds: REISSUE_RETRY_AFTER };
                 return Err(BrokerError::LimitExceeded(exceeded));
@@ -117,7 +121,15 @@ impl Broker {
         let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
         failpoint::reach("authorize: record written");
         tracing::info!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
-        let file = self.with_upload(caller, file).await?;
+        let id = file.id;
+        let file = match self.with_upload(caller, file).await {
+            Ok(file) => file,
+            Err(error) => {
+                // A record that nobody was told must not count against the caller's limits. If this fails too, it expires.
+                let _ = self.take_back(caller, id).await;
+                return Err(error);
+            }
+        };
         Ok(Some(Authorized::Slip(Box::new(file), slip)))
     }
 

@@ -25,6 +25,8 @@ impl Broker {
     /// deleted then, and the record stays `temp` so that the client can upload again.
     pub async fn confirm(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
+        // Two at once would copy the same bytes twice, and clients repeat what takes long.
+        let _turn = self.confirming.wait(id).await;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
             match file.state {
@@ -43,6 +45,10 @@ impl Broker {
     async fn seal(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
             if Box::pin(self.put_together(file, None)).await? {
+                return Ok(None);
+            }
+            // Another confirmation may have put the parts together a moment ago and be at work on the object now.
+            if file.multipart.is_some() && self.bucket.head(&file.staging_key).await?.is_some() {
                 return Ok(None);
             }
             // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.
@@ -112,6 +118,10 @@ impl Broker {
             self.bucket.delete(&file.staging_key).await?;
         }
         failpoint::reach("refusal: object deleted");
+        if file.multipart.is_some() {
+            // Its upload was used up: the next part that is asked for begins another.
+            self.store.end_upload(file).await?;
+        }
         Err(BrokerError::Refused(complaints))
     }
 

@@ -109,12 +109,29 @@ impl Broker {
         self.confirm(caller, id, now).await
     }
 
-    /// Gives up a temp file: its record is forgotten, and what was uploaded of it is deleted.
+    /// Gives up a file in parts: its record is forgotten, and what was uploaded of it is deleted.
+    ///
+    /// # Errors
+    /// [`BrokerError::AlreadyActive`] once it was confirmed. [`BrokerError::Conflict`] when it comes in one request: nobody can take
+    /// a form back, so its record counts until the form dies.
+    pub async fn abort(&self, caller: &Caller, id: FileId) -> Result<(), BrokerError> {
+        allowed(caller, Scope::FilesWrite)?;
+        if self.find(caller, id).await?.multipart.is_none() {
+            return Err(in_one_request());
+        }
+        self.forget(caller, id).await
+    }
+
+    /// Forgets a slip that its client was never told.
     ///
     /// # Errors
     /// [`BrokerError::AlreadyActive`] once it was confirmed.
-    pub async fn abort(&self, caller: &Caller, id: FileId) -> Result<(), BrokerError> {
+    pub async fn take_back(&self, caller: &Caller, id: FileId) -> Result<(), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
+        self.forget(caller, id).await
+    }
+
+    async fn forget(&self, caller: &Caller, id: FileId) -> Result<(), BrokerError> {
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
             match file.state {
@@ -179,7 +196,7 @@ impl Broker {
         // A crash may have come between the record and the upload.
         let file = self.with_upload(caller, file).await?;
         let Some(multipart) = file.multipart.clone() else {
-            return Err(BrokerError::Conflict(FieldErrors::one("parts", "there are none: this file comes in one request")));
+            return Err(in_one_request());
         };
         Ok((file, multipart))
     }
@@ -192,20 +209,30 @@ impl Broker {
         lifetime: Duration,
         now: OffsetDateTime,
     ) -> Result<(File, Multipart), BrokerError> {
-        let last = file.created_at + LONGEST_UPLOAD;
-        if now >= last {
-            let late = format!("must all be uploaded within {} days", LONGEST_UPLOAD.whole_days());
-            return Err(BrokerError::Conflict(FieldErrors::one("parts", late)));
-        }
+        let last = in_time(&file, now)?;
         let wished = (now + lifetime).min(last);
         // A write for every part would cost more than the part is worth.
-        if file.expires_at >= wished - lifetime / 4 {
+        if file.expires_at >= wished || file.expires_at >= now + lifetime * 3 / 4 {
             return Ok((file, multipart));
         }
         let extended = self.store.extend_slip(&file, wished).await?.ok_or(BrokerError::Changing)?;
         let multipart = extended.multipart.clone().unwrap_or(multipart);
         Ok((extended, multipart))
     }
+}
+
+/// Until when a file in parts can be uploaded, if that is still to come.
+pub(super) fn in_time(file: &File, now: OffsetDateTime) -> Result<OffsetDateTime, BrokerError> {
+    let last = file.created_at + LONGEST_UPLOAD;
+    if now < last {
+        return Ok(last);
+    }
+    let late = format!("must all be uploaded within {} days: ask for a new file", LONGEST_UPLOAD.whole_days());
+    Err(BrokerError::Conflict(FieldErrors::one("parts", late)))
+}
+
+fn in_one_request() -> BrokerError {
+    BrokerError::Conflict(FieldErrors::one("parts", "there are none: this file comes in one request"))
 }
 
 fn keep_claimed(parts: &mut Vec<Part>, claimed: &[(u32, String)]) -> Result<(), FieldErrors> {

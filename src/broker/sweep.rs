@@ -75,12 +75,14 @@ impl Broker {
     }
 
     async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
+        let mut failure = None;
         loop {
             let doomed = self.store.lease_doomed(clock(), clock() + LEASE, BATCH).await?;
             if doomed.is_empty() {
-                return Ok(());
+                return failure.map_or(Ok(()), |error| Err(BrokerError::Bucket(error)));
             }
-            let open = self.end_uploads(&doomed).await?;
+            let (open, failed) = self.end_uploads(&doomed).await;
+            failure = failed.or(failure);
             let keys: Vec<String> = doomed.into_iter().map(|doomed| doomed.key).filter(|key| !open.contains(key)).collect();
             // The record of a key goes only after its object: a crash between the two repeats the deletion.
             failpoint::reach("sweep: keys leased");
@@ -94,11 +96,17 @@ impl Broker {
     }
 
     /// Ends the uploads in parts on doomed keys; answers the keys where that failed, which a later sweep takes on again.
-    async fn end_uploads(&self, doomed: &[Doomed]) -> Result<HashSet<String>, BrokerError> {
+    async fn end_uploads(&self, doomed: &[Doomed]) -> (HashSet<String>, Option<BucketError>) {
         let (mut left, mut failures) = (HashSet::new(), 0);
+        let (mut given_up, mut why) = (false, None);
         for Doomed { key, upload } in doomed {
             let ended = match upload {
                 OpenUpload::None => continue,
+                // A later sweep tries them again; what has no upload is not kept waiting for it.
+                _ if given_up => {
+                    left.insert(key.clone());
+                    continue;
+                }
                 OpenUpload::Named(id) => self.end_named(key, id).await,
                 OpenUpload::Unknown => self.bucket.abort_uploads_on(key).await,
             };
@@ -108,13 +116,12 @@ impl Broker {
                     tracing::warn!(key, %error, "an upload in parts was not ended; a later sweep tries again");
                     left.insert(key.clone());
                     failures += 1;
-                    if failures == FAILURES_IN_A_ROW {
-                        return Err(error.into());
-                    }
+                    given_up = failures == FAILURES_IN_A_ROW;
+                    why = Some(error);
                 }
             }
         }
-        Ok(left)
+        (left, why.filter(|_| given_up))
     }
 
     /// Ends an upload, and what a crash may have left beside it: the store was asked for one, and its name was not written down.

@@ -124,10 +124,10 @@ impl Bucket {
             key_marker = output.next_key_marker().filter(|marker| !marker.is_empty()).map(ToOwned::to_owned);
             id_marker = output.next_upload_id_marker().filter(|marker| !marker.is_empty()).map(ToOwned::to_owned);
             if output.is_truncated() != Some(true) || key_marker.is_none() {
-                break;
+                return Ok(open);
             }
         }
-        Ok(open)
+        Err(BucketError::Unavailable("its list of uploads in parts has no end".to_owned()))
     }
 
     /// Ends every upload that is open on `key`.

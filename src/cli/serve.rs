@@ -49,7 +49,7 @@ fn banner(server: &Server) -> String {
         let token = server.development_token.as_ref().map(|token| format!("#token={}", token.reveal())).unwrap_or_default();
         let _ = writeln!(text, "\nUpload page: {}/{token}", server.public_url);
     }
-    if let Some(token) = &server.development_token {
+    if let Some(token) = server.development_token.as_ref().filter(|_| server.takes_forms) {
         text.push_str(&three_steps(&server.public_url, token));
     }
     text

@@ -110,6 +110,12 @@ impl Guarded {
     }
 }
 
+/// Work that goes on when whoever asked for it hangs up: cut off in the middle it would leave an object half replaced, or an
+/// upload without its parts.
+pub(super) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = S3Result<T>> + Send + 'static) -> S3Result<T> {
+    tokio::spawn(work).await.unwrap_or_else(|ended| Err(s3_error!(ended, InternalError)))
+}
+
 /// A request of the store's own.
 fn asking<T>(input: T) -> S3Request<T> {
     S3Request {

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::files::{COLUMNS, FileRow};
+use super::files::{COLUMNS, FileRow, upload_id};
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
 use crate::domain::File;
@@ -24,6 +24,21 @@ impl Store {
             query.fetch_optional(connection).await
         })?;
         row.map(File::try_from).transpose()
+    }
+
+    /// Forgets the upload of a temp file: it was put together and refused.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn end_upload(&self, file: &File) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE files SET upload_id = '' WHERE id = $1 AND tenant = $2 AND state = 'temp' AND staging_key = $3 AND upload_id = $4";
+        let known = upload_id(file.multipart.as_ref()).unwrap_or_default();
+        on_pool!(self, write connection => {
+            let query = sqlx::query(sql).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key).bind(known);
+            query.execute(connection).await.map(drop)
+        })?;
+        Ok(())
     }
 
     /// Lets a temp file's slip live until `expires_at`, or longer if it did already.

@@ -5,7 +5,7 @@
 //!
 //! - What is told is durable, and each record's number is that of its own row.
 //! - The queue is bounded: who finds it full for too long is told that the database is not available.
-//! - A batch that the database refuses is written again one by one, so that it fails nobody but the caller it is about.
+//! - A batch that the database refuses is written again in halves, so that it fails nobody but the caller it is about.
 
 use std::sync::Arc;
 
@@ -97,16 +97,21 @@ async fn settle(target: &impl WriteBatch, mut batch: Vec<Waiting>) {
         // The database is away for all of them.
         Err(StoreError::Unavailable(error)) => {
             let why = error.to_string();
-            for waiting in batch {
-                let _ = waiting.answer.send(Err(StoreError::Unavailable(sqlx::Error::Io(std::io::Error::other(why.clone())))));
-            }
+            answer_all(batch, || Err(StoreError::Unavailable(sqlx::Error::Io(std::io::Error::other(why.clone())))));
         }
+        Err(error @ StoreError::Broken(_)) if batch.len() == 1 => answer_all(batch, || Err(StoreError::Broken(error.to_string()))),
+        Ok(_) if batch.len() == 1 => answer_all(batch, || Ok(None)),
+        // One of them is at fault: halving finds it at the cost of a few commits more, whoever the others are.
         Ok(_) | Err(StoreError::Broken(_)) => {
-            for waiting in batch {
-                let written = target.write(std::slice::from_ref(&waiting)).await;
-                let written = written.map_err(StoreError::from).map(|ids| ids.and_then(|ids| ids.first().copied()));
-                let _ = waiting.answer.send(written);
-            }
+            let second = batch.split_off(batch.len() / 2);
+            Box::pin(settle(target, batch)).await;
+            Box::pin(settle(target, second)).await;
         }
+    }
+}
+
+fn answer_all(batch: Vec<Waiting>, answer: impl Fn() -> Written) {
+    for waiting in batch {
+        let _ = waiting.answer.send(answer());
     }
 }

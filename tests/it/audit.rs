@@ -83,11 +83,11 @@ async fn the_lifecycle_rule_is_set_beside_the_owners_rules() {
     put.send().await.unwrap();
     for _ in 0..2 {
         // The longest slip of the shipped types lives 6 hours, and an hour of grace.
-        assert_eq!(broker.server.broker.apply_lifecycle().await.unwrap(), 2);
+        assert_eq!(broker.server.broker.apply_lifecycle().await.unwrap(), 9);
     }
     let rules = broker.s3.get_bucket_lifecycle_configuration().bucket(&broker.bucket).send().await.unwrap();
     let ids: Vec<_> = rules.rules().iter().map(|rule| rule.id().unwrap()).collect();
     assert_eq!(ids, ["theirs", "dropslip-staging"]);
     assert_eq!(rules.rules()[1].filter().unwrap().prefix(), Some("temp/"));
-    assert_eq!(rules.rules()[1].expiration().unwrap().days(), Some(2));
+    assert_eq!(rules.rules()[1].expiration().unwrap().days(), Some(9));
 }

@@ -185,6 +185,54 @@ async fn a_reissued_slip_starts_over(bed: Bed) {
     assert_eq!(broker.open_uploads().await, [] as [&str; 0]);
 }
 
+/// Clients repeat what takes long: none of them may be told that nothing came.
+async fn confirmations_at_once_answer_the_same(bed: Bed) {
+    let broker = in_parts(bed).start().await;
+    let content = content(7 * MIB);
+    let (id, _) = broker.start_parts(&large(content.len())).await;
+    broker.put_all(id, &[1, 2], &content).await;
+    let answers = futures_util::future::join_all((0..6).map(|_| broker.confirm(id))).await;
+    for (status, body) in answers {
+        assert_eq!(status, 200, "{bed:?}: {body}");
+    }
+    assert_eq!(broker.objects().await.len(), 1, "{bed:?}");
+}
+
+/// A client that hangs up while its parts are put together has lost nothing.
+async fn a_confirmation_that_is_cut_off_goes_on(bed: Bed) {
+    let broker = in_parts(bed).start().await;
+    let content = content(23 * MIB);
+    for patience in [5, 20, 60, 150] {
+        let (id, _) = broker.start_parts(&large(content.len())).await;
+        broker.put_all(id, &[1, 2, 3, 4, 5], &content).await;
+        let hasty = broker.request("PATCH", &format!("/v2/files/{id}.json")).timeout(std::time::Duration::from_millis(patience));
+        let _ = hasty.send().await;
+        let (status, body) = broker.confirm(id).await;
+        assert_eq!(status, 200, "{bed:?} after {patience} ms: {body}");
+    }
+    assert_eq!(broker.objects().await.len(), 4, "{bed:?}");
+}
+
+async fn a_refused_file_in_parts_can_be_uploaded_again(bed: Bed) {
+    let broker = in_parts(bed).start().await;
+    let mut image = large(6 * MIB);
+    image["type"] = "image".into();
+    image["filename"] = "a.png".into();
+    image["mimeType"] = "image/png".into();
+    let (id, _) = broker.start_parts(&image).await;
+    let mut content = content(6 * MIB);
+    broker.put_all(id, &[1, 2], &content).await;
+    let (status, body) = broker.confirm(id).await;
+    assert_eq!((status.as_u16(), error_fields(&body)), (422, vec!["mimeType".to_owned()]), "{body}");
+    assert_eq!(broker.objects().await, []);
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde";
+    content[..png.len()].copy_from_slice(png);
+    broker.put_all(id, &[1, 2], &content).await;
+    let (status, body) = broker.confirm(id).await;
+    assert_eq!(status, 200, "{bed:?}: {body}");
+    assert_eq!(broker.open_uploads().await, [] as [&str; 0]);
+}
+
 macro_rules! on_every_store {
     ($($test:ident),* $(,)?) => {
         mod embedded {
@@ -205,6 +253,9 @@ on_every_store!(
     what_is_given_up_is_gone,
     what_nobody_comes_back_for_is_swept,
     a_reissued_slip_starts_over,
+    confirmations_at_once_answer_the_same,
+    a_confirmation_that_is_cut_off_goes_on,
+    a_refused_file_in_parts_can_be_uploaded_again,
 );
 
 /// A URL is for one part, its size and its upload.
@@ -300,7 +351,7 @@ async fn part_numbers_are_judged_and_complaints_name_them() {
         assert_eq!((status.as_u16(), error_fields(&body)), (400, vec!["partNumbers".to_owned()]), "{wrong}: {body}");
     }
     let slip = broker.text_slip().await;
-    for method in ["GET", "POST"] {
+    for method in ["GET", "POST", "DELETE"] {
         let body = json!({"partNumbers": [1]});
         let (status, body) = broker.call(method, &format!("/v2/files/{}/parts.json", slip.id), (method == "POST").then_some(&body)).await;
         assert_eq!((status.as_u16(), error_fields(&body)), (409, vec!["parts".to_owned()]), "{method}: {body}");
@@ -335,21 +386,4 @@ async fn one_idempotency_key_begins_one_upload() {
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(broker.open_uploads().await.len(), 1);
     broker.sign_parts(ids[0], &[1, 2]).await;
-}
-
-#[tokio::test]
-async fn a_file_whose_bytes_are_not_its_type_is_refused_in_parts_too() {
-    let broker = in_parts(Bed::SeaweedFs).start().await;
-    let mut image = large(6 * MIB);
-    image["type"] = "image".into();
-    image["filename"] = "a.png".into();
-    image["mimeType"] = "image/png".into();
-    let (id, _) = broker.start_parts(&image).await;
-    let content = content(6 * MIB);
-    for part in broker.sign_parts(id, &[1, 2]).await {
-        assert_eq!(broker.put_part(&part, &content).await, 200);
-    }
-    let (status, body) = broker.confirm(id).await;
-    assert_eq!((status.as_u16(), error_fields(&body)), (422, vec!["mimeType".to_owned()]), "{body}");
-    assert_eq!(broker.objects().await, []);
 }

@@ -297,7 +297,14 @@ export class Upload {
     if (loaded !== undefined) this.#loaded = loaded;
     else if (phase === "uploading") this.#loaded = 0;
     if (loaded !== undefined || phase !== this.#phase) {
-      this.#options.onProgress?.({ phase, loaded: this.#loaded, total: this.#bytes.size });
+      try {
+        this.#options.onProgress?.({ phase, loaded: this.#loaded, total: this.#bytes.size });
+      } catch (failed) {
+        // A fault in what shows the progress is its owner's, and no reason to end the upload.
+        queueMicrotask(() => {
+          throw failed;
+        });
+      }
     }
     this.#phase = phase;
   }

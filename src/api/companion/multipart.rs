@@ -22,7 +22,7 @@ use super::{DoneBody, EXAMPLE_KEY, UPLOAD_ID, Upload};
 use crate::api::auth::Uploader;
 use crate::api::body::{object, read_body, read_body_up_to, whole};
 use crate::api::openapi::{AnyCall, AnyFile, WithBody, id_parameter};
-use crate::api::{AppState, Fault};
+use crate::api::{AppState, Fault, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE};
 use crate::domain::{FieldErrors, FileState, NewFile, Part, PartSizes};
@@ -282,7 +282,8 @@ async fn sign_batch(State(state): State<AppState>, upload: Upload, numbers: Part
 )]
 async fn complete(State(state): State<AppState>, upload: Upload, request: Request<Body>) -> Result<Json<DoneBody>, Fault> {
     let claimed = claimed(&read_body_up_to(MAX_LIST_BYTES, request).await?).map_err(Fault::Invalid)?;
-    let file = state.broker.complete(&upload.caller, upload.file.id, &claimed, OffsetDateTime::now_utc()).await?;
+    let (broker, caller, id) = (state.broker.clone(), upload.caller, upload.file.id);
+    let file = to_its_end(async move { broker.complete(&caller, id, &claimed, OffsetDateTime::now_utc()).await }).await?;
     Ok(Json(DoneBody::new(&file, &state)))
 }
 

@@ -26,7 +26,7 @@ impl World {
     }
 }
 
-fn number(answer: &Answer) -> i64 {
+fn number_of(answer: &Answer) -> i64 {
     assert_eq!((answer.status.as_u16(), answer.body["method"].as_str()), (201, Some("MULTIPART")), "{answer:?}");
     answer.body["file"]["id"].as_i64().unwrap()
 }
@@ -41,7 +41,7 @@ pub async fn dies_in_parts(db: Db, point: &str) {
         assert_dead(dying, answer, point).await;
     }
     let program = world.start(None).await;
-    let id = number(&world.ask_for_parts(&program, bytes.len(), "once").await.unwrap());
+    let id = number_of(&world.ask_for_parts(&program, bytes.len(), "once").await.unwrap());
     world.put_part(&program, id, &bytes).await;
     if !point.starts_with("parts: upload") {
         drop(program);
@@ -58,7 +58,7 @@ pub async fn dies_while_giving_up(db: Db, point: &str) {
     let mut world = populated(db).await;
     let program = world.start(None).await;
     let bytes = unique_bytes();
-    let id = number(&world.ask_for_parts(&program, bytes.len(), "once").await.unwrap());
+    let id = number_of(&world.ask_for_parts(&program, bytes.len(), "once").await.unwrap());
     world.put_part(&program, id, &bytes).await;
     drop(program);
     let dying = world.start(Some(point)).await;
@@ -88,7 +88,7 @@ async fn s3_away_at_any_step_of_parts_is_503_and_goes_on_when_it_is_back() {
             assert_eq!((answer.status.as_u16(), answer.retry_after.is_some()), (503, true), "{step}: {answer:?}");
             proxy.heals();
         }
-        let id = number(&world.ask_for_parts(&program, bytes.len(), "once").await.unwrap());
+        let id = number_of(&world.ask_for_parts(&program, bytes.len(), "once").await.unwrap());
         world.put_part(&program, id, &bytes).await;
         proxy.breaks(on, Break::Answer(INTERNAL_ERROR));
         match step {
@@ -110,6 +110,30 @@ async fn s3_away_at_any_step_of_parts_is_503_and_goes_on_when_it_is_back() {
         }
         world.sweep_and_audit(step).await;
     }
+}
+
+const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// Rights that are missing for one kind of request keep nothing else from being swept.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_cannot_be_ended_keep_nothing_else_from_being_swept() {
+    let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
+    let mut world = World::through(Db::Sqlite, Through { s3: Some(proxy.address), database: None }).await;
+    let program = world.start(None).await;
+    proxy.breaks("x-id=AbortMultipartUpload", Break::Answer(FORBIDDEN));
+    for number in 0..4 {
+        let id = number_of(&world.ask_for_parts(&program, 5, &format!("key {number}")).await.unwrap());
+        assert_eq!(world.give_up(&program, id).await.unwrap().status, 204);
+        world.must_lose(id);
+    }
+    let (slip, _) = world.uploaded(&program, "lost").await;
+    world.must_lose(slip.id);
+    let later = time::OffsetDateTime::now_utc() + super::world::LONG;
+    assert!(world.broker().await.sweep(later).await.is_err(), "it says that something is left");
+    let listed = world.s3.list_objects_v2().bucket(&world.bucket).send().await.unwrap();
+    assert_eq!(listed.contents().len(), 0, "what has no upload is gone");
+    proxy.heals();
+    world.sweep_and_audit("healed").await;
 }
 
 /// What stores answer that know no forms.
