@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint screenshots bench soak
+.PHONY: help run test lint screenshots bench soak load
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -34,6 +34,12 @@ screenshots: ## the pictures of the upload page in docs/screenshots
 soak: ## ten minutes of random clients and kills on PostgreSQL and SeaweedFS, then an audit (SOAK_SECONDS, SOAK_SEED)
 	localstack/setup.sh
 	localstack/with-servers.sh cargo test --locked --test soak
+
+load: ## slips a second on SQLite and PostgreSQL beside a bare HTTP server, in one run (needs wrk)
+	localstack/setup.sh
+	@command -v wrk >/dev/null || { echo "No wrk here. On Debian: apt-get install wrk"; exit 1; }
+	cargo build --release --locked --bins --example floor
+	localstack/with-servers.sh bench/run.py
 
 bench: ## criterion benchmarks of the pure parts
 	$(need_cc)
