@@ -223,11 +223,26 @@ async function add(files) {
   }
 }
 
+/**
+ * A record that is gone is forgotten; one that cannot be read just then is asked for again, so that its line is not missing.
+ * @param {number} id
+ */
+async function recalledFile(id) {
+  for (let pause = 500; pause <= 4000; pause *= 2) {
+    try {
+      return await client.file(id);
+    } catch (failed) {
+      if (/** @type {{ status?: number }} */ (failed)?.status === 404) return session.files.forget(id);
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
+  }
+}
+
 /** Files of earlier visits: read again, because their state may have changed. */
 async function recall() {
   const ids = session.files.read();
   for (let start = 0; start < ids.length; start += 4) {
-    const read = ids.slice(start, start + 4).map((id) => client.file(id).catch((failed) => (failed?.status === 404 ? session.files.forget(id) : undefined)));
+    const read = ids.slice(start, start + 4).map((id) => recalledFile(id));
     for (const file of await Promise.all(read)) {
       if (!file) continue;
       const row = new Row({ name: file.filename }, { cancel() {}, retry() {}, link: () => linkOf(file), say });
