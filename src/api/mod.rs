@@ -12,6 +12,7 @@ mod companion;
 mod desk;
 mod openapi;
 mod page;
+mod query;
 
 use std::sync::Arc;
 use std::time::Duration;

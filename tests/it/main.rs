@@ -25,6 +25,7 @@ mod hammer;
 mod js_client;
 mod layers;
 mod limits;
+mod listing;
 mod multipart;
 mod names;
 mod openapi;
