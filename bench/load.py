@@ -60,6 +60,12 @@ def children_seconds():
     return used.ru_utime + used.ru_stime
 
 
+def percentile(values, share):
+    """The value below which that share lies: 0.5 is the median."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
 def in_turns(loads, rounds, connections, seconds, scratch, neighbours, between=lambda: None):
     """A B C, A B C, ...: medians by name, with `spread`, the distance of the fastest round from the slowest by the median."""
     results = {load.name: [] for load in loads}

@@ -14,6 +14,7 @@ rounds, and what counts are ratios to the floor of the same run. From the enviro
 """
 import glob, os, pathlib, shutil, sys, tempfile, time, traceback
 
+import confirming
 import slips
 from machine import ROOT, Disk, Neighbours, header
 from report import placed, targets
@@ -24,6 +25,7 @@ SECTIONS = {
     "slips": ("Slips a second: `POST /v2/files/ref.json`", slips.durable),
     "volatile": ("What durability costs", slips.volatile),
     "tenants": ("Many tenants in turns", slips.tenants),
+    "confirm": ("Confirming: `PATCH /v2/files/{id}.json`", confirming.confirm),
 }
 NEEDED_GB = 8
 

@@ -46,7 +46,7 @@ class Server:
         # A file, as in production: what is no terminal gets JSON.
         with open(folder / "log", "a") as log:
             self.process = subprocess.Popen(
-                list(map(str, command)), cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
+                list(map(str, command)), cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         self.address = self.told(r"(\d+\.\d+\.\d+\.\d+:\d+)")
         self.idle_mb = None
 
