@@ -33,6 +33,7 @@ mod oracles;
 mod page;
 mod program;
 mod put;
+mod query_plans;
 mod store_contract;
 mod sweeping;
 mod tampering;
