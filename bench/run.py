@@ -15,7 +15,9 @@ rounds, and what counts are ratios to the floor of the same run. From the enviro
 import glob, os, pathlib, shutil, sys, tempfile, time, traceback
 
 import confirming
+import reading
 import slips
+import starting
 from machine import ROOT, Disk, Neighbours, header
 from report import placed, targets
 from servers import Stage
@@ -26,6 +28,8 @@ SECTIONS = {
     "volatile": ("What durability costs", slips.volatile),
     "tenants": ("Many tenants in turns", slips.tenants),
     "confirm": ("Confirming: `PATCH /v2/files/{id}.json`", confirming.confirm),
+    "read": ("Reading: `GET /v2/files/{id}.json` and the list", reading.read),
+    "start": ("Start, memory, size", starting.start),
 }
 NEEDED_GB = 8
 
