@@ -82,7 +82,8 @@ fn signing(criterion: &mut Criterion) {
 }
 
 /// What a client sends: a photo of 2.5 MB with its checksum.
-const REQUEST: &[u8] = br#"{"type":"attachment","filename":"IMG_0001.JPG","mimeType":"image/jpeg","disposition":"attachment","size":2500000,
+const REQUEST: &[u8] =
+    br#"{"type":"attachment","filename":"IMG_0001.JPG","mimeType":"image/jpeg","disposition":"attachment","size":2500000,
     "checksumSHA256":"LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="}"#;
 
 fn judging(criterion: &mut Criterion, rule: &FileType) -> NewFile {
