@@ -36,8 +36,10 @@ soak: ## ten minutes of random clients and kills on PostgreSQL and SeaweedFS, th
 	localstack/with-servers.sh cargo test --locked --test soak
 
 # In /var/tmp, where Debian has a disk and not memory, and which the user postgres can reach.
-bench: ## speed, memory and size beside a floor, in one run, into BENCHMARKS.md (BENCH_SECTIONS and others: see bench/run.py)
+bench: bench_as = $(if $(filter debug,$(BENCH_PROFILE)),--profile dev)
+bench: ## speed, memory and size beside a floor, a quarter of an hour, into BENCHMARKS.md (BENCH_SECTIONS and more: bench/run.py)
 	$(need_cc)
 	localstack/setup.sh wrk eatmydata
-	cargo build --release --locked --bins --examples
+	cargo build --locked $(or $(bench_as),--release) --bins --examples
+	cargo bench --locked $(bench_as) --bench step1 --no-run
 	TMPDIR=$${BENCH_TMPDIR:-/var/tmp} SERVERS="postgres postgres-no-fsync" localstack/with-servers.sh bench/run.py

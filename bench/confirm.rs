@@ -76,23 +76,32 @@ impl Requests {
 async fn proxy(listener: TcpListener, store: SocketAddr, requests: Requests) -> Result<()> {
     loop {
         let (broker, _) = listener.accept().await?;
-        tokio::spawn(passed_on(broker, store, requests.clone()));
+        let requests = requests.clone();
+        tokio::spawn(async move {
+            let mut current = None;
+            drop(passed_on(broker, store, &requests, &mut current).await);
+            // Whoever waits for an answer now waits in vain.
+            if let Some(index) = current {
+                requests.end(index);
+            }
+        });
     }
 }
 
-async fn passed_on(mut broker: TcpStream, store: SocketAddr, requests: Requests) -> Result<()> {
+/// Passes bytes on in both directions until one side ends; `current` is the request without an answer so far.
+async fn passed_on(mut broker: TcpStream, store: SocketAddr, requests: &Requests, current: &mut Option<usize>) -> Result<()> {
     let mut store = TcpStream::connect(store).await?;
     broker.set_nodelay(true)?;
     store.set_nodelay(true)?;
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    let (mut current, mut answered) = (None, false);
+    let mut latest = None;
     loop {
         tokio::select! {
             read = broker.read(&mut up) => {
                 let bytes = read?;
                 if bytes == 0 { return Ok(()) }
-                if current.is_none() || answered {
-                    (current, answered) = (Some(requests.begin()), false);
+                if current.is_none() {
+                    *current = Some(requests.begin());
                 }
                 store.write_all(&up[..bytes]).await?;
             }
@@ -100,9 +109,10 @@ async fn passed_on(mut broker: TcpStream, store: SocketAddr, requests: Requests)
                 let bytes = read?;
                 if bytes == 0 { return Ok(()) }
                 broker.write_all(&down[..bytes]).await?;
-                if let Some(index) = current {
+                // An answer in several pieces ends with the last of them.
+                latest = current.take().or(latest);
+                if let Some(index) = latest {
                     requests.end(index);
-                    answered = true;
                 }
             }
         }

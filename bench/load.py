@@ -36,7 +36,7 @@ class Load:
         first = self.server.slip()[1]["file"]["id"] if self.records else None
         cpu, wrk_cpu = self.server.cpu_seconds(), children_seconds()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", script, f"http://{self.server.address}/"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
         cpu, wrk_cpu = self.server.cpu_seconds() - cpu, children_seconds() - wrk_cpu
         result = re.search(r"RESULT (.*)", done.stdout)
         result = json.loads(result.group(1)) if result else {"errors": 1, "requests": 0}

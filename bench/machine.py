@@ -87,7 +87,8 @@ def header(stage, neighbours, command):
         "File system of the databases": f"{where[0]} on {where[1]} ({where[2]})",
         "Neighbours": neighbours.line(),
         "dropslip": f"{run([stage.binaries / 'dropslip', '--version']).split()[-1]}, commit {commit}{changed}, profile {stage.binaries.name}, {run(['rustc', '--version']).strip()}",
-        "Settings": ", ".join(f"`{key}={value}`" for key, value in stage.settings.items()) or "the defaults (log level info, JSON to a file), limits on but out of reach, an S3 bucket",
+        "Settings": "the defaults (log level info, JSON to a file), an S3 bucket, limits of slips and requests on but out of reach"
+                    + "".join(f", `{key}={value}`" for key, value in stage.settings.items()),
         "PostgreSQL": run([stage.postgres.bin / "postgres", "--version"]).strip().removeprefix("postgres (PostgreSQL) ") + ", as `initdb` sets it up",
         "SQLite": sqlite_version(stage.scratch / "store" / "store.db") + ", as dropslip sets it up (WAL, `synchronous=FULL`)",
         "wrk": re.sub(r"^wrk (\S+).*", r"\1", (wrk.stdout + wrk.stderr).splitlines()[0]) + ", 1 thread",

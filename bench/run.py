@@ -8,14 +8,20 @@ rounds, and what counts are ratios to the floor of the same run. From the enviro
   BENCH_CONNECTIONS             1,16,64,256
   BENCH_SECTIONS                some of SECTIONS, separated by commas; all
   BENCH_TENANTS                 1000
+  BENCH_UPLOAD_MB               1000
   BENCH_SETTINGS                settings of dropslip, as in "LOG=warn MAX_CONNECTIONS=5000"
   BENCH_PROFILE                 release; or debug, to try this program
+  BENCH_TMPDIR                  where databases and files go; /var/tmp
   BENCH_OUT                     the file to write into; without it, BENCHMARKS.md if all sections ran
 """
-import glob, os, pathlib, shutil, sys, tempfile, time, traceback
+import glob, os, pathlib, shutil, signal, sys, tempfile, time, traceback
 
 import confirming
+import pure
+import reading
 import slips
+import starting
+import uploading
 from machine import ROOT, Disk, Neighbours, header
 from report import placed, targets
 from servers import Stage
@@ -26,6 +32,10 @@ SECTIONS = {
     "volatile": ("What durability costs", slips.volatile),
     "tenants": ("Many tenants in turns", slips.tenants),
     "confirm": ("Confirming: `PATCH /v2/files/{id}.json`", confirming.confirm),
+    "read": ("Reading: `GET /v2/files/{id}.json` and the list", reading.read),
+    "start": ("Start, memory, size", starting.start),
+    "pure": ("The pure parts of step 1, by criterion", pure.pure),
+    "upload": ("`dropslip upload` beside curl", uploading.upload),
 }
 NEEDED_GB = 8
 
@@ -36,6 +46,7 @@ class Bench:
     def __init__(self):
         option = lambda name, default: os.environ.get(f"BENCH_{name}") or default
         self.seconds, self.rounds, self.tenants = int(option("SECONDS", 3)), int(option("ROUNDS", 5)), int(option("TENANTS", 1000))
+        self.upload_mb = int(option("UPLOAD_MB", 1000))
         self.connections = [int(number) for number in option("CONNECTIONS", "1,16,64,256").split(",")]
         self.middle = 64
         self.sections = option("SECTIONS", ",".join(SECTIONS)).split(",")
@@ -45,9 +56,9 @@ class Bench:
         self.profile = option("PROFILE", "release")
         self.out = option("OUT", ROOT / "BENCHMARKS.md" if set(self.sections) == set(SECTIONS) and self.profile == "release" else None)
         self.eatmydata = next(iter(glob.glob(slips.EATMYDATA)), None) or sys.exit("no libeatmydata here: run localstack/setup.sh eatmydata")
+        if shutil.disk_usage(tempfile.gettempdir()).free < NEEDED_GB * 1e9:
+            sys.exit(f"less than {NEEDED_GB} GB free in {tempfile.gettempdir()}; BENCH_TMPDIR names another place")
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="dropslip-bench-"))
-        if shutil.disk_usage(self.scratch).free < NEEDED_GB * 1e9:
-            sys.exit(f"less than {NEEDED_GB} GB free in {self.scratch.parent}; TMPDIR names another place")
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         self.stage = Stage(self.scratch, target / self.profile, settings)
         self.neighbours = Neighbours([self.stage.postgres.pid, self.stage.postgres_no_fsync.pid])
@@ -85,6 +96,8 @@ class Bench:
 
 
 def main():
+    # As an exception, so that what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bench = Bench()
     try:
         sys.exit(0 if bench.run() else 1)

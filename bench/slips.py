@@ -78,10 +78,14 @@ def measured(bench, loads, connections):
 
 
 def rows(figures):
+    return table(COLUMNS, figures_of(figures))
+
+
+def figures_of(figures):
     lines = []
     for connections, by_name in figures.items():
         floor = by_name["floor"]
         for name, m in by_name.items():
             lines.append([connections, name, f"{m['rate']:,.0f}", f"{m['spread']:.0%}", f"{m['rate'] / floor['rate']:.3f}", f"{m['p50'] / 1000:.2f}", f"{m['p99'] / 1000:.2f}",
                           f"{m['cpu']:.1f}", f"{m['cpu'] / floor['cpu']:.1f}", f"{m['peak_mb']:.0f}"])
-    return table(COLUMNS, lines)
+    return lines

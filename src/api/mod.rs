@@ -14,6 +14,9 @@ mod openapi;
 mod page;
 mod query;
 
+#[doc(hidden)]
+pub use desk::bench;
+
 use std::sync::Arc;
 use std::time::Duration;
 
