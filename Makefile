@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint screenshots bench soak
+.PHONY: help run test lint screenshots bench scale soak
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -43,3 +43,10 @@ bench: ## speed, memory and size beside a floor, a quarter of an hour, into BENC
 	cargo build --locked $(or $(bench_as),--release) --bins --examples
 	cargo bench --locked $(bench_as) --bench step1 --no-run
 	TMPDIR=$${BENCH_TMPDIR:-/var/tmp} SERVERS="postgres postgres-no-fsync" localstack/with-servers.sh bench/run.py
+
+scale: scale_as = $(if $(filter debug,$(SCALE_PROFILE)),--profile dev)
+scale: ## ten million files on each database beside few, a quarter of an hour, into BENCHMARKS.md (SCALE_FILES and more: bench/scale.py)
+	$(need_cc)
+	localstack/setup.sh wrk
+	cargo build --locked $(or $(scale_as),--release) --bins
+	TMPDIR=$${SCALE_TMPDIR:-/var/tmp} SERVERS=postgres localstack/with-servers.sh bench/scale.py

@@ -3,17 +3,14 @@ import datetime, json, time
 
 
 class Log:
-    """What a broker logs from now on."""
+    """What a broker logs of its sweeps."""
 
     def __init__(self, server):
         self.path = server.folder / "log"
-        self.offset = self.path.stat().st_size
 
     def events(self):
         """Those of the sweeper: batches of records forgotten, batches of objects deleted, the end."""
-        with open(self.path) as log:
-            log.seek(self.offset)
-            lines = log.readlines()
+        lines = self.path.read_text().splitlines(keepends=True)
         events = []
         for line in lines:
             # The last one may be half written.
@@ -30,6 +27,9 @@ class Log:
 
     def deleted(self):
         return [event for event in self.events() if event["message"] == "objects deleted"]
+
+    def ended(self):
+        return any(event["message"] == "swept" for event in self.events())
 
     def wait(self, done, seconds):
         """Waits until `done(self)`, or so long."""

@@ -216,6 +216,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether others write at this moment who would have to wait for a long transaction; never on Postgres, which takes many at once.
+    #[must_use]
+    pub fn others_write(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite { write, .. } => write.num_idle() == 0,
+            Engine::Postgres(_) => false,
+        }
+    }
+
     /// Ends every connection after what is under way.
     pub async fn close(&self) {
         match &self.engine {

@@ -16,8 +16,9 @@ use crate::store::{Doomed, OpenUpload, Waiting};
 /// How many records or objects are taken at once; S3 deletes at most 1000 objects in one request.
 const BATCH: u32 = 1000;
 
-/// How many records are forgotten in one transaction. SQLite has one writer: whoever asks for a slip waits for as long as that takes.
-const DISCARDED_AT_ONCE: usize = 250;
+/// How many records are forgotten in one transaction, and how many while somebody else writes who would wait for it.
+const DISCARDED_AT_ONCE: usize = 500;
+const DISCARDED_AMONG_OTHERS: usize = 50;
 
 /// How long a sweeper has for a batch of objects: twice what the request may take. If it dies, another goes on after that.
 const LEASE: Duration = Duration::minutes(1);
@@ -54,50 +55,68 @@ impl Broker {
     }
 
     async fn settle_expired(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
-        let (mut after, mut failures) = (None, 0);
-        loop {
-            let expired = self.store.expired_files(now - self.grace, after, BATCH).await?;
-            let (mut unwanted, mut failure) = (Vec::new(), None);
-            for file in &expired {
-                failpoint::reach("sweep: expired found");
-                match self.settle(file, clock()).await {
-                    Ok(Settled::Activated) => {
-                        swept.activated += 1;
-                        failures = 0;
+        let mut failures = 0;
+        let mut expired = self.store.expired_files(now - self.grace, None, BATCH).await?;
+        while let Some(last) = expired.last() {
+            let after = Some((last.expires_at, last.id));
+            // The next ones are read meanwhile: what becomes of them before their turn is noticed when they have it.
+            let next = async {
+                if expired.len() < BATCH as usize { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, BATCH).await }
+            };
+            let (settled, next) = tokio::join!(self.settle_all(&expired, clock, &mut failures, swept), next);
+            settled?;
+            expired = next?;
+        }
+        Ok(())
+    }
+
+    async fn settle_all(
+        &self,
+        expired: &[File],
+        clock: &impl Fn() -> OffsetDateTime,
+        failures: &mut u32,
+        swept: &mut Swept,
+    ) -> Result<(), BrokerError> {
+        let (mut unwanted, mut failure) = (Vec::new(), None);
+        for file in expired {
+            failpoint::reach("sweep: expired found");
+            match self.settle(file, clock()).await {
+                Ok(settled) => {
+                    *failures = 0;
+                    match settled {
+                        Settled::Activated => swept.activated += 1,
+                        Settled::Unwanted => unwanted.push(file),
+                        Settled::Left => {}
                     }
-                    Ok(Settled::Unwanted) => {
-                        unwanted.push(file);
-                        failures = 0;
-                    }
-                    Ok(Settled::Left) => failures = 0,
-                    Err(error @ BrokerError::Bucket(_)) => {
-                        tracing::warn!(file.id = %file.id, %error, "a temp file cannot be settled now; the next sweep tries again");
-                        failures += 1;
-                        // Not this object but the bucket is sick.
-                        if failures == FAILURES_IN_A_ROW {
-                            failure = Some(error);
-                            break;
-                        }
-                    }
-                    Err(error) => {
+                }
+                Err(error @ BrokerError::Bucket(_)) => {
+                    tracing::warn!(file.id = %file.id, %error, "a temp file cannot be settled now; the next sweep tries again");
+                    *failures += 1;
+                    // Not this object but the bucket is sick.
+                    if *failures == FAILURES_IN_A_ROW {
                         failure = Some(error);
                         break;
                     }
                 }
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
             }
-            self.discard(&unwanted, swept).await?;
-            if let Some(error) = failure {
-                return Err(error);
-            }
-            let Some(last) = expired.last().filter(|_| expired.len() == BATCH as usize) else { return Ok(()) };
-            after = Some((last.expires_at, last.id));
         }
+        self.discard(&unwanted, swept).await?;
+        failure.map_or(Ok(()), Err)
     }
 
     /// Forgets temp files that nobody wants, many in one transaction.
     async fn discard(&self, unwanted: &[&File], swept: &mut Swept) -> Result<(), BrokerError> {
-        let (started, mut count) = (Instant::now(), 0);
-        for batch in unwanted.chunks(DISCARDED_AT_ONCE) {
+        let (started, mut count, mut rest) = (Instant::now(), 0, unwanted);
+        while !rest.is_empty() {
+            let others_write = self.store.others_write();
+            let most = if others_write { DISCARDED_AMONG_OTHERS } else { DISCARDED_AT_ONCE };
+            let (batch, left) = rest.split_at(most.min(rest.len()));
+            rest = left;
+            let began = Instant::now();
             let gone = self.store.discard_temp_files(batch, self.grace).await?;
             if !gone.is_empty() {
                 failpoint::reach("sweep: record discarded");
@@ -106,6 +125,10 @@ impl Broker {
                 tracing::debug!(file.id = %id, "temp file discarded");
             }
             count += gone.len();
+            if others_write {
+                // They go first: a sweep has time.
+                tokio::time::sleep(began.elapsed()).await;
+            }
         }
         if count > 0 {
             tracing::info!(count, duration_ms = millis(started), "temp files discarded");
