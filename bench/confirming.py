@@ -48,9 +48,23 @@ def measured(bench, timer, broker, store, connections, ids):
     return {"us": int(line[0]), "each": [tuple(map(int, one.split(":"))) for one in line[1:]], "cpu": cpu}
 
 
+def timer_of(stage):
+    return stage.started("confirm", [stage.binaries / "examples" / "confirm", stage.store.endpoint], None, stage.scratch / "confirm")
+
+
+def active(bench, brokers, count):
+    """So many active files by name of each broker: their numbers."""
+    timer, found = timer_of(bench.stage), {}
+    for name, broker in brokers.items():
+        found[name] = uploaded(broker, bench.stage.store, count)
+        measured(bench, timer, broker, bench.stage.store, 16, found[name])
+    bench.stage.end(timer)
+    return found
+
+
 def confirm(bench):
     stage, store = bench.stage, bench.stage.store
-    timer = stage.started("confirm", [stage.binaries / "examples" / "confirm", store.endpoint], None, stage.scratch / "confirm")
+    timer = timer_of(stage)
     to_store = {"endpoint": timer.address, "S3_PUBLIC_ENDPOINT": f"http://{store.endpoint}"}
     brokers = {"SQLite": stage.sqlite("sqlite-confirm", **to_store), "Postgres": stage.on_postgres("postgres-confirm", stage.postgres, **to_store)}
     floor = stage.floor(brokers["SQLite"].slip()[2])

@@ -1,9 +1,10 @@
 """One file, and pages of the list."""
+from confirming import active
 from load import Load, in_turns
 from report import table
 from slips import COLUMNS, figures_of, request
 
-FILES, DEEP = 200, 200
+FILES = 500
 LIST = "/v2/files.json?pageSize=50"
 
 
@@ -16,30 +17,26 @@ def cursor(page):
 
 
 def deep(broker):
-    """The path of a page far down, as a client comes there, and how many files stand before it."""
+    """The path of the last page, as a client comes there, and how many files stand before it."""
     path, before = LIST, 0
-    for _ in range(DEEP):
-        page = broker.ask("GET", path)[1]
-        if not cursor(page):
-            break
-        path, before = f"{LIST}&cursor={cursor(page)}", before + 50
+    while next_page := cursor(broker.ask("GET", path)[1]):
+        path, before = f"{LIST}&cursor={next_page}", before + 50
     return path, before
 
 
 def read(bench):
     stage = bench.stage
     brokers = {"SQLite": stage.sqlite("sqlite-read"), "Postgres": stage.on_postgres("postgres-read", stage.postgres)}
-    paths = {}
-    for name, broker in brokers.items():
+    for broker in brokers.values():
         Load(broker, [request(broker.token)]).run(bench.middle, bench.seconds, stage.scratch)
-        paths[name] = [f"/v2/files/{broker.slip()[1]['file']['id']}.json" for _ in range(FILES)]
+    paths = {name: [f"/v2/files/{id}.json" for id in ids] for name, ids in active(bench, brokers, FILES).items()}
     lines = contest(bench, "one file", brokers, paths)
-    note = f"One of the latest {FILES} of the files that a load left there, in turns."
+    note = f"{FILES} active files, beside the `temp` ones that a load left; those asked for take turns."
     if brokers["SQLite"].ask("GET", LIST, expect=None)[0] == 200:
         far = {name: deep(broker) for name, broker in brokers.items()}
         lines += contest(bench, "page of 50", brokers, dict.fromkeys(brokers, [LIST]))
-        lines += contest(bench, "deep page of 50", brokers, {name: [path] for name, (path, _) in far.items()})
-        note += f" Pages are `GET {LIST}`; the deep one has {min(before for _, before in far.values()):,} files before it."
+        lines += contest(bench, "last page", brokers, {name: [path] for name, (path, _) in far.items()})
+        note += f" Pages are `GET {LIST}`; the last one comes by cursor and has {min(before for _, before in far.values())} files before it."
     else:
         note += f" `GET {LIST}` is not answered by this version: no figures."
     stage.end(*brokers.values())

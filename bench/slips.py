@@ -20,17 +20,20 @@ def durable(bench):
     stage = bench.stage
     sqlite, postgres = stage.sqlite("sqlite"), stage.on_postgres("postgres", stage.postgres)
     floor = stage.floor(sqlite.slip()[2])
-    loads = [Load(floor, [request(sqlite.token)], "floor"), *(Load(s, [request(s.token)], n, True) for s, n in ((sqlite, "SQLite"), (postgres, "Postgres")))]
+    loads = [Load(floor, [request(sqlite.token)], "floor"),
+             Load(sqlite, [request(sqlite.token)], "SQLite", True), Load(postgres, [request(postgres.token)], "Postgres", True)]
     figures = measured(bench, loads, bench.connections)
     bench.figures["slips"] = figures
     bench.figures["idle_mb"] = {"SQLite": sqlite.idle_mb, "Postgres": postgres.idle_mb, "floor": floor.idle_mb}
     middle, worst, count = bench.disk.figures()
+    files = {server.name: server.slip()[1]["file"]["id"] for server in (sqlite, postgres)}
     busiest = max(by_name["floor"]["wrk"] for by_name in figures.values())
     text = rows(figures) + f"""
 
 Each answer has {sqlite.slip()[2]} bytes, the floor's too. CPU is user and system time of the broker and, with Postgres, of that server with all its backends.
 Memory is the broker's alone; before any load it was {sqlite.idle_mb:.1f} MB with SQLite, {postgres.idle_mb:.1f} MB with Postgres. One fsync (4 KiB appended, `fdatasync`, {count} times
-between the rounds): median {middle / 1000:.2f} ms, p99 {worst / 1000:.2f} ms. wrk used at most {busiest:.0%} of a processor against the floor: at 100 % it is wrk that bounds that row."""
+between the rounds): median {middle / 1000:.2f} ms, p99 {worst / 1000:.2f} ms. wrk used at most {busiest:.0%} of a processor against the floor: at 100 % it is wrk that bounds that row.
+In the end there were {files['sqlite']:,} files in SQLite and {files['postgres']:,} in Postgres, all `temp` and of one actor."""
     bench.figures["fsync_us"] = (middle, worst)
     stage.end(floor, sqlite, postgres)
     return text
@@ -58,8 +61,12 @@ def tenants(bench):
     """Tokens of many tenants take turns: nothing that is remembered for one caller helps the next."""
     stage, count = bench.stage, bench.tenants
     sqlite, postgres = stage.sqlite("sqlite-tenants"), stage.on_postgres("postgres-tenants", stage.postgres)
+
+    def made(server):
+        return [stage.token(server.environment, number, f"tenant-{number}") for number in range(1, count + 1)]
+
     with ThreadPoolExecutor(2) as pool:
-        tokens = list(pool.map(lambda server: [stage.token(server.environment, number, f"tenant-{number}") for number in range(1, count + 1)], (sqlite, postgres)))
+        tokens = list(pool.map(made, (sqlite, postgres)))
     floor = stage.floor(sqlite.slip()[2])
     loads = [Load(server, [request(token) for token in some], name, name != "floor")
              for server, some, name in ((floor, tokens[0], "floor"), (sqlite, tokens[0], "SQLite"), (postgres, tokens[1], "Postgres"))]
@@ -86,6 +93,7 @@ def figures_of(figures):
     for connections, by_name in figures.items():
         floor = by_name["floor"]
         for name, m in by_name.items():
-            lines.append([connections, name, f"{m['rate']:,.0f}", f"{m['spread']:.0%}", f"{m['rate'] / floor['rate']:.3f}", f"{m['p50'] / 1000:.2f}", f"{m['p99'] / 1000:.2f}",
-                          f"{m['cpu']:.1f}", f"{m['cpu'] / floor['cpu']:.1f}", f"{m['peak_mb']:.0f}"])
+            speed = [f"{m['rate']:,.0f}", f"{m['spread']:.0%}", f"{m['rate'] / floor['rate']:.3f}", f"{m['p50'] / 1000:.2f}", f"{m['p99'] / 1000:.2f}"]
+            cost = [f"{m['cpu']:.1f}", f"{m['cpu'] / floor['cpu']:.1f}", f"{m['peak_mb']:.0f}"]
+            lines.append([connections, name, *speed, *cost])
     return lines
