@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint screenshots bench soak load
+.PHONY: help run test lint screenshots bench soak
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -35,12 +35,11 @@ soak: ## ten minutes of random clients and kills on PostgreSQL and SeaweedFS, th
 	localstack/setup.sh
 	localstack/with-servers.sh cargo test --locked --test soak
 
-load: ## slips a second on SQLite and PostgreSQL beside a bare HTTP server, in one run (needs wrk)
-	localstack/setup.sh
-	@command -v wrk >/dev/null || { echo "No wrk here. On Debian: apt-get install wrk"; exit 1; }
-	cargo build --release --locked --bins --example floor
-	localstack/with-servers.sh bench/run.py
-
-bench: ## criterion benchmarks of the pure parts
+# In /var/tmp, where Debian has a disk and not memory, and which the user postgres can reach.
+bench: bench_as = $(if $(filter debug,$(BENCH_PROFILE)),--profile dev)
+bench: ## speed, memory and size beside a floor, a quarter of an hour, into BENCHMARKS.md (BENCH_SECTIONS and more: bench/run.py)
 	$(need_cc)
-	cargo bench --locked
+	localstack/setup.sh wrk eatmydata
+	cargo build --locked $(or $(bench_as),--release) --bins --examples
+	cargo bench --locked $(bench_as) --bench step1 --no-run
+	TMPDIR=$${BENCH_TMPDIR:-/var/tmp} SERVERS="postgres postgres-no-fsync" localstack/with-servers.sh bench/run.py

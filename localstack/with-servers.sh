@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # with-servers.sh CMD...: runs CMD with LocalStack, SeaweedFS and PostgreSQL up on free ports of 127.0.0.1, tells CMD
-# their addresses in TEST_* variables, and returns CMD's exit code. All three live in a scratch directory and are gone
-# when CMD ends. Nothing is printed after CMD, so that a test runner's summary stays the last line.
+# their addresses in TEST_* variables, and returns CMD's exit code. They live in a scratch directory and are gone when CMD
+# ends. Nothing is printed after CMD, so that a test runner's summary stays the last line.
+# SERVERS names those to start, when not all: localstack, seaweedfs, postgres; and postgres-no-fsync, a second PostgreSQL
+# that loses data when the machine stops, to compare with.
 # shellcheck disable=SC2317  # it does not see the calls made by trap and by wait_for
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,6 +20,14 @@ if [[ ! -e $venv/stamp ]]; then
   say "nothing is installed yet: run localstack/setup.sh first"
   exit 1
 fi
+read -ra servers <<<"${SERVERS:-localstack seaweedfs postgres}"
+for name in "${servers[@]}"; do
+  if [[ " localstack seaweedfs postgres postgres-no-fsync " != *" $name "* ]]; then
+    say "SERVERS: there is no ‘$name’"
+    exit 2
+  fi
+done
+wanted() { [[ " ${servers[*]} " == *" $1 "* ]]; }
 pg_bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
 if [[ ! -x $pg_bin/initdb ]]; then
   pg_bin=$(dirname "$(readlink -f "$(command -v initdb)")")
@@ -42,7 +52,7 @@ stop_all() {
   # The data is thrown away, so nobody needs a slow, clean stop. PostgreSQL gets its "immediate shutdown" signal and not
   # KILL, because only then does it hand back its shared memory.
   for name in "${!pids[@]}"; do
-    if [[ $name == postgres ]]; then
+    if [[ $name == postgres* ]]; then
       kill -QUIT "${pids[$name]}" 2>/dev/null || true
     else
       kill -KILL -- "-${pids[$name]}" 2>/dev/null || true
@@ -65,7 +75,7 @@ trap 'exit 143' TERM
 ports_text=$("$venv/bin/python" - <<'PYTHON'
 import random, socket
 free = set()
-while len(free) < 10:
+while len(free) < 11:
     port = random.randint(10000, 32000)
     with socket.socket() as probe:
         try:
@@ -95,45 +105,61 @@ launch() {
   pids[$name]=$!
 }
 
-mkdir "$scratch/localstack" "$scratch/seaweedfs" "$scratch/postgres"
-
-# OVERRIDE_IN_DOCKER=0: should we be in a container, it would take that for its own and write all over the machine.
-launch localstack KILL -- env SERVICES=s3 GATEWAY_LISTEN="127.0.0.1:$localstack_port" \
-  LOCALSTACK_HOST="127.0.0.1:$localstack_port" FILESYSTEM_ROOT="$scratch/localstack" OVERRIDE_IN_DOCKER=0 \
-  DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 "$venv/bin/python" "$here/start_localstack.py"
+start_localstack() {
+  mkdir "$scratch/localstack"
+  # OVERRIDE_IN_DOCKER=0: should we be in a container, it would take that for its own and write all over the machine.
+  launch localstack KILL -- env SERVICES=s3 GATEWAY_LISTEN="127.0.0.1:$localstack_port" \
+    LOCALSTACK_HOST="127.0.0.1:$localstack_port" FILESYSTEM_ROOT="$scratch/localstack" OVERRIDE_IN_DOCKER=0 \
+    DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 "$venv/bin/python" "$here/start_localstack.py"
+}
 
 export TEST_S3_ACCESS_KEY=dropslip-test-key TEST_S3_SECRET_KEY=dropslip-test-secret
 # CMD finds the same credentials where every AWS client looks first, and asks no instance for others.
 export AWS_ACCESS_KEY_ID=$TEST_S3_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$TEST_S3_SECRET_KEY AWS_EC2_METADATA_DISABLED=true
-# Without this file SeaweedFS lets anybody in and checks no signature.
-cat >"$scratch/s3.json" <<JSON
+
+start_seaweedfs() {
+  mkdir "$scratch/seaweedfs"
+  # Without this file SeaweedFS lets anybody in and checks no signature.
+  cat >"$scratch/s3.json" <<JSON
 {"identities": [{"name": "tests", "actions": ["Admin", "Read", "List", "Tagging", "Write"],
   "credentials": [{"accessKey": "$TEST_S3_ACCESS_KEY", "secretKey": "$TEST_S3_SECRET_KEY"}]}]}
 JSON
-# Every bucket takes volumes of its own: one small one each (not seven of 30 GB), and room for many buckets.
-# A missing bucket is an error, as on S3, and is not made by the first upload.
-launch seaweedfs KILL -- env WEED_MASTER_VOLUME_GROWTH_COPY_1=1 \
-  "$venv/bin/weed" server -dir="$scratch/seaweedfs" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
-  -master.port="${ports[3]}" -master.port.grpc="${ports[4]}" -master.volumeSizeLimitMB=64 -master.telemetry=false \
-  -volume.port="${ports[5]}" -volume.port.grpc="${ports[6]}" -volume.max=4000 \
-  -filer -filer.port="${ports[7]}" -filer.port.grpc="${ports[8]}" -filer.localSocket="$scratch/filer.sock" \
-  -s3 -s3.port="$s3_port" -s3.port.grpc="${ports[9]}" -s3.localSocket="$scratch/s3.sock" -s3.config="$scratch/s3.json" \
-  -s3.autoCreateBucket=false -s3.port.iceberg=0 -s3.port.lance=0
+  # Every bucket takes volumes of its own: one small one each (not seven of 30 GB), and room for many buckets.
+  # A missing bucket is an error, as on S3, and is not made by the first upload.
+  launch seaweedfs KILL -- env WEED_MASTER_VOLUME_GROWTH_COPY_1=1 \
+    "$venv/bin/weed" server -dir="$scratch/seaweedfs" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
+    -master.port="${ports[3]}" -master.port.grpc="${ports[4]}" -master.volumeSizeLimitMB=64 -master.telemetry=false \
+    -volume.port="${ports[5]}" -volume.port.grpc="${ports[6]}" -volume.max=4000 \
+    -filer -filer.port="${ports[7]}" -filer.port.grpc="${ports[8]}" -filer.localSocket="$scratch/filer.sock" \
+    -s3 -s3.port="$s3_port" -s3.port.grpc="${ports[9]}" -s3.localSocket="$scratch/s3.sock" -s3.config="$scratch/s3.json" \
+    -s3.autoCreateBucket=false -s3.port.iceberg=0 -s3.port.lance=0
+}
 
-# PostgreSQL refuses to run as root. setpriv, not runuser: it leaves no parent process between us and the server.
-pg_user=()
-if ((EUID == 0)); then
-  pg_user=(--reuid=postgres --regid=postgres --init-groups)
-  chown postgres: "$scratch/postgres"
-fi
-if ! setpriv "${pg_user[@]}" env -C "$scratch" "$pg_bin/initdb" --pgdata="$scratch/postgres" --username=postgres \
-  --auth=trust --encoding=UTF8 --locale=C --no-sync >"$scratch/initdb.log" 2>&1; then
-  say "PostgreSQL's initdb failed (can the user postgres reach $scratch?):"
-  tail -n 40 "$scratch/initdb.log" >&2
-  exit 1
-fi
-launch postgres QUIT "${pg_user[@]}" -- "$pg_bin/postgres" -D "$scratch/postgres" -p "$postgres_port" \
-  -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300
+# start_postgres NAME PORT [OPTION...]
+start_postgres() {
+  local name=$1 port=$2 pg_user=()
+  shift 2
+  mkdir "$scratch/$name"
+  # PostgreSQL refuses to run as root. setpriv, not runuser: it leaves no parent process between us and the server.
+  if ((EUID == 0)); then
+    pg_user=(--reuid=postgres --regid=postgres --init-groups)
+    chown postgres: "$scratch/$name"
+  fi
+  if ! setpriv "${pg_user[@]}" env -C "$scratch" "$pg_bin/initdb" --pgdata="$scratch/$name" --username=postgres \
+    --auth=trust --encoding=UTF8 --locale=C --no-sync >"$scratch/initdb.log" 2>&1; then
+    say "PostgreSQL's initdb failed (can the user postgres reach $scratch?):"
+    tail -n 40 "$scratch/initdb.log" >&2
+    exit 1
+  fi
+  launch "$name" QUIT "${pg_user[@]}" -- "$pg_bin/postgres" -D "$scratch/$name" -p "$port" \
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 "$@"
+}
+
+# The slow ones first: the others start meanwhile.
+if wanted localstack; then start_localstack; fi
+if wanted seaweedfs; then start_seaweedfs; fi
+if wanted postgres; then start_postgres postgres "$postgres_port"; fi
+if wanted postgres-no-fsync; then start_postgres postgres-no-fsync "${ports[10]}" -c fsync=off; fi
 
 # --- Waiting ---------------------------------------------------------------------------------------------------------
 
@@ -152,9 +178,6 @@ wait_for() {
   done
 }
 
-export TEST_LOCALSTACK_URL=http://127.0.0.1:$localstack_port
-export TEST_SEAWEEDFS_URL=http://127.0.0.1:$s3_port
-export TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:$postgres_port/postgres
 export TEST_PYTHON=$venv/bin/python
 TEST_ORACLES=$(cd "$here/../tests/oracles" && pwd)
 TEST_BROWSER=$(cd "$here/../tests/browser" && pwd)
@@ -177,12 +200,27 @@ s3.delete_bucket(Bucket="readiness")
 PYTHON
 }
 
-wait_for postgres "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$postgres_port"
-wait_for seaweedfs curl -sSo /dev/null "$TEST_SEAWEEDFS_URL"
-wait_for seaweedfs store_something "$TEST_SEAWEEDFS_URL"
-wait_for localstack curl -fsSo /dev/null "$TEST_LOCALSTACK_URL/_localstack/health"
-wait_for localstack store_something "$TEST_LOCALSTACK_URL"
-say "LocalStack, SeaweedFS and PostgreSQL are up after $((SECONDS - started)) s; logs in $scratch"
+# The benchmark counts what a server costs, hence the number of its process.
+if wanted postgres; then
+  export TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:$postgres_port/postgres TEST_POSTGRES_PID=${pids[postgres]}
+  wait_for postgres "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$postgres_port"
+fi
+if wanted postgres-no-fsync; then
+  export TEST_POSTGRES_NO_FSYNC_URL=postgres://postgres@127.0.0.1:${ports[10]}/postgres
+  export TEST_POSTGRES_NO_FSYNC_PID=${pids[postgres-no-fsync]}
+  wait_for postgres-no-fsync "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "${ports[10]}"
+fi
+if wanted seaweedfs; then
+  export TEST_SEAWEEDFS_URL=http://127.0.0.1:$s3_port
+  wait_for seaweedfs curl -sSo /dev/null "$TEST_SEAWEEDFS_URL"
+  wait_for seaweedfs store_something "$TEST_SEAWEEDFS_URL"
+fi
+if wanted localstack; then
+  export TEST_LOCALSTACK_URL=http://127.0.0.1:$localstack_port
+  wait_for localstack curl -fsSo /dev/null "$TEST_LOCALSTACK_URL/_localstack/health"
+  wait_for localstack store_something "$TEST_LOCALSTACK_URL"
+fi
+say "up after $((SECONDS - started)) s: ${servers[*]}; logs in $scratch"
 
 # --- Running ---------------------------------------------------------------------------------------------------------
 

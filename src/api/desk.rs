@@ -5,6 +5,7 @@
 //! carries `expiresAt`.
 
 mod answer;
+pub mod bench;
 mod document;
 mod parts;
 mod request;

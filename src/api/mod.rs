@@ -13,6 +13,9 @@ mod desk;
 mod openapi;
 mod page;
 
+#[doc(hidden)]
+pub use desk::bench;
+
 use std::borrow::Cow;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;

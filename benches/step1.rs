@@ -1,11 +1,13 @@
-//! What a slip costs in processor time, next to the one HMAC that nothing can save.
+//! What the pure parts of step 1 cost in processor time, next to the one HMAC that nothing can save.
 //!
 //! | benchmark | what it does |
 //! |---|---|
 //! | `floor` | one HMAC-SHA256 with a prepared key over as many bytes as the signed policy has |
+//! | `parse` | the JSON of a request becomes a [`NewFile`] |
+//! | `judge` | that is judged by the shipped rule for attachments |
 //! | `presign` | a whole form, with the signing key of the day at hand: what nearly every slip costs |
 //! | `presign, new day` | the same after a change of day: the signing key is derived anew |
-//! | `judge` | a request judged by the shipped rule for attachments |
+//! | `render` | file and form become the JSON of the answer |
 //!
 //! Only the ratios to `floor` of the same run mean something on another machine; BENCHMARKS.md has them.
 
@@ -13,8 +15,10 @@
 
 use std::hint::black_box;
 
-use criterion::Criterion;
-use dropslip::domain::{Disposition, FileName, NewFile, policy_file};
+use criterion::{BatchSize, Criterion};
+use dropslip::api::bench::{parse, render};
+use dropslip::broker::Slip;
+use dropslip::domain::{Actor, ActorKind, File, FileId, FileState, FileType, NewFile, Tenant, policy_file};
 use dropslip::post_policy::{Credentials, PresignedPost, Signer, UploadTerms};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -77,23 +81,61 @@ fn signing(criterion: &mut Criterion) {
     });
 }
 
-fn judging(criterion: &mut Criterion) {
-    let rule = policy_file::parse(include_str!("../policies/attachment.toml")).unwrap();
-    let new = NewFile {
-        type_name: "attachment".to_owned(),
-        name: FileName::sanitized("IMG_0001.JPG"),
-        declared_type: Some("image/jpeg".parse().unwrap()),
-        disposition: Disposition::Attachment,
-        size: Some(2_500_000),
-        checksum_sha256: Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=".parse().unwrap()),
-        multipart: None,
-    };
+/// What a client sends: a photo of 2.5 MB with its checksum.
+const REQUEST: &[u8] =
+    br#"{"type":"attachment","filename":"IMG_0001.JPG","mimeType":"image/jpeg","disposition":"attachment","size":2500000,
+    "checksumSHA256":"LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="}"#;
+
+fn judging(criterion: &mut Criterion, rule: &FileType) -> NewFile {
+    criterion.bench_function("parse", |bencher| bencher.iter(|| parse(black_box(REQUEST)).unwrap()));
+    let new = parse(REQUEST).unwrap();
     criterion.bench_function("judge", |bencher| bencher.iter(|| rule.judge(black_box(&new)).unwrap()));
+    new
+}
+
+/// The record that an answer is about.
+fn file(new: NewFile, rule: &FileType) -> File {
+    let grant = rule.judge(&new).unwrap();
+    let actor = Actor { id: 1, kind: ActorKind::Users };
+    File {
+        id: FileId(1_234_567),
+        tenant: Tenant::DEFAULT.parse().unwrap(),
+        state: FileState::Temp,
+        type_name: new.type_name,
+        name: new.name,
+        disposition: new.disposition,
+        declared_type: new.declared_type,
+        granted_type: grant.content_type,
+        min_size: grant.min_size,
+        max_size: grant.max_size,
+        checksum_sha256: new.checksum_sha256,
+        staging_key: TERMS.key.to_owned(),
+        sealed_key: None,
+        multipart: None,
+        reissued: 0,
+        size: 0,
+        evidence: None,
+        etag: None,
+        created_at: TODAY,
+        updated_at: TODAY,
+        expires_at: TODAY + TERMS.lifetime,
+        created_by: actor,
+        updated_by: actor,
+    }
+}
+
+fn rendering(criterion: &mut Criterion, file: &File) {
+    let post = presigned(&Signer::new("eu-central-1".to_owned()), &credentials(), TODAY);
+    criterion.bench_function("render", |bencher| {
+        bencher.iter_batched(|| Slip::Form(post.clone()), |slip| render(black_box(file), slip).unwrap(), BatchSize::SmallInput);
+    });
 }
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    let rule = policy_file::parse(include_str!("../policies/attachment.toml")).unwrap();
     signing(&mut criterion);
-    judging(&mut criterion);
+    let new = judging(&mut criterion, &rule);
+    rendering(&mut criterion, &file(new, &rule));
     criterion.final_summary();
 }

@@ -1,0 +1,23 @@
+//! A door for `benches/`: the pure parts of this dialect's first step. It promises nothing to anybody else.
+
+use super::answer::SlipBody;
+use super::request::parse_new_file;
+use crate::api::body::to_json;
+use crate::broker::Slip;
+use crate::domain::{FieldErrors, File, NewFile};
+
+/// What a request's body asks for.
+///
+/// # Errors
+/// Every complaint, by field.
+pub fn parse(body: &[u8]) -> Result<NewFile, FieldErrors> {
+    parse_new_file(body)
+}
+
+/// The body of the answer, as JSON.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn render(file: &File, slip: Slip) -> serde_json::Result<Vec<u8>> {
+    to_json(&SlipBody::new(file, slip))
+}
