@@ -12,6 +12,7 @@ mod audit;
 mod authorize;
 mod confirm;
 mod judge;
+mod list;
 mod parts;
 mod slip;
 mod sweep;
@@ -31,6 +32,7 @@ pub use audit::Audit;
 use turns::Turns;
 
 pub use authorize::Authorized;
+pub use list::Page;
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;

@@ -15,6 +15,7 @@ mod auditing;
 mod files;
 mod inserting;
 mod instant;
+mod listing;
 mod multipart;
 mod postgres;
 pub mod probing;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use inserting::{PostgresRecords, SqliteRecords};
@@ -194,9 +195,12 @@ impl Store {
     }
 
     async fn open_postgres(url: &str) -> Result<Engine, StoreError> {
-        let connections = Connections::open(PgConnectOptions::from_str(url)?).await?;
-        migrated(sqlx::migrate!("migrations/postgres").run(&connections.pool()).await)?;
-        Ok(Engine::Postgres(Arc::new(connections)))
+        let options = PgConnectOptions::from_str(url)?;
+        // On a connection without bounds of time: an index on many rows takes longer, and so does waiting for who builds it.
+        let migrating = PgPoolOptions::new().max_connections(1).connect_with(options.clone().application_name("dropslip")).await?;
+        migrated(sqlx::migrate!("migrations/postgres").run(&migrating).await)?;
+        migrating.close().await;
+        Ok(Engine::Postgres(Arc::new(Connections::open(options).await?)))
     }
 
     /// Binds the database to a storage the first time, and tells which one it is bound to.

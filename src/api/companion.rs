@@ -33,11 +33,12 @@ use utoipa_axum::routes;
 use super::auth::{UPLOAD_TOKEN, Uploader};
 use super::body::read_body;
 use super::openapi::{AnyCall, AnyFile, Part, WithBody};
+use super::query::Query;
 use super::{AppState, Fault, answered, to_its_end};
 use crate::broker::{Authorized, Slip};
 use crate::domain::{Caller, FieldErrors, File, FileTypes, Scope};
 use crate::tokens::Holder;
-use request::{Query, Wish, new_file_of_query, token_wish};
+use request::{Wish, new_file_of_query, token_wish};
 use words::Refusal;
 
 /// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics; and what is documented of them.

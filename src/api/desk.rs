@@ -1,4 +1,4 @@
-//! Teamwork Desk's files API, v2: asking for a slip, confirming an upload, reading a file.
+//! Teamwork Desk's files API, v2: asking for a slip, confirming an upload, reading and listing files.
 //!
 //! Served under `/v2` and `/desk/api/v2`. Bodies come bare or wrapped in `{"file": ...}`, and unknown members are ignored, because
 //! the official clients send whole objects back. Beyond Desk a request may carry `size` and `checksumSHA256`, and the answer
@@ -7,6 +7,7 @@
 mod answer;
 pub mod bench;
 mod document;
+mod list;
 mod parts;
 mod request;
 mod types;
@@ -57,6 +58,7 @@ pub(super) fn router(rules: &FileTypes, method: UploadMethod) -> (Router<AppStat
 fn resource() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(types::list))
+        .routes(routes!(list::list))
         .routes(routes!(authorize))
         .routes(routes!(reissue))
         .routes(routes!(read, confirm))

@@ -12,6 +12,7 @@ mod companion;
 mod desk;
 mod openapi;
 mod page;
+mod query;
 
 #[doc(hidden)]
 pub use desk::bench;

@@ -141,7 +141,7 @@ impl Broker {
     async fn replay(&self, caller: &Caller, once: &Idempotency<'_>, now: OffsetDateTime) -> Result<Option<Authorized>, BrokerError> {
         let Some(used) = self.store.find_idempotency_key(caller, once.key).await? else { return Ok(None) };
         if used.created_at <= now - IDEMPOTENCY {
-            self.store.forget_idempotency_keys(now - IDEMPOTENCY).await?;
+            self.store.forget_idempotency_key(caller, once.key, now - IDEMPOTENCY).await?;
             return Ok(None);
         }
         if used.request_sha256 != once.request_sha256 {

@@ -16,6 +16,9 @@ use crate::store::{Doomed, OpenUpload, Waiting};
 /// How many records or objects are taken at once; S3 deletes at most 1000 objects in one request.
 const BATCH: u32 = 1000;
 
+/// How many records are forgotten in one transaction. SQLite has one writer: whoever asks for a slip waits for as long as that takes.
+const DISCARDED_AT_ONCE: usize = 250;
+
 /// How long a sweeper has for a batch of objects: twice what the request may take. If it dies, another goes on after that.
 const LEASE: Duration = Duration::minutes(1);
 
@@ -46,7 +49,7 @@ impl Broker {
         // What is doomed goes in any case: one file that cannot be settled keeps nothing else waiting.
         let settled = self.settle_expired(now, &clock, &mut swept).await;
         self.delete_doomed(&clock, &mut swept).await?;
-        self.store.forget_idempotency_keys(now - IDEMPOTENCY).await?;
+        while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
         settled.map(|()| swept)
     }
 
@@ -54,30 +57,69 @@ impl Broker {
         let (mut after, mut failures) = (None, 0);
         loop {
             let expired = self.store.expired_files(now - self.grace, after, BATCH).await?;
+            let (mut unwanted, mut failure) = (Vec::new(), None);
             for file in &expired {
                 failpoint::reach("sweep: expired found");
-                match self.settle(file, clock(), swept).await {
-                    Ok(()) => failures = 0,
+                match self.settle(file, clock()).await {
+                    Ok(Settled::Activated) => {
+                        swept.activated += 1;
+                        failures = 0;
+                    }
+                    Ok(Settled::Unwanted) => {
+                        unwanted.push(file);
+                        failures = 0;
+                    }
+                    Ok(Settled::Left) => failures = 0,
                     Err(error @ BrokerError::Bucket(_)) => {
                         tracing::warn!(file.id = %file.id, %error, "a temp file cannot be settled now; the next sweep tries again");
                         failures += 1;
                         // Not this object but the bucket is sick.
                         if failures == FAILURES_IN_A_ROW {
-                            return Err(error);
+                            failure = Some(error);
+                            break;
                         }
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
                 }
+            }
+            self.discard(&unwanted, swept).await?;
+            if let Some(error) = failure {
+                return Err(error);
             }
             let Some(last) = expired.last().filter(|_| expired.len() == BATCH as usize) else { return Ok(()) };
             after = Some((last.expires_at, last.id));
         }
     }
 
+    /// Forgets temp files that nobody wants, many in one transaction.
+    async fn discard(&self, unwanted: &[&File], swept: &mut Swept) -> Result<(), BrokerError> {
+        let (started, mut count) = (Instant::now(), 0);
+        for batch in unwanted.chunks(DISCARDED_AT_ONCE) {
+            let gone = self.store.discard_temp_files(batch, self.grace).await?;
+            if !gone.is_empty() {
+                failpoint::reach("sweep: record discarded");
+            }
+            for id in &gone {
+                tracing::debug!(file.id = %id, "temp file discarded");
+            }
+            count += gone.len();
+        }
+        if count > 0 {
+            tracing::info!(count, duration_ms = millis(started), "temp files discarded");
+        }
+        swept.discarded += count;
+        Ok(())
+    }
+
     async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
         let mut failure = None;
         loop {
+            let started = Instant::now();
             let doomed = self.store.lease_doomed(clock(), clock() + LEASE, BATCH).await?;
+            let leased_ms = millis(started);
             if doomed.is_empty() {
                 return failure.map_or(Ok(()), |error| Err(BrokerError::Bucket(error)));
             }
@@ -86,11 +128,15 @@ impl Broker {
             let keys: Vec<String> = doomed.into_iter().map(|doomed| doomed.key).filter(|key| !open.contains(key)).collect();
             // The record of a key goes only after its object: a crash between the two repeats the deletion.
             failpoint::reach("sweep: keys leased");
+            let started = Instant::now();
             let left = self.bucket.delete_many(&keys).await?;
             failpoint::reach("sweep: objects deleted");
+            let bucket_ms = millis(started);
             let gone: Vec<String> = keys.into_iter().filter(|key| !left.contains(key)).collect();
+            let started = Instant::now();
             self.store.forget_doomed(&gone).await?;
             failpoint::reach("sweep: keys forgotten");
+            tracing::info!(count = gone.len(), database_ms = leased_ms + millis(started), bucket_ms, "objects deleted");
             swept.deleted += gone.len();
         }
     }
@@ -142,26 +188,32 @@ impl Broker {
         Ok(self.store.waiting(now, now - self.grace).await?)
     }
 
-    /// Activates or forgets one temp file whose form is long dead.
-    async fn settle(&self, file: &File, now: OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
+    /// Activates one temp file whose form is long dead, where its type says so and its bytes have arrived.
+    async fn settle(&self, file: &File, now: OffsetDateTime) -> Result<Settled, BrokerError> {
         let unconfirmed = self.file_types.get(&file.type_name).map_or(Unconfirmed::Discard, |rule| rule.unconfirmed);
-        if unconfirmed == Unconfirmed::Activate {
-            let owner = Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all() };
-            match self.confirm(&owner, file.id, now).await {
-                Ok(_) => {
-                    swept.activated += 1;
-                    return Ok(());
-                }
-                Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => {}
-                Err(BrokerError::NotFound | BrokerError::Changing) => return Ok(()),
-                Err(error) => return Err(error),
-            }
+        if unconfirmed == Unconfirmed::Discard {
+            return Ok(Settled::Unwanted);
         }
-        if self.store.discard_temp_file(file, file.expires_at + self.grace).await? {
-            failpoint::reach("sweep: record discarded");
-            tracing::info!(file.id = %file.id, "temp file discarded");
-            swept.discarded += 1;
+        let owner = Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all() };
+        match self.confirm(&owner, file.id, now).await {
+            Ok(_) => Ok(Settled::Activated),
+            Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => Ok(Settled::Unwanted),
+            Err(BrokerError::NotFound | BrokerError::Changing) => Ok(Settled::Left),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
+}
+
+/// What became of an expired temp file, or is to become of it.
+enum Settled {
+    Activated,
+    /// To be forgotten.
+    Unwanted,
+    /// Somebody else is at work on it.
+    Left,
+}
+
+/// Milliseconds since then, for the log.
+fn millis(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1000.0
 }

@@ -11,6 +11,14 @@ use time::OffsetDateTime;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Instant(pub(super) OffsetDateTime);
 
+impl Instant {
+    /// What SQLite keeps.
+    pub(super) fn micros(self) -> i64 {
+        // Years 1 to 9999 are far from the bounds of 64 bits.
+        i64::try_from(self.0.unix_timestamp_nanos().div_euclid(1_000)).unwrap_or(i64::MAX)
+    }
+}
+
 impl Type<Postgres> for Instant {
     fn type_info() -> PgTypeInfo {
         <OffsetDateTime as Type<Postgres>>::type_info()
@@ -37,8 +45,7 @@ impl Type<Sqlite> for Instant {
 
 impl<'q> Encode<'q, Sqlite> for Instant {
     fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        let micros = i64::try_from(self.0.unix_timestamp_nanos().div_euclid(1_000))?;
-        <i64 as Encode<'q, Sqlite>>::encode_by_ref(&micros, buffer)
+        <i64 as Encode<'q, Sqlite>>::encode_by_ref(&self.micros(), buffer)
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the sweeper takes: expired temp records, and the doomed list.
 
 use sqlx::Connection as _;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use super::files::{COLUMNS, DOOM, FileRow, unsigned};
+use super::files::{COLUMNS, DOOM, FileRow, doom, unsigned};
 use super::instant::Instant;
-use super::{Engine, Store, StoreError, on_pool};
-use crate::domain::{Actor, File, FileId, Tenant};
+use super::{Engine, Store, StoreError, on_pool, within_time};
+use crate::domain::{Actor, Caller, File, FileId, Tenant};
 
 /// A key whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,16 +52,16 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn open_slips(&self, tenant: &Tenant, actor: Option<Actor>) -> Result<OpenSlips, StoreError> {
-        let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(max_size), 0) AS BIGINT) FROM files WHERE state = 'temp' AND tenant = $1 \
-                   AND ($2 IS NULL OR created_by_kind = $2) AND ($3 IS NULL OR created_by_id = $3)";
-        let row: (i64, i64) = on_pool!(self, read connection => {
-            sqlx::query_as(sql)
-                .bind(tenant.as_str())
-                .bind(actor.map(|actor| actor.kind.as_str()))
-                .bind(actor.map(|actor| actor.id))
-                .fetch_one(connection)
-                .await
-        })?;
+        const COUNTED: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(max_size), 0) AS BIGINT) FROM files WHERE state = 'temp' AND tenant = $1";
+        // Two statements, because a condition that may be none at all takes the use of the whole index away.
+        let row: (i64, i64) = if let Some(actor) = actor {
+            let sql = sqlx::AssertSqlSafe(format!("{COUNTED} AND created_by_kind = $2 AND created_by_id = $3"));
+            on_pool!(self, read connection => {
+                sqlx::query_as(sql).bind(tenant.as_str()).bind(actor.kind.as_str()).bind(actor.id).fetch_one(connection).await
+            })?
+        } else {
+            on_pool!(self, read connection => sqlx::query_as(COUNTED).bind(tenant.as_str()).fetch_one(connection).await)?
+        };
         Ok(OpenSlips { slips: unsigned(row.0)?, bytes: unsigned(row.1)? })
     }
 
@@ -77,7 +77,7 @@ impl Store {
     ) -> Result<Vec<File>, StoreError> {
         let (last_time, last_id) = after.map_or((OffsetDateTime::UNIX_EPOCH, 0), |(at, id)| (at, id.0));
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 AND (expires_at > $2 OR (expires_at = $2 AND id > $3)) \
+            "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 AND expires_at >= $2 AND (expires_at > $2 OR id > $3) \
              ORDER BY expires_at, id LIMIT $4"
         ));
         let rows: Vec<FileRow> = on_pool!(self, read pool => {
@@ -116,17 +116,49 @@ impl Store {
         Ok(gone)
     }
 
+    /// Forgets temp files and dooms their staging keys, all or nothing: each key until `late_uploads` after its form's end.
+    ///
+    /// Answers those that were forgotten; not among them are files that are not `temp` any more, or whose slip is another since,
+    /// and on Postgres those that somebody works on at the moment.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn discard_temp_files(&self, files: &[&File], late_uploads: Duration) -> Result<Vec<FileId>, StoreError> {
+        let gone: Vec<i64> = match &self.engine {
+            Engine::Sqlite { write, .. } => {
+                let rows = files.iter().map(|file| {
+                    let doomed_until = file.expires_at + late_uploads;
+                    (file.id.0, &file.staging_key, Instant(file.expires_at).micros(), Instant(doomed_until).micros())
+                });
+                let list = serde_json::to_string(&rows.collect::<Vec<_>>()).unwrap_or_default();
+                within_time!(write, connection => {
+                    let mut transaction = connection.begin().await?;
+                    sqlx::query(DOOM_LISTED).bind(&list).execute(&mut *transaction).await?;
+                    let gone = sqlx::query_scalar(DELETE_LISTED).bind(&list).fetch_all(&mut *transaction).await?;
+                    transaction.commit().await?;
+                    Ok(gone)
+                })
+            }
+            Engine::Postgres(pool) => within_time!(pool, connection => {
+                sqlx::query_scalar(DISCARD_UNNESTED)
+                    .bind(files.iter().map(|file| file.id.0).collect::<Vec<_>>())
+                    .bind(files.iter().map(|file| file.staging_key.as_str()).collect::<Vec<_>>())
+                    .bind(files.iter().map(|file| file.expires_at).collect::<Vec<_>>())
+                    .bind(files.iter().map(|file| file.expires_at + late_uploads).collect::<Vec<_>>())
+                    .fetch_all(connection)
+                    .await
+            }),
+        }?;
+        Ok(gone.into_iter().map(FileId).collect())
+    }
+
     /// Takes due keys off the doomed list's free part until `leased_until`: no file can claim them from now on, and no other
     /// sweeper works on them meanwhile. At most `limit`, oldest first.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn lease_doomed(&self, now: OffsetDateTime, leased_until: OffsetDateTime, limit: u32) -> Result<Vec<Doomed>, StoreError> {
-        // Postgres has many sweepers at once: each passes over the rows that another is taking. SQLite has one writer.
-        let skip = match &self.engine {
-            Engine::Sqlite { .. } => "",
-            Engine::Postgres(_) => "FOR UPDATE SKIP LOCKED",
-        };
+        let skip = self.skip_locked();
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE doomed_objects SET leased_until = $1 WHERE key IN (SELECT key FROM doomed_objects WHERE delete_after <= $2 \
              AND (leased_until IS NULL OR leased_until <= $2) ORDER BY delete_after LIMIT $3 {skip}) RETURNING key, upload_id"
@@ -150,24 +182,64 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn forget_doomed(&self, keys: &[String]) -> Result<(), StoreError> {
-        // One document instead of a thousand parameters; both engines unfold it.
-        let list = serde_json::to_string(keys).unwrap_or_default();
-        let sql = match &self.engine {
-            Engine::Sqlite { .. } => "DELETE FROM doomed_objects WHERE key IN (SELECT value FROM json_each($1))",
-            Engine::Postgres(_) => "DELETE FROM doomed_objects WHERE key IN (SELECT json_array_elements_text($1::json))",
-        };
-        on_pool!(self, write connection => sqlx::query(sql).bind(list).execute(connection).await.map(drop))?;
+        match &self.engine {
+            Engine::Sqlite { write, .. } => {
+                // One document instead of a thousand parameters.
+                let list = serde_json::to_string(keys).unwrap_or_default();
+                let sql = "DELETE FROM doomed_objects WHERE key IN (SELECT value FROM json_each($1))";
+                within_time!(write, connection => sqlx::query(sql).bind(list).execute(connection).await.map(drop))
+            }
+            // An array and no subquery: the planner shall find each key by the index, whatever it believes of the list's size.
+            Engine::Postgres(pool) => {
+                let sql = "DELETE FROM doomed_objects WHERE key = ANY($1)";
+                within_time!(pool, connection => sqlx::query(sql).bind(keys).execute(connection).await.map(drop))
+            }
+        }?;
         Ok(())
     }
 
-    /// Forgets Idempotency-Keys made before `before`.
+    /// Forgets Idempotency-Keys made before `before`, oldest first, at most `limit`; answers how many.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn forget_idempotency_keys(&self, before: OffsetDateTime) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM idempotency_keys WHERE created_at < $1";
-        let gone = on_pool!(self, write connection => sqlx::query(sql).bind(Instant(before)).execute(connection).await.map(|r| r.rows_affected()))?;
+    pub async fn forget_idempotency_keys(&self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        let skip = self.skip_locked();
+        let sql = sqlx::AssertSqlSafe(format!(
+            "DELETE FROM idempotency_keys WHERE (tenant, actor_kind, actor_id, key) IN (SELECT tenant, actor_kind, actor_id, key \
+             FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2 {skip})"
+        ));
+        let gone = on_pool!(self, write connection => {
+            sqlx::query(sql).bind(Instant(before)).bind(i64::from(limit)).execute(connection).await.map(|r| r.rows_affected())
+        })?;
         Ok(gone)
+    }
+
+    /// Forgets one Idempotency-Key, if it was made at `until` or before.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn forget_idempotency_key(&self, caller: &Caller, key: &str, until: OffsetDateTime) -> Result<(), StoreError> {
+        let sql = "DELETE FROM idempotency_keys WHERE tenant = $1 AND actor_kind = $2 AND actor_id = $3 AND key = $4 AND created_at <= $5";
+        on_pool!(self, write connection => {
+            sqlx::query(sql)
+                .bind(caller.tenant.as_str())
+                .bind(caller.actor.kind.as_str())
+                .bind(caller.actor.id)
+                .bind(key)
+                .bind(Instant(until))
+                .execute(connection)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// Postgres has many sweepers at once: each passes over the rows that another is taking. SQLite has one writer.
+    fn skip_locked(&self) -> &'static str {
+        match &self.engine {
+            Engine::Sqlite { .. } => "",
+            Engine::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        }
     }
 
     /// How much a sweep would find.
@@ -185,3 +257,33 @@ impl Store {
         .map_err(StoreError::from)
     }
 }
+
+// ---- many temp files at once ----
+//
+// What a sweep saw of each file comes along, so that a slip that was issued again or extended meanwhile is left alone.
+
+/// SQLite, first half: `$1` is a list of `[id, staging_key, expires_at, delete_after]`.
+const DOOM_LISTED: &str = doom!(
+    "SELECT files.staging_key, wanted.value ->> 3, files.upload_id FROM json_each($1) AS wanted \
+     CROSS JOIN files ON files.id = wanted.value ->> 0 \
+     WHERE files.state = 'temp' AND files.staging_key = wanted.value ->> 1 AND files.expires_at = wanted.value ->> 2"
+);
+
+/// SQLite, second half, in the same transaction: the one writer there is finds the same files again.
+const DELETE_LISTED: &str = "DELETE FROM files WHERE id IN (SELECT files.id FROM json_each($1) AS wanted \
+     CROSS JOIN files ON files.id = wanted.value ->> 0 \
+     WHERE files.state = 'temp' AND files.staging_key = wanted.value ->> 1 AND files.expires_at = wanted.value ->> 2) RETURNING id";
+
+/// Postgres, in one statement: what is locked belongs to a confirmation or another sweeper and is passed over, so nobody waits.
+const DISCARD_UNNESTED: &str = concat!(
+    "WITH wanted AS (SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) \
+     AS wanted (id, staging_key, expires_at, delete_after)), \
+     held AS (SELECT files.id, wanted.delete_after FROM wanted JOIN files ON files.id = wanted.id \
+     WHERE files.state = 'temp' AND files.staging_key = wanted.staging_key AND files.expires_at = wanted.expires_at \
+     ORDER BY files.id FOR UPDATE OF files SKIP LOCKED), \
+     gone AS (DELETE FROM files USING held WHERE files.id = held.id \
+     RETURNING files.id, files.staging_key, held.delete_after, files.upload_id), \
+     doomed AS (",
+    doom!("SELECT staging_key, delete_after, upload_id FROM gone ORDER BY staging_key"),
+    ") SELECT id FROM gone"
+);

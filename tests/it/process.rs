@@ -29,8 +29,13 @@ pub struct Serving {
 impl Serving {
     /// Starts it and reads what it says until it says where it listens (and, embedded, the last line of the script).
     pub fn start(folder: &Path, settings: &[(&str, &str)], last_line: &str) -> Self {
+        Self::logging_to(Stdio::piped(), folder, settings, last_line)
+    }
+
+    /// The same with a log that may be longer than a pipe holds.
+    pub fn logging_to(log: impl Into<Stdio>, folder: &Path, settings: &[(&str, &str)], last_line: &str) -> Self {
         let mut command = dropslip(folder, settings);
-        let child = command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = command.arg("serve").stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut serving = Self { child, banner: String::new() };
         let mut lines = BufReader::new(serving.child.stdout.take().unwrap()).lines();
         for line in lines.by_ref() {
@@ -41,8 +46,7 @@ impl Serving {
                 return serving;
             }
         }
-        let mut errors = String::new();
-        serving.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        let errors = serving.errors();
         panic!("it ended after {}{errors}", serving.banner);
     }
 
@@ -57,9 +61,17 @@ impl Serving {
             assert!(Instant::now() < deadline, "it does not end");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        let log = self.errors();
         (self.child.wait().unwrap().code().unwrap(), log)
+    }
+
+    /// The rest of its log, unless that goes elsewhere.
+    fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut errors).unwrap();
+        }
+        errors
     }
 }
 

@@ -350,8 +350,8 @@ async fn an_idempotency_key_makes_one_file(db: Db) {
     let used = store.find_idempotency_key(&caller("one"), "k").await.unwrap().unwrap();
     assert_eq!((used.file_id, used.request_sha256.as_slice(), used.created_at), (made[0].id, &[1; 32][..], NOW));
     assert_eq!(store.find_idempotency_key(&caller("two"), "k").await.unwrap(), None, "keys are the caller's own");
-    assert_eq!(store.forget_idempotency_keys(NOW).await.unwrap(), 0);
-    assert_eq!(store.forget_idempotency_keys(NOW + Duration::SECOND).await.unwrap(), 1);
+    assert_eq!(store.forget_idempotency_keys(NOW, 10).await.unwrap(), 0);
+    assert_eq!(store.forget_idempotency_keys(NOW + Duration::SECOND, 10).await.unwrap(), 1);
 }
 
 async fn forgetting_a_file_forgets_its_idempotency_key(db: Db) {
@@ -427,3 +427,5 @@ async fn a_database_that_is_not_there_is_told_at_the_start() {
         assert!(matches!(error, StoreError::Unavailable(_)), "{url}: {error}");
     }
 }
+
+mod discarding;

@@ -1,9 +1,9 @@
 """What schemathesis cannot know of this API.
 
-Whether a name, a content type and a size go together is for the rules of the installation to say, and how many parts a file has
-depends on the file: no schema can tell. Such requests are valid by the document and answered with 400, which schemathesis.toml
-allows for these operations. This check takes back what that gives away: the 400 must be a rule's, in a rule's words, and not a
-complaint about the shape of the request.
+Whether a name, a content type and a size go together is for the rules of the installation to say, how many parts a file has depends
+on the file, and which cursors there are on the pages that told them: no schema can tell. Such requests are valid by the document and
+answered with 400, which schemathesis.toml allows for these operations. This check takes back what that gives away: the 400 must be a
+rule's, in a rule's words, and not a complaint about the shape of the request.
 """
 
 import re
@@ -19,6 +19,7 @@ RULES = {
         "disposition": r"must be one of ‘.+’",
         "size": r"must be \d+ or (higher|lower)|must be \d+ or lower in one request; ask with ‘multipart’ for more",
     },
+    "GET /v2/files.json": {"cursor": r"must be the nextCursor of a page"},
     "POST /v2/files/{id}/parts.json": {"partNumbers": r"must be 1 to \d+"} | MANY_PARTS,
 }
 for prefix in ("/companion", "/u/{upload_token}"):

@@ -16,12 +16,13 @@ use utoipa::openapi::{Array, Object, Required, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::request::{Described, Query, new_file};
+use super::request::{Described, new_file};
 use super::words::Refusal;
 use super::{DoneBody, EXAMPLE_KEY, UPLOAD_ID, Upload};
 use crate::api::auth::Uploader;
 use crate::api::body::{object, read_body, read_body_up_to, whole};
 use crate::api::openapi::{AnyCall, AnyFile, WithBody, id_parameter};
+use crate::api::query::Query;
 use crate::api::{AppState, Fault, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE};

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::Value;
 use time::Duration;
-use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::api::body::{object, whole};
+use crate::api::query::Query;
 use crate::domain::policy_file::declared_type;
 use crate::domain::{FieldErrors, FileName, NewFile};
 use crate::tokens::{LONGEST_LIFE, MOST_TYPES};
@@ -17,34 +16,13 @@ use crate::tokens::{LONGEST_LIFE, MOST_TYPES};
 /// How long an upload token lives when nobody says.
 const LIFE: Duration = Duration::hours(1);
 
-/// The members of a query, in their order; headers and with them queries are bounded by the listener.
-pub(super) struct Query(Vec<(String, String)>);
-
-impl Query {
-    pub(super) fn of(parts: &Parts) -> Self {
-        let query = parts.uri.query().unwrap_or_default();
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
-    }
-
-    /// The member of that name, which must be there once.
-    pub(super) fn one(&self, name: &str) -> Result<String, FieldErrors> {
-        self.at_most_one(name)?.ok_or_else(|| FieldErrors::one(name, MUST_BE_SET))
-    }
-
-    fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
-        let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
-        let value = values.next();
-        if values.next().is_some() { Err(FieldErrors::one(name, "must be given once")) } else { Ok(value) }
-    }
-
-    /// `metadata[name]=value` members, the last of each name.
-    fn metadata(&self) -> BTreeMap<String, Value> {
-        let named = |(name, value): &(String, String)| {
-            let name = name.strip_prefix("metadata[")?.strip_suffix(']')?;
-            Some((name.to_owned(), Value::String(value.clone())))
-        };
-        self.0.iter().filter_map(named).collect()
-    }
+/// `metadata[name]=value` members, the last of each name.
+fn metadata(query: &Query) -> BTreeMap<String, Value> {
+    let named = |(name, value): &(String, String)| {
+        let name = name.strip_prefix("metadata[")?.strip_suffix(']')?;
+        Some((name.to_owned(), Value::String(value.clone())))
+    };
+    query.members().iter().filter_map(named).collect()
 }
 
 const MUST_BE_SET: &str = "must be set";
@@ -67,7 +45,7 @@ pub(super) struct Described {
 /// The new file that `GET s3/params` describes.
 pub(super) fn new_file_of_query(query: &Query, types: Option<&[String]>) -> Result<NewFile, FieldErrors> {
     let described =
-        Described { filename: Some(query.one("filename")?), r#type: query.at_most_one("type")?, metadata: Some(query.metadata()) };
+        Described { filename: Some(query.one("filename")?), r#type: query.at_most_one("type")?, metadata: Some(metadata(query)) };
     new_file(described, types)
 }
 

@@ -7,8 +7,9 @@ use utoipa::openapi::OpenApi;
 
 use super::answer::{Envelope, FileBody, SlipBody};
 use super::error_body;
+use super::list::PageBody;
 use crate::api::openapi::{Part, media_type, shared_responses};
-use crate::broker::Slip;
+use crate::broker::{Page, Slip};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
     Actor, ActorKind, Disposition, Evidence, File, FileId, FileName, FileState, FileType, FileTypes, MediaType, NewFile, Pixels, Tenant,
@@ -34,9 +35,16 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
     }
     let links = links(&paths);
     for item in paths.values_mut() {
-        for (pointer, example) in [("/post/responses/201", slip_example()), ("/get/responses/200", file_example())] {
-            if let (Some(response), Some(example)) = (item.pointer_mut(pointer), example) {
-                response["content"]["application/json"]["example"] = example;
+        for pointer in ["/post/responses/201", "/get/responses/200"] {
+            let Some(content) = item.pointer_mut(pointer).map(|response| &mut response["content"]["application/json"]) else { continue };
+            let example = match content["schema"]["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
+                Some("Slip") => slip_example(),
+                Some("FileAnswer") => file_example(),
+                Some("FilePage") => page_example(),
+                _ => None,
+            };
+            if let Some(example) = example {
+                content["example"] = example;
             }
         }
         if let Some(slip) = item.pointer_mut("/post/responses/201") {
@@ -166,6 +174,11 @@ fn slip_example() -> Option<Value> {
 
 fn file_example() -> Option<Value> {
     serde_json::to_value(Envelope { file: FileBody::new(&photo()?) }).ok()
+}
+
+fn page_example() -> Option<Value> {
+    let page = Page { files: vec![photo()?], next: None };
+    serde_json::to_value(PageBody::new(&page, 50)).ok()
 }
 
 fn photo() -> Option<File> {

@@ -1,0 +1,31 @@
+//! Queries: what stands behind the question mark.
+
+use axum::http::request::Parts;
+use url::form_urlencoded;
+
+use crate::domain::FieldErrors;
+
+/// The members of a query, in their order; headers and with them queries are bounded by the listener.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn of(parts: &Parts) -> Self {
+        let query = parts.uri.query().unwrap_or_default();
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    pub(super) fn members(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// The member of that name, which must be there once.
+    pub(super) fn one(&self, name: &str) -> Result<String, FieldErrors> {
+        self.at_most_one(name)?.ok_or_else(|| FieldErrors::one(name, "must be set"))
+    }
+
+    pub(super) fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
+        let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
+        let value = values.next();
+        if values.next().is_some() { Err(FieldErrors::one(name, "must be given once")) } else { Ok(value) }
+    }
+}

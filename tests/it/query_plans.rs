@@ -1,0 +1,259 @@
+//! No query reads more than it needs, however many files there are: each is asked for its plan.
+//!
+//! The statements are those that the program sends: it runs on a database with files of every kind, does what it can do, and the
+//! database library logs what passes through it. So a new statement is looked at as soon as something here makes the program send it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
+
+use crate::harness::{Db, answer, database, from_servers, new_file, project, slip};
+use crate::process::{Serving, run, text};
+
+/// Tables that grow.
+const LARGE: [&str; 4] = ["files", "doomed_objects", "idempotency_keys", "tokens"];
+
+/// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
+/// one does as well as the other.
+const EXPECTED: [(&str, &str, &str); 18] = [
+    // Step 1.
+    ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
+    (
+        "AND created_by_kind = $2 AND created_by_id = $3",
+        "COVERING INDEX files_open (tenant=? AND created_by_kind=? AND created_by_id=?)",
+        "files_open",
+    ),
+    ("FROM files WHERE state = 'temp' AND tenant = $1", "COVERING INDEX files_open (tenant=?", "files_open"),
+    (
+        "FROM idempotency_keys WHERE tenant = $1",
+        "PRIMARY KEY (tenant=? AND actor_kind=? AND actor_id=? AND key=?)",
+        "idempotency_keys_pkey",
+    ),
+    // One file, and what changes one.
+    ("FROM files WHERE id = $1 AND tenant = $2", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("FROM files WHERE staging_key = $1 AND tenant = $2", "files_staging (staging_key=?)", "files_staging"),
+    ("UPDATE files SET state = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
+    ("UPDATE files SET staging_key = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
+    ("UPDATE files SET upload_id = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
+    ("DELETE FROM doomed_objects WHERE key = $1 AND leased_until IS NULL", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
+    // Lists.
+    ("WHERE tenant = $1 AND state = 'active' AND -id > $2", "files_active (tenant=? AND <expr>>?)", "files_active"),
+    (
+        "AND created_by_kind = 'customers' AND created_by_id = $2 AND -id > $3",
+        "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
+        "files_active_customer",
+    ),
+    // Sweeps.
+    ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
+    ("DELETE FROM files", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
+    ("AS wanted", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("UPDATE doomed_objects SET leased_until", "doomed_objects_due (delete_after<?)", "doomed_objects_due"),
+    ("DELETE FROM doomed_objects WHERE key ", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
+    ("FROM idempotency_keys WHERE created_at < $1", "idempotency_keys_made (created_at<?)", "idempotency_keys_made"),
+];
+
+struct Subject {
+    url: String,
+    db: Db,
+    folder: tempfile::TempDir,
+    settings: Vec<(String, String)>,
+}
+
+impl Subject {
+    /// A database with files of every kind in it, as the benchmark makes them.
+    async fn filled(db: Db) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = database(db, &folder).await;
+        let settings = [
+            ("DROPSLIP_LISTEN", "127.0.0.1:0"),
+            ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0"),
+            ("DROPSLIP_DATABASE_URL", url.as_str()),
+            ("DROPSLIP_DATA_DIR", folder.path().to_str().unwrap()),
+            ("DROPSLIP_MULTIPART_THRESHOLD", "1"),
+            ("DROPSLIP_LOG", "info,sqlx::query=debug"),
+            ("DROPSLIP_LOG_FORMAT", "json"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let subject = Self { url, db, folder, settings };
+        // Opening it makes the tables.
+        subject.run(&["token", "list"]);
+        let mut fill = Command::new(from_servers("TEST_PYTHON"));
+        fill.env("PYTHONDONTWRITEBYTECODE", "1").arg(project().join("bench/fill.py"));
+        let filled = fill.args([&subject.url, "--files", "3000", "--tenants", "4"]).output().unwrap();
+        assert!(filled.status.success(), "{}", text(&filled.stderr));
+        subject
+    }
+
+    fn settings(&self) -> Vec<(&str, &str)> {
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = run(self.folder.path(), &self.settings(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    }
+
+    /// Does all that can be done, and gives the statements that were sent meanwhile.
+    async fn exercised(&self) -> BTreeSet<String> {
+        let log = self.folder.path().join("log");
+        let user = self.run(&["token", "create", "--user", "7", "--tenant", "t0"]);
+        let customer = self.run(&["token", "create", "--user", "1", "--type", "customers", "--tenant", "t0"]);
+        let serving = Serving::logging_to(File::create(&log).unwrap(), self.folder.path(), &self.settings(), "forms go to");
+        let http = reqwest::Client::new();
+        let ask = async |token: &str, method: &str, path: &str, body: Option<Value>| {
+            let request = http.request(method.parse().unwrap(), format!("{}{path}", serving.url())).bearer_auth(token);
+            let request = request.header("idempotency-key", "k");
+            answer(if let Some(body) = body { request.body(body.to_string()) } else { request }).await
+        };
+        let mut cursor = String::new();
+        for token in [&user, &customer, &user] {
+            let (status, page) = ask(token, "GET", &format!("/v2/files.json?pageSize=5{cursor}"), None).await;
+            assert_eq!((status.as_u16(), page["files"].as_array().unwrap().len()), (200, 5), "what was filled in reads back: {page}");
+            cursor = format!("&cursor={}", page["meta"]["page"]["nextCursor"].as_str().unwrap());
+        }
+        for _ in 0..2 {
+            let (status, body) = ask(&user, "POST", "/v2/files/ref.json", Some(new_file("a.txt", "text/plain"))).await;
+            assert_eq!(status, 201, "{body}");
+            let path = format!("/v2/files/{}.json", slip(body).id);
+            assert_eq!(ask(&user, "PATCH", &path, None).await.0, 409);
+        }
+        self.uploads(&ask, &user).await;
+        // Every expired file is settled and every due key gone before the program ends.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !fs::read_to_string(&log).unwrap().contains("\"message\":\"swept\"") {
+            assert!(Instant::now() < deadline, "no sweep ended: {}", fs::read_to_string(&log).unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(serving.terminate().0, 0);
+        assert_eq!(self.run(&["sweep", "--dry-run"]), "waiting: 0 expired temp files, 0 doomed objects");
+        statements(&log)
+    }
+
+    /// A file in one request, re-issued before; one in parts that is given up; one of Uppy's.
+    async fn uploads(&self, ask: &impl AsyncFn(&str, &str, &str, Option<Value>) -> (reqwest::StatusCode, Value), user: &str) {
+        let http = reqwest::Client::new();
+        let (_, body) = ask(user, "POST", "/v2/files/ref.json", Some(new_file("a.txt", "text/plain"))).await;
+        let id = slip(body).id;
+        let (status, body) = ask(user, "POST", &format!("/v2/files/{id}/ref.json"), None).await;
+        assert_eq!(status, 201, "{body}");
+        let slip = slip(body);
+        let form = slip.params.iter().fold(reqwest::multipart::Form::new(), |form, (name, value)| form.text(name.clone(), value.clone()));
+        let form = form.part("file", reqwest::multipart::Part::text("Hello").file_name("a.txt"));
+        assert_eq!(http.post(&slip.url).multipart(form).send().await.unwrap().status(), 201);
+        let key = slip.param("key");
+        let confirm = format!("/companion/s3/confirm?key={key}");
+        assert_eq!(ask(user, "POST", &confirm, None).await.0, 200);
+        assert_eq!(ask(user, "GET", &format!("/v2/files/{id}.json"), None).await.1["file"]["state"], "active");
+
+        let wish = json!({"filename": "b.txt", "type": "text/plain", "metadata": {"fileType": "attachment"}});
+        let (status, begun) = ask(user, "POST", "/companion/s3/multipart", Some(wish)).await;
+        assert_eq!(status, 200, "{begun}");
+        let (upload, key) = (begun["uploadId"].as_str().unwrap(), begun["key"].as_str().unwrap());
+        let path = format!("/companion/s3/multipart/{upload}");
+        assert_eq!(ask(user, "GET", &format!("{path}/1?key={key}"), None).await.0, 200);
+        assert_eq!(ask(user, "DELETE", &format!("{path}?key={key}"), None).await.0, 200);
+    }
+}
+
+/// What the database library logged, each once.
+fn statements(log: &Path) -> BTreeSet<String> {
+    let log = fs::read_to_string(log).unwrap();
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|event| event["target"] == "sqlx::query");
+    // A short one is its own summary.
+    let said =
+        events.map(|event| [&event["db.statement"], &event["summary"]].map(|text| text.as_str().unwrap_or_default().trim().to_owned()));
+    let statements = said.map(|[whole, summary]| if whole.is_empty() { summary } else { whole });
+    let words =
+        |statement: &str, list: &[&str]| statement.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| list.contains(&word));
+    let asked = statements.filter(|text| words(text, &["SELECT", "INSERT", "UPDATE", "DELETE"]) && words(text, &LARGE));
+    asked.filter(|text| !words(text, &["CREATE", "_sqlx_migrations"])).collect()
+}
+
+/// One line for each step of a plan; `Err` says which step reads a whole table.
+async fn sqlite_plan(connection: &mut SqliteConnection, statement: &str) -> Result<String, String> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"))).fetch_all(connection).await.unwrap();
+    let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    let plan = steps.join("\n");
+    let whole = LARGE.map(|table| format!("SCAN {table}"));
+    let slow = |step: &String| whole.iter().any(|scan| step.starts_with(scan.as_str())) || step.contains("TEMP B-TREE");
+    if steps.iter().any(slow) { Err(plan) } else { Ok(plan) }
+}
+
+/// The same of Postgres, which would rather read a table this small as a whole: it is told not to where there is another way.
+async fn postgres_plan(connection: &mut PgConnection, statement: &str) -> Result<String, String> {
+    let parameters = (1..50).take_while(|number| statement.contains(&format!("${number}"))).count();
+    let values = if parameters == 0 { String::new() } else { format!("({})", vec!["NULL"; parameters].join(", ")) };
+    sqlx::raw_sql("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PREPARE asked AS {statement}"))).execute(&mut *connection).await.unwrap();
+    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN (FORMAT JSON) EXECUTE asked{values}"));
+    let plan: Value = sqlx::raw_sql(explain).fetch_one(connection).await.unwrap().try_get(0).unwrap();
+    let mut nodes = Vec::new();
+    collect(&plan[0]["Plan"], &mut nodes);
+    let described =
+        nodes.iter().map(|node| format!("{} {} {} {}", node["Node Type"], node["Relation Name"], node["Index Name"], node["Index Cond"]));
+    let described = described.collect::<Vec<_>>().join("\n");
+    let slow = |node: &&Value| match node["Node Type"].as_str().unwrap() {
+        "Seq Scan" => node["Relation Name"].as_str().is_some_and(|table| LARGE.contains(&table)),
+        // An index that is read from end to end.
+        "Index Scan" | "Index Only Scan" | "Bitmap Index Scan" => node["Index Cond"].is_null(),
+        _ => false,
+    };
+    if nodes.iter().any(slow) { Err(described) } else { Ok(described) }
+}
+
+fn collect<'a>(node: &'a Value, nodes: &mut Vec<&'a Value>) {
+    nodes.push(node);
+    node["Plans"].as_array().into_iter().flatten().for_each(|inner| collect(inner, nodes));
+}
+
+async fn every_query_finds_what_it_needs_by_an_index(db: Db) {
+    let subject = Subject::filled(db).await;
+    let statements = subject.exercised().await;
+    let mut plans = Vec::new();
+    match subject.db {
+        Db::Sqlite => {
+            let mut connection = SqliteConnection::connect(&subject.url).await.unwrap();
+            for statement in &statements {
+                plans.push((statement, sqlite_plan(&mut connection, statement).await));
+            }
+        }
+        Db::Postgres => {
+            let mut connection = PgConnection::connect(&subject.url).await.unwrap();
+            for statement in &statements {
+                plans.push((statement, postgres_plan(&mut connection, statement).await));
+            }
+        }
+    }
+    let slow: Vec<_> = plans.iter().filter(|(_, plan)| plan.is_err()).collect();
+    assert!(slow.is_empty(), "{slow:#?}");
+    for (words, sqlite, postgres) in EXPECTED {
+        let index = if db == Db::Sqlite { sqlite } else { postgres };
+        let asked: Vec<_> = plans.iter().filter(|(statement, _)| statement.contains(words)).collect();
+        assert!(!asked.is_empty(), "nothing like ‘{words}’ was sent: {statements:#?}");
+        for (statement, plan) in asked {
+            assert!(
+                plan.as_ref().is_ok_and(|plan| index.split('|').any(|index| plan.contains(index))),
+                "not by {index}: {statement}\n{plan:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_finds_what_it_needs_by_an_index_on_sqlite() {
+    every_query_finds_what_it_needs_by_an_index(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_finds_what_it_needs_by_an_index_on_postgres() {
+    every_query_finds_what_it_needs_by_an_index(Db::Postgres).await;
+}
