@@ -114,8 +114,8 @@ pub struct Listed {
 /// What became of a conditional copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
-    /// What had that entity tag is at the new key.
-    Done,
+    /// What had that entity tag is at the new key, with this entity tag where the store tells it.
+    Done(Option<String>),
     /// The object is gone or has another tag; nothing was copied.
     Changed,
 }
@@ -287,7 +287,7 @@ impl Bucket {
             .customize()
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(patience, patience)));
         match request.send().await {
-            Ok(_) => Ok(Copied::Done),
+            Ok(output) => Ok(Copied::Done(output.copy_object_result().and_then(|result| result.e_tag()).map(unquoted))),
             Err(error) if matches!(status(&error), Some(404 | 412)) => Ok(Copied::Changed),
             Err(error) => Err(self.explained(&error)),
         }

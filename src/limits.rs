@@ -78,8 +78,9 @@ impl Limits {
     /// # Errors
     /// When the caller's actor or tenant sends too many.
     pub fn request(&self, caller: &Caller) -> Result<(), Exceeded> {
-        for (rate, who) in self.rates.iter().zip(subjects(caller)) {
+        for (rate, subject) in self.rates.iter().zip(SUBJECTS) {
             let Some(rate) = rate else { continue };
+            let who = subject(caller);
             if let Err(too_early) = rate.check_key(&who) {
                 let wait = too_early.wait_time_from(DefaultClock::default().now());
                 return Err(Exceeded { what: "requests per second", retry_after_seconds: wait.as_secs() + 1 });
@@ -93,10 +94,11 @@ impl Limits {
     /// # Errors
     /// The inner one when the caller's actor or tenant has too many open already.
     pub async fn slip(&self, store: &Store, caller: &Caller, bytes: u64) -> Result<Result<(), Exceeded>, StoreError> {
-        for (limit, who) in [self.actor, self.tenant].into_iter().zip(subjects(caller)) {
+        for (limit, subject) in [self.actor, self.tenant].into_iter().zip(SUBJECTS) {
             if (limit.open_slips, limit.reserved_bytes) == (0, 0) {
                 continue;
             }
+            let who = subject(caller);
             if let Some(answer) = self.trusted_answer(&who, limit, bytes) {
                 if let Err(exceeded) = answer {
                     return Ok(Err(exceeded));
@@ -112,8 +114,8 @@ impl Limits {
                 continue;
             }
             let counted = match &who {
-                Who::Actor(tenant, actor) => store.open_slips(tenant, Some(*actor)).await?,
-                Who::Tenant(tenant) => store.open_slips(tenant, None).await?,
+                Who::Actor(tenant, actor) => Box::pin(store.open_slips(tenant, Some(*actor))).await?,
+                Who::Tenant(tenant) => Box::pin(store.open_slips(tenant, None)).await?,
             };
             let over = excess(limit, counted, bytes);
             let counted = if over.is_none() { grown(counted, bytes) } else { counted };
@@ -140,9 +142,9 @@ impl Limits {
     }
 }
 
-fn subjects(caller: &Caller) -> [Who; 2] {
-    [Who::Actor(caller.tenant.clone(), caller.actor), Who::Tenant(caller.tenant.clone())]
-}
+/// Whose limits a caller comes under.
+const SUBJECTS: [fn(&Caller) -> Who; 2] =
+    [|caller| Who::Actor(caller.tenant.clone(), caller.actor), |caller| Who::Tenant(caller.tenant.clone())];
 
 fn grown(counted: OpenSlips, bytes: u64) -> OpenSlips {
     OpenSlips { slips: counted.slips + 1, bytes: counted.bytes.saturating_add(bytes) }

@@ -23,6 +23,9 @@ const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]")
 const AMZ_DATE: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 const EXPIRATION: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
+/// Room for a policy's JSON, in bytes: enough for most.
+const DOCUMENT_BYTES: usize = 1024;
+
 /// A form is told to die this long before its credentials do, so that a clock that runs behind does not outlive them.
 pub(crate) const CREDENTIALS_MARGIN: Duration = Duration::seconds(30);
 
@@ -170,8 +173,9 @@ impl PostPolicy {
     /// The form: a field for every condition on one, then the policy and its signature.
     #[must_use]
     pub fn sign(self, url: String, key: &SigningKey) -> PresignedPost {
+        let mut document = Vec::with_capacity(DOCUMENT_BYTES);
         // Strings and numbers always serialize.
-        let document = serde_json::to_vec(&self).unwrap_or_default();
+        let _ = serde_json::to_writer(&mut document, &self);
         let policy = BASE64.encode(document);
         let signature = key.sign(&policy);
         let mut fields: Vec<_> = self

@@ -82,7 +82,7 @@ impl Server {
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
         let tokens = Tokens::new(store.clone(), development_token.clone());
-        let state = AppState { broker: broker.clone(), tokens, public_url: public_url.as_str().into() };
+        let state = AppState::from(api::Parts { broker: broker.clone(), tokens, public_url: public_url.as_str().into() });
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
         let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));

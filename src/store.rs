@@ -20,6 +20,7 @@ mod multipart;
 mod postgres;
 pub mod probing;
 mod reissuing;
+mod sqlite;
 mod sweeping;
 mod tokens;
 mod writing;
@@ -30,12 +31,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::SqlitePool;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlitePool};
 
 use inserting::{PostgresRecords, SqliteRecords};
 use postgres::Connections;
+use sqlite::WriteConnection;
 use writing::Writer;
 
 pub use files::{NewRow, Sealed};
@@ -65,7 +68,7 @@ enum Engine {
     /// One connection writes, so that writers queue here instead of failing as busy; many read.
     Sqlite {
         read: SqlitePool,
-        write: SqlitePool,
+        write: Arc<WriteConnection>,
     },
     Postgres(Arc<Connections>),
 }
@@ -134,13 +137,24 @@ macro_rules! within_time {
         match $crate::store::in_time(work).await {
             Some(answer) => answer,
             None => {
-                drop(held.detach());
+                $crate::store::GiveUp::give_up(held);
                 Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
             }
         }
     }};
 }
 use {on_pool, within_time};
+
+/// A connection that does not answer: nobody knows what it is doing, so it is never used again.
+trait GiveUp {
+    fn give_up(self);
+}
+
+impl<DB: sqlx::Database> GiveUp for PoolConnection<DB> {
+    fn give_up(self) {
+        drop(self.detach());
+    }
+}
 
 async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Option<Result<T, sqlx::Error>> {
     tokio::time::timeout(ANSWER_TIMEOUT, work).await.ok()
@@ -156,8 +170,8 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let engine = if url.starts_with("sqlite:") { Self::open_sqlite(url).await? } else { Self::open_postgres(url).await? };
         let records = match &engine {
-            Engine::Sqlite { write, .. } => Writer::start(SqliteRecords(write.clone()), 1),
-            Engine::Postgres(connections) => Writer::start(PostgresRecords(connections.clone()), BATCHES_IN_FLIGHT),
+            Engine::Sqlite { write, .. } => Writer::start([SqliteRecords(write.clone())]),
+            Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords::new(connections.clone()))),
         };
         Ok(Self { engine, records })
     }
@@ -174,17 +188,10 @@ impl Store {
         }
         // One process at a time: SQLite's own locks neither wait for a change to WAL mode nor cover a whole migration.
         let _starting = starting_lock(options.get_filename().to_path_buf()).await?;
-        // When the disk is full, SQLite ends a transaction by itself and sqlx' own rollback fails: sqlx would take every following
-        // transaction for a part of that one and acknowledge commits that never happen.
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(PATIENCE)
-            .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
-            .connect_with(options.clone())
-            .await?;
-        migrated(sqlx::migrate!("migrations/sqlite").run(&write).await)?;
+        let write = WriteConnection::open(options.clone()).await?;
+        migrated(sqlx::migrate!("migrations/sqlite").run(&mut *write.acquire().await?).await)?;
         let read = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options.read_only(true)).await?;
-        Ok(Engine::Sqlite { read, write })
+        Ok(Engine::Sqlite { read, write: Arc::new(write) })
     }
 
     async fn open_postgres(url: &str) -> Result<Engine, StoreError> {
@@ -227,6 +234,7 @@ impl Store {
 
     /// Ends every connection after what is under way.
     pub async fn close(&self) {
+        self.records.close();
         match &self.engine {
             Engine::Sqlite { read, write } => {
                 read.close().await;

@@ -41,9 +41,7 @@ impl Token {
     /// Reads what a caller presents; `None` when it cannot be a token.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (lookup, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-        let is_hex = |part: &str, chars| part.len() == chars && part.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
-        (is_hex(lookup, LOOKUP_CHARS) && is_hex(secret, SECRET_CHARS)).then(|| Self(text.to_owned()))
+        lookup_of(text).map(|_| Self(text.to_owned()))
     }
 
     /// The whole token: for its owner's eyes only.
@@ -57,8 +55,19 @@ impl Token {
     }
 
     fn sha256(&self) -> [u8; 32] {
-        Sha256::digest(self.0.as_bytes()).into()
+        sha256(&self.0)
     }
+}
+
+/// The public half of what may be a token; `None` when it cannot be one.
+fn lookup_of(text: &str) -> Option<&str> {
+    let (lookup, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+    let is_hex = |part: &str, chars| part.len() == chars && part.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
+    (is_hex(lookup, LOOKUP_CHARS) && is_hex(secret, SECRET_CHARS)).then_some(lookup)
+}
+
+fn sha256(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 impl fmt::Debug for Token {
@@ -67,11 +76,11 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The token that somebody holds: what is stored of it, and who it stands for.
+/// The token that somebody holds: what is stored of it, and who it stands for. Cheap to clone.
 #[derive(Clone)]
 pub struct Holder {
-    lookup: String,
-    secret_sha256: Vec<u8>,
+    lookup: Arc<str>,
+    secret_sha256: Arc<[u8]>,
     /// Who it stands for.
     pub caller: Caller,
 }
@@ -111,9 +120,9 @@ impl Tokens {
     /// # Errors
     /// When the database cannot say.
     pub async fn authenticate(&self, text: &str) -> Result<Option<Holder>, StoreError> {
-        let Some(token) = Token::parse(text) else { return Ok(None) };
-        let presented = token.sha256();
-        let holder = self.holder(token.lookup()).await?;
+        let Some(lookup) = lookup_of(text) else { return Ok(None) };
+        let presented = sha256(text);
+        let holder = self.holder(lookup).await?;
         Ok(holder.filter(|holder| bool::from(holder.secret_sha256.ct_eq(&presented))))
     }
 
@@ -142,8 +151,8 @@ impl Tokens {
     /// The good token with that public half; who presents it has still to prove it.
     async fn holder(&self, lookup: &str) -> Result<Option<Holder>, StoreError> {
         if let Some(development) = self.development.as_ref().filter(|development| development.lookup() == lookup) {
-            let secret_sha256 = development.sha256().to_vec();
-            return Ok(development_caller().map(|caller| Holder { lookup: lookup.to_owned(), secret_sha256, caller }));
+            let secret_sha256 = development.sha256().as_slice().into();
+            return Ok(development_caller().map(|caller| Holder { lookup: lookup.into(), secret_sha256, caller }));
         }
         if let Some((holder, asked)) = self.recent().get(lookup)
             && asked.elapsed() < TRUSTED
@@ -151,8 +160,8 @@ impl Tokens {
             return Ok(Some(holder.clone()));
         }
         let asked = Instant::now();
-        let row = self.store.find_token(lookup).await?.filter(|row| row.revoked_at.is_none());
-        let holder = row.map(|row| Holder { lookup: lookup.to_owned(), secret_sha256: row.secret_sha256, caller: row.caller });
+        let row = Box::pin(self.store.find_token(lookup)).await?.filter(|row| row.revoked_at.is_none());
+        let holder = row.map(|row| Holder { lookup: lookup.into(), secret_sha256: row.secret_sha256.into(), caller: row.caller });
         // What is unknown is not remembered: nobody can fill this with guesses.
         if let Some(holder) = &holder {
             let mut recent = self.recent();

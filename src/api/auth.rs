@@ -1,5 +1,7 @@
 //! The caller as an extractor: a handler that forgets it cannot name whose files it works on, so it does not compile.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -61,15 +63,15 @@ impl FromRequestParts<AppState> for Uploader {
 }
 
 /// The token in `Bearer TOKEN` or `Basic base64(TOKEN:anything)`.
-fn presented_token(header: &str) -> Option<String> {
+fn presented_token(header: &str) -> Option<Cow<'_, str>> {
     let (scheme, rest) = header.trim().split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.to_owned());
+        return Some(rest.into());
     }
     if scheme.eq_ignore_ascii_case("basic") {
         let decoded = String::from_utf8(BASE64.decode(rest).ok()?).ok()?;
-        return decoded.split_once(':').map(|(user, _)| user.to_owned());
+        return decoded.split_once(':').map(|(user, _)| user.to_owned().into());
     }
     None
 }

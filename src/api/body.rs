@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Fault;
@@ -16,6 +17,28 @@ pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a request body may take to arrive.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Room for an answer, in bytes: most slips fit, and one that does not makes it grow.
+const ANSWER_BYTES: usize = 2048;
+
+/// JSON, written into one piece of memory that is most likely large enough.
+pub(super) fn to_json(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(ANSWER_BYTES);
+    serde_json::to_writer(&mut text, body)?;
+    Ok(text)
+}
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    let text = match to_json(body) {
+        Ok(text) => text,
+        Err(error) => return Fault::Internal(error.to_string()).into_response(),
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
 
 /// A whole request body.
 pub(super) async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {

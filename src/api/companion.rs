@@ -17,14 +17,13 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::any;
 use axum::{Json, Router};
 use serde::Serialize;
 use time::OffsetDateTime;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Required, Type};
@@ -35,7 +34,7 @@ use super::auth::{UPLOAD_TOKEN, Uploader};
 use super::body::read_body;
 use super::openapi::{AnyCall, AnyFile, Part, WithBody};
 use super::query::Query;
-use super::{AppState, Fault, to_its_end};
+use super::{AppState, Fault, answered, to_its_end};
 use crate::broker::{Authorized, Slip};
 use crate::domain::{Caller, FieldErrors, File, FileTypes, Scope};
 use crate::tokens::Holder;
@@ -70,13 +69,12 @@ fn in_our_shape(router: Router<AppState>) -> Router<AppState> {
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {
-    let header = SetResponseHeaderLayer::overriding;
-    router
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Fault::Internal("a handler panicked".to_owned()).into_response()))
-        .layer(axum::middleware::map_response(async |response: Response<Body>| words::rendered(response)))
-        .layer(header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+    router.layer(axum::middleware::from_fn(async |request, next: Next| {
+        let mut response = answered(next, request, words::rendered).await;
         // The URL is a secret.
-        .layer(header(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
+        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        response
+    }))
 }
 
 // ---- wire ----

@@ -12,25 +12,23 @@ mod parts;
 mod request;
 mod types;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::middleware::Next;
 use axum::routing::any;
-use axum::{Json, Router};
 use time::OffsetDateTime;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, not_json, read_body};
+use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, json, not_json, read_body};
 use super::openapi::{AnyCall, AnyFile, Errors, Part, WithBody, id_parameter};
-use super::{AppState, Fault, IDEMPOTENCY_KEY, rendered, to_its_end};
+use super::{AppState, Fault, IDEMPOTENCY_KEY, answered, rendered, to_its_end};
 use crate::broker::Authorized;
-use crate::domain::{Caller, FieldErrors, FileId, FileTypes, UploadMethod};
+use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, UploadMethod};
 use answer::{Envelope, FileBody, SlipBody};
 use request::parse_new_file;
 
@@ -68,10 +66,9 @@ fn resource() -> OpenApiRouter<AppState> {
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {
-    router
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Fault::Internal("a handler panicked".to_owned()).into_response()))
-        .layer(axum::middleware::map_response(async |response: Response<Body>| rendered(response, error_body)))
-        .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+    router.layer(axum::middleware::from_fn(async |request, next: Next| {
+        answered(next, request, |response| rendered(response, error_body)).await
+    }))
 }
 
 // ---- handlers ----
@@ -105,8 +102,8 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     let body = read_body(request).await?;
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
     match state.broker.authorize(&caller, &new, key.as_deref(), OffsetDateTime::now_utc()).await? {
-        Authorized::Slip(file, slip) => Ok((StatusCode::CREATED, Json(SlipBody::new(&file, slip))).into_response()),
-        Authorized::Already(file) => Ok(Json(Envelope { file: FileBody::new(&file) }).into_response()),
+        Authorized::Slip(file, slip) => Ok(json(StatusCode::CREATED, &SlipBody::new(&file, slip))),
+        Authorized::Already(file) => Ok(one(&file)),
     }
 }
 
@@ -134,11 +131,11 @@ async fn reissue(
     caller: Caller,
     id: Result<IdInPath, Fault>,
     request: Request<Body>,
-) -> Result<impl IntoResponse, Fault> {
+) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
     let (file, slip) = state.broker.reissue(&caller, id, OffsetDateTime::now_utc()).await?;
-    Ok((StatusCode::CREATED, Json(SlipBody::new(&file, slip))))
+    Ok(json(StatusCode::CREATED, &SlipBody::new(&file, slip)))
 }
 
 /// Confirm an upload
@@ -167,12 +164,12 @@ async fn confirm(
     caller: Caller,
     id: Result<IdInPath, Fault>,
     request: Request<Body>,
-) -> Result<Json<Envelope>, Fault> {
+) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
     let broker = state.broker.clone();
     let file = to_its_end(async move { broker.confirm(&caller, id, OffsetDateTime::now_utc()).await }).await?;
-    Ok(Json(Envelope { file: FileBody::new(&file) }))
+    Ok(one(&file))
 }
 
 /// Read one file
@@ -183,10 +180,15 @@ async fn confirm(
     params(IdInPath),
     responses((status = 200, body = Envelope, description = "The file."), AnyFile, AnyCall)
 )]
-async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Json<Envelope>, Fault> {
+async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
-    Ok(Json(Envelope { file: FileBody::new(&file) }))
+    Ok(one(&file))
+}
+
+/// One file as an answer.
+fn one(file: &File) -> Response<Body> {
+    json(StatusCode::OK, &Envelope { file: FileBody::new(file) })
 }
 
 /// `{id}.json`; what is no number of a file is no file.

@@ -17,17 +17,21 @@ mod query;
 #[doc(hidden)]
 pub use desk::bench;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
+use futures_util::FutureExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,6 +40,7 @@ use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
+use crate::random;
 use crate::store::StoreError;
 use crate::tokens::Tokens;
 
@@ -51,15 +56,32 @@ const UPPY_VERSIONS: HeaderName = HeaderName::from_static("uppy-versions");
 /// The longest segment of a path that is logged as it is: file numbers and words are shorter, upload tokens longer.
 const LONGEST_LOGGED_SEGMENT: usize = 40;
 
-/// What every handler works with.
+/// What every handler works with. Each request clones it several times.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Parts>);
+
+/// What the state is made of.
+pub struct Parts {
     /// The use cases.
     pub broker: Arc<Broker>,
     /// Everybody who may call.
     pub tokens: Tokens,
     /// Where browsers reach the broker, without a slash at the end.
     pub public_url: Arc<str>,
+}
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
@@ -75,10 +97,7 @@ pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) 
         .merge(companion)
         .merge(page_sends_to.map(page::router).unwrap_or_default())
         .with_state(state)
-        .layer(cors(origins))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(()).on_failure(()))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer((axum::middleware::from_fn(with_request_id), cors(origins)))
 }
 
 /// Whether the process lives
@@ -105,24 +124,51 @@ async fn ready(State(state): State<AppState>) -> Response<Body> {
 
 /// CORS for the given origins only: no wildcard, no cookies.
 fn cors(origins: &[String]) -> CorsLayer {
-    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    // Shared, because each request clones the layer.
+    let origins: Arc<[HeaderValue]> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(move |origin, _| origins.contains(origin)))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID, IDEMPOTENCY_KEY, UPPY_VERSIONS])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .vary([header::ORIGIN])
         .max_age(Duration::from_mins(10))
 }
 
-fn span(request: &Request<Body>) -> tracing::Span {
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
-    tracing::info_span!("request", request.id = id, method = %request.method(), path = loggable(request.uri().path()))
+/// Every line that is logged for a request carries its id, and so does the answer: the client's own, or a fresh one.
+async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
+    let id = request.headers().get(REQUEST_ID).cloned().or_else(fresh_request_id);
+    let shown = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let span = tracing::info_span!("request", request.id = shown, method = %request.method(), path = %loggable(request.uri().path()));
+    let mut response = next.run(request).instrument(span).await;
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// Unlike every other of this process, and most likely of all others: 64 random bits, counted up.
+fn fresh_request_id() -> Option<HeaderValue> {
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(u64::from_ne_bytes(random::bytes())));
+    HeaderValue::from_str(&format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))).ok()
+}
+
+/// What every answer of a dialect has in common: a body for each fault, also for a panic, and that nobody keeps it.
+async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
+    let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(panicked);
+    let mut response = rendered(response);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// A path without upload tokens, wherever they stand in it: also what is no good URL may hold a good token.
-fn loggable(path: &str) -> String {
+fn loggable(path: &str) -> Cow<'_, str> {
+    if path.len() <= LONGEST_LOGGED_SEGMENT {
+        return path.into();
+    }
     let shown = |segment| if str::len(segment) > LONGEST_LOGGED_SEGMENT { "***" } else { segment };
-    path.split('/').map(shown).collect::<Vec<_>>().join("/")
+    path.split('/').map(shown).collect::<Vec<_>>().join("/").into()
 }
 
 /// Why a request was not done, in no dialect yet.

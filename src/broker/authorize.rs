@@ -49,7 +49,7 @@ impl Broker {
         let once = key.map(|key| Idempotency { key, request_sha256: fingerprint(new) });
         for _ in 0..ATTEMPTS {
             if let Some(once) = &once
-                && let Some(answer) = self.replay(caller, once, now).await?
+                && let Some(answer) = Box::pin(self.replay(caller, once, now)).await?
             {
                 return Ok(answer);
             }
@@ -120,17 +120,19 @@ impl Broker {
         let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart, created_at: now, expires_at };
         let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
         failpoint::reach("authorize: record written");
-        tracing::info!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
+        tracing::debug!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
+        if file.multipart.is_none() {
+            return Ok(Some(Authorized::Slip(file, slip)));
+        }
         let id = file.id;
-        let file = match self.with_upload(caller, file).await {
-            Ok(file) => file,
+        match Box::pin(self.with_upload(caller, *file)).await {
+            Ok(file) => Ok(Some(Authorized::Slip(Box::new(file), slip))),
             Err(error) => {
                 // A record that nobody was told must not count against the caller's limits. If this fails too, it expires.
-                let _ = self.take_back(caller, id).await;
-                return Err(error);
+                let _ = Box::pin(self.take_back(caller, id)).await;
+                Err(error)
             }
-        };
-        Ok(Some(Authorized::Slip(Box::new(file), slip)))
+        }
     }
 
     /// What the Idempotency-Key stands for; `None` when it stands for nothing (any more).

@@ -56,29 +56,34 @@ impl Broker {
             return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
         };
         failpoint::reach("confirm: head done");
-        let evidence = match self.judge_upload(file, &landed).await? {
+        let sealed_key = fresh_key("files", now);
+        let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
+        // The bucket is asked for the first bytes while the database writes down where their copy will be.
+        let (judged, doomed) = tokio::join!(
+            self.judge_upload(file, &landed),
+            self.store.doom(&sealed_key, unclaimed, self.bucket.copies_in_parts(landed.size))
+        );
+        let evidence = match judged? {
             Judged::Good(evidence) => evidence,
             Judged::Refused(complaints) => return self.refuse(file, &landed, complaints).await,
             Judged::Changed => return Ok(None),
         };
-
         failpoint::reach("confirm: judged");
-        let sealed_key = fresh_key("files", now);
-        let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
-        self.store.doom(&sealed_key, unclaimed, self.bucket.copies_in_parts(landed.size)).await?;
+        doomed?;
         failpoint::reach("confirm: sealed key doomed");
         let content_type = evidence.decided.as_served();
         let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
         let sealed_as = SealedAs { key: &sealed_key, content_type: &content_type.to_string(), content_disposition: &content_disposition };
-        let copied = self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_as).await?;
-        if copied == Copied::Changed {
+        let told = match self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_as).await? {
+            Copied::Done(etag) => etag,
             // Another confirmation may have sealed it and cleaned up. The record tells.
-            return Ok(None);
-        }
+            Copied::Changed => return Ok(None),
+        };
         failpoint::reach("confirm: copied");
-        let Some(copy) = self.bucket.head(&sealed_key).await?.filter(|copy| copy.size == landed.size) else { return Ok(None) };
         // Only now nobody can change it any more: what was seen before may have been another content under the same tag.
-        match self.judge_sealed(file, &sealed_key, &copy, &evidence).await? {
+        let sealed = self.judge_sealed(file, &sealed_key, told.as_deref(), &landed, &evidence).await?;
+        let Some((copy, judged)) = sealed else { return Ok(None) };
+        match judged {
             Judged::Good(_) => {}
             Judged::Refused(complaints) => {
                 self.tidy(file, &sealed_key).await;

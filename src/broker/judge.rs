@@ -22,13 +22,48 @@ impl Broker {
     /// Size, type and checksum as the store tells them, then the first bytes.
     pub(super) async fn judge_upload(&self, file: &File, landed: &Landed) -> Result<Judged, BrokerError> {
         match file.judge(landed) {
-            Ok(()) => self.judge_bytes(file, &file.staging_key, &landed.etag, landed.size).await,
+            Ok(()) => {
+                let start = self.first_bytes(file, &file.staging_key, &landed.etag, landed.size).await?;
+                Ok(self.judge_bytes(file, start.as_deref(), landed.size))
+            }
             Err(complaints) => Ok(Judged::Refused(complaints)),
         }
     }
 
-    /// Whether the sealed copy is what was judged: the same first bytes, and the declared checksum.
-    pub(super) async fn judge_sealed(&self, file: &File, key: &str, copy: &Landed, evidence: &Evidence) -> Result<Judged, BrokerError> {
+    /// The sealed copy, and whether it is what was judged: the same first bytes, and the declared checksum. `None` when there is
+    /// no such copy. Where the copy's answer `told` its entity tag, its first bytes are asked for at once.
+    pub(super) async fn judge_sealed(
+        &self,
+        file: &File,
+        key: &str,
+        told: Option<&str>,
+        landed: &Landed,
+        evidence: &Evidence,
+    ) -> Result<Option<(Landed, Judged)>, BrokerError> {
+        let early = async {
+            match told {
+                Some(etag) => self.first_bytes(file, key, etag, landed.size).await,
+                None => Ok(None),
+            }
+        };
+        let (copy, start) = tokio::join!(self.bucket.head(key), early);
+        let Some(copy) = copy?.filter(|copy| copy.size == landed.size) else { return Ok(None) };
+        let start = match start? {
+            Some(start) if told == Some(copy.etag.as_str()) => Some(start),
+            _ => self.first_bytes(file, key, &copy.etag, copy.size).await?,
+        };
+        let judged = self.compare(file, key, &copy, start.as_deref(), evidence).await?;
+        Ok(Some((copy, judged)))
+    }
+
+    async fn compare(
+        &self,
+        file: &File,
+        key: &str,
+        copy: &Landed,
+        start: Option<&[u8]>,
+        evidence: &Evidence,
+    ) -> Result<Judged, BrokerError> {
         if let Some(declared) = &file.checksum_sha256 {
             // A store that keeps no checksum may not have compared it either: the bytes themselves must tell.
             let stored = match &copy.checksum_sha256 {
@@ -41,27 +76,31 @@ impl Broker {
                 None => return Ok(Judged::Changed),
             }
         }
-        Ok(match self.judge_bytes(file, key, &copy.etag, copy.size).await? {
+        Ok(match self.judge_bytes(file, start, copy.size) {
             Judged::Good(again) if again == *evidence => Judged::Good(again),
             _ => Judged::Changed,
         })
     }
 
-    async fn judge_bytes(&self, file: &File, key: &str, etag: &str, size: u64) -> Result<Judged, BrokerError> {
-        // A file type that was taken out of the rules since is held to the strictest.
+    /// As many first bytes as the file's rule wants to see; `None` when the object is not the one with that entity tag any more.
+    async fn first_bytes(&self, file: &File, key: &str, etag: &str, size: u64) -> Result<Option<Vec<u8>>, BrokerError> {
+        let wanted = bytes_wanted(&file.granted_type, self.sniff(file));
+        if wanted == 0 || size == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        Ok(self.bucket.read_start(key, etag, wanted).await?)
+    }
+
+    /// A file type that was taken out of the rules since is held to the strictest.
+    fn sniff(&self, file: &File) -> Sniff {
+        self.file_types.get(&file.type_name).map_or(Sniff::Reject, |rule| rule.sniff)
+    }
+
+    fn judge_bytes(&self, file: &File, start: Option<&[u8]>, size: u64) -> Judged {
+        let Some(start) = start else { return Judged::Changed };
         let rule = self.file_types.get(&file.type_name).ok();
-        let sniff = rule.map_or(Sniff::Reject, |rule| rule.sniff);
-        let wanted = bytes_wanted(&file.granted_type, sniff);
-        let start = if wanted == 0 || size == 0 {
-            Vec::new()
-        } else {
-            match self.bucket.read_start(key, etag, wanted).await? {
-                Some(start) => start,
-                None => return Ok(Judged::Changed),
-            }
-        };
         let allows = |detected: &MediaType| rule.is_some_and(|rule| rule.allows(detected));
-        let weighing = Weighing { sniff, max_pixels: rule.map_or(0, |rule| rule.max_pixels), allows: &allows, size };
-        Ok(weigh(&file.granted_type, &start, &weighing).map_or_else(Judged::Refused, Judged::Good))
+        let weighing = Weighing { sniff: self.sniff(file), max_pixels: rule.map_or(0, |rule| rule.max_pixels), allows: &allows, size };
+        weigh(&file.granted_type, start, &weighing).map_or_else(Judged::Refused, Judged::Good)
     }
 }

@@ -109,7 +109,7 @@ impl Broker {
                     checksum_sha256,
                     lifetime: wanted.lifetime,
                 };
-                Ok(Slip::Put(self.bucket.presign_put(&terms, now).await?))
+                Ok(Slip::Put(Box::pin(self.bucket.presign_put(&terms, now)).await?))
             }
         }
     }

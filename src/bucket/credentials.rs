@@ -1,5 +1,6 @@
 //! The credentials forms are signed with, asked for again before they run out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
@@ -18,7 +19,7 @@ const BETWEEN_REFRESHES: Duration = Duration::from_secs(20);
 /// The source and what it said last.
 pub(super) struct CredentialSource {
     provider: SharedCredentialsProvider,
-    latest: Mutex<Option<(Credentials, Instant)>>,
+    latest: Mutex<Option<(Arc<Credentials>, Instant)>>,
 }
 
 impl CredentialSource {
@@ -29,7 +30,7 @@ impl CredentialSource {
     /// Credentials that live for `needed` if the source has such, or else the longest-lived it has.
     ///
     /// One caller at a time asks the source while the others wait for its answer.
-    pub(super) async fn current(&self, needed: Duration, now: OffsetDateTime) -> Result<Credentials, BucketError> {
+    pub(super) async fn current(&self, needed: Duration, now: OffsetDateTime) -> Result<Arc<Credentials>, BucketError> {
         let mut latest = self.latest.lock().await;
         if let Some((credentials, asked)) = &*latest {
             let lives = |wanted| credentials.expires_at.is_none_or(|end| end - now > wanted);
@@ -39,6 +40,7 @@ impl CredentialSource {
         }
         match (self.ask().await, &*latest) {
             (Ok(credentials), _) => {
+                let credentials = Arc::new(credentials);
                 *latest = Some((credentials.clone(), Instant::now()));
                 Ok(credentials)
             }
@@ -72,8 +74,8 @@ impl CredentialSource {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex as StdMutex;
     use std::sync::atomic::{AtomicI64, Ordering};
-    use std::sync::{Arc, Mutex as StdMutex};
     use std::time::SystemTime;
 
     use aws_credential_types::provider::error::CredentialsError;

@@ -153,7 +153,7 @@ impl Bucket {
             Err(error) => Err(error.clone()),
         };
         if let Ok(true) = done {
-            return Ok(Copied::Done);
+            return Ok(Copied::Done(None));
         }
         // The key is on the doomed list: what this does not reach, the sweeper will.
         let _ = self.abort_upload(to.key, &upload_id).await;

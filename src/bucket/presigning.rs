@@ -4,6 +4,7 @@
 //! stands in its signed headers: a request with another type or length has another signature.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{
@@ -123,7 +124,7 @@ impl Bucket {
 /// All that signatures made at the same time share.
 struct Signing<'a> {
     region: &'a str,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     now: OffsetDateTime,
     life: Duration,
     expires_at: OffsetDateTime,

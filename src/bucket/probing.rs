@@ -85,7 +85,7 @@ impl Bucket {
     /// # Errors
     /// When there are none.
     pub async fn signing_credentials(&self, now: OffsetDateTime) -> Result<Credentials, BucketError> {
-        self.credentials.current(Duration::ZERO, now).await
+        Ok(self.credentials.current(Duration::ZERO, now).await?.as_ref().clone())
     }
 
     /// The region that everything is signed for.

@@ -34,14 +34,14 @@ async fn copy_if_match(probe: &Probe, from: &str, report: &mut Report) -> Result
     let to = probe.sealed_key("copied");
     let to = SealedAs { key: &to, content_type: CONTENT_TYPE, content_disposition: "attachment" };
     let other = Landed { etag: "00000000000000000000000000000000".to_owned(), ..landed.clone() };
-    if bucket.copy_if_unchanged(from, &other, &to).await? == Copied::Done {
+    if matches!(bucket.copy_if_unchanged(from, &other, &to).await?, Copied::Done(_)) {
         let advice = "this store ignores x-amz-copy-source-if-match: an upload could be exchanged while it is confirmed. Use another store";
         report.advise(CHECK, Status::Error, "a copy on the condition of another entity tag is made all the same", advice);
         return Ok(());
     }
     let copied = bucket.copy_if_unchanged(from, &landed, &to).await?;
     let arrived = bucket.head(to.key).await?;
-    if copied == Copied::Done && arrived.is_some_and(|copy| copy.size == landed.size) {
+    if matches!(copied, Copied::Done(_)) && arrived.is_some_and(|copy| copy.size == landed.size) {
         report.ok(CHECK, "a copy is made of the object that was looked at, and of no other");
     } else {
         let advice = "the store does not find what it just told of: look into its log";

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// One customer installation; every row has one and every query is bound to one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tenant(String);
+pub struct Tenant(Arc<str>);
 
 impl Tenant {
     /// The tenant of installations that have just one.
@@ -24,7 +25,7 @@ impl FromStr for Tenant {
     fn from_str(text: &str) -> Result<Self, String> {
         let fits = (1..=64).contains(&text.len());
         if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err("must be 1 to 64 letters, digits, '-', '_' or '.'".to_owned())
         }

@@ -2,65 +2,52 @@
 //! its own way to take many rows at once.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Connection as _, Sqlite, SqlitePool};
+use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection};
 use time::OffsetDateTime;
 
 use super::files::{signed, upload_id};
 use super::instant::Instant;
 use super::postgres::Connections;
 use super::reissuing::{Idempotency, OwnedIdempotency};
+use super::sqlite::WriteConnection;
 use super::writing::{Waiting, WriteBatch};
-use super::{NewRow, Store, StoreError, within_time};
+use super::{GiveUp as _, NewRow, Store, StoreError, in_time, within_time};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{File, FileId, FileState};
 
-/// Rows of one statement, largest first: each size is prepared once and used again.
-const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+/// Most rows of one SQLite statement. Each number of rows has a statement of its own, which is prepared once and used again.
+const ROWS: usize = 64;
 
 /// The columns of a temp record, without those that only confirming fills.
 const FILE_COLUMNS: &str = "tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
     staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
 
-/// One row of them: what is bound, in this order, and what follows from it.
-const FILE_ROW: [&str; 21] = [
-    "?1", "'temp'", "?2", "?3", "?4", "?5", "?6", "?7", "?8", "?9", "?10", "?11", "?12", "0", "?13", "?13", "?14", "?15", "?16", "?15",
-    "?16",
-];
-const FILE_BINDS: usize = 16;
+/// One row of them. No `?1` to name a value twice: to bind a parameter with a name, SQLite's interface looks through all names.
+const FILE_ROW: &str = "(?,'temp',?,?,?,?,?,?,?,?,?,?,?,0,?,?,?,?,?,?,?)";
 
 const KEY_COLUMNS: &str = "tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at";
-const KEY_ROW: [&str; 7] = ["?1", "?2", "?3", "?4", "?5", "?6", "?7"];
-const KEY_BINDS: usize = 7;
+const KEY_ROW: &str = "(?,?,?,?,?,?,?)";
 
-static INSERT_FILES: LazyLock<[&'static str; CHUNKS.len()]> =
-    LazyLock::new(|| statements(&format!("INSERT INTO files ({FILE_COLUMNS}) VALUES "), &FILE_ROW, FILE_BINDS, ""));
-static INSERT_KEYS: LazyLock<[&'static str; CHUNKS.len()]> = LazyLock::new(|| {
-    statements(&format!("INSERT INTO idempotency_keys ({KEY_COLUMNS}) VALUES "), &KEY_ROW, KEY_BINDS, " ON CONFLICT DO NOTHING")
-});
+/// A statement for each number of rows from 1 to [`ROWS`].
+static INSERT_FILES: LazyLock<Vec<String>> =
+    LazyLock::new(|| statements(&format!("INSERT INTO files ({FILE_COLUMNS}) VALUES "), FILE_ROW, ""));
+static INSERT_KEYS: LazyLock<Vec<String>> =
+    LazyLock::new(|| statements(&format!("INSERT INTO idempotency_keys ({KEY_COLUMNS}) VALUES "), KEY_ROW, " ON CONFLICT DO NOTHING"));
 
-/// A statement for each size of [`CHUNKS`], kept for as long as the process lives.
-fn statements(before: &str, row: &[&str], binds: usize, after: &str) -> [&'static str; CHUNKS.len()] {
-    CHUNKS.map(|size| {
-        let rows: Vec<String> = (0..size)
-            .map(|number| {
-                let column = |text: &&str| match text.strip_prefix('?').and_then(|digits| digits.parse::<usize>().ok()) {
-                    Some(parameter) => format!("?{}", number * binds + parameter),
-                    None => (*text).to_owned(),
-                };
-                format!("({})", row.iter().map(column).collect::<Vec<_>>().join(", "))
-            })
-            .collect();
-        &*Box::leak(format!("{before}{}{after}", rows.join(", ")).into_boxed_str())
-    })
+fn statements(before: &str, row: &str, after: &str) -> Vec<String> {
+    (1..=ROWS).map(|rows| format!("{before}{}{after}", vec![row; rows].join(","))).collect()
 }
 
-/// The largest chunk that so many rows fill.
-fn chunk(rows: usize) -> usize {
-    CHUNKS.iter().position(|size| *size <= rows).unwrap_or(CHUNKS.len() - 1)
+/// The statement for so many rows.
+fn statement(statements: &'static [String], rows: usize) -> &'static str {
+    statements.get(rows.saturating_sub(1)).map_or("", String::as_str)
 }
 
 impl Store {
@@ -70,13 +57,12 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn insert_file(&self, row: &NewRow<'_>, once: Option<&Idempotency<'_>>) -> Result<Option<File>, StoreError> {
-        let file = record(row);
+    pub async fn insert_file(&self, row: &NewRow<'_>, once: Option<&Idempotency<'_>>) -> Result<Option<Box<File>>, StoreError> {
+        let file = Box::new(record(row));
         signed(file.min_size)?;
         signed(file.max_size)?;
         let once = once.map(|once| OwnedIdempotency { key: once.key.to_owned(), request_sha256: once.request_sha256 });
-        let id = self.records.write(file.clone(), once).await?;
-        Ok(id.map(|id| File { id: FileId(id), ..file }))
+        self.records.write(file, once).await
     }
 }
 
@@ -121,35 +107,28 @@ fn part_size(file: &File) -> Option<i64> {
 }
 
 /// SQLite: rows as values. It has one writer, so that the numbers of one statement follow each other.
-pub(super) struct SqliteRecords(pub(super) SqlitePool);
+pub(super) struct SqliteRecords(pub(super) Arc<WriteConnection>);
 
 type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 impl WriteBatch for SqliteRecords {
-    async fn write(&self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
+    async fn write(&mut self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
         within_time!(self.0, connection => {
+            // One statement is a transaction of its own: two messages to SQLite's thread and back are spared.
+            if batch.len() <= ROWS && batch.iter().all(|waiting| waiting.once.is_none()) {
+                return Ok(Some(insert_rows(connection, batch).await?.collect()));
+            }
             let mut transaction = connection.begin().await?;
             let mut ids: Vec<i64> = Vec::with_capacity(batch.len());
-            let mut rest = batch;
-            while !rest.is_empty() {
-                let chunk = chunk(rest.len());
-                let (rows, others) = rest.split_at(CHUNKS[chunk]);
-                let insert = rows.iter().fold(sqlx::query(INSERT_FILES[chunk]), |query, waiting| bind_file(query, &waiting.file));
-                let last = insert.execute(&mut *transaction).await?.last_insert_rowid();
-                ids.extend((1..=number(rows.len() as u64)).map(|place| last - number(rows.len() as u64) + place));
-                rest = others;
+            for rows in batch.chunks(ROWS) {
+                ids.extend(insert_rows(&mut transaction, rows).await?);
             }
-            let keys = keys(batch, &ids);
-            let mut rest = keys.as_slice();
-            while !rest.is_empty() {
-                let chunk = chunk(rest.len());
-                let (rows, others) = rest.split_at(CHUNKS[chunk]);
-                let insert = rows.iter().fold(sqlx::query(INSERT_KEYS[chunk]), bind_key);
+            for rows in keys(batch, &ids).chunks(ROWS) {
+                let insert = rows.iter().fold(sqlx::query(statement(&INSERT_KEYS, rows.len())), bind_key);
                 if insert.execute(&mut *transaction).await?.rows_affected() != rows.len() as u64 {
                     transaction.rollback().await?;
                     return Ok(None);
                 }
-                rest = others;
             }
             transaction.commit().await?;
             Ok(Some(ids))
@@ -157,10 +136,18 @@ impl WriteBatch for SqliteRecords {
     }
 }
 
+/// Inserts up to [`ROWS`] records and answers their numbers.
+async fn insert_rows(connection: &mut SqliteConnection, rows: &[Waiting]) -> Result<RangeInclusive<i64>, sqlx::Error> {
+    let insert = rows.iter().fold(sqlx::query(statement(&INSERT_FILES, rows.len())), |query, waiting| bind_file(query, &waiting.file));
+    let last = insert.execute(connection).await?.last_insert_rowid();
+    Ok(last - number(rows.len() as u64) + 1..=last)
+}
+
 fn bind_file<'q>(query: SqliteQuery<'q>, file: &'q File) -> SqliteQuery<'q> {
+    let (created_at, kind) = (Instant(file.created_at), file.created_by.kind.as_str());
     query
         .bind(file.tenant.as_str())
-        .bind(&file.type_name)
+        .bind(file.type_name.as_str())
         .bind(file.name.as_str())
         .bind(file.disposition.as_str())
         .bind(file.declared_type.as_ref().map(ToString::to_string))
@@ -168,13 +155,16 @@ fn bind_file<'q>(query: SqliteQuery<'q>, file: &'q File) -> SqliteQuery<'q> {
         .bind(number(file.min_size))
         .bind(number(file.max_size))
         .bind(file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64))
-        .bind(&file.staging_key)
+        .bind(file.staging_key.as_str())
         .bind(upload_id(file.multipart.as_ref()))
         .bind(part_size(file))
-        .bind(Instant(file.created_at))
+        .bind(created_at)
+        .bind(created_at)
         .bind(Instant(file.expires_at))
         .bind(file.created_by.id)
-        .bind(file.created_by.kind.as_str())
+        .bind(kind)
+        .bind(file.created_by.id)
+        .bind(kind)
 }
 
 /// An Idempotency-Key to be written, and the number of the file it stands for.
@@ -205,7 +195,14 @@ fn bind_key<'q>(query: SqliteQuery<'q>, key: &'q Key<'_>) -> SqliteQuery<'q> {
 }
 
 /// Postgres: rows as arrays, one a column.
-pub(super) struct PostgresRecords(pub(super) Arc<Connections>);
+pub(super) struct PostgresRecords {
+    connections: Arc<Connections>,
+    /// Kept from one batch to the next, and since when: the pool would ask it for a sign of life each time, both ways.
+    held: Option<(PoolConnection<Postgres>, std::time::Instant)>,
+}
+
+/// How long a connection may have been idle to be used again without a sign of life.
+const FRESH: Duration = Duration::from_secs(1);
 
 const UNNEST_FILES: &str = "INSERT INTO files (tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, \
     checksum_sha256, staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, \
@@ -220,53 +217,81 @@ const UNNEST_FILES: &str = "INSERT INTO files (tenant, state, type_name, name, d
 const UNNEST_KEYS: &str = "INSERT INTO idempotency_keys (tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at) \
     SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::timestamptz[]) ON CONFLICT DO NOTHING";
 
-impl WriteBatch for PostgresRecords {
-    async fn write(&self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
-        within_time!(self.0, connection => {
-            let mut transaction = connection.begin().await?;
-            let files = || batch.iter().map(|waiting| &waiting.file);
-            let rows: Vec<(String, i64)> = sqlx::query_as(UNNEST_FILES)
-                .bind(files().map(|file| file.tenant.as_str()).collect::<Vec<_>>())
-                .bind(files().map(|file| file.type_name.as_str()).collect::<Vec<_>>())
-                .bind(files().map(|file| file.name.as_str()).collect::<Vec<_>>())
-                .bind(files().map(|file| file.disposition.as_str()).collect::<Vec<_>>())
-                .bind(files().map(|file| file.declared_type.as_ref().map(ToString::to_string)).collect::<Vec<_>>())
-                .bind(files().map(|file| file.granted_type.to_string()).collect::<Vec<_>>())
-                .bind(files().map(|file| number(file.min_size)).collect::<Vec<_>>())
-                .bind(files().map(|file| number(file.max_size)).collect::<Vec<_>>())
-                .bind(files().map(|file| file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64)).collect::<Vec<_>>())
-                .bind(files().map(|file| file.staging_key.as_str()).collect::<Vec<_>>())
-                .bind(files().map(|file| upload_id(file.multipart.as_ref())).collect::<Vec<_>>())
-                .bind(files().map(part_size).collect::<Vec<_>>())
-                .bind(files().map(|file| file.created_at).collect::<Vec<_>>())
-                .bind(files().map(|file| file.expires_at).collect::<Vec<_>>())
-                .bind(files().map(|file| file.created_by.id).collect::<Vec<_>>())
-                .bind(files().map(|file| file.created_by.kind.as_str()).collect::<Vec<_>>())
-                .fetch_all(&mut *transaction)
-                .await?;
-            // Nothing says in which order rows come back.
-            let numbers: HashMap<&str, i64> = rows.iter().map(|(key, id)| (key.as_str(), *id)).collect();
-            let ids: Option<Vec<i64>> = files().map(|file| numbers.get(file.staging_key.as_str()).copied()).collect();
-            let ids = ids.ok_or(sqlx::Error::RowNotFound)?;
-            let keys = keys(batch, &ids);
-            if !keys.is_empty() {
-                let remembered = sqlx::query(UNNEST_KEYS)
-                    .bind(keys.iter().map(|key| key.file.tenant.as_str()).collect::<Vec<_>>())
-                    .bind(keys.iter().map(|key| key.file.created_by.kind.as_str()).collect::<Vec<_>>())
-                    .bind(keys.iter().map(|key| key.file.created_by.id).collect::<Vec<_>>())
-                    .bind(keys.iter().map(|key| key.once.key.as_str()).collect::<Vec<_>>())
-                    .bind(keys.iter().map(|key| key.once.request_sha256.as_slice()).collect::<Vec<_>>())
-                    .bind(keys.iter().map(|key| key.id).collect::<Vec<_>>())
-                    .bind(keys.iter().map(|key| key.file.created_at).collect::<Vec<_>>())
-                    .execute(&mut *transaction)
-                    .await?;
-                if remembered.rows_affected() != keys.len() as u64 {
-                    transaction.rollback().await?;
-                    return Ok(None);
-                }
-            }
-            transaction.commit().await?;
-            Ok(Some(ids))
-        })
+impl PostgresRecords {
+    pub(super) fn new(connections: Arc<Connections>) -> Self {
+        Self { connections, held: None }
     }
+}
+
+impl WriteBatch for PostgresRecords {
+    async fn write(&mut self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
+        let mut connection = match self.held.take() {
+            Some((connection, used)) if used.elapsed() < FRESH => connection,
+            _ => self.connections.acquire().await?,
+        };
+        match in_time(insert(&mut connection, batch)).await {
+            Some(Ok(ids)) => {
+                self.held = Some((connection, std::time::Instant::now()));
+                Ok(ids)
+            }
+            Some(Err(error)) => Err(error),
+            None => {
+                connection.give_up();
+                Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+async fn insert(connection: &mut PgConnection, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
+    // One statement is a transaction of its own: two messages to Postgres and back are spared.
+    if batch.iter().all(|waiting| waiting.once.is_none()) {
+        return insert_files(connection, batch).await.map(Some);
+    }
+    let mut transaction = connection.begin().await?;
+    let ids = insert_files(&mut transaction, batch).await?;
+    let keys = keys(batch, &ids);
+    let remembered = sqlx::query(UNNEST_KEYS)
+        .bind(keys.iter().map(|key| key.file.tenant.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.file.created_by.kind.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.file.created_by.id).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.once.key.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.once.request_sha256.as_slice()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.id).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.file.created_at).collect::<Vec<_>>())
+        .execute(&mut *transaction)
+        .await?;
+    if remembered.rows_affected() != keys.len() as u64 {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    transaction.commit().await?;
+    Ok(Some(ids))
+}
+
+async fn insert_files(connection: &mut PgConnection, batch: &[Waiting]) -> Result<Vec<i64>, sqlx::Error> {
+    let files = || batch.iter().map(|waiting| &*waiting.file);
+    let rows: Vec<(String, i64)> = sqlx::query_as(UNNEST_FILES)
+        .bind(files().map(|file| file.tenant.as_str()).collect::<Vec<_>>())
+        .bind(files().map(|file| file.type_name.as_str()).collect::<Vec<_>>())
+        .bind(files().map(|file| file.name.as_str()).collect::<Vec<_>>())
+        .bind(files().map(|file| file.disposition.as_str()).collect::<Vec<_>>())
+        .bind(files().map(|file| file.declared_type.as_ref().map(ToString::to_string)).collect::<Vec<_>>())
+        .bind(files().map(|file| file.granted_type.to_string()).collect::<Vec<_>>())
+        .bind(files().map(|file| number(file.min_size)).collect::<Vec<_>>())
+        .bind(files().map(|file| number(file.max_size)).collect::<Vec<_>>())
+        .bind(files().map(|file| file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64)).collect::<Vec<_>>())
+        .bind(files().map(|file| file.staging_key.as_str()).collect::<Vec<_>>())
+        .bind(files().map(|file| upload_id(file.multipart.as_ref())).collect::<Vec<_>>())
+        .bind(files().map(part_size).collect::<Vec<_>>())
+        .bind(files().map(|file| file.created_at).collect::<Vec<_>>())
+        .bind(files().map(|file| file.expires_at).collect::<Vec<_>>())
+        .bind(files().map(|file| file.created_by.id).collect::<Vec<_>>())
+        .bind(files().map(|file| file.created_by.kind.as_str()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    // Nothing says in which order rows come back.
+    let numbers: HashMap<&str, i64> = rows.iter().map(|(key, id)| (key.as_str(), *id)).collect();
+    let ids: Option<Vec<i64>> = files().map(|file| numbers.get(file.staging_key.as_str()).copied()).collect();
+    ids.ok_or(sqlx::Error::RowNotFound)
 }

@@ -4,16 +4,19 @@
 //! wait, writes them in one transaction and then tells each caller. Whoever comes alone is written at once and waits for nobody.
 //!
 //! - What is told is durable, and each record's number is that of its own row.
-//! - The queue is bounded: who finds it full for too long is told that the database is not available.
+//! - The queue is bounded: who finds it full for too long, or waits in it for too long, is told that the database is not available.
 //! - A batch that the database refuses is written again in halves, so that it fails nobody but the caller it is about.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::reissuing::OwnedIdempotency;
 use super::{PATIENCE, StoreError};
-use crate::domain::File;
+use crate::domain::{File, FileId};
 
 /// How many records wait at most; beyond that their callers do.
 const QUEUE: usize = 4096;
@@ -21,77 +24,116 @@ const QUEUE: usize = 4096;
 /// How many records one transaction takes at most.
 const BATCH: usize = 512;
 
+/// How many turns of the runtime a batch gathers what comes with it, as long as each brings some more.
+const TURNS: usize = 8;
+
 /// What a caller hands over.
 pub(super) struct Waiting {
-    pub(super) file: File,
+    pub(super) file: Box<File>,
     pub(super) once: Option<OwnedIdempotency>,
+    since: Instant,
     answer: oneshot::Sender<Written>,
 }
 
-/// The number of a record that is durable; `None` when its Idempotency-Key stands for another file already.
-type Written = Result<Option<i64>, StoreError>;
+/// The record with its number, durable; `None` when its Idempotency-Key stands for another file already.
+type Written = Result<Option<Box<File>>, StoreError>;
 
 /// The way to the writers.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(mpsc::Sender<Waiting>);
+pub(super) struct Writer {
+    queue: mpsc::Sender<Waiting>,
+    closing: CancellationToken,
+}
 
 /// Writes one batch in one transaction: the number of each record, or `None` when one of the Idempotency-Keys is taken.
-pub(super) trait WriteBatch: Send + Sync + 'static {
-    fn write(&self, batch: &[Waiting]) -> impl Future<Output = Result<Option<Vec<i64>>, sqlx::Error>> + Send;
+pub(super) trait WriteBatch: Send + 'static {
+    fn write(&mut self, batch: &[Waiting]) -> impl Future<Output = Result<Option<Vec<i64>>, sqlx::Error>> + Send;
 }
 
 impl Writer {
-    /// Starts so many writers on one queue; they end with the last handle to it.
-    pub(super) fn start(target: impl WriteBatch, writers: usize) -> Self {
+    /// Starts a writer for each target on one queue; they end with the last handle to it, or when it is closed.
+    pub(super) fn start<const N: usize>(targets: [impl WriteBatch; N]) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let (queue, target) = (Arc::new(Mutex::new(receiver)), Arc::new(target));
-        for _ in 0..writers {
-            let (queue, target) = (queue.clone(), target.clone());
+        let (queue, closing) = (Arc::new(Mutex::new(receiver)), CancellationToken::new());
+        for mut target in targets {
+            let (queue, closing) = (queue.clone(), closing.clone());
             tokio::spawn(async move {
-                while let Some(batch) = next_batch(&queue).await {
-                    settle(&*target, batch).await;
+                while let Some(Some(batch)) = closing.run_until_cancelled(next_batch(&queue)).await {
+                    settle(&mut target, batch).await;
                 }
             });
         }
-        Self(sender)
+        Self { queue: sender, closing }
+    }
+
+    /// Ends the writers after what is under way; who waits still is told that the database is away.
+    pub(super) fn close(&self) {
+        self.closing.cancel();
     }
 
     /// Has a record written; once it returns, it is durable.
-    pub(super) async fn write(&self, file: File, once: Option<OwnedIdempotency>) -> Written {
+    pub(super) async fn write(&self, file: Box<File>, once: Option<OwnedIdempotency>) -> Written {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { file, once, answer };
-        let sent = tokio::time::timeout(PATIENCE, self.0.send(waiting)).await;
-        match sent {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
-            Err(_) => return Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
+        let waiting = Waiting { file, once, since: Instant::now(), answer };
+        // A timer for each record would cost more than the queue.
+        match self.queue.try_send(waiting) {
+            Ok(()) => {}
+            Err(TrySendError::Full(waiting)) => {
+                let sent = tokio::time::timeout(PATIENCE, self.queue.send(waiting)).await;
+                sent.map_err(|_| too_late())?.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolClosed))?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
         }
-        match tokio::time::timeout(PATIENCE + super::ANSWER_TIMEOUT, answered).await {
-            Ok(Ok(written)) => written,
-            Ok(Err(_)) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
-            Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
-        }
+        answered.await.unwrap_or(Err(StoreError::Unavailable(sqlx::Error::PoolClosed)))
     }
+}
+
+fn too_late() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::PoolTimedOut)
 }
 
 /// Everything that waits, once something does.
 async fn next_batch(queue: &Mutex<mpsc::Receiver<Waiting>>) -> Option<Vec<Waiting>> {
     let mut queue = queue.lock().await;
-    let mut batch = Vec::new();
-    let taken = queue.recv_many(&mut batch, BATCH).await;
-    (taken > 0).then_some(batch)
+    let mut batch = Vec::with_capacity(BATCH);
+    queue.recv_many(&mut batch, BATCH).await;
+    // Whose requests have arrived already shall come along: a commit for few would only make the others wait longer. A turn of the
+    // runtime in which nothing comes ends it, so that who is alone waits for microseconds.
+    for _ in 0..TURNS {
+        let before = batch.len();
+        tokio::task::yield_now().await;
+        while batch.len() < BATCH
+            && let Ok(waiting) = queue.try_recv()
+        {
+            batch.push(waiting);
+        }
+        if batch.len() == before {
+            break;
+        }
+    }
+    (!batch.is_empty()).then_some(batch)
 }
 
-async fn settle(target: &impl WriteBatch, mut batch: Vec<Waiting>) {
-    // Whose caller has gone away needs no record.
-    batch.retain(|waiting| !waiting.answer.is_closed());
+/// Writes what still wants to be written, and answers everybody. Each try ends in time, so nobody waits without end.
+async fn settle(target: &mut impl WriteBatch, batch: Vec<Waiting>) {
+    let mut wanted = Vec::with_capacity(batch.len());
+    for waiting in batch {
+        if waiting.since.elapsed() > PATIENCE {
+            let _ = waiting.answer.send(Err(too_late()));
+        } else if !waiting.answer.is_closed() {
+            // Whose caller has gone away needs no record.
+            wanted.push(waiting);
+        }
+    }
+    let mut batch = wanted;
     if batch.is_empty() {
         return;
     }
     match target.write(&batch).await.map_err(StoreError::from) {
         Ok(Some(ids)) if ids.len() == batch.len() => {
-            for (waiting, id) in batch.into_iter().zip(ids) {
-                let _ = waiting.answer.send(Ok(Some(id)));
+            for (mut waiting, id) in batch.into_iter().zip(ids) {
+                waiting.file.id = FileId(id);
+                let _ = waiting.answer.send(Ok(Some(waiting.file)));
             }
         }
         // The database is away for all of them.

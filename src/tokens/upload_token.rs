@@ -91,7 +91,7 @@ mod tests {
 
     fn holder(secret: u8) -> Holder {
         let caller = Caller { actor: Actor { id: 7, kind: ActorKind::Users }, tenant: "acme".parse().unwrap(), scopes: Scopes::all() };
-        Holder { lookup: "0123456789abcdef".to_owned(), secret_sha256: vec![secret; 32], caller }
+        Holder { lookup: "0123456789abcdef".into(), secret_sha256: [secret; 32].as_slice().into(), caller }
     }
 
     fn opened(text: &str, holder: &Holder, now: OffsetDateTime) -> Option<Vec<String>> {

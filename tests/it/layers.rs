@@ -32,7 +32,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
-    ("api", &["api", "broker", "bucket", "domain", "limits", "post_policy", "store", "tokens"]),
+    ("api", &["api", "broker", "bucket", "domain", "limits", "random", "post_policy", "store", "tokens"]),
     ("config", &["domain", "failpoint", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (

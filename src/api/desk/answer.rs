@@ -1,6 +1,6 @@
 //! What Desk's clients are answered: slips and file objects.
 
-use serde::ser::SerializeMap as _;
+use serde::ser::{Error as _, SerializeMap as _};
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -9,17 +9,20 @@ use utoipa::ToSchema;
 use utoipa::openapi::{Object, Type};
 
 use crate::broker::{Arrived, InParts, SignedPart, Slip};
+use crate::domain::file::ChecksumSha256;
 use crate::domain::{Actor, ActorKind, Disposition, Evidence, File, FileState, Part, Verdict};
 
-/// Microseconds, always six digits: what Desk's own answers have.
-const TIMESTAMP: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+const MICROS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+/// Bytes; no year has more than five digits and a sign.
+const LONGEST_INSTANT: usize = 32;
 
 /// A slip: what to upload with, and the file that it will become.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Slip)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SlipBody {
+pub(super) struct SlipBody<'a> {
     /// `POST`: a form for `url`. `PUT`: the bytes go to `url`, with `headers`. `MULTIPART`: parts are signed one by one.
     #[schema(schema_with = methods)]
     method: &'static str,
@@ -44,9 +47,9 @@ pub(super) struct SlipBody {
     #[schema(nullable = false)]
     part_count: Option<u64>,
     /// When the store stops taking the form or the bytes, UTC. Signing parts moves it on.
-    #[schema(format = DateTime)]
-    expires_at: String,
-    file: FileBody,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Seconds,
+    file: FileBody<'a>,
 }
 
 /// Parts that were signed.
@@ -56,8 +59,8 @@ pub(super) struct SlipBody {
 pub(super) struct SignedPartsBody {
     parts: Vec<SignedPartBody>,
     /// When the store stops taking them, UTC.
-    #[schema(format = DateTime)]
-    expires_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Seconds,
 }
 
 /// Where the bytes of one part go.
@@ -86,7 +89,7 @@ struct SignedPartBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ArrivedParts)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ArrivedBody {
+pub(super) struct ArrivedBody<'a> {
     /// Bytes of every part but the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -98,9 +101,9 @@ pub(super) struct ArrivedBody {
     /// Those that are there, by number.
     parts: Vec<ArrivedPartBody>,
     /// When the broker forgets the file, unless parts are asked for before, UTC.
-    #[schema(format = DateTime)]
-    expires_at: String,
-    file: FileBody,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Seconds,
+    file: FileBody<'a>,
 }
 
 /// One part that arrived.
@@ -120,32 +123,32 @@ struct ArrivedPartBody {
 /// One file, wrapped.
 #[derive(Serialize, ToSchema)]
 #[schema(as = FileAnswer)]
-pub(super) struct Envelope {
-    pub(super) file: FileBody,
+pub(super) struct Envelope<'a> {
+    pub(super) file: FileBody<'a>,
 }
 
 /// One uploaded content and its record.
 #[derive(Serialize, ToSchema)]
 #[schema(as = File)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FileBody {
+pub(super) struct FileBody<'a> {
     /// Its number; never reused.
     #[schema(minimum = 1)]
     id: i64,
     /// The granted content type while `temp`, the decided one once active.
     mime_type: String,
     /// Its name, cleaned: one path component of 1 to 255 bytes.
-    filename: String,
+    filename: &'a str,
     /// The same as `filename`.
     #[serde(rename = "fileName")]
-    file_name: String,
+    file_name: &'a str,
     /// Bytes that landed; 0 while `temp`.
     size: u64,
     /// Listed below a message, or shown inside it.
     #[schema(schema_with = dispositions)]
     disposition: &'static str,
     /// The name of the file type it was granted under.
-    r#type: String,
+    r#type: &'a str,
     /// `temp`: a slip was issued. `active`: what arrived was looked at and sealed.
     #[schema(schema_with = states)]
     state: &'static str,
@@ -164,13 +167,13 @@ pub(super) struct FileBody {
     /// Absent while `temp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    evidence: Option<EvidenceBody>,
+    evidence: Option<EvidenceBody<'a>>,
     /// When the slip was issued, UTC, with microseconds.
-    #[schema(format = DateTime)]
-    created_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Micros,
     /// When its content or description last changed, UTC, with microseconds.
-    #[schema(format = DateTime)]
-    updated_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Micros,
     /// Whose token asked for the slip.
     created_by: ActorBody,
     /// Whose token changed it last.
@@ -181,7 +184,7 @@ pub(super) struct FileBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Evidence)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct EvidenceBody {
+pub(super) struct EvidenceBody<'a> {
     /// The content type that the request declared; null when it was blank.
     #[schema(required)]
     declared_type: Option<String>,
@@ -202,10 +205,10 @@ pub(super) struct EvidenceBody {
     /// Base64 of the SHA-256 that was declared; null when none was.
     #[serde(rename = "checksumSHA256")]
     #[schema(required)]
-    checksum_sha256: Option<String>,
+    checksum_sha256: Option<&'a str>,
     /// The sealed object's entity tag, without quotes.
     #[schema(required)]
-    etag: Option<String>,
+    etag: Option<&'a str>,
 }
 
 /// A person or program.
@@ -256,8 +259,33 @@ impl Serialize for Texts {
     }
 }
 
-impl SlipBody {
-    pub(super) fn new(file: &File, slip: Slip) -> Self {
+/// An instant with microseconds, always six digits: what Desk's own answers have.
+struct Micros(OffsetDateTime);
+
+/// An instant to the second: forms live for whole seconds.
+struct Seconds(OffsetDateTime);
+
+impl Serialize for Micros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        instant(self.0, MICROS, serializer)
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        instant(self.0, SECONDS, serializer)
+    }
+}
+
+fn instant<S: Serializer>(at: OffsetDateTime, format: &[BorrowedFormatItem<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut text = [0; LONGEST_INSTANT];
+    let written = at.format_into(&mut text.as_mut_slice(), format).map_err(S::Error::custom)?;
+    let text = text.get(..written).and_then(|text| std::str::from_utf8(text).ok());
+    serializer.serialize_str(text.unwrap_or_default())
+}
+
+impl<'a> SlipBody<'a> {
+    pub(super) fn new(file: &'a File, slip: Slip) -> Self {
         let body = Self {
             method: "MULTIPART",
             url: None,
@@ -265,7 +293,7 @@ impl SlipBody {
             headers: None,
             part_size: None,
             part_count: None,
-            expires_at: seconds(slip.expires_at()),
+            expires_at: Seconds(slip.expires_at()),
             file: FileBody::new(file),
         };
         match slip {
@@ -278,7 +306,7 @@ impl SlipBody {
 
 impl SignedPartsBody {
     pub(super) fn new(signed: Vec<SignedPart>) -> Self {
-        let expires_at = signed.first().map(|part| seconds(part.put.expires_at)).unwrap_or_default();
+        let expires_at = Seconds(signed.first().map_or(OffsetDateTime::UNIX_EPOCH, |part| part.put.expires_at));
         let parts = signed.into_iter().map(|SignedPart { number, size, put }| SignedPartBody {
             part_number: number,
             method: "PUT",
@@ -290,30 +318,26 @@ impl SignedPartsBody {
     }
 }
 
-impl ArrivedBody {
-    pub(super) fn new(arrived: Arrived) -> Self {
+impl<'a> ArrivedBody<'a> {
+    pub(super) fn new(arrived: &'a Arrived) -> Self {
         let Arrived { file, slip, parts, .. } = arrived;
-        let parts = parts.into_iter().map(|Part { number, size, etag }| ArrivedPartBody {
-            part_number: number,
-            size,
+        let parts = parts.iter().map(|Part { number, size, etag }| ArrivedPartBody {
+            part_number: *number,
+            size: *size,
             etag: etag.trim_matches('"').to_owned(),
         });
         Self {
             part_size: slip.part_size,
             part_count: slip.part_count,
             parts: parts.collect(),
-            expires_at: seconds(slip.expires_at),
-            file: FileBody::new(&file),
+            expires_at: Seconds(slip.expires_at),
+            file: FileBody::new(file),
         }
     }
 }
 
-fn seconds(at: OffsetDateTime) -> String {
-    at.format(SECONDS).unwrap_or_default()
-}
-
-impl EvidenceBody {
-    pub(super) fn new(file: &File, evidence: &Evidence) -> Self {
+impl<'a> EvidenceBody<'a> {
+    pub(super) fn new(file: &'a File, evidence: &'a Evidence) -> Self {
         Self {
             declared_type: file.declared_type.as_ref().map(ToString::to_string),
             granted_type: file.granted_type.to_string(),
@@ -322,33 +346,31 @@ impl EvidenceBody {
             served_type: evidence.decided.as_served().to_string(),
             verdict: evidence.verdict.as_str(),
             size_range: [file.min_size, file.max_size],
-            checksum_sha256: file.checksum_sha256.as_ref().map(|checksum| checksum.as_base64().to_owned()),
-            etag: file.etag.clone(),
+            checksum_sha256: file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
+            etag: file.etag.as_deref(),
         }
     }
 }
 
-impl FileBody {
-    pub(super) fn new(file: &File) -> Self {
-        let instant = |at: OffsetDateTime| at.format(TIMESTAMP).unwrap_or_default();
+impl<'a> FileBody<'a> {
+    pub(super) fn new(file: &'a File) -> Self {
         let actor = |actor: Actor| ActorBody { id: actor.id, r#type: actor.kind.as_str() };
-        let name = file.name.as_str().to_owned();
         let pixels = file.evidence.as_ref().and_then(|evidence| evidence.pixels);
         Self {
             id: file.id.0,
             mime_type: file.content_type().to_string(),
-            filename: name.clone(),
-            file_name: name,
+            filename: file.name.as_str(),
+            file_name: file.name.as_str(),
             size: file.size,
             disposition: file.disposition.as_str(),
-            r#type: file.type_name.clone(),
+            r#type: &file.type_name,
             state: file.state.as_str(),
             url: (file.state != FileState::Temp).then_some(""),
             pixel_width: pixels.map(|pixels| pixels.width),
             pixel_height: pixels.map(|pixels| pixels.height),
             evidence: file.evidence.as_ref().map(|evidence| EvidenceBody::new(file, evidence)),
-            created_at: instant(file.created_at),
-            updated_at: instant(file.updated_at),
+            created_at: Micros(file.created_at),
+            updated_at: Micros(file.updated_at),
             created_by: actor(file.created_by),
             updated_by: actor(file.updated_by),
         }

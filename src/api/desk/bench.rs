@@ -2,6 +2,7 @@
 
 use super::answer::SlipBody;
 use super::request::parse_new_file;
+use crate::api::body::to_json;
 use crate::broker::Slip;
 use crate::domain::{FieldErrors, File, NewFile};
 
@@ -18,5 +19,5 @@ pub fn parse(body: &[u8]) -> Result<NewFile, FieldErrors> {
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn render(file: &File, slip: Slip) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&SlipBody::new(file, slip))
+    to_json(&SlipBody::new(file, slip))
 }

@@ -3,9 +3,10 @@
 //! Pages are told apart by a cursor, never by an offset: a page far behind costs what the first one costs, and new files move nothing.
 //! Members of the query that it does not know are ignored, as elsewhere.
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
 use super::answer::FileBody;
+use crate::api::body::json;
 use crate::api::openapi::{AnyCall, Errors};
 use crate::api::query::Query;
 use crate::api::{AppState, Fault};
@@ -32,9 +34,9 @@ const BELOW_ID: u8 = 1;
 /// Some files.
 #[derive(Serialize, ToSchema)]
 #[schema(as = FilePage)]
-pub(super) struct PageBody {
+pub(super) struct PageBody<'a> {
     /// Newest first.
-    files: Vec<FileBody>,
+    files: Vec<FileBody<'a>>,
     pagination: PaginationBody,
     meta: MetaBody,
 }
@@ -90,9 +92,9 @@ struct MetaPageBody {
         AnyCall
     )
 )]
-pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: PageWanted) -> Result<Json<PageBody>, Fault> {
+pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: PageWanted) -> Result<Response<Body>, Fault> {
     let page = state.broker.list(&caller, wanted.before, wanted.size).await?;
-    Ok(Json(PageBody::new(&page, wanted.size)))
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted.size)))
 }
 
 /// The page that is asked for.
@@ -166,8 +168,8 @@ fn id_of(cursor: &str) -> Result<FileId, FieldErrors> {
     id.filter(|id| *id > 0).map(FileId).ok_or_else(|| FieldErrors::one("cursor", "must be the nextCursor of a page"))
 }
 
-impl PageBody {
-    pub(super) fn new(page: &Page, page_size: u32) -> Self {
+impl<'a> PageBody<'a> {
+    pub(super) fn new(page: &'a Page, page_size: u32) -> Self {
         let (more, next_cursor) = (page.next.is_some(), page.next.map(cursor_of));
         Self {
             files: page.files.iter().map(FileBody::new).collect(),

@@ -1,9 +1,8 @@
 //! Files in parts: which arrived, URLs for those that did not, and giving up. `PATCH` puts them together.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -12,7 +11,7 @@ use utoipa::openapi::{Array, Object, Type};
 
 use super::answer::{ArrivedBody, SignedPartsBody};
 use super::{IGNORED, IdInPath, ignore_body};
-use crate::api::body::{object, read_body, whole};
+use crate::api::body::{json, object, read_body, whole};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, WithBody};
 use crate::api::{AppState, Fault};
 use crate::domain::multipart::MAX_PARTS;
@@ -48,10 +47,10 @@ fn part_numbers_schema() -> Array {
         AnyFile, AnyCall
     )
 )]
-pub(super) async fn list(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Json<ArrivedBody>, Fault> {
+pub(super) async fn list(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let arrived = state.broker.list_parts(&caller, id).await?;
-    Ok(Json(ArrivedBody::new(arrived)))
+    Ok(json(StatusCode::OK, &ArrivedBody::new(&arrived)))
 }
 
 /// Sign some parts
@@ -77,12 +76,12 @@ pub(super) async fn sign(
     caller: Caller,
     id: Result<IdInPath, Fault>,
     request: Request<Body>,
-) -> Result<Json<SignedPartsBody>, Fault> {
+) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let body = read_body(request).await?;
     let numbers = part_numbers(&body).map_err(Fault::Invalid)?;
     let (_, signed) = state.broker.sign_parts(&caller, id, &numbers, OffsetDateTime::now_utc()).await?;
-    Ok(Json(SignedPartsBody::new(signed)))
+    Ok(json(StatusCode::OK, &SignedPartsBody::new(signed)))
 }
 
 /// Give up a file that is still `temp`
