@@ -227,7 +227,7 @@ impl Store {
     #[must_use]
     pub fn others_write(&self) -> bool {
         match &self.engine {
-            Engine::Sqlite { write, .. } => write.num_idle() == 0,
+            Engine::Sqlite { write, .. } => write.is_held(),
             Engine::Postgres(_) => false,
         }
     }

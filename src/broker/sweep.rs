@@ -218,7 +218,7 @@ impl Broker {
             return Ok(Settled::Unwanted);
         }
         let owner = Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all() };
-        match self.confirm(&owner, file.id, now).await {
+        match Box::pin(self.confirm(&owner, file.id, now)).await {
             Ok(_) => Ok(Settled::Activated),
             Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => Ok(Settled::Unwanted),
             Err(BrokerError::NotFound | BrokerError::Changing) => Ok(Settled::Left),

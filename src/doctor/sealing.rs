@@ -101,7 +101,7 @@ impl Bench {
         };
         let inserted = self.store.insert_file(&row, None).await?;
         let file = inserted.ok_or_else(|| BrokerError::Store(StoreError::Broken("a record was not written".to_owned())))?;
-        self.broker.confirm(&self.caller, file.id, now()).await
+        Box::pin(self.broker.confirm(&self.caller, file.id, now())).await
     }
 
     /// The keys of what was sealed, and of what a confirmation that ended half way may have copied or still copies.
