@@ -225,6 +225,6 @@ fn allowed(caller: &Caller, scope: Scope) -> Result<(), BrokerError> {
 
 /// A key that nobody typed a letter of: it rises with time, for the index's sake, and nobody can guess it.
 fn fresh_key(prefix: &str, now: OffsetDateTime) -> String {
-    let millis = now.unix_timestamp_nanos() / 1_000_000;
-    format!("{prefix}/{millis:012x}-{}", hex::encode(random::bytes::<16>()))
+    let millis = now.unix_timestamp() * 1000 + i64::from(now.millisecond());
+    format!("{prefix}/{millis:012x}-{:032x}", u128::from_be_bytes(random::bytes()))
 }

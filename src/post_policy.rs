@@ -209,7 +209,10 @@ impl SigningKey {
     /// Lower-case hex signature of a base64 policy.
     #[must_use]
     pub fn sign(&self, policy: &str) -> String {
-        hex::encode(digest(self.0.clone(), policy))
+        let mut text = [0; 64];
+        // It has the length of a SHA-256 in hex.
+        let _ = hex::encode_to_slice(digest(self.0.clone(), policy), &mut text);
+        String::from_utf8_lossy(&text).into_owned()
     }
 }
 

@@ -21,7 +21,7 @@ use axum::middleware::Next;
 use axum::routing::any;
 use time::OffsetDateTime;
 use utoipa::openapi::path::{Parameter, ParameterIn};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, json, not_json, read_body};
@@ -44,25 +44,30 @@ pub(super) fn other_prefix(path: &str) -> Option<&'static str> {
 
 /// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics; and what is documented of them.
 pub(super) fn router(rules: &FileTypes, method: UploadMethod) -> (Router<AppState>, Part) {
-    let (resource, described) = resource().split_for_parts();
-    let resource = resource.fallback(|| async { Fault::NotFound }).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
-    let router = PREFIXES.into_iter().fold(Router::new(), |router, prefix| {
-        // A nested router is not asked about its prefix with nothing but a slash behind it.
-        let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
-        router.nest(prefix, in_our_words(resource.clone())).merge(in_our_words(bare))
-    });
-    (router, document::part(described, PREFIXES[0], rules, method))
+    let described = resource().into_iter().fold(OpenApiRouter::new(), OpenApiRouter::routes).into_openapi();
+    let router = PREFIXES.into_iter().fold(Router::new(), with_resource);
+    let router = router.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
+    (in_our_words(router), document::part(described, PREFIXES[0], rules, method))
+}
+
+/// The resource's routes below a prefix, and an answer to everything else there. Not nested: axum would rewrite each request's URL.
+fn with_resource(router: Router<AppState>, prefix: &str) -> Router<AppState> {
+    let routes = resource().into_iter().flat_map(|(_, paths, methods)| paths.paths.into_keys().map(move |path| (path, methods.clone())));
+    let router = routes.fold(router, |router, (path, methods)| router.route(&format!("{prefix}{path}"), methods));
+    let others = ["", "/", "/{*rest}"];
+    others.into_iter().fold(router, |router, path| router.route(&format!("{prefix}{path}"), any(|| async { Fault::NotFound })))
 }
 
 /// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
-fn resource() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(types::list))
-        .routes(routes!(list::list))
-        .routes(routes!(authorize))
-        .routes(routes!(reissue))
-        .routes(routes!(read, confirm))
-        .routes(routes!(parts::list, parts::sign, parts::abort))
+fn resource() -> [UtoipaMethodRouter<AppState>; 6] {
+    [
+        routes!(types::list),
+        routes!(list::list),
+        routes!(authorize),
+        routes!(reissue),
+        routes!(read, confirm),
+        routes!(parts::list, parts::sign, parts::abort),
+    ]
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {

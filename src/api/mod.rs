@@ -26,9 +26,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
+use axum::routing::any;
 use axum::{Extension, Router};
 use futures_util::FutureExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -91,13 +92,12 @@ pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) 
     let (desk, desk_described) = desk::router(state.broker.file_types(), state.broker.method());
     let (companion, companion_described) = companion::router(state.broker.file_types());
     let document = openapi::document(&state.public_url, vec![openapi::Part::from(described), desk_described, companion_described]);
-    operating
-        .layer(Extension(document))
-        .merge(desk)
-        .merge(companion)
-        .merge(page_sends_to.map(page::router).unwrap_or_default())
-        .with_state(state)
-        .layer((axum::middleware::from_fn(with_request_id), cors(origins)))
+    // Each dialect gives its own answers an id, so that none passes two layers that do.
+    let with_id = || axum::middleware::from_fn(with_request_id);
+    let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();
+    let others = operating.layer(Extension(document)).merge(page).layer(with_id());
+    let nothing = any(|| async { StatusCode::NOT_FOUND }).layer(with_id());
+    others.merge(desk).merge(companion).fallback_service(nothing).with_state(state).layer(cors(origins))
 }
 
 /// Whether the process lives
@@ -135,31 +135,77 @@ fn cors(origins: &[String]) -> CorsLayer {
         .max_age(Duration::from_mins(10))
 }
 
-/// Every line that is logged for a request carries its id, and so does the answer: the client's own, or a fresh one.
-async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
-    let id = request.headers().get(REQUEST_ID).cloned().or_else(fresh_request_id);
-    let shown = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let span = tracing::info_span!("request", request.id = shown, method = %request.method(), path = %loggable(request.uri().path()));
-    let mut response = next.run(request).instrument(span).await;
-    if let Some(id) = id {
-        response.headers_mut().insert(REQUEST_ID, id);
+/// A request as its log lines name it: what goes wrong with it is logged at its end, once.
+struct Asked {
+    id: Option<HeaderValue>,
+    method: Method,
+    uri: Uri,
+}
+
+impl Asked {
+    /// Its id is the client's own, or a fresh one.
+    fn of(request: &Request<Body>) -> Self {
+        let id = request.headers().get(REQUEST_ID).cloned().or_else(fresh_request_id);
+        Self { id, method: request.method().clone(), uri: request.uri().clone() }
     }
+
+    fn span(&self) -> tracing::Span {
+        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+        tracing::info_span!("request", request.id = id, method = %self.method, path = %loggable(self.uri.path()))
+    }
+
+    /// Every line that is logged meanwhile carries the id.
+    async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        if logs_nothing(&self.method, self.uri.path()) { work.await } else { work.instrument(self.span()).await }
+    }
+
+    /// So does the answer, and the line that tells why it is a refusal.
+    fn end(self, response: &mut Response<Body>) {
+        if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
+            self.span().in_scope(|| log(&fault));
+        }
+        if let Some(id) = self.id {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+    }
+}
+
+/// For what belongs to no dialect.
+async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
+    let asked = Asked::of(&request);
+    let mut response = asked.during(next.run(request)).await;
+    asked.end(&mut response);
     response
+}
+
+/// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it.
+async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
+    let asked = Asked::of(&request);
+    let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
+    let response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
+    let mut response = rendered(response);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    asked.end(&mut response);
+    response
+}
+
+/// Whether such a request logs nothing unless it fails. To begin a span costs more than to sign a form.
+fn logs_nothing(method: &Method, path: &str) -> bool {
+    (method == Method::GET || path.ends_with("/files/ref.json")) && !tracing::enabled!(tracing::Level::DEBUG)
+}
+
+fn log(fault: &Fault) {
+    match fault {
+        Fault::Internal(why) => tracing::error!(status = 500, why, "request failed"),
+        Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
+        other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
+    }
 }
 
 /// Unlike every other of this process, and most likely of all others: 64 random bits, counted up.
 fn fresh_request_id() -> Option<HeaderValue> {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(u64::from_ne_bytes(random::bytes())));
     HeaderValue::from_str(&format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))).ok()
-}
-
-/// What every answer of a dialect has in common: a body for each fault, also for a panic, and that nobody keeps it.
-async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
-    let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
-    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(panicked);
-    let mut response = rendered(response);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// A path without upload tokens, wherever they stand in it: also what is no good URL may hold a good token.
@@ -270,14 +316,9 @@ async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, Brok
     ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
 }
 
-/// Logs the fault of a response once, and gives it the body of a dialect.
+/// Gives the fault of a response the body of a dialect.
 fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
-    let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() else { return response };
-    match &*fault {
-        Fault::Internal(why) => tracing::error!(status = 500, why, "request failed"),
-        Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
-        other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
-    }
+    let Some(fault) = response.extensions().get::<Arc<Fault>>().cloned() else { return response };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match &*fault {

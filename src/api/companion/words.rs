@@ -18,7 +18,7 @@ use crate::api::{self, Fault};
 /// The longest reason phrase, in bytes: some proxies refuse longer status lines than a few hundred.
 const LONGEST_PHRASE: usize = 250;
 
-/// Logs the fault of a response once, and says it in the body and in the status line.
+/// Says the fault of a response in its body and in the status line.
 pub(super) fn rendered(mut response: Response<Body>) -> Response<Body> {
     let said = response.extensions().get::<Arc<Fault>>().map(|fault| message(fault));
     if let Some(phrase) = said.and_then(|said| ReasonPhrase::try_from(ascii(&said)).ok()) {
