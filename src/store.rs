@@ -188,8 +188,10 @@ impl Store {
         }
         // One process at a time: SQLite's own locks neither wait for a change to WAL mode nor cover a whole migration.
         let _starting = starting_lock(options.get_filename().to_path_buf()).await?;
+        let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        migrated(sqlx::migrate!("migrations/sqlite").run(&migrating).await)?;
+        migrating.close().await;
         let write = WriteConnection::open(options.clone()).await?;
-        migrated(sqlx::migrate!("migrations/sqlite").run(&mut *write.acquire().await?).await)?;
         let read = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options.read_only(true)).await?;
         Ok(Engine::Sqlite { read, write: Arc::new(write) })
     }

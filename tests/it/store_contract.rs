@@ -77,7 +77,7 @@ async fn try_insert(
     let caller = &caller(tenant);
     let (created_at, expires_at) = (NOW, NOW + Duration::HOUR);
     let row = NewRow { new, grant: &grant, caller, staging_key, multipart, created_at, expires_at };
-    store.insert_file(&row, once).await
+    store.insert_file(&row, once).await.map(|file| file.map(|file| *file))
 }
 
 fn evidence() -> Evidence {
