@@ -1,9 +1,12 @@
 //! The HTTP server below broker and embedded store: hyper, with bounds on what a connection may cost.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -11,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 /// How long a client may take to send its request line and headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +37,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves connections within `bounds` until `stop`, then lets requests under way end.
 ///
 /// A connection beyond that waits in the kernel's queue until another ends.
-pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
+pub async fn serve<S>(listener: TcpListener, service: S, bounds: Bounds, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(bounds.connections as usize));
     let mut connections = http1::Builder::new();
     connections.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(bounds.buffer_bytes);
@@ -57,7 +64,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
         };
         // Answers are small and wanted at once.
         let _ = stream.set_nodelay(true);
-        let connection = connections.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = connections.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             let _place = place;

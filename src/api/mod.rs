@@ -18,10 +18,12 @@ mod query;
 pub use desk::bench;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -30,8 +32,11 @@ use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode,
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::any;
+use axum::routing::future::RouteFuture;
 use axum::{Extension, Router};
 use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -86,7 +91,7 @@ impl Deref for AppState {
 }
 
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
-pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Router {
+pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Api {
     let (operating, described) =
         OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
     let (desk, desk_described) = desk::router(state.broker.file_types(), state.broker.method());
@@ -97,7 +102,30 @@ pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) 
     let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();
     let others = operating.layer(Extension(document)).merge(page).layer(with_id());
     let nothing = any(|| async { StatusCode::NOT_FOUND }).layer(with_id());
-    others.merge(desk).merge(companion).fallback_service(nothing).with_state(state).layer(cors(origins))
+    let plain = others.merge(desk).merge(companion).fallback_service(nothing).with_state(state);
+    Api { for_pages: plain.clone().layer(cors(origins)), plain }
+}
+
+/// Every URL. Requests that come from no page are spared the layer that is for pages.
+#[derive(Clone)]
+pub struct Api {
+    plain: Router,
+    for_pages: Router,
+}
+
+impl Service<Request<Incoming>> for Api {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let from_page = request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
+        if from_page { self.for_pages.call(request) } else { self.plain.call(request) }
+    }
 }
 
 /// Whether the process lives
@@ -131,7 +159,8 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID, IDEMPOTENCY_KEY, UPPY_VERSIONS])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
-        .vary([header::ORIGIN])
+        // Set on every answer, also those that this layer does not see.
+        .vary([])
         .max_age(Duration::from_mins(10))
 }
 
@@ -164,6 +193,7 @@ impl Asked {
         if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
             self.span().in_scope(|| log(&fault));
         }
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
         if let Some(id) = self.id {
             response.headers_mut().insert(REQUEST_ID, id);
         }
