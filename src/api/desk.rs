@@ -52,8 +52,8 @@ pub(super) fn router(rules: &FileTypes, method: UploadMethod) -> (Router<AppStat
 
 /// The resource's routes below a prefix, and an answer to everything else there. Not nested: axum would rewrite each request's URL.
 fn with_resource(router: Router<AppState>, prefix: &str) -> Router<AppState> {
-    let routes = resource().into_iter().flat_map(|(_, paths, methods)| paths.paths.into_keys().map(move |path| (path, methods.clone())));
-    let router = routes.fold(router, |router, (path, methods)| router.route(&format!("{prefix}{path}"), methods));
+    let below = resource().into_iter().flat_map(|(_, paths, methods)| paths.paths.into_keys().map(move |path| (path, methods.clone())));
+    let router = below.fold(router, |router, (path, documented)| router.route(&format!("{prefix}{path}"), documented));
     let others = ["", "/", "/{*rest}"];
     others.into_iter().fold(router, |router, path| router.route(&format!("{prefix}{path}"), any(|| async { Fault::NotFound })))
 }

@@ -166,10 +166,11 @@ fn no_route_is_added_without_its_documentation() {
     let mut documented = 0;
     for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
         let text = fs::read_to_string(&path).unwrap();
-        documented += text.matches(".routes(routes!(").count();
+        documented += text.matches("routes!(").count();
         for line in text.lines().filter(|line| [".route(", ".route_service(", ".nest_service("].iter().any(|call| line.contains(call))) {
-            // The prefix with nothing but a slash behind it is a 404, as what is below it would be.
-            assert!(line.contains("any(|| async { Fault::NotFound })"), "{}: {line}", path.display());
+            // A 404, or the methods of a documented route under a further prefix.
+            let harmless = ["any(|| async { Fault::NotFound })", "route(&format!(\"{prefix}{path}\"), documented)"];
+            assert!(harmless.iter().any(|words| line.contains(words)), "{}: {line}", path.display());
         }
     }
     assert!(documented >= 15, "only {documented} routes were found: does this test still read the sources?");
