@@ -1,6 +1,6 @@
 //! Many callers, one commit: temp records that wait at the same time are written together.
 //!
-//! A durable commit costs a flush of the disk, whatever is in it. So callers hand their records to a writer, which takes all that
+//! A durable commit costs a flush of the disk, whatever is in it. So callers hand their records to a writer, which takes those that
 //! wait, writes them in one transaction and then tells each caller. Whoever comes alone is written at once and waits for nobody.
 //!
 //! - What is told is durable, and each record's number is that of its own row.
@@ -24,8 +24,9 @@ const QUEUE: usize = 4096;
 /// How many records one transaction takes at most.
 const BATCH: usize = 512;
 
-/// How many turns of the runtime a batch gathers what comes with it, as long as each brings some more.
-const TURNS: usize = 8;
+/// So many are written at once. Of more, half wait for the next transaction: while the disk works for the one half, the processors
+/// work for the other.
+const FEW: usize = 32;
 
 /// What a caller hands over.
 pub(super) struct Waiting {
@@ -92,26 +93,20 @@ fn too_late() -> StoreError {
     StoreError::Unavailable(sqlx::Error::PoolTimedOut)
 }
 
-/// Everything that waits, once something does.
+/// Who waits, once somebody does.
 async fn next_batch(queue: &Mutex<mpsc::Receiver<Waiting>>) -> Option<Vec<Waiting>> {
     let mut queue = queue.lock().await;
-    let mut batch = Vec::with_capacity(BATCH);
-    queue.recv_many(&mut batch, BATCH).await;
-    // Whose requests have arrived already shall come along: a commit for few would only make the others wait longer. A turn of the
-    // runtime in which nothing comes ends it, so that who is alone waits for microseconds.
-    for _ in 0..TURNS {
-        let before = batch.len();
-        tokio::task::yield_now().await;
-        while batch.len() < BATCH
-            && let Ok(waiting) = queue.try_recv()
-        {
-            batch.push(waiting);
-        }
-        if batch.len() == before {
-            break;
-        }
+    let mut batch = vec![queue.recv().await?];
+    // Whose requests have arrived already shall come along. Who is alone waits for one turn of the runtime, microseconds.
+    tokio::task::yield_now().await;
+    let limit = (queue.len() / 2).clamp(FEW, BATCH);
+    batch.reserve(limit.min(queue.len()));
+    while batch.len() < limit
+        && let Ok(waiting) = queue.try_recv()
+    {
+        batch.push(waiting);
     }
-    (!batch.is_empty()).then_some(batch)
+    Some(batch)
 }
 
 /// Writes what still wants to be written, and answers everybody. Each try ends in time, so nobody waits without end.
