@@ -1,12 +1,14 @@
 //! How much one actor and one tenant may ask for.
 //!
 //! - **Requests per second** are counted in this process, with bursts of one second.
-//! - **Open slips and reserved bytes** are counted in the database, over all brokers. A count is trusted for a few seconds, plus
-//!   what this process added since, so that a limit costs a query now and then and not one for each slip. With several brokers a limit can be overrun by what the others issue in those seconds.
+//! - **Open slips and reserved bytes** are counted in the database, over all brokers. A count is trusted for a few seconds, and
+//!   while the next one is under way, plus what this process added since, so that limits
+//!   cost a query now and then and not one for each slip. With several brokers a limit can be overrun by what the others issue in those
+//!   seconds. Everybody's are counted at once: see [`Store::open_slips`].
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -20,6 +22,9 @@ const TRUSTED: Duration = Duration::from_secs(5);
 
 /// How long a count that was over the limit is trusted: refusals must be cheaper than slips.
 const TRUSTED_OVER: Duration = Duration::from_secs(1);
+
+/// A count is trusted for so many times what it took: no more than a twentieth of the time goes into counting.
+const MOST_TIME: u32 = 20;
 
 /// When asking for a slip again may help, in seconds: somebody must confirm one first, or one must expire.
 const SLIPS_RETRY_AFTER: u64 = 10;
@@ -51,9 +56,20 @@ pub struct Exceeded {
     pub retry_after_seconds: u64,
 }
 
-struct Count {
-    counted: OpenSlips,
+/// Everybody's open slips, as they were counted last and with what this process added since.
+#[derive(Default)]
+struct Counts {
+    open: HashMap<Who, OpenSlips>,
+    /// What was added since the last count began: it may not be in it.
+    added: HashMap<Who, OpenSlips>,
+    counted: Option<Counted>,
+}
+
+/// When was counted, and how long it took.
+#[derive(Clone, Copy)]
+struct Counted {
     at: Instant,
+    took: Duration,
 }
 
 /// The limits of an installation.
@@ -61,7 +77,7 @@ pub struct Limits {
     actor: Limit,
     tenant: Limit,
     rates: [Option<DefaultKeyedRateLimiter<Who>>; 2],
-    counts: Mutex<HashMap<Who, Count>>,
+    counts: Mutex<Counts>,
     counting: tokio::sync::Mutex<()>,
 }
 
@@ -99,56 +115,77 @@ impl Limits {
                 continue;
             }
             let who = subject(caller);
-            if let Some(answer) = self.trusted_answer(&who, limit, bytes) {
-                if let Err(exceeded) = answer {
-                    return Ok(Err(exceeded));
-                }
-                continue;
-            }
-            // One count at a time: whoever waited finds the other's, with itself not in it yet.
-            let _counting = self.counting.lock().await;
-            if let Some(answer) = self.trusted_answer(&who, limit, bytes) {
-                if let Err(exceeded) = answer {
-                    return Ok(Err(exceeded));
-                }
-                continue;
-            }
-            let counted = match &who {
-                Who::Actor(tenant, actor) => Box::pin(store.open_slips(tenant, Some(*actor))).await?,
-                Who::Tenant(tenant) => Box::pin(store.open_slips(tenant, None)).await?,
+            let answer = match self.answer(&who, limit, bytes, 1) {
+                Some(answer) => answer,
+                None => Box::pin(self.count(store, &who, limit, bytes)).await?,
             };
-            let over = excess(limit, counted, bytes);
-            let counted = if over.is_none() { grown(counted, bytes) } else { counted };
-            self.counts.lock().unwrap_or_else(PoisonError::into_inner).insert(who, Count { counted, at: Instant::now() });
-            if let Some(exceeded) = over {
+            if let Err(exceeded) = answer {
                 return Ok(Err(exceeded));
             }
         }
         Ok(Ok(()))
     }
 
-    /// An answer from what was counted a moment ago; `None` when the database must be asked.
-    fn trusted_answer(&self, who: &Who, limit: Limit, bytes: u64) -> Option<Result<(), Exceeded>> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.get_mut(who)?;
-        match excess(limit, count.counted, bytes) {
-            None if count.at.elapsed() < TRUSTED => {
-                count.counted = grown(count.counted, bytes);
+    /// An answer from what the database counts now.
+    async fn count(&self, store: &Store, who: &Who, limit: Limit, bytes: u64) -> Result<Result<(), Exceeded>, StoreError> {
+        // One count at a time. Meanwhile the old one goes on for as long again: to count many slips takes its time.
+        let _counting = match self.counting.try_lock() {
+            Ok(counting) => counting,
+            Err(_) => match self.answer(who, limit, bytes, 2) {
+                Some(answer) => return Ok(answer),
+                None => self.counting.lock().await,
+            },
+        };
+        // Whoever waited finds the other's count, with itself not in it yet.
+        if let Some(answer) = self.answer(who, limit, bytes, 1) {
+            return Ok(answer);
+        }
+        let began = Instant::now();
+        self.counts().added.clear();
+        let rows = store.open_slips().await?;
+        let mut counts = self.counts();
+        counts.open = HashMap::with_capacity(rows.len());
+        let added: Vec<_> = counts.added.iter().map(|(who, added)| (who.clone(), *added)).collect();
+        let of_actors = rows.iter().map(|(tenant, actor, open)| (Who::Actor(tenant.clone(), *actor), *open));
+        let of_tenants = rows.iter().map(|(tenant, _, open)| (Who::Tenant(tenant.clone()), *open));
+        for (who, open) in of_actors.chain(of_tenants).chain(added) {
+            let sum = counts.open.entry(who).or_default();
+            *sum = sum.and(open);
+        }
+        counts.counted = Some(Counted { at: Instant::now(), took: began.elapsed() });
+        drop(counts);
+        Ok(self.answer(who, limit, bytes, 1).unwrap_or(Ok(())))
+    }
+
+    /// An answer from what was counted a moment ago; `None` when the database must be asked. `times` as long ago is a moment too.
+    fn answer(&self, who: &Who, limit: Limit, bytes: u64, times: u32) -> Option<Result<(), Exceeded>> {
+        let mut counts = self.counts();
+        let Counted { at, took } = counts.counted?;
+        let open = counts.open.get(who).copied().unwrap_or_default();
+        let trusted = |least: Duration| at.elapsed() < least.max(took * MOST_TIME) * times;
+        match excess(limit, open, bytes) {
+            None if trusted(TRUSTED) => {
+                let one = OpenSlips { slips: 1, bytes };
+                let Counts { open, added, .. } = &mut *counts;
+                for sums in [open, added] {
+                    let sum = sums.entry(who.clone()).or_default();
+                    *sum = sum.and(one);
+                }
                 Some(Ok(()))
             }
-            Some(exceeded) if count.at.elapsed() < TRUSTED_OVER => Some(Err(exceeded)),
+            Some(exceeded) if trusted(TRUSTED_OVER) => Some(Err(exceeded)),
             _ => None,
         }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whose limits a caller comes under.
 const SUBJECTS: [fn(&Caller) -> Who; 2] =
     [|caller| Who::Actor(caller.tenant.clone(), caller.actor), |caller| Who::Tenant(caller.tenant.clone())];
-
-fn grown(counted: OpenSlips, bytes: u64) -> OpenSlips {
-    OpenSlips { slips: counted.slips + 1, bytes: counted.bytes.saturating_add(bytes) }
-}
 
 fn excess(limit: Limit, counted: OpenSlips, bytes: u64) -> Option<Exceeded> {
     let over = |limit: u64, wanted: u64| limit != 0 && wanted > limit;

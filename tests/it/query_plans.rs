@@ -20,15 +20,10 @@ const LARGE: [&str; 4] = ["files", "doomed_objects", "idempotency_keys", "tokens
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 18] = [
+const EXPECTED: [(&str, &str, &str); 17] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
-    (
-        "AND created_by_kind = $2 AND created_by_id = $3",
-        "COVERING INDEX files_open (tenant=? AND created_by_kind=? AND created_by_id=?)",
-        "files_open",
-    ),
-    ("FROM files WHERE state = 'temp' AND tenant = $1", "COVERING INDEX files_open (tenant=?", "files_open"),
+    (COUNTS, "SCAN files USING COVERING INDEX files_expiring", "files_expiring"),
     (
         "FROM idempotency_keys WHERE tenant = $1",
         "PRIMARY KEY (tenant=? AND actor_kind=? AND actor_id=? AND key=?)",
@@ -56,6 +51,9 @@ const EXPECTED: [(&str, &str, &str); 18] = [
     ("DELETE FROM doomed_objects WHERE key ", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
     ("FROM idempotency_keys WHERE created_at < $1", "idempotency_keys_made (created_at<?)", "idempotency_keys_made"),
 ];
+
+/// Reads every open slip, seldom and from the index alone.
+const COUNTS: &str = "GROUP BY tenant, created_by_kind, created_by_id";
 
 struct Subject {
     url: String,
@@ -182,7 +180,7 @@ async fn sqlite_plan(connection: &mut SqliteConnection, statement: &str) -> Resu
     let plan = steps.join("\n");
     let whole = LARGE.map(|table| format!("SCAN {table}"));
     let slow = |step: &String| whole.iter().any(|scan| step.starts_with(scan.as_str())) || step.contains("TEMP B-TREE");
-    if steps.iter().any(slow) { Err(plan) } else { Ok(plan) }
+    if steps.iter().any(slow) && !statement.contains(COUNTS) { Err(plan) } else { Ok(plan) }
 }
 
 /// The same of Postgres, which would rather read a table this small as a whole: it is told not to where there is another way.
@@ -207,7 +205,7 @@ async fn postgres_plan(connection: &mut PgConnection, statement: &str) -> Result
         "Index Scan" | "Index Only Scan" | "Bitmap Index Scan" => node["Index Cond"].is_null(),
         _ => false,
     };
-    if nodes.iter().any(slow) { Err(described) } else { Ok(described) }
+    if nodes.iter().any(slow) && !statement.contains(COUNTS) { Err(described) } else { Ok(described) }
 }
 
 fn collect<'a>(node: &'a Value, nodes: &mut Vec<&'a Value>) {
