@@ -129,7 +129,7 @@ class Scale:
                     "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relname LIKE 'files%' AND relkind IN ('r', 'i') ORDER BY 2 DESC")}
                 whole = int(engine.ask("SELECT pg_total_relation_size('files')")[0][0])
             else:
-                sizes = dict(engine.ask("SELECT name, SUM(pgsize) FROM dbstat WHERE aggregate = TRUE AND name LIKE 'files%' GROUP BY name ORDER BY 2 DESC"))
+                sizes = dict(engine.ask("SELECT name, pageno * (SELECT page_size FROM pragma_page_size) FROM dbstat WHERE aggregate = TRUE AND name LIKE 'files%' ORDER BY 2 DESC"))
                 whole = pathlib.Path(engine.url.removeprefix("sqlite:")).stat().st_size
             indexes = ", ".join(f"`{name}` {size / self.files:.0f}" for name, size in sizes.items() if name != "files")
             lines.append([engine.name, f"{whole / 1e9:.2f}", f"{whole / self.files:.0f}", f"{sizes['files'] / self.files:.0f}", indexes, f"{engine.filled_s:.0f}"])

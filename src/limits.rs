@@ -142,12 +142,12 @@ impl Limits {
         }
         let began = Instant::now();
         self.counts().added.clear();
-        let rows = store.open_slips().await?;
+        let open = store.open_slips().await?;
         let mut counts = self.counts();
-        counts.open = HashMap::with_capacity(rows.len());
+        counts.open = HashMap::with_capacity(open.len());
         let added: Vec<_> = counts.added.iter().map(|(who, added)| (who.clone(), *added)).collect();
-        let of_actors = rows.iter().map(|(tenant, actor, open)| (Who::Actor(tenant.clone(), *actor), *open));
-        let of_tenants = rows.iter().map(|(tenant, _, open)| (Who::Tenant(tenant.clone()), *open));
+        let of_actors = open.iter().map(|((tenant, actor), open)| (Who::Actor(tenant.clone(), *actor), *open));
+        let of_tenants = open.iter().map(|((tenant, _), open)| (Who::Tenant(tenant.clone()), *open));
         for (who, open) in of_actors.chain(of_tenants).chain(added) {
             let sum = counts.open.entry(who).or_default();
             *sum = sum.and(open);

@@ -55,6 +55,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 /// How many batches of records Postgres takes at the same time; SQLite has one writer.
 const BATCHES_IN_FLIGHT: usize = 4;
 
+/// How many rows SQLite's thread reads before somebody must have taken one: a whole page of a list.
+const ROWS_READ_AHEAD: usize = 128;
+
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -192,7 +195,8 @@ impl Store {
         migrated(sqlx::migrate!("migrations/sqlite").run(&migrating).await)?;
         migrating.close().await;
         let write = WriteConnection::open(options.clone()).await?;
-        let read = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options.read_only(true)).await?;
+        let read = options.read_only(true).row_buffer_size(ROWS_READ_AHEAD);
+        let read = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(read).await?;
         Ok(Engine::Sqlite { read, write: Arc::new(write) })
     }
 

@@ -1,8 +1,10 @@
 //! What the sweeper takes: expired temp records, and the doomed list.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use sqlx::Connection as _;
+use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::files::{COLUMNS, DOOM, FileRow, doom, parsed, unsigned};
@@ -29,6 +31,12 @@ pub enum OpenUpload {
     /// This one may still be open.
     Named(String),
 }
+
+/// How many open slips one statement counts: no statement shall take long, however many there are.
+const COUNTED_AT_ONCE: i64 = 100_000;
+
+/// Later than every form's end.
+const NEVER: OffsetDateTime = datetime!(9999-01-01 00:00 UTC);
 
 /// What is waiting for the sweeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,29 +65,46 @@ impl OpenSlips {
 }
 
 impl Store {
-    /// Everybody's open slips: tenant, actor, and what it has.
+    /// Everybody's open slips, of those that were there when it began.
     ///
-    /// It reads as much as there are, in the order of time. An index by tenant would answer for one of them at once, but every slip
-    /// would write to another page of it: with a thousand tenants in turns that made slips several times slower.
+    /// It reads as much as there are, in the order of time and some at once. An index by tenant would answer for one of them at
+    /// once, but every slip would write to another page of it: with a thousand tenants in turns that made slips several times slower.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn open_slips(&self) -> Result<Vec<(Tenant, Actor, OpenSlips)>, StoreError> {
-        let sql = "SELECT tenant, created_by_kind, created_by_id, COUNT(*), CAST(SUM(max_size) AS BIGINT) FROM files WHERE state = 'temp' \
-                   GROUP BY tenant, created_by_kind, created_by_id";
-        let rows: Vec<(String, String, i64, i64, i64)> =
-            on_pool!(self, read connection => sqlx::query_as(sql).fetch_all(connection).await)?;
-        let mut tenants: HashMap<String, Tenant> = HashMap::new();
-        let mut open = Vec::with_capacity(rows.len());
-        for (tenant, kind, id, slips, bytes) in rows {
-            // One text for all actors of a tenant.
-            let tenant = match tenants.get(&tenant) {
-                Some(known) => known.clone(),
-                None => tenants.entry(tenant.clone()).or_insert(parsed(&tenant)?).clone(),
-            };
-            open.push((tenant, Actor { id, kind: parsed(&kind)? }, OpenSlips { slips: unsigned(slips)?, bytes: unsigned(bytes)? }));
+    pub async fn open_slips(&self) -> Result<HashMap<(Tenant, Actor), OpenSlips>, StoreError> {
+        let newest = "SELECT COALESCE(MAX(id), 0) FROM files";
+        let newest: i64 = on_pool!(self, read connection => sqlx::query_scalar(newest).fetch_one(connection).await)?;
+        let (mut open, mut tenants) = (HashMap::new(), HashMap::new());
+        let mut after = OffsetDateTime::UNIX_EPOCH;
+        loop {
+            let until = "SELECT expires_at FROM files WHERE state = 'temp' AND expires_at > $1 ORDER BY expires_at LIMIT 1 OFFSET $2";
+            let until: Option<Instant> = on_pool!(self, read connection => {
+                sqlx::query_scalar(until).bind(Instant(after)).bind(COUNTED_AT_ONCE).fetch_optional(connection).await
+            })?;
+            let sql = "SELECT tenant, created_by_kind, created_by_id, COUNT(*), CAST(SUM(max_size) AS BIGINT) FROM files \
+                       WHERE state = 'temp' AND expires_at > $1 AND expires_at <= $2 AND id <= $3 GROUP BY tenant, created_by_kind, created_by_id";
+            let rows: Vec<(String, String, i64, i64, i64)> = on_pool!(self, read connection => {
+                let query = sqlx::query_as(sql).bind(Instant(after)).bind(until.unwrap_or(Instant(NEVER)));
+                query.bind(newest).fetch_all(connection).await
+            })?;
+            for (name, kind, id, slips, bytes) in rows {
+                // One text for all actors of a tenant.
+                let tenant: &Tenant = match tenants.entry(name) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        let tenant = parsed(new.key())?;
+                        new.insert(tenant)
+                    }
+                };
+                let sum: &mut OpenSlips = open.entry((tenant.clone(), Actor { id, kind: parsed(&kind)? })).or_default();
+                *sum = sum.and(OpenSlips { slips: unsigned(slips)?, bytes: unsigned(bytes)? });
+            }
+            match until {
+                Some(until) => after = until.0,
+                None => return Ok(open),
+            }
         }
-        Ok(open)
     }
 
     /// Temp files whose form died before `before`, oldest first and those after `after`, at most `limit`.

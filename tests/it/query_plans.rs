@@ -20,10 +20,11 @@ const LARGE: [&str; 4] = ["files", "doomed_objects", "idempotency_keys", "tokens
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 17] = [
+const EXPECTED: [(&str, &str, &str); 18] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
-    (COUNTS, "SCAN files USING COVERING INDEX files_expiring", "files_expiring"),
+    (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
+    ("ORDER BY expires_at LIMIT 1 OFFSET", "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
     (
         "FROM idempotency_keys WHERE tenant = $1",
         "PRIMARY KEY (tenant=? AND actor_kind=? AND actor_id=? AND key=?)",
@@ -52,7 +53,7 @@ const EXPECTED: [(&str, &str, &str); 17] = [
     ("FROM idempotency_keys WHERE created_at < $1", "idempotency_keys_made (created_at<?)", "idempotency_keys_made"),
 ];
 
-/// Reads every open slip, seldom and from the index alone.
+/// Groups open slips, seldom and from the index alone.
 const COUNTS: &str = "GROUP BY tenant, created_by_kind, created_by_id";
 
 struct Subject {
