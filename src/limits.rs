@@ -154,7 +154,9 @@ impl Limits {
         }
         counts.counted = Some(Counted { at: Instant::now(), took: began.elapsed() });
         drop(counts);
-        Ok(self.answer(who, limit, bytes, 1).unwrap_or(Ok(())))
+        // It was counted just now, so there is an answer; without one nothing is granted.
+        let unknown = Exceeded { what: "open slips", retry_after_seconds: SLIPS_RETRY_AFTER };
+        Ok(self.answer(who, limit, bytes, 1).unwrap_or(Err(unknown)))
     }
 
     /// An answer from what was counted a moment ago; `None` when the database must be asked. `times` as long ago is a moment too.
