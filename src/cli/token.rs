@@ -25,7 +25,7 @@ pub(super) enum TokenCommand {
         #[arg(long, default_value = Tenant::DEFAULT)]
         tenant: Tenant,
         /// What it allows, separated by commas
-        #[arg(long, default_value = "files:read,files:write")]
+        #[arg(long, default_value = "files:read,files:write,files:delete")]
         scopes: Scopes,
     },
     /// List the tokens, without their secrets
@@ -54,13 +54,13 @@ async fn run_on(command: TokenCommand, tokens: &Tokens) -> anyhow::Result<ExitCo
             println!("{}", token.reveal());
         }
         TokenCommand::List => {
-            println!("{:<6} {:<12} {:<16} {:<24} {:<21} revoked", "id", "actor", "tenant", "scopes", "created");
+            println!("{:<6} {:<12} {:<16} {:<36} {:<21} revoked", "id", "actor", "tenant", "scopes", "created");
             for row in tokens.list().await? {
                 let Caller { actor, tenant, scopes } = &row.caller;
                 let actor = format!("{} {}", actor.kind.as_str(), actor.id);
                 let created = instant(row.created_at);
                 let revoked = row.revoked_at.map_or_else(|| "-".to_owned(), instant);
-                println!("{:<6} {actor:<12} {:<16} {:<24} {created:<21} {revoked}", row.id, tenant.as_str(), scopes.to_string());
+                println!("{:<6} {actor:<12} {:<16} {:<36} {created:<21} {revoked}", row.id, tenant.as_str(), scopes.to_string());
             }
         }
         TokenCommand::Revoke { id } => {

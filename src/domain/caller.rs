@@ -78,12 +78,14 @@ pub struct Actor {
 pub enum Scope {
     /// Reading file records.
     FilesRead,
-    /// Asking for slips and confirming uploads.
+    /// Asking for slips, confirming uploads and describing files.
     FilesWrite,
+    /// Deleting files and bringing them back.
+    FilesDelete,
 }
 
 impl Scope {
-    const ALL: [Self; 2] = [Self::FilesRead, Self::FilesWrite];
+    const ALL: [Self; 3] = [Self::FilesRead, Self::FilesWrite, Self::FilesDelete];
 
     /// The word used on the command line, in the database and in refusals.
     #[must_use]
@@ -91,37 +93,40 @@ impl Scope {
         match self {
             Self::FilesRead => "files:read",
             Self::FilesWrite => "files:write",
+            Self::FilesDelete => "files:delete",
         }
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
     }
 }
 
 /// The set of scopes of one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Scopes {
-    read: bool,
-    write: bool,
-}
+pub struct Scopes(u8);
 
 impl Scopes {
-    /// Reading and writing.
+    /// Every one there is.
     #[must_use]
     pub fn all() -> Self {
-        Self { read: true, write: true }
+        Scope::ALL.into_iter().fold(Self::default(), Self::with)
     }
 
     /// This one scope.
     #[must_use]
     pub fn only(scope: Scope) -> Self {
-        Self { read: scope == Scope::FilesRead, write: scope == Scope::FilesWrite }
+        Self::default().with(scope)
     }
 
     /// Whether `scope` is in the set.
     #[must_use]
     pub fn contains(self, scope: Scope) -> bool {
-        match scope {
-            Scope::FilesRead => self.read,
-            Scope::FilesWrite => self.write,
-        }
+        self.0 & scope.bit() != 0
+    }
+
+    fn with(self, scope: Scope) -> Self {
+        Self(self.0 | scope.bit())
     }
 }
 
@@ -132,11 +137,8 @@ impl FromStr for Scopes {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut scopes = Self::default();
         for word in text.split([',', ' ']).filter(|w| !w.is_empty()) {
-            match word {
-                "files:read" => scopes.read = true,
-                "files:write" => scopes.write = true,
-                _ => return Err(super::field_errors::one_of(Scope::ALL.map(Scope::as_str))),
-            }
+            let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
+            scopes = scopes.with(scope.ok_or_else(|| super::field_errors::one_of(Scope::ALL.map(Scope::as_str)))?);
         }
         if scopes == Self::default() { Err("must name at least one scope".to_owned()) } else { Ok(scopes) }
     }

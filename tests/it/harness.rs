@@ -143,7 +143,7 @@ impl Setup {
             folder,
             server,
         };
-        broker.token = broker.new_token("default", 1, "files:read,files:write").await;
+        broker.token = broker.new_token("default", 1, "files:read,files:write,files:delete").await;
         broker
     }
 }
