@@ -43,3 +43,7 @@ pub mod doctor;
 pub mod upload;
 
 pub mod cli;
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod properties;

@@ -3,6 +3,8 @@
 //! A token is `dslip_<lookup>_<secret>`: the lookup finds its row, the 256 random bits of the secret prove it. Only the SHA-256
 //! of the whole is stored. A fast hash is enough: nobody guesses 256 bits, so there is nothing to slow down.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod upload_token;
 
 use std::collections::HashMap;

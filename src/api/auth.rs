@@ -63,7 +63,7 @@ impl FromRequestParts<AppState> for Uploader {
 }
 
 /// The token in `Bearer TOKEN` or `Basic base64(TOKEN:anything)`.
-fn presented_token(header: &str) -> Option<Cow<'_, str>> {
+pub(super) fn presented_token(header: &str) -> Option<Cow<'_, str>> {
     let (scheme, rest) = header.trim().split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {

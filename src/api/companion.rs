@@ -9,6 +9,8 @@
 
 mod document;
 mod multipart;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod request;
 mod words;
 

@@ -9,6 +9,8 @@ pub mod bench;
 mod document;
 mod list;
 mod parts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod request;
 mod types;
 

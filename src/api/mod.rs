@@ -12,6 +12,8 @@ mod companion;
 mod desk;
 mod openapi;
 mod page;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod query;
 
 #[doc(hidden)]

@@ -24,6 +24,8 @@ pub mod file_type;
 pub mod media_type;
 pub mod multipart;
 pub mod policy_file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};

@@ -142,6 +142,7 @@ impl Setup {
             store,
             folder,
             server,
+            database_url,
         };
         broker.token = broker.new_token("default", 1, "files:read,files:write,files:delete").await;
         broker
@@ -201,6 +202,7 @@ pub struct TestBroker {
     pub store: Store,
     pub folder: TempDir,
     pub server: Server,
+    pub database_url: String,
 }
 
 /// The answer to step 1.

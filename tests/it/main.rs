@@ -10,6 +10,7 @@ mod process;
 
 mod again;
 mod audit;
+mod authorization;
 mod bodies;
 mod brokers;
 mod check;

@@ -131,7 +131,7 @@ struct ClaimedPart {
 }
 
 /// Numbers and entity tags of a list of parts.
-fn claimed(body: &[u8]) -> Result<Vec<(u32, String)>, FieldErrors> {
+pub(super) fn claimed(body: &[u8]) -> Result<Vec<(u32, String)>, FieldErrors> {
     let must_be = || FieldErrors::one("parts", "must be a list of objects with PartNumber and ETag");
     let list: Claimed = object(body).map_err(|_| must_be())?;
     let part = |members: Map<String, Value>| {

@@ -114,7 +114,7 @@ pub(super) async fn abort(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn part_numbers(body: &[u8]) -> Result<Vec<u32>, FieldErrors> {
+pub(super) fn part_numbers(body: &[u8]) -> Result<Vec<u32>, FieldErrors> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let wanted: PartNumbers = object(body)?;
     let must_be = || FieldErrors::one("partNumbers", format!("must be a list of 1 to {MOST_AT_ONCE} whole numbers"));

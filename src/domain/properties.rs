@@ -1,0 +1,168 @@
+//! What must be true of the parsers of this layer, whatever they are given; see `crate::properties`.
+
+use percent_encoding::percent_decode_str;
+
+use super::evidence::{Weighing, bytes_wanted, weigh};
+use super::policy_file::parse;
+use super::{Disposition, FileName, MediaType, NewFile, PartSizes, Sniff, Verdict};
+
+/// The first byte of an input, which says how the rest is meant.
+fn chosen(bytes: &[u8]) -> (usize, &[u8]) {
+    bytes.split_first().map_or((0, bytes), |(first, rest)| (usize::from(*first), rest))
+}
+
+/// Nothing of a path, a terminal, a header or a direction of writing is left in a cleaned name; cleaning it again changes nothing.
+pub(crate) fn file_name(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    clean(&FileName::sanitized(&text));
+}
+
+/// What is true of every name that went through [`FileName::sanitized`].
+pub(crate) fn clean(name: &FileName) {
+    let text = name.as_str();
+    assert!((1..=255).contains(&text.len()), "{} bytes", text.len());
+    assert!(!text.contains(['/', '\\', ':']), "a part of a path: {text:?}");
+    assert!(!text.chars().any(char::is_control), "a control character: {text:?}");
+    let deceptive = |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    assert!(!text.chars().any(deceptive), "a deceptive character: {text:?}");
+    assert_eq!(text, text.trim(), "blanks around it");
+    assert!(!text.ends_with('.'), "Windows drops that dot: {text:?}");
+    assert_eq!(&FileName::sanitized(text), name, "cleaning it again changes it");
+    if let Some(extension) = name.extension() {
+        assert!(!extension.is_empty() && !extension.contains('.'), "{extension:?}");
+    }
+    for disposition in [Disposition::Attachment, Disposition::AttachmentInline] {
+        for content_type in ["image/png", "image/svg+xml", "text/html"] {
+            let Ok(content_type) = content_type.parse::<MediaType>() else { panic!("{content_type} is no type") };
+            header(name, disposition, &content_type);
+        }
+    }
+}
+
+/// A name breaks out of no header, and comes back out of it.
+fn header(name: &FileName, disposition: Disposition, content_type: &MediaType) {
+    let header = name.content_disposition(disposition, content_type);
+    assert!(header.bytes().all(|b| (b' '..=b'~').contains(&b)), "{header:?}");
+    let shown = header.starts_with("inline; ");
+    assert!(shown || header.starts_with("attachment; "), "{header:?}");
+    assert!(!shown || disposition == Disposition::AttachmentInline && !content_type.is_scriptable(), "{content_type} is shown");
+    let mut parts = header.splitn(3, '"');
+    let (Some(_), Some(plain), Some(rest)) = (parts.next(), parts.next(), parts.next()) else { panic!("no quoted name: {header:?}") };
+    assert!(!plain.contains(['\\', '%']) && !rest.contains('"'), "{header:?}");
+    let back = match rest.strip_prefix("; filename*=UTF-8''") {
+        Some(encoded) => percent_decode_str(encoded).decode_utf8_lossy().into_owned(),
+        None => plain.to_owned(),
+    };
+    assert_eq!(back, name.as_str(), "{header:?}");
+}
+
+/// A content type has one spelling, which reads back as itself, and never more power than before.
+pub(crate) fn media_type(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(read) = text.parse::<MediaType>() else { return };
+    let printed = read.to_string();
+    assert_eq!(printed.parse::<MediaType>().as_ref(), Ok(&read), "{printed:?}");
+    assert!(printed.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !printed.contains([',', '"', '*']), "{printed:?}");
+    assert_eq!(printed, printed.to_ascii_lowercase());
+    assert_eq!(read.essence().matches('/').count(), 1, "{printed:?}");
+    let served = read.as_served();
+    assert!(!served.is_scriptable(), "{printed} is served as {served}");
+    assert_eq!(served.as_served(), served);
+    assert!(!(read.is_inline_safe() && read.is_scriptable()), "{printed}");
+    if let Some(alias) = read.alias_of() {
+        assert_eq!(alias.alias_of(), None, "{printed}");
+        assert_eq!(alias.to_string().parse::<MediaType>().as_ref(), Ok(&alias));
+    }
+}
+
+/// A rule that reads keeps its own bounds, and what it grants is what it allows.
+pub(crate) fn policy(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let rule = match parse(&text) {
+        Ok(rule) => rule,
+        Err(error) => {
+            assert!((1..=text.matches('\n').count() + 1).contains(&error.line), "line {} of {text:?}", error.line);
+            assert!(!error.message.is_empty());
+            return;
+        }
+    };
+    assert!(rule.min_size <= rule.max_size && rule.max_size > 0, "{rule:?}");
+    assert!((1..=7 * 24 * 3600).contains(&rule.slip_lifetime.whole_seconds()), "{rule:?}");
+    assert!(!rule.dispositions.is_empty() && !rule.content_types.is_empty(), "{rule:?}");
+    assert!(!rule.name.is_empty() && rule.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{rule:?}");
+    for allowed in &rule.content_types {
+        for extension in &allowed.extensions {
+            let declared_type = allowed.pattern.parse::<MediaType>().ok();
+            for size in [None, Some(rule.min_size), Some(rule.max_size), Some(rule.max_size.saturating_add(1))] {
+                let name = FileName::sanitized(&format!("a.{extension}"));
+                let disposition = Disposition::Attachment;
+                let new = NewFile {
+                    type_name: rule.name.clone(),
+                    name: name.clone(),
+                    declared_type: declared_type.clone(),
+                    disposition,
+                    size,
+                    checksum_sha256: None,
+                    multipart: Some(PartSizes::Granted),
+                };
+                let Ok(grant) = rule.judge(&new) else { continue };
+                assert!(grant.min_size >= rule.min_size && grant.max_size <= rule.max_size, "{grant:?} of {rule:?}");
+                assert!(size.is_none_or(|size| (grant.min_size, grant.max_size) == (size, size)), "{grant:?}");
+                assert!(rule.dispositions.contains(&disposition));
+                assert!(name.extension().is_none_or(|ending| !rule.refused_extensions.contains(&ending)), "{name:?} by {rule:?}");
+            }
+        }
+    }
+}
+
+/// What the bytes of an upload are taken for is what was granted, or what the rule allows, or nothing but bytes.
+pub(crate) fn evidence(bytes: &[u8]) {
+    const GRANTED: [&str; 12] = [
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "image/heic",
+        "image/avif",
+        "application/pdf",
+        "application/zip",
+        "text/plain",
+        "text/html",
+        "image/svg+xml",
+        "application/octet-stream",
+    ];
+    const SNIFF: [Sniff; 3] = [Sniff::Reject, Sniff::Relabel, Sniff::Trust];
+    const MAX_PIXELS: u64 = 1_000_000;
+    let (choice, start) = chosen(bytes);
+    let Some(Ok(granted)) = GRANTED.get(choice % GRANTED.len()).map(|text| text.parse::<MediaType>()) else { return };
+    let sniff = SNIFF[choice / GRANTED.len() % SNIFF.len()];
+    let whole = choice < 128;
+    let size = start.len() as u64 + if whole { 0 } else { 1_000_000 };
+    let allows = |detected: &MediaType| detected.essence() == "image/png" || detected.essence() == "text/html";
+    let rule = Weighing { sniff, max_pixels: MAX_PIXELS, size, allows: &allows };
+    assert_eq!(bytes_wanted(&granted, sniff) == 0, sniff == Sniff::Trust);
+    let evidence = match weigh(&granted, start, &rule) {
+        Ok(evidence) => evidence,
+        Err(why) => {
+            assert!(why.by_field().keys().all(|field| field == "mimeType" || field == "pixels"), "{why}");
+            return;
+        }
+    };
+    assert!(!evidence.decided.as_served().is_scriptable(), "{evidence:?}");
+    if let Some(pixels) = evidence.pixels {
+        assert!(u64::from(pixels.width) * u64::from(pixels.height) <= MAX_PIXELS, "{evidence:?}");
+    }
+    match evidence.verdict {
+        Verdict::Trusted => assert!(sniff == Sniff::Trust && evidence.decided == granted && evidence.detected.is_none()),
+        Verdict::Matches => assert_eq!(evidence.decided, granted, "{evidence:?}"),
+        Verdict::Relabeled => {
+            assert_eq!(sniff, Sniff::Relabel, "{evidence:?}");
+            assert!(evidence.decided == MediaType::octet_stream() || allows(&evidence.decided), "{evidence:?}");
+        }
+    }
+    if let (Some(detected), Verdict::Matches) = (&evidence.detected, evidence.verdict) {
+        // What shows itself as a page or a program never passes for a picture.
+        assert!(!(granted.is_inline_safe() && detected.is_scriptable()), "{evidence:?}");
+    }
+    assert_eq!(weigh(&granted, start, &rule).as_ref(), Ok(&evidence), "looked at again, it is the same");
+}

@@ -1,0 +1,337 @@
+//! Callers of every kind, files in every state, and the requests about them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
+use dropslip::tokens::Tokens;
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::table::Row;
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file, slip, unique};
+
+const ALL: &str = "files:read,files:write,files:delete";
+
+/// Nobody made it: right in its shape, and in nothing else.
+const MADE_UP: &str = "dslip_0123456789abcdef_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+pub struct World {
+    pub broker: TestBroker,
+    /// By column.
+    tokens: HashMap<&'static str, String>,
+    upload_tokens: HashMap<&'static str, String>,
+    /// Those who make the files that are asked about.
+    makers: HashMap<&'static str, String>,
+    /// By state and maker, until a request has changed it.
+    objects: HashMap<(String, &'static str), Object>,
+    database: Database,
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Default)]
+pub struct Object {
+    pub id: i64,
+    pub key: String,
+    /// As no other file is called.
+    pub name: String,
+    etag: String,
+}
+
+pub struct Asked<'a> {
+    pub row: &'a Row,
+    pub column: &'a str,
+    pub prefix: &'a str,
+    pub object: &'a Object,
+}
+
+pub struct Answer {
+    pub status: u16,
+    headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Answer {
+    /// All of it but what names the object, or the moment.
+    pub fn without(&self, object: &Object) -> String {
+        let headers: Vec<_> = self.headers.iter().filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str())).collect();
+        let whole = format!("{} {headers:?} {}", self.status, self.body);
+        without_number(&whole.replace(&object.key, "{key}"), object.id)
+    }
+}
+
+/// A text without a number that stands there by itself.
+fn without_number(text: &str, number: i64) -> String {
+    let number = number.to_string();
+    let (mut rest, mut without) = (text, String::new());
+    while let Some(at) = rest.find(&number) {
+        let (before, after) = (&rest[..at], &rest[at + number.len()..]);
+        let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let alone = !is_part(before.chars().next_back()) && !is_part(after.chars().next());
+        without.push_str(before);
+        without.push_str(if alone { "{id}" } else { &number });
+        rest = after;
+    }
+    without + rest
+}
+
+enum Database {
+    Sqlite(sqlx::SqlitePool),
+    Postgres(sqlx::PgPool),
+}
+
+impl World {
+    pub async fn new(bed: Bed, db: Db) -> Self {
+        let mut setup = Setup::on(bed).database(db).setting("DROPSLIP_PAGE", "true");
+        for limit in ["REQUESTS_PER_SECOND", "OPEN_SLIPS", "RESERVED_BYTES"] {
+            setup = setup.setting(&format!("DROPSLIP_ACTOR_{limit}"), "0").setting(&format!("DROPSLIP_TENANT_{limit}"), "0");
+        }
+        let broker = setup.start().await;
+        let database = Database::of(&broker.database_url).await;
+        let mut world =
+            Self { broker, tokens: HashMap::new(), upload_tokens: HashMap::new(), makers: HashMap::new(), objects: HashMap::new(), database };
+        world.meet().await;
+        world
+    }
+
+    /// Makes everybody.
+    async fn meet(&mut self) {
+        use ActorKind::{Customers, Users};
+        let people = [
+            ("read", "acme", Users, 1, "files:read"),
+            ("write", "acme", Users, 1, "files:write"),
+            ("del", "acme", Users, 1, "files:delete"),
+            ("gone", "acme", Users, 1, ALL),
+            ("user", "acme", Users, 2, ALL),
+            ("cust", "acme", Customers, 5, ALL),
+            ("cust-c", "acme", Customers, 6, ALL),
+            ("cust-u", "acme", Customers, 5, ALL),
+            ("alien", "globex", Users, 1, ALL),
+        ];
+        let mut numbers = HashMap::new();
+        for (column, tenant, kind, id, scopes) in people {
+            let (number, token) = self.new_token(tenant, kind, id, scopes).await;
+            numbers.insert(column, number);
+            self.tokens.insert(column, token);
+        }
+        for (maker, kind, id) in [("a user", Users, 1), ("a customer", Customers, 5)] {
+            let (_, token) = self.new_token("acme", kind, id, ALL).await;
+            self.makers.insert(maker, token);
+        }
+        for column in ["write", "gone", "user", "cust", "cust-c", "cust-u", "alien"] {
+            let token = self.upload_token(&self.tokens[column]).await;
+            self.upload_tokens.insert(column, token);
+        }
+        // The proof of another one: right in its shape.
+        let good = self.upload_tokens["write"].clone();
+        let (said, _) = good.rsplit_once('.').unwrap();
+        let (_, proof) = self.upload_tokens["alien"].rsplit_once('.').unwrap();
+        let forged = format!("{said}.{proof}");
+        self.upload_tokens.insert("bad", forged);
+        self.upload_tokens.insert("none", "-".to_owned());
+        self.tokens.insert("up", good);
+        self.tokens.insert("bad", MADE_UP.to_owned());
+        assert!(Tokens::new(self.broker.store.clone(), None).revoke(numbers["gone"], OffsetDateTime::now_utc()).await.unwrap());
+        // Good tokens are trusted for a moment.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while answer(self.broker.http.get(format!("{}/v2/files.json", self.broker.base)).bearer_auth(self.token("gone"))).await.0 != 401 {
+            assert!(Instant::now() < deadline, "a revoked token is still good");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn new_token(&self, tenant: &str, kind: ActorKind, id: i64, scopes: &str) -> (i64, String) {
+        let scopes: Scopes = scopes.parse().unwrap();
+        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes };
+        let tokens = Tokens::new(self.broker.store.clone(), None);
+        let (number, token) = tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap();
+        (number, token.reveal().to_owned())
+    }
+
+    async fn upload_token(&self, token: &str) -> String {
+        let wish = json!({"types": ["attachment", "image"]}).to_string();
+        let request = self.broker.http.post(format!("{}/companion/tokens.json", self.broker.base));
+        let (status, body) = answer(request.bearer_auth(token).body(wish)).await;
+        assert_eq!(status, 201, "{body}");
+        body["companionEndpoint"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned()
+    }
+
+    pub fn token(&self, column: &str) -> &str {
+        &self.tokens[column]
+    }
+
+    // ---- files ----
+
+    fn maker(column: &str) -> &'static str {
+        if ["cust", "cust-c"].contains(&column) { "a customer" } else { "a user" }
+    }
+
+    /// A file in that state of somebody whom the column is about.
+    pub async fn object(&mut self, state: &str, column: &str) -> Object {
+        let maker = Self::maker(column);
+        if let Some(object) = self.objects.get(&(state.to_owned(), maker)) {
+            return object.clone();
+        }
+        let object = self.make(state, &self.makers[maker]).await;
+        self.objects.insert((state.to_owned(), maker), object.clone());
+        object
+    }
+
+    /// A request has changed it.
+    pub fn used(&mut self, method: &str, state: &str, column: &str) {
+        if method != "GET" {
+            self.objects.remove(&(state.to_owned(), Self::maker(column)));
+        }
+    }
+
+    /// A file that there is not.
+    pub fn missing(&self) -> Object {
+        let key = "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61".to_owned();
+        Object { id: 7_777_777, key, name: String::new(), etag: "\"5d41402abc4b2a76b9719d911017c592\"".to_owned() }
+    }
+
+    async fn make(&self, state: &str, token: &str) -> Object {
+        let name = unique("nobody-elses-");
+        let send = |method: &str, path: &str, body: String| {
+            let request = self.broker.http.request(method.parse().unwrap(), format!("{}{path}", self.broker.base));
+            answer(request.bearer_auth(token).body(body))
+        };
+        match state {
+            "-" => Object::default(),
+            "parts" | "uploaded" => {
+                let (status, made) = send("POST", "/companion/s3/multipart", uppy_file(&name).to_string()).await;
+                assert_eq!(status, 200, "{made}");
+                let (key, upload_id) = (made["key"].as_str().unwrap().to_owned(), made["uploadId"].as_str().unwrap());
+                let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new() };
+                if state == "uploaded" {
+                    let (_, signed) = send("GET", &format!("/companion/s3/multipart/{upload_id}/1?key={}", object.key), String::new()).await;
+                    let put = self.broker.http.put(signed["url"].as_str().unwrap()).body("hello").send().await.unwrap();
+                    assert_eq!(put.status(), 200);
+                    put.headers()["etag"].to_str().unwrap().clone_into(&mut object.etag);
+                }
+                object
+            }
+            _ => {
+                let (status, body) = send("POST", "/v2/files/ref.json", new_file(&format!("{name}.txt"), "text/plain").to_string()).await;
+                assert_eq!(status, 201, "{body}");
+                let slip = slip(body);
+                let object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new() };
+                if state != "temp" {
+                    self.broker.drop_bytes(&slip, b"hello").await;
+                }
+                let path = format!("/v2/files/{}.json", slip.id);
+                if ["active", "deleted"].contains(&state) {
+                    assert_eq!(send("PATCH", &path, String::new()).await.0, 200);
+                }
+                if state == "deleted" {
+                    let request = self.broker.http.delete(format!("{}{path}", self.broker.base));
+                    assert_eq!(request.bearer_auth(token).send().await.unwrap().status(), 204);
+                }
+                object
+            }
+        }
+    }
+
+    // ---- requests ----
+
+    pub async fn ask(&self, asked: &Asked<'_>) -> Answer {
+        let response = self.request(asked).send().await.unwrap();
+        let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap().to_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        Answer { status: response.status().as_u16(), headers, body: response.text().await.unwrap() }
+    }
+
+    fn request(&self, Asked { row, column, prefix, object }: &Asked<'_>) -> RequestBuilder {
+        let (id, key) = (object.id.to_string(), &object.key);
+        let path = match prefix.strip_prefix('-') {
+            Some(left_out) => row.path.strip_prefix(left_out).unwrap().to_owned(),
+            None => format!("{prefix}{}", row.path),
+        };
+        let in_path = row.path.starts_with("/u/");
+        let mut path = path.replace("{id}", &id).replace("{upload_id}", &id).replace("{part_number}", "1");
+        if in_path {
+            path = path.replace("{upload_token}", &self.upload_tokens[*column]);
+        }
+        assert!(!path.contains('{'), "what is to be in {path}?");
+        let (query, body) = said(row, object);
+        let mut url = format!("{}{path}", self.broker.base);
+        if !query.is_empty() {
+            url = format!("{url}?{}", query.replace("{id}", &id).replace("{key}", key));
+        }
+        let mut request = self.broker.http.request(row.method.parse().unwrap(), url);
+        if !in_path && *column != "none" {
+            request = request.bearer_auth(self.token(column));
+        }
+        if body.is_null() { request } else { request.body(body.to_string()) }
+    }
+
+    // ---- what there is ----
+
+    /// Every row of every table, and every object: what a request that is refused leaves as it was.
+    pub async fn everything(&self) -> String {
+        format!("{}\n{:?}", self.database.rows().await.join("\n"), self.broker.objects().await)
+    }
+}
+
+fn uppy_file(name: &str) -> Value {
+    json!({"filename": format!("{name}.txt"), "type": "text/plain", "metadata": {"fileType": "attachment"}})
+}
+
+/// The query and the body that a route wants, so that nothing but the caller can be wrong.
+fn said(row: &Row, object: &Object) -> (&'static str, Value) {
+    let below = row.path.trim_start_matches("/companion").trim_start_matches("/u/{upload_token}");
+    match (row.method, below) {
+        ("POST", "/v2/files/ref.json") => ("", new_file("a.txt", "text/plain")),
+        ("POST", "/v2/files/{id}/parts.json") => ("", json!({"partNumbers": [1]})),
+        ("POST", "/tokens.json") => ("", json!({"types": ["attachment"]})),
+        ("GET", "/s3/params") => ("filename=a.txt&type=text/plain&metadata[fileType]=attachment", Value::Null),
+        ("POST", "/s3/multipart") => ("", uppy_file("a")),
+        ("GET", "/s3/multipart/{upload_id}/batch") => ("partNumbers=1&key={key}", Value::Null),
+        ("POST", "/s3/multipart/{upload_id}/complete") => {
+            ("key={key}", json!({"parts": [{"PartNumber": 1, "ETag": object.etag}]}))
+        }
+        _ if below.starts_with("/s3/") => ("key={key}", Value::Null),
+        _ => ("", Value::Null),
+    }
+}
+
+impl Database {
+    async fn of(url: &str) -> Self {
+        match url.strip_prefix("sqlite:") {
+            Some(_) => Self::Sqlite(sqlx::SqlitePool::connect(url).await.unwrap()),
+            None => Self::Postgres(sqlx::PgPool::connect(url).await.unwrap()),
+        }
+    }
+
+    /// As texts, table by table; without what migrations write down.
+    async fn rows(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        match self {
+            Self::Sqlite(pool) => {
+                let tables = "SELECT m.name, group_concat('quote(' || c.name || ')', ' || '','' || ') FROM sqlite_master m, \
+                    pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE '\\_sqlx%' ESCAPE '\\' \
+                    AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' GROUP BY m.name ORDER BY m.name";
+                let tables: Vec<(String, String)> = sqlx::query_as(tables).fetch_all(pool).await.unwrap();
+                assert!(tables.len() >= 3, "{tables:?}");
+                for (table, columns) in tables {
+                    let sql = sqlx::AssertSqlSafe(format!("SELECT '{table}: ' || {columns} AS line FROM {table} ORDER BY line"));
+                    let lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(pool).await.unwrap();
+                    all.extend(lines);
+                }
+            }
+            Self::Postgres(pool) => {
+                let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' \
+                    AND table_name NOT LIKE '\\_sqlx%' ORDER BY 1";
+                let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
+                assert!(tables.len() >= 3, "{tables:?}");
+                for table in tables {
+                    let sql = sqlx::AssertSqlSafe(format!("SELECT '{table}: ' || t::text AS line FROM {table} t ORDER BY line"));
+                    let lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(pool).await.unwrap();
+                    all.extend(lines);
+                }
+            }
+        }
+        all
+    }
+}
