@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint screenshots bench scale soak
+.PHONY: help run test lint deny fuzz screenshots bench scale soak
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -16,6 +16,7 @@ run: ## start dropslip here, with a bucket and a database of its own
 
 test: ## every test, against LocalStack, SeaweedFS and PostgreSQL (installs what is missing)
 	localstack/setup.sh
+	localstack/deny.sh
 	cargo test --locked --doc
 	localstack/with-servers.sh cargo test --locked --features failpoints --lib --bins --test it
 
@@ -25,6 +26,15 @@ lint: ## formatting, clippy and the documentation, warnings denied
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features failpoints -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+deny: ## licences, versions and sources of all dependencies, and known flaws where their list can be reached
+	$(need_cc)
+	localstack/setup.sh
+	localstack/deny.sh
+
+fuzz: ## every parser that sees bytes from outside, a minute each (FUZZ_SECONDS, FUZZ_TARGETS)
+	$(need_cc)
+	fuzz/run.sh
 
 screenshots: ## the pictures of the upload page in docs/screenshots
 	localstack/setup.sh

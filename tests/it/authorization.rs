@@ -81,7 +81,7 @@ impl World {
     /// Asks as the column says; `Err` tells what is not as it must be.
     async fn try_cell(&mut self, row: &Row, column: &str, status: u16, prefix: &str) -> Result<(), String> {
         let object = self.object(row.state, column).await;
-        let reachable = !UNREACHABLE.contains(&column);
+        let reachable = status != 404 && !UNREACHABLE.contains(&column);
         let harmless = status >= 400 || !reachable && row.state != "-";
         let before = if harmless { self.everything().await } else { String::new() };
         let answer = self.ask(&Asked { row, column, prefix, object: &object }).await;
@@ -105,8 +105,9 @@ impl World {
         }
         let missing = self.missing();
         let other = self.ask(&Asked { row, column, prefix, object: &missing }).await;
-        let (one, other) = (answer.without(&object), other.without(&missing));
-        if one == other { Ok(()) } else { Err(format!("differs from a file that is none:\n{one}\n{other}")) }
+        // A list does not name it.
+        let same = answer.whole() == other.whole() || answer.without(&object) == other.without(&missing);
+        if same { Ok(()) } else { Err(format!("differs from a file that is none:\n{}\n{}", answer.whole(), other.whole())) }
     }
 }
 

@@ -18,6 +18,7 @@ mod ci_example;
 mod companion;
 mod confirm;
 mod cors;
+mod deny;
 mod desk;
 mod evidence;
 mod faults;

@@ -16,7 +16,8 @@
 /// | `up` | an upload token in the place of a token | a user's |
 ///
 /// Below `/u` the token is in the path: an upload token made from the one that the column names; `x` where there can be none.
-/// In the columns `cust-c`, `cust-u` and `alien` every answer is, to the byte, the one for a file that does not exist.
+/// An answer of 404, and each in the columns `cust-c`, `cust-u` and `alien`, is to the byte the one for a file that does not exist. An
+/// upload by Companion's routes is nobody's but its maker's: colleagues may share a token without sharing uploads.
 pub const TABLE: &str = "
 method path                                                     state    none bad gone read write del user cust cust-c cust-u alien up
 GET    /healthz                                                 -        200  200 200  200  200   200 200  200  200    200    200   200
@@ -36,22 +37,22 @@ DELETE /v2/files/{id}/parts.json                                parts    401  40
 
 POST   /companion/tokens.json                                   -        401  401 401  403  201   403 201  201  201    201    201   401
 GET    /companion/s3/params                                     -        401  401 401  403  200   403 200  200  200    200    200   401
-POST   /companion/s3/confirm                                    arrived  401  401 401  403  200   403 200  200  404    404    404   401
+POST   /companion/s3/confirm                                    arrived  401  401 401  403  200   403 404  200  404    404    404   401
 POST   /companion/s3/multipart                                  -        401  401 401  403  200   403 200  200  200    200    200   401
-GET    /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 200  200  404    404    404   401
-DELETE /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 200  200  404    404    404   401
-GET    /companion/s3/multipart/{upload_id}/{part_number}        parts    401  401 401  403  200   403 200  200  404    404    404   401
-GET    /companion/s3/multipart/{upload_id}/batch                parts    401  401 401  403  200   403 200  200  404    404    404   401
-POST   /companion/s3/multipart/{upload_id}/complete             uploaded 401  401 401  403  200   403 200  200  404    404    404   401
+GET    /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 404  200  404    404    404   401
+DELETE /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 404  200  404    404    404   401
+GET    /companion/s3/multipart/{upload_id}/{part_number}        parts    401  401 401  403  200   403 404  200  404    404    404   401
+GET    /companion/s3/multipart/{upload_id}/batch                parts    401  401 401  403  200   403 404  200  404    404    404   401
+POST   /companion/s3/multipart/{upload_id}/complete             uploaded 401  401 401  403  200   403 404  200  404    404    404   401
 
 GET    /u/{upload_token}/s3/params                              -        401  401 401  x    200   x   200  200  200    200    200   x
-POST   /u/{upload_token}/s3/confirm                             arrived  401  401 401  x    200   x   200  200  404    404    404   x
+POST   /u/{upload_token}/s3/confirm                             arrived  401  401 401  x    200   x   404  200  404    404    404   x
 POST   /u/{upload_token}/s3/multipart                           -        401  401 401  x    200   x   200  200  200    200    200   x
-GET    /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   200  200  404    404    404   x
-DELETE /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   200  200  404    404    404   x
-GET    /u/{upload_token}/s3/multipart/{upload_id}/{part_number} parts    401  401 401  x    200   x   200  200  404    404    404   x
-GET    /u/{upload_token}/s3/multipart/{upload_id}/batch         parts    401  401 401  x    200   x   200  200  404    404    404   x
-POST   /u/{upload_token}/s3/multipart/{upload_id}/complete      uploaded 401  401 401  x    200   x   200  200  404    404    404   x
+GET    /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   404  200  404    404    404   x
+DELETE /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   404  200  404    404    404   x
+GET    /u/{upload_token}/s3/multipart/{upload_id}/{part_number} parts    401  401 401  x    200   x   404  200  404    404    404   x
+GET    /u/{upload_token}/s3/multipart/{upload_id}/batch         parts    401  401 401  x    200   x   404  200  404    404    404   x
+POST   /u/{upload_token}/s3/multipart/{upload_id}/complete      uploaded 401  401 401  x    200   x   404  200  404    404    404   x
 ";
 
 /// What a caller is to be answered.

@@ -53,11 +53,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// All of it but what names the object, or the moment.
-    pub fn without(&self, object: &Object) -> String {
+    /// All of it but the moment.
+    pub fn whole(&self) -> String {
         let headers: Vec<_> = self.headers.iter().filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str())).collect();
-        let whole = format!("{} {headers:?} {}", self.status, self.body);
-        without_number(&whole.replace(&object.key, "{key}"), object.id)
+        format!("{} {headers:?} {}", self.status, self.body)
+    }
+
+    /// The same without what names the object.
+    pub fn without(&self, object: &Object) -> String {
+        without_number(&self.whole().replace(&object.key, "{key}"), object.id)
     }
 }
 
