@@ -12,6 +12,7 @@
 //! other failure is [`StoreError::Broken`].
 
 mod auditing;
+mod deleting;
 mod files;
 mod inserting;
 mod instant;
