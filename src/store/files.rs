@@ -51,7 +51,8 @@ pub(super) const COLUMNS: &str = "id, tenant, state, type_name, name, dispositio
     staging_key, sealed_key, upload_id, part_size, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, \
     deleted_at, deleted_by_id, deleted_by_kind";
 
-#[derive(sqlx::FromRow)]
+/// As in [`COLUMNS`], in the same order: SQLite also answers rows as JSON arrays.
+#[derive(sqlx::FromRow, serde::Deserialize)]
 pub(super) struct FileRow {
     id: i64,
     tenant: String,
