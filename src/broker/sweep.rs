@@ -149,9 +149,9 @@ impl Broker {
 
     /// Forgets files that were deleted long enough ago; their objects go with what is doomed.
     async fn purge(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
-        let deleted_until = now - self.deleted_retention;
+        let (deleted_until, mut pace) = (now - self.deleted_retention, Pace::new(&self.store));
         loop {
-            let limit = if self.store.others_write() { PURGED_AMONG_OTHERS } else { PURGED_AT_ONCE };
+            let limit = pace.bite(PURGED_AT_ONCE, PURGED_AMONG_OTHERS);
             let began = Instant::now();
             let purged = self.store.purge_files(deleted_until, clock(), limit).await?;
             for file in &purged {
@@ -161,14 +161,12 @@ impl Broker {
                 return Ok(());
             }
             failpoint::reach("purge: records gone");
-            tracing::info!(count = purged.len(), duration_ms = millis(began), "deleted files purged");
+            tracing::info!(count = purged.len(), duration_ms = millis(began.elapsed()), "deleted files purged");
             swept.purged += purged.len();
             if purged.len() < limit as usize {
                 return Ok(());
             }
-            if limit == PURGED_AMONG_OTHERS {
-                tokio::time::sleep(began.elapsed()).await;
-            }
+            pace.rest(began.elapsed()).await;
         }
     }
 

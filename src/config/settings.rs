@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 29] = [
+pub const SETTINGS: [Setting; 30] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {

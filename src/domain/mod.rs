@@ -14,6 +14,7 @@
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
+//! | [`selection`] | which files a list has, and in which order |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod caller;
@@ -26,6 +27,7 @@ pub mod file_type;
 pub mod media_type;
 pub mod multipart;
 pub mod policy_file;
+pub mod selection;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
 pub use description::Description;
@@ -36,3 +38,4 @@ pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
+pub use selection::{Condition, Field, Order, Position, Selection, Start};
