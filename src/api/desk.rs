@@ -10,6 +10,7 @@ mod cursor;
 mod delete;
 mod document;
 mod filter;
+mod filter_json;
 mod ids;
 mod list;
 mod members;

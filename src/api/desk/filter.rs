@@ -2,10 +2,10 @@
 //!
 //! Every complaint names its place, such as `filter.$or[1].size.$gt`, and all come at once.
 
-use serde_json::{Map, Value as Json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
+use super::filter_json::Json;
 use crate::api::body::not_json;
 use crate::domain::field_errors::one_of;
 use crate::domain::selection::{Comparison, Kind, Value};
@@ -69,8 +69,11 @@ impl Reader {
     /// A field, or an actor whose fields are named one by one: `{"createdBy": {"id": 5}}`.
     fn member(&mut self, name: &str, json: &Json, place: &str, depth: usize) -> Condition {
         let Some(field) = Field::named(name) else { return self.refuse(place, one_of(Field::names())) };
-        let inner = json.as_object().filter(|members| Field::named(&format!("{name}.id")).is_some() && !members.keys().any(|key| key.starts_with('$')));
-        let Some(members) = inner.filter(|members| !members.is_empty()) else { return self.field(field, json, place, depth) };
+        let is_actor = Field::named(&format!("{name}.id")).is_some();
+        let members = match json {
+            Json::Object(members) if is_actor && !members.is_empty() && !members.iter().any(|(key, _)| key.starts_with('$')) => members,
+            _ => return self.field(field, json, place, depth),
+        };
         let conditions = members.iter().map(|(key, inner)| {
             let at = format!("{place}.{}", shown(key));
             match Field::named(&format!("{name}.{key}")) {
@@ -86,12 +89,12 @@ impl Reader {
         match json {
             Json::Object(operators) if operators.is_empty() => self.refuse(place, one_of(OPERATORS)),
             Json::Object(operators) => self.operators(field, operators, place, depth),
-            Json::Array(_) => self.refuse(place, "must be one value; lists go with $in"),
+            Json::List(_) => self.refuse(place, "must be one value; lists go with $in"),
             value => self.equal(field, value, place),
         }
     }
 
-    fn operators(&mut self, field: Field, operators: &Map<String, Json>, place: &str, depth: usize) -> Condition {
+    fn operators(&mut self, field: Field, operators: &[(String, Json)], place: &str, depth: usize) -> Condition {
         let conditions = operators.iter().map(|(operator, json)| {
             let at = format!("{place}.{}", shown(operator));
             match operator.as_str() {
@@ -125,8 +128,10 @@ impl Reader {
         if depth >= MOST_DEPTH {
             return self.refuse(place, format!("must not stand deeper than {MOST_DEPTH} others"));
         }
-        let several = json.as_array().filter(|several| (1..=MOST_VALUES).contains(&several.len()));
-        let Some(several) = several else { return self.refuse(place, format!("must be a list of 1 to {MOST_VALUES}")) };
+        let several = match json {
+            Json::List(several) if (1..=MOST_VALUES).contains(&several.len()) => several,
+            _ => return self.refuse(place, format!("must be a list of 1 to {MOST_VALUES}")),
+        };
         let read = several.iter().enumerate().map(|(number, one)| read(self, one, &format!("{place}[{number}]"), depth + 1));
         let conditions = read.collect();
         if operator == "$or" { Condition::Any(conditions) } else { Condition::All(conditions) }
@@ -140,7 +145,7 @@ impl Reader {
     }
 
     fn several(&mut self, field: Field, json: &Json, place: &str) -> Vec<Option<Value>> {
-        let Json::Array(several) = json else {
+        let Json::List(several) = json else {
             self.refuse(place, "must be a list of values");
             return Vec::new();
         };
@@ -218,24 +223,22 @@ fn shown(name: &str) -> String {
 }
 
 fn number(json: &Json) -> Result<i64, String> {
-    // Also as 17.0: it is the same to JSON Schema, and some languages know no other way to write it.
-    let whole = || json.as_f64().filter(|number| number.fract() == 0.0).and_then(|number| format!("{number:.0}").parse().ok());
-    json.as_i64().or_else(whole).ok_or_else(|| "must be a whole number of at most 64 bits".to_owned())
+    if let Json::Whole(number) = json { Ok(*number) } else { Err("must be a whole number of at most 64 bits".to_owned()) }
 }
 
 fn text(json: &Json) -> Result<&str, String> {
-    let text = json.as_str().ok_or("must be a text")?;
+    let Json::Text(text) = json else { return Err("must be a text".to_owned()) };
     if text.contains('\0') { Err("must be a text without NUL".to_owned()) } else { Ok(text) }
 }
 
 fn word(field: Field, json: &Json) -> Result<&'static str, String> {
     let known = field.words();
-    let given = json.as_str().and_then(|text| known.iter().find(|word| **word == text));
+    let given = known.iter().find(|word| matches!(json, Json::Text(text) if text == **word));
     given.copied().ok_or_else(|| one_of(known.iter().copied()))
 }
 
 fn instant(json: &Json) -> Result<Given, String> {
-    let parsed = json.as_str().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    let parsed = if let Json::Text(text) = json { OffsetDateTime::parse(text, &Rfc3339).ok() } else { None };
     let at = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     let Some(at) = at else { return Err(no_instant()) };
     let beyond = at.nanosecond() % 1000;
@@ -300,6 +303,15 @@ mod tests {
         let all = refusal(r#"{"size":"x","$or":[{"state":1},{"nonsense":1}]}"#);
         let places: Vec<_> = all.iter().map(|(place, _)| place.as_str()).collect();
         assert_eq!(places, ["filter.$or[0].state", "filter.$or[1].nonsense", "filter.size"]);
+    }
+
+    #[test]
+    fn members_of_the_same_name_all_count() {
+        let twice = parse_filter(r#"{"size":{"$gt":1,"$gt":5},"size":{"$lt":9}}"#).unwrap();
+        let compare = |comparison, size| Condition::Compare(Field::Size, comparison, Value::Number(size));
+        let first = Condition::All(vec![compare(Comparison::Greater, 1), compare(Comparison::Greater, 5)]);
+        assert_eq!(twice, Condition::All(vec![first, compare(Comparison::Less, 9)]));
+        assert_eq!(parse_filter(r#"{"size":17.0}"#), parse_filter(r#"{"size":17}"#));
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn distinct(numbers: Vec<i64>) -> Option<Vec<FileId>> {
 
 /// The schema of [`ids_of`].
 pub(super) fn ids_schema() -> Array {
-    let number = Object::builder().schema_type(Type::Integer).minimum(Some(0));
+    let number = Object::builder().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(i64::MAX));
     Array::builder().items(number).min_items(Some(1)).max_items(Some(MOST_IDS)).build()
 }
 
