@@ -18,6 +18,8 @@ pub const ALL: &[(&str, Property)] = &[
     ("companion_body", api::properties::companion::body),
     ("companion_query", api::properties::companion::query),
     ("desk_body", api::properties::desk::body),
+    ("desk_list", api::properties::desk::list),
+    ("filter", api::properties::desk::filter),
     ("access_token", tokens::properties::access_token),
 ];
 

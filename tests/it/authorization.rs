@@ -3,7 +3,7 @@
 //! Denied means nothing happened: the whole database and the bucket are as before. And what is not theirs is nothing to them: the answer
 //! about another tenant's or another customer's file is, to the byte, the one about a file that does not exist.
 
-mod table;
+pub mod table;
 mod world;
 
 use std::collections::BTreeSet;

@@ -6,6 +6,7 @@
 
 mod browser;
 mod harness;
+mod objects;
 mod process;
 
 mod again;
@@ -41,6 +42,7 @@ mod query_plans;
 mod selecting;
 mod store_contract;
 mod sweeping;
+mod threat_model;
 mod tampering;
 mod upload;
 mod uppy;

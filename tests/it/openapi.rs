@@ -1,11 +1,12 @@
 //! `/openapi.json` tells the truth: about every route, and, as schemathesis finds, about every answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
+use crate::authorization::table;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file, project};
 
 /// Of every operation, beside the examples, the edge cases and the chains.
@@ -43,13 +44,43 @@ async fn broker_to_try(db: Db) -> TestBroker {
     broker
 }
 
+/// How many files of each operation's own schemathesis is told of.
+const SEEDS_EACH: usize = 4;
+
+/// For each operation some files in the state that it needs.
+async fn seeds(broker: &TestBroker) -> Value {
+    let mut seeds = Map::new();
+    for row in table::rows() {
+        let mut there = Vec::new();
+        for _ in 0..SEEDS_EACH {
+            let object = broker.object(row.state, &broker.token).await;
+            there.push(json!({"id": object.id, "key": object.key, "etag": object.etag}));
+        }
+        if row.state != "-" {
+            seeds.insert(format!("{} {}", row.method, row.path), there.into());
+        }
+    }
+    seeds.into()
+}
+
+/// Statuses of answers, by operation.
+fn statuses(broker: &TestBroker) -> BTreeMap<String, BTreeSet<u16>> {
+    let mut statuses = BTreeMap::<_, BTreeSet<_>>::new();
+    for line in fs::read_to_string(broker.folder.path().join("statuses")).unwrap().lines() {
+        let (status, operation) = line.split_once(' ').unwrap();
+        statuses.entry(operation.to_owned()).or_default().insert(status.parse().unwrap());
+    }
+    statuses
+}
+
 /// Runs schemathesis and gives what it said.
-async fn schemathesis(broker: &TestBroker, phases: &str, more: &[&str]) -> String {
+async fn schemathesis(broker: &TestBroker, seeds: &Value, phases: &str, more: &[&str]) -> String {
     let wish = json!({"types": ["artifact", "attachment", "image"]});
     let (_, made) = answer(broker.request("POST", "/companion/tokens.json").body(wish.to_string())).await;
     let endpoint = made["companionEndpoint"].as_str().unwrap();
     let mut command = Command::new(from_servers("TEST_PYTHON"));
     command.env("UPLOAD_TOKEN", endpoint.rsplit_once('/').unwrap().1);
+    command.env("SEEDS", seeds.to_string()).env("STATUSES", broker.folder.path().join("statuses"));
     let config = project().join("tests/openapi");
     // What it keeps for its next run is gone with the broker.
     command.current_dir(broker.folder.path()).env("PYTHONPATH", &config).env("PYTHONDONTWRITEBYTECODE", "1").env("COLUMNS", "160");
@@ -69,16 +100,34 @@ async fn schemathesis(broker: &TestBroker, phases: &str, more: &[&str]) -> Strin
 
 async fn schemathesis_finds_nothing(db: Db) {
     let broker = broker_to_try(db).await;
-    let said = schemathesis(&broker, "examples,coverage,fuzzing", &[]).await;
+    let seeds = seeds(&broker).await;
+    let first = broker.text_slip().await.id;
+    let said = schemathesis(&broker, &seeds, "examples,coverage,fuzzing", &[]).await;
     // It leaves out the operation that the document itself came from.
     let tried = operations(&document(&broker).await).len() - 1;
     assert!(said.contains(&format!("Tested: {tried}")), "{said}");
+    // Every operation was carried out, and refused without its token and for what is not there.
+    let statuses = statuses(&broker);
+    for (path, method, operation) in operations(&document(&broker).await) {
+        let label = format!("{method} {path}");
+        let Some(met) = statuses.get(&label) else {
+            assert_eq!(label, "GET /openapi.json");
+            continue;
+        };
+        assert!(met.iter().any(|status| (200..400).contains(status)), "{label} never succeeded: {met:?}");
+        if operation.get("security").is_none() {
+            assert!(met.contains(&401), "{label} was never asked without a good token: {met:?}");
+        }
+        if path.contains("{id}") || path.contains("{upload_id}") {
+            assert!(met.contains(&404), "{label} was never asked about what is not there: {met:?}");
+        }
+    }
     // Rules refuse most of what is generated, above all two names that differ; not all.
-    let granted = broker.text_slip().await.id;
+    let granted = broker.text_slip().await.id - first;
     assert!(granted > 40, "only {granted} requests were granted: {said}");
 
     // Chains of requests, on their own and for a time: it ends a round whenever the broker's state makes a replay come out otherwise.
-    let said = schemathesis(&broker, "stateful", &["--max-time", CHAINS_SECONDS]).await;
+    let said = schemathesis(&broker, &json!({}), "stateful", &["--max-time", CHAINS_SECONDS]).await;
     let chains = said.lines().find_map(|line| line.trim().strip_prefix("Scenarios:")).unwrap().trim().parse::<u32>().unwrap();
     println!("{db:?}: {granted} granted, {chains} chains, seed {SEED}");
     assert!(chains > 20, "{said}");

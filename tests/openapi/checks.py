@@ -10,6 +10,8 @@ import re
 
 import schemathesis
 
+import seeds  # noqa: F401: its hooks
+
 # A part of such a number makes the file larger than its type may be: said where the client chooses the sizes, as Uppy does.
 MANY_PARTS = {"size": r"must be \d+ or lower"}
 DESCRIBING = {

@@ -171,7 +171,7 @@ pub(super) async fn delete_listed(
 
 /// Which files are to be deleted, and whether they really are.
 pub(super) struct Wanted {
-    ids: Vec<FileId>,
+    pub(super) ids: Vec<FileId>,
     execution: Execution,
 }
 
@@ -199,13 +199,13 @@ impl utoipa::IntoParams for Wanted {
 }
 
 impl Wanted {
-    fn in_query(query: &Query) -> Result<Self, FieldErrors> {
+    pub(super) fn in_query(query: &Query) -> Result<Self, FieldErrors> {
         let ids = ids_in(query).and_then(|ids| ids.ok_or_else(|| FieldErrors::one("ids", "must be set")));
         let dry = query.at_most_one("bulkDryExecute").and_then(|text| flag("bulkDryExecute", text.as_deref()));
         Self::of(ids, dry)
     }
 
-    fn in_body(body: &[u8]) -> Result<Self, FieldErrors> {
+    pub(super) fn in_body(body: &[u8]) -> Result<Self, FieldErrors> {
         let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
         let Deletion { ids, bulk_dry_execute } = object(body)?;
         let dry = match bulk_dry_execute {

@@ -31,6 +31,11 @@ POST   /v2/files/{id}/ref.json                                  temp     401  40
 GET    /v2/files/{id}.json                                      active   401  401 401  200  403   403 200  200  404    404    404   401
 PATCH  /v2/files/{id}.json                                      arrived  401  401 401  403  200   403 200  200  404    404    404   401
 PUT    /v2/files/{id}.json                                      arrived  401  401 401  403  200   403 200  200  404    404    404   401
+DELETE /v2/files.json                                           active   401  401 401  403  403   200 200  200  200    200    200   401
+POST   /v2/files/delete.json                                    active   401  401 401  403  403   200 200  200  200    200    200   401
+DELETE /v2/files/{id}.json                                      active   401  401 401  403  403   204 204  204  404    404    404   401
+POST   /v2/files/{id}/restore.json                              deleted  401  401 401  403  403   200 200  200  404    404    404   401
+PUT    /v2/files/{id}/restore.json                              deleted  401  401 401  403  403   200 200  200  404    404    404   401
 GET    /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401
 POST   /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401
 DELETE /v2/files/{id}/parts.json                                parts    401  401 401  403  204   403 204  204  404    404    404   401

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::table::Row;
-use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file, slip, unique};
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file};
+use crate::objects::{Object, uppy_file};
 
 const ALL: &str = "files:read,files:write,files:delete";
 
@@ -27,16 +28,6 @@ pub struct World {
     /// By state and maker, until a request has changed it.
     objects: HashMap<(String, &'static str), Object>,
     database: Database,
-}
-
-/// What a request is about.
-#[derive(Debug, Clone, Default)]
-pub struct Object {
-    pub id: i64,
-    pub key: String,
-    /// As no other file is called.
-    pub name: String,
-    etag: String,
 }
 
 pub struct Asked<'a> {
@@ -177,7 +168,7 @@ impl World {
         if let Some(object) = self.objects.get(&(state.to_owned(), maker)) {
             return object.clone();
         }
-        let object = self.make(state, &self.makers[maker]).await;
+        let object = self.broker.object(state, &self.makers[maker]).await;
         self.objects.insert((state.to_owned(), maker), object.clone());
         object
     }
@@ -193,48 +184,6 @@ impl World {
     pub fn missing(&self) -> Object {
         let key = "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61".to_owned();
         Object { id: 7_777_777, key, name: String::new(), etag: "\"5d41402abc4b2a76b9719d911017c592\"".to_owned() }
-    }
-
-    async fn make(&self, state: &str, token: &str) -> Object {
-        let name = unique("nobody-elses-");
-        let send = |method: &str, path: &str, body: String| {
-            let request = self.broker.http.request(method.parse().unwrap(), format!("{}{path}", self.broker.base));
-            answer(request.bearer_auth(token).body(body))
-        };
-        match state {
-            "-" => Object::default(),
-            "parts" | "uploaded" => {
-                let (status, made) = send("POST", "/companion/s3/multipart", uppy_file(&name).to_string()).await;
-                assert_eq!(status, 200, "{made}");
-                let (key, upload_id) = (made["key"].as_str().unwrap().to_owned(), made["uploadId"].as_str().unwrap());
-                let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new() };
-                if state == "uploaded" {
-                    let (_, signed) = send("GET", &format!("/companion/s3/multipart/{upload_id}/1?key={}", object.key), String::new()).await;
-                    let put = self.broker.http.put(signed["url"].as_str().unwrap()).body("hello").send().await.unwrap();
-                    assert_eq!(put.status(), 200);
-                    put.headers()["etag"].to_str().unwrap().clone_into(&mut object.etag);
-                }
-                object
-            }
-            _ => {
-                let (status, body) = send("POST", "/v2/files/ref.json", new_file(&format!("{name}.txt"), "text/plain").to_string()).await;
-                assert_eq!(status, 201, "{body}");
-                let slip = slip(body);
-                let object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new() };
-                if state != "temp" {
-                    self.broker.drop_bytes(&slip, b"hello").await;
-                }
-                let path = format!("/v2/files/{}.json", slip.id);
-                if ["active", "deleted"].contains(&state) {
-                    assert_eq!(send("PATCH", &path, String::new()).await.0, 200);
-                }
-                if state == "deleted" {
-                    let request = self.broker.http.delete(format!("{}{path}", self.broker.base));
-                    assert_eq!(request.bearer_auth(token).send().await.unwrap().status(), 204);
-                }
-                object
-            }
-        }
     }
 
     // ---- requests ----
@@ -278,15 +227,13 @@ impl World {
     }
 }
 
-fn uppy_file(name: &str) -> Value {
-    json!({"filename": format!("{name}.txt"), "type": "text/plain", "metadata": {"fileType": "attachment"}})
-}
-
 /// The query and the body that a route wants, so that nothing but the caller can be wrong.
 fn said(row: &Row, object: &Object) -> (&'static str, Value) {
     let below = row.path.trim_start_matches("/companion").trim_start_matches("/u/{upload_token}");
     match (row.method, below) {
         ("POST", "/v2/files/ref.json") => ("", new_file("a.txt", "text/plain")),
+        ("DELETE", "/v2/files.json") => ("ids={id}", Value::Null),
+        ("POST", "/v2/files/delete.json") => ("", json!({"ids": [object.id]})),
         ("POST", "/v2/files/{id}/parts.json") => ("", json!({"partNumbers": [1]})),
         ("POST", "/tokens.json") => ("", json!({"types": ["attachment"]})),
         ("GET", "/s3/params") => ("filename=a.txt&type=text/plain&metadata[fileType]=attachment", Value::Null),

@@ -1,0 +1,68 @@
+//! Files in any state, made by the requests of their owners.
+
+use serde_json::{Value, json};
+
+use crate::harness::{TestBroker, answer, new_file, slip, unique};
+
+/// What a request is about.
+#[derive(Debug, Clone, Default)]
+pub struct Object {
+    pub id: i64,
+    /// Its staging key: what Uppy's routes call it.
+    pub key: String,
+    /// As no other file is called.
+    pub name: String,
+    /// The entity tag of its only part.
+    pub etag: String,
+}
+
+/// A text, as Uppy says it.
+pub fn uppy_file(name: &str) -> Value {
+    json!({"filename": format!("{name}.txt"), "type": "text/plain", "metadata": {"fileType": "attachment"}})
+}
+
+impl TestBroker {
+    /// A file of the token's owner: `temp`, `arrived` (its bytes are there), `active`, `deleted`, `parts` (that it comes in), `uploaded` (its
+    /// only part is there); `-` is none.
+    pub async fn object(&self, state: &str, token: &str) -> Object {
+        let name = unique("nobody-elses-");
+        let send = |method: &str, path: &str, body: String| {
+            let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+            answer(request.bearer_auth(token).body(body))
+        };
+        match state {
+            "-" => Object::default(),
+            "parts" | "uploaded" => {
+                let (status, made) = send("POST", "/companion/s3/multipart", uppy_file(&name).to_string()).await;
+                assert_eq!(status, 200, "{made}");
+                let (key, upload_id) = (made["key"].as_str().unwrap().to_owned(), made["uploadId"].as_str().unwrap());
+                let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new() };
+                if state == "uploaded" {
+                    let (_, signed) = send("GET", &format!("/companion/s3/multipart/{upload_id}/1?key={}", object.key), String::new()).await;
+                    let put = self.http.put(signed["url"].as_str().unwrap()).body("hello").send().await.unwrap();
+                    assert_eq!(put.status(), 200);
+                    put.headers()["etag"].to_str().unwrap().clone_into(&mut object.etag);
+                }
+                object
+            }
+            _ => {
+                let (status, body) = send("POST", "/v2/files/ref.json", new_file(&format!("{name}.txt"), "text/plain").to_string()).await;
+                assert_eq!(status, 201, "{body}");
+                let slip = slip(body);
+                let object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new() };
+                if state != "temp" {
+                    self.drop_bytes(&slip, b"hello").await;
+                }
+                let path = format!("/v2/files/{}.json", slip.id);
+                if ["active", "deleted"].contains(&state) {
+                    assert_eq!(send("PATCH", &path, String::new()).await.0, 200);
+                }
+                if state == "deleted" {
+                    let request = self.http.delete(format!("{}{path}", self.base));
+                    assert_eq!(request.bearer_auth(token).send().await.unwrap().status(), 204);
+                }
+                object
+            }
+        }
+    }
+}
