@@ -204,7 +204,12 @@ async fn confirm(
     params(IdInPath, Members),
     responses((status = 200, body = FoundBody, description = "The file, also a deleted one."), AnyFile, AnyCall)
 )]
-async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>, members: Members) -> Result<Response<Body>, Fault> {
+async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    id: Result<IdInPath, Fault>,
+    members: Members,
+) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
     Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file), included: members.included([&file]) }))

@@ -31,13 +31,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`BrokerError::Invalid`] when the file's rule does not take the name or disposition, and as for [`Broker::confirm`].
-    pub async fn confirm_as(
-        &self,
-        caller: &Caller,
-        id: FileId,
-        wished: &Description,
-        now: OffsetDateTime,
-    ) -> Result<File, BrokerError> {
+    pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: &Description, now: OffsetDateTime) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         // Two at once would copy the same bytes twice, and clients repeat what takes long.
         let _turn = self.confirming.wait(id).await;
@@ -46,7 +40,7 @@ impl Broker {
             let done = match file.state {
                 FileState::Active => self.describe(caller, file, wished, now).await?,
                 FileState::Deleted => return Err(is_deleted()),
-                FileState::Temp => self.seal(caller, &file, wished, now).await?,
+                FileState::Temp => Box::pin(self.seal(caller, &file, wished, now)).await?,
             };
             if let Some(active) = done {
                 return Ok(active);

@@ -129,7 +129,9 @@ async fn a_temp_file_is_forgotten_with_what_came_of_it() {
     assert_eq!(broker.restore(slip.id).await.1, json!({"errors": {"state": ["is temp: there is nothing to restore"]}}));
     assert_eq!(broker.delete(slip.id).await, 204);
     assert_eq!(broker.objects().await, []);
-    for status in [broker.read(slip.id).await.0, broker.confirm(slip.id).await.0, broker.delete(slip.id).await, broker.restore(slip.id).await.0] {
+    for status in
+        [broker.read(slip.id).await.0, broker.confirm(slip.id).await.0, broker.delete(slip.id).await, broker.restore(slip.id).await.0]
+    {
         assert_eq!(status, 404);
     }
     // Its form still works; what it writes is nobody's and goes.
@@ -202,7 +204,15 @@ async fn bulk_requests_are_bounded_and_named_what_is_wrong_with_them() {
         assert_eq!((status.as_u16(), error_fields(&body)), (400, vec![field.to_owned()]), "{query}");
     }
     let too_many = json!({"ids": vec![1; 101]});
-    for body in [json!({}), json!({"ids": []}), json!({"ids": "1"}), json!({"ids": [1, "2"]}), json!({"ids": [-1]}), json!({"ids": [1.5]}), too_many] {
+    for body in [
+        json!({}),
+        json!({"ids": []}),
+        json!({"ids": "1"}),
+        json!({"ids": [1, "2"]}),
+        json!({"ids": [-1]}),
+        json!({"ids": [1.5]}),
+        too_many,
+    ] {
         let (status, answer) = broker.call("POST", "/v2/files/delete.json", Some(&body)).await;
         assert_eq!((status.as_u16(), error_fields(&answer)), (400, vec!["ids".to_owned()]), "{body}");
     }
@@ -247,7 +257,10 @@ async fn deleting_takes_a_scope_and_reaches_no_further_than_reading() {
     assert_eq!(broker.status_of(&own, "PATCH", &path, "").await.0, 200);
     assert_eq!(broker.status_of(&own, "DELETE", &path, "").await.0, 204);
     let (_, seen) = broker.read(slip.id).await;
-    assert_eq!((&seen["file"]["customer"], &seen["file"]["deletedBy"]), (&json!({"id": 1, "type": "customers"}), &json!({"id": 1, "type": "customers"})));
+    assert_eq!(
+        (&seen["file"]["customer"], &seen["file"]["deletedBy"]),
+        (&json!({"id": 1, "type": "customers"}), &json!({"id": 1, "type": "customers"}))
+    );
     assert_eq!(broker.restore(slip.id).await.0, 200);
 }
 

@@ -91,7 +91,8 @@ async fn what_the_rule_does_not_take_is_refused_by_field_and_nothing_is_done() {
             assert!(errors.len() == 1 && errors[field][0].as_str().unwrap().starts_with(message), "{body}: {answer}");
         }
     }
-    let twice = broker.status_of(&broker.token, "PATCH", &format!("/v2/files/{active}.json"), r#"{"filename":"b.txt","filename":"c.txt"}"#).await;
+    let twice =
+        broker.status_of(&broker.token, "PATCH", &format!("/v2/files/{active}.json"), r#"{"filename":"b.txt","filename":"c.txt"}"#).await;
     assert_eq!((twice.0.as_u16(), twice.1["errors"].get("body").is_some()), (400, true), "{}", twice.1);
     assert_eq!([broker.read(active).await, broker.read(temp.id).await], both);
     assert_eq!(broker.confirm(temp.id).await.0, 200, "the upload is still good");

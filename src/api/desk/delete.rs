@@ -229,8 +229,7 @@ impl Wanted {
 
     async fn done(self, state: AppState, caller: Caller) -> Result<Response<Body>, Fault> {
         let (Self { ids, execution }, broker) = (self, state.broker.clone());
-        let removals =
-            to_its_end(async move { broker.delete_all(&caller, &ids, execution, OffsetDateTime::now_utc()).await }).await?;
+        let removals = to_its_end(async move { broker.delete_all(&caller, &ids, execution, OffsetDateTime::now_utc()).await }).await?;
         let files = removals.into_iter().map(|(id, removal)| RemovalBody { id: id.0, result: removal.as_str() });
         Ok(json(StatusCode::OK, &RemovalsBody { files: files.collect(), bulk_dry_execute: execution == Execution::Dry }))
     }

@@ -9,8 +9,8 @@ use super::answer::{Envelope, FileBody, SlipBody};
 use super::error_body;
 use super::list::PageBody;
 use super::wanted::Wanted;
-use crate::api::query::Query;
 use crate::api::openapi::{Part, media_type, shared_responses};
+use crate::api::query::Query;
 use crate::broker::{Page, Slip};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
@@ -76,7 +76,8 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
         schemas.insert("SomeOfFile".to_owned(), some);
     }
     for method in ["patch", "put"] {
-        let body = paths.get_mut(&format!("{prefix}/files/{{id}}.json")).and_then(|item| item.pointer_mut(&format!("/{method}/requestBody")));
+        let body =
+            paths.get_mut(&format!("{prefix}/files/{{id}}.json")).and_then(|item| item.pointer_mut(&format!("/{method}/requestBody")));
         if let Some(body) = body {
             body["content"]["application/json"] = json!({
                 "schema": {"$ref": "#/components/schemas/FileChanges"},
@@ -128,7 +129,8 @@ fn judged(fields: &mut Value, rules: &FileTypes) {
 /// What a confirmation reads, bare or wrapped; JSON of another shape is read past.
 fn changes_schema() -> Value {
     let any = ["object", "array", "string", "number", "boolean", "null"];
-    let dispositions: Vec<Value> = Disposition::ALL.map(|known| json!(known.as_str())).into_iter().chain([json!(""), Value::Null]).collect();
+    let dispositions: Vec<Value> =
+        Disposition::ALL.map(|known| json!(known.as_str())).into_iter().chain([json!(""), Value::Null]).collect();
     let members = json!({
         "filename": {"type": ["string", "null"], "description": "Another name; it is cleaned. Null or blank changes nothing."},
         "fileName": {"type": ["string", "null"], "description": "Another spelling of `filename`. One that is the name already says nothing."},

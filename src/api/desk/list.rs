@@ -120,8 +120,16 @@ impl<'a> PageBody<'a> {
         Self {
             files: page.files.iter().map(|file| members.of(file)).collect(),
             included: members.included(&page.files).unwrap_or_default(),
-            pagination: PaginationBody { records: page.records, page_size, pages, page: offset.map(|offset| offset + 1), has_more_pages: more },
-            meta: MetaBody { page: MetaPageBody { count: page.records, page_size, page_offset: offset, pages, has_more: more, next_cursor } },
+            pagination: PaginationBody {
+                records: page.records,
+                page_size,
+                pages,
+                page: offset.map(|offset| offset + 1),
+                has_more_pages: more,
+            },
+            meta: MetaBody {
+                page: MetaPageBody { count: page.records, page_size, page_offset: offset, pages, has_more: more, next_cursor },
+            },
         }
     }
 }

@@ -58,7 +58,8 @@ impl Wanted {
         if cursor.is_some() && offset.is_some() {
             errors.add("cursor", "must come without page and pageOffset");
         }
-        let filter = query.at_most_one("filter").and_then(|text| text.filter(|text| !text.is_empty()).map(|text| parse_filter(&text)).transpose());
+        let filter =
+            query.at_most_one("filter").and_then(|text| text.filter(|text| !text.is_empty()).map(|text| parse_filter(&text)).transpose());
         let condition = kept(&mut errors, filter).flatten().unwrap_or_else(Condition::none);
         let name_holds = kept(&mut errors, searched(query)).flatten();
         let ids = kept(&mut errors, ids_in(query)).flatten();
@@ -125,12 +126,13 @@ fn order(query: &Query) -> Result<Order, FieldErrors> {
         Some(name) => Field::named(&name).map(Some).ok_or_else(|| FieldErrors::one("orderBy", one_of(Field::names()))),
         None => Ok(None),
     });
-    let descending = query.spelled(&["orderMode", "sort_dir"]).and_then(|mode| match mode.as_deref().map(str::to_ascii_lowercase).as_deref() {
-        None | Some("") => Ok(None),
-        Some("asc") => Ok(Some(false)),
-        Some("desc") => Ok(Some(true)),
-        Some(_) => Err(FieldErrors::one("orderMode", one_of(["asc", "desc"]))),
-    });
+    let descending =
+        query.spelled(&["orderMode", "sort_dir"]).and_then(|mode| match mode.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None | Some("") => Ok(None),
+            Some("asc") => Ok(Some(false)),
+            Some("desc") => Ok(Some(true)),
+            Some(_) => Err(FieldErrors::one("orderMode", one_of(["asc", "desc"]))),
+        });
     match (by, descending) {
         // Newest first when nobody says anything; from the smallest on when only the field is said.
         (Ok(by), Ok(descending)) => Ok(Order { by: by.unwrap_or(Field::Id), descending: descending.unwrap_or(by.is_none()) }),
@@ -159,7 +161,8 @@ impl utoipa::IntoParams for Wanted {
         };
         let text = || Object::builder().schema_type(Type::String);
         let fields = text().enum_values(Some(Field::names().collect::<Vec<_>>()));
-        let filter = text().examples([json!(r#"{"createdAt":{"$gt":"2026-05-01T00:00:00Z"},"$or":[{"size":{"$gt":1000}},{"type":"image"}]}"#)]);
+        let filter =
+            text().examples([json!(r#"{"createdAt":{"$gt":"2026-05-01T00:00:00Z"},"$or":[{"size":{"$gt":1000}},{"type":"image"}]}"#)]);
         let mut parameters = vec![
             parameter("pageSize", "Most files of the page. What is over 100 means 100. Also as `per_page`.", number(1, None, PAGE_SIZE)),
             parameter("page", "Which page, from 1. Deeper ones are reached by `cursor`.", number(1, Some(MOST_PAGES), 1)),
@@ -192,7 +195,8 @@ impl utoipa::IntoParams for Wanted {
 
 /// A member of a query that may be there once.
 pub(super) fn parameter(name: &str, description: &str, schema: utoipa::openapi::ObjectBuilder) -> Parameter {
-    let builder = Parameter::builder().name(name).parameter_in(ParameterIn::Query).description(Some(format!("{description} At most once.")));
+    let builder =
+        Parameter::builder().name(name).parameter_in(ParameterIn::Query).description(Some(format!("{description} At most once.")));
     builder.schema(Some(schema.build())).build()
 }
 
@@ -224,7 +228,9 @@ mod tests {
         ] {
             assert_eq!(start(query), Ok(Start::Skip(skip)), "{query}");
         }
-        for bad in ["page=0", "page=2001", "page=1.0", "pageOffset=2000", "pageOffset=-1", "page=2&pageOffset=2", "page=1&cursor=AQAAAAAAAAAp"] {
+        for bad in
+            ["page=0", "page=2001", "page=1.0", "pageOffset=2000", "pageOffset=-1", "page=2&pageOffset=2", "page=1&cursor=AQAAAAAAAAAp"]
+        {
             assert!(start(bad).is_err(), "{bad}");
         }
     }
