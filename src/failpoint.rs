@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 25] = [
+pub const ALL: [&str; 29] = [
     "authorize: judged",
     "authorize: form signed",
     "authorize: record written",
@@ -28,12 +28,16 @@ pub const ALL: [&str; 25] = [
     "confirm: activated",
     "confirm: staging deleted",
     "refusal: judged",
+    "refusal: written down",
     "refusal: object deleted",
     "sweep: expired found",
     "sweep: record discarded",
     "sweep: keys leased",
     "sweep: objects deleted",
     "sweep: keys forgotten",
+    "event: leased",
+    "event: sent",
+    "event: settled",
 ];
 
 #[cfg(feature = "failpoints")]

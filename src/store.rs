@@ -13,10 +13,12 @@
 
 mod auditing;
 mod files;
+mod history;
 mod inserting;
 mod instant;
 mod listing;
 mod multipart;
+mod outbox;
 mod postgres;
 pub mod probing;
 mod reissuing;
@@ -36,12 +38,15 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use history::Subscribers;
 use inserting::{PostgresRecords, SqliteRecords};
 use postgres::Connections;
 use sqlite::WriteConnection;
 use writing::Writer;
 
 pub use files::{NewRow, Sealed};
+pub use history::{AuditFilter, Audited, AuditedActor};
+pub use outbox::{EventFilter, EventRow, EventState, Leased, Outcome, Replay};
 pub use reissuing::{Idempotency, Reissued, Used};
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tokens::{NewToken, TokenRow};
@@ -64,6 +69,8 @@ pub struct Store {
     engine: Engine,
     /// The way of every temp record.
     records: Writer,
+    /// Who is told of changes.
+    subscribers: Subscribers,
 }
 
 #[derive(Debug, Clone)]
@@ -176,7 +183,7 @@ impl Store {
             Engine::Sqlite { write, .. } => Writer::start([SqliteRecords(write.clone())]),
             Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords::new(connections.clone()))),
         };
-        Ok(Self { engine, records })
+        Ok(Self { engine, records, subscribers: Subscribers::default() })
     }
 
     async fn open_sqlite(url: &str) -> Result<Engine, StoreError> {

@@ -13,9 +13,13 @@
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
+//! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
+//! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
+pub mod bucket_event;
 pub mod caller;
+pub mod event;
 pub mod evidence;
 pub mod field_errors;
 pub mod file;
@@ -26,6 +30,7 @@ pub mod multipart;
 pub mod policy_file;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
 pub use file::{Disposition, File, FileId, FileState, NewFile, UploadMethod};

@@ -5,9 +5,12 @@ use std::str::FromStr;
 use sqlx::Connection as _;
 use time::{Duration, OffsetDateTime};
 
+use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
-use crate::domain::{Actor, Caller, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Tenant};
+use crate::domain::{
+    Action, Actor, Caller, Change, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Tenant,
+};
 
 /// A temp record about to be written.
 #[derive(Debug)]
@@ -39,8 +42,10 @@ pub struct Sealed<'a> {
     pub etag: &'a str,
     /// What was seen and decided.
     pub evidence: &'a Evidence,
-    /// Who confirmed.
+    /// Whose file it is in the record from now on.
     pub actor: Actor,
+    /// What made dropslip confirm it.
+    pub origin: Origin,
     /// Now.
     pub at: OffsetDateTime,
     /// How long after its form's end the staging object is deleted (again): bytes may still be arriving.
@@ -173,6 +178,20 @@ impl Store {
         row.map(File::try_from).transpose()
     }
 
+    /// The file of any tenant whose current form may write that key, or could before it became active.
+    ///
+    /// The one question without a tenant: a bucket says which key was written, and not whose it is. What is done then is done for
+    /// the file's owner.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn find_by_staging_key(&self, staging_key: &str) -> Result<Option<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE staging_key = $1"));
+        let row: Option<FileRow> =
+            on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key).fetch_optional(connection).await)?;
+        row.map(File::try_from).transpose()
+    }
+
     /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
     /// upload in parts may be open on it.
     ///
@@ -202,7 +221,7 @@ impl Store {
              upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write connection => {
+        let active: Option<File> = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
             let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(FileState::Active.as_str())
@@ -224,18 +243,21 @@ impl Store {
                 .fetch_optional(&mut *transaction)
                 .await?;
             let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
-            let (Some(active), 1) = (row, claimed.rows_affected()) else {
+            let (Some(row), 1) = (row, claimed.rows_affected()) else {
                 transaction.rollback().await?;
                 return Ok(None);
             };
             // By the row's own word: another form for the same key may have been signed since the caller read it.
-            let doomed_until = active.expires_at.0 + sealed.late_uploads;
+            let doomed_until = row.expires_at.0 + sealed.late_uploads;
             let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).bind(upload_id(file.multipart.as_ref()));
             doom.execute(&mut *transaction).await?;
+            let active = File::try_from(row).map_err(unreadable)?;
+            record!(self, transaction, &Change::new(&active, Action::Activated, sealed.origin, sealed.at));
             transaction.commit().await?;
             Ok(Some(active))
         })?;
-        row.map(File::try_from).transpose()
+        self.announce();
+        Ok(active)
     }
 }
 
