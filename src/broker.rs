@@ -12,8 +12,10 @@ mod arriving;
 mod audit;
 mod authorize;
 mod confirm;
+mod delete;
 mod judge;
 mod list;
+mod pace;
 mod parts;
 mod slip;
 mod sweep;
@@ -34,6 +36,7 @@ pub use audit::Audit;
 use turns::Turns;
 
 pub use authorize::Authorized;
+pub use delete::{Execution, Removal};
 pub use list::Page;
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
@@ -100,6 +103,7 @@ pub struct Broker {
     limits: Limits,
     grace: Duration,
     events_retention: Duration,
+    deleted_retention: Duration,
     method: UploadMethod,
     multipart_threshold: u64,
     part_size: u64,
@@ -116,6 +120,8 @@ pub struct Rules {
     pub grace: Duration,
     /// How long events are kept that arrived or were given up.
     pub events_retention: Duration,
+    /// How long a deleted file can be brought back for certain; a sweep purges it after that.
+    pub deleted_retention: Duration,
     /// How files come that come in one request.
     pub method: UploadMethod,
     /// From how many bytes on files come in parts, if the client can.
@@ -128,7 +134,7 @@ impl Broker {
     /// A broker.
     #[must_use]
     pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
-        let Rules { file_types, limits, grace, events_retention, method, multipart_threshold, part_size } = rules;
+        let Rules { file_types, limits, grace, events_retention, deleted_retention, method, multipart_threshold, part_size } = rules;
         Self {
             store,
             bucket,
@@ -136,6 +142,7 @@ impl Broker {
             limits,
             grace,
             events_retention,
+            deleted_retention,
             method,
             multipart_threshold,
             part_size,
@@ -227,6 +234,11 @@ impl Broker {
 fn is_staging_key(key: &str) -> bool {
     let plain = |key: &str| key.len() <= LONGEST_STAGING_KEY && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     key.strip_prefix(STAGING_PREFIX).is_some_and(plain)
+}
+
+/// What a file that is deleted says to whoever wants to change it.
+fn is_deleted() -> BrokerError {
+    BrokerError::Conflict(FieldErrors::one("state", "is deleted: restore it first"))
 }
 
 /// After how many whole days nothing under the staging prefix can be wanted any more.

@@ -22,7 +22,7 @@ pub use client::{ClientEnvironment, client_environment};
 pub use settings::{SETTINGS, Setting};
 use values::{
     as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, durations, endpoint, filled, log_filter,
-    log_format, origins, part_size, queue_url, redacted, secret, socket_address, upload_method, web_url, whole_number,
+    log_format, origins, part_size, queue_url, redacted, retention, secret, socket_address, upload_method, web_url, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -73,6 +73,8 @@ pub struct Config {
     pub notifications_token: Option<NotificationsToken>,
     /// The queue of bucket notifications.
     pub notifications_sqs: Option<String>,
+    /// How long a deleted file can be brought back.
+    pub deleted_retention: Duration,
     /// What one actor may ask for.
     pub actor_limit: Limit,
     /// What one tenant may ask for.
@@ -319,6 +321,7 @@ impl Reader {
             ));
         }
         let notifications_sqs = self.optional("notifications_sqs", queue_url);
+        let deleted_retention = self.required("deleted_retention", "30d", retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
         let max_connections = self.required("max_connections", "900", connections);
@@ -358,6 +361,7 @@ impl Reader {
             events_retention: events_retention?,
             notifications_token: token.or(token_file),
             notifications_sqs,
+            deleted_retention: deleted_retention?,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,
             max_connections: max_connections?,

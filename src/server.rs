@@ -168,6 +168,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
         limits: Limits::new(config.actor_limit, config.tenant_limit),
         grace,
         events_retention: config.events_retention.try_into().context("DROPSLIP_EVENTS_RETENTION")?,
+        deleted_retention: config.deleted_retention.try_into().context("DROPSLIP_DELETED_RETENTION")?,
         method,
         multipart_threshold: config.multipart_threshold,
         part_size: config.part_size,

@@ -10,7 +10,10 @@ pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn of(parts: &Parts) -> Self {
-        let query = parts.uri.query().unwrap_or_default();
+        Self::parsed(parts.uri.query().unwrap_or_default())
+    }
+
+    pub(super) fn parsed(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
@@ -27,5 +30,14 @@ impl Query {
         let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
         let value = values.next();
         if values.next().is_some() { Err(FieldErrors::one(name, "must be given once")) } else { Ok(value) }
+    }
+}
+
+/// A member that is true or false, which is what it is when it is absent.
+pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> {
+    match text {
+        Some("true" | "1") => Ok(true),
+        None | Some("false" | "0") => Ok(false),
+        Some(_) => Err(FieldErrors::one(name, "must be true or false")),
     }
 }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::sweep::owner;
 use super::{Broker, BrokerError, is_staging_key};
 use crate::domain::bucket_event::{self, ObjectCreated};
-use crate::domain::{FieldErrors, FileState, Origin};
+use crate::domain::{Description, FieldErrors, FileState, Origin};
 
 /// How many objects of one message are looked at at the same time.
 const AT_ONCE: usize = 4;
@@ -66,7 +66,7 @@ impl Broker {
         }
         let file = self.store.find_by_staging_key(&object.key).await?;
         let Some(file) = file.filter(|file| file.state == FileState::Temp) else { return Ok(Arrival::Ignored) };
-        match Box::pin(self.confirm_from(&owner(&file), file.id, Origin::Notification, now)).await {
+        match Box::pin(self.confirm_from(Origin::Notification, &owner(&file), file.id, &Description::default(), now)).await {
             Ok(_) => Ok(Arrival::Activated),
             Err(BrokerError::Refused(_)) => Ok(Arrival::Refused),
             Err(BrokerError::NotUploaded | BrokerError::NotFound | BrokerError::Conflict(_)) => Ok(Arrival::Ignored),

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`caller`] | who is asking: actor, tenant, scopes |
 //! | [`mod@file`] | the record of one uploaded content and its states |
+//! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
@@ -19,6 +20,7 @@
 
 pub mod bucket_event;
 pub mod caller;
+pub mod description;
 pub mod event;
 pub mod evidence;
 pub mod field_errors;
@@ -30,10 +32,11 @@ pub mod multipart;
 pub mod policy_file;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+pub use description::Description;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
-pub use file::{Disposition, File, FileId, FileState, NewFile, UploadMethod};
+pub use file::{Deletion, Disposition, File, FileId, FileState, NewFile, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;

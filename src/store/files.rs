@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use serde_json::json;
 use sqlx::Connection as _;
 use time::{Duration, OffsetDateTime};
 
@@ -9,7 +10,7 @@ use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
 use crate::domain::{
-    Action, Actor, Caller, Change, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Tenant,
+    Action, Actor, Caller, Change, Deletion, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Tenant,
 };
 
 /// A temp record about to be written.
@@ -53,9 +54,11 @@ pub struct Sealed<'a> {
 }
 
 pub(super) const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
-    staging_key, sealed_key, upload_id, part_size, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+    staging_key, sealed_key, upload_id, part_size, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, \
+    deleted_at, deleted_by_id, deleted_by_kind";
 
-#[derive(sqlx::FromRow)]
+/// As in [`COLUMNS`], in the same order: SQLite also answers rows as JSON arrays.
+#[derive(sqlx::FromRow, serde::Deserialize)]
 pub(super) struct FileRow {
     id: i64,
     tenant: String,
@@ -87,6 +90,9 @@ pub(super) struct FileRow {
     created_by_kind: String,
     updated_by_id: i64,
     updated_by_kind: String,
+    deleted_at: Option<Instant>,
+    deleted_by_id: Option<i64>,
+    deleted_by_kind: Option<String>,
 }
 
 impl FileRow {
@@ -99,6 +105,15 @@ impl FileRow {
         };
         let detected = self.detected_type.as_deref().map(parsed).transpose()?;
         Ok(Some(Evidence { detected, verdict: parsed(verdict)?, decided: parsed(decided)?, pixels }))
+    }
+
+    pub(super) fn sealed_key(&self) -> Option<&str> {
+        self.sealed_key.as_deref()
+    }
+
+    fn deleted(&self) -> Result<Option<Deletion>, StoreError> {
+        let (Some(at), Some(id), Some(kind)) = (self.deleted_at, self.deleted_by_id, &self.deleted_by_kind) else { return Ok(None) };
+        Ok(Some(Deletion { at: at.0, by: Actor { id, kind: parsed(kind)? } }))
     }
 
     fn multipart(&self) -> Result<Option<Multipart>, StoreError> {
@@ -115,6 +130,7 @@ impl TryFrom<FileRow> for File {
         let id = row.id;
         let evidence = row.evidence()?;
         let multipart = row.multipart()?;
+        let deleted = row.deleted()?;
         Ok(Self {
             id: FileId(id),
             tenant: parsed(&row.tenant)?,
@@ -139,6 +155,7 @@ impl TryFrom<FileRow> for File {
             expires_at: row.expires_at.0,
             created_by: Actor { id: row.created_by_id, kind: parsed(&row.created_by_kind)? },
             updated_by: Actor { id: row.updated_by_id, kind: parsed(&row.updated_by_kind)? },
+            deleted,
         })
     }
 }
@@ -205,7 +222,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a temp file active, claims its sealed key and dooms its staging key, all or nothing.
+    /// Makes a temp file active with the name and disposition of `file`, claims its sealed key and dooms its staging key, all or
+    /// nothing.
     ///
     /// `None` when there is nothing to do: the file is not `temp` any more, has another staging key since, or the sealed key is
     /// no longer on the doomed list (its object may be gone).
@@ -218,7 +236,7 @@ impl Store {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7, \
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16, \
-             upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END \
+             upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END, name = $17, disposition = $18 \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
         let active: Option<File> = on_pool!(self, write connection => {
@@ -240,6 +258,8 @@ impl Store {
                 .bind(evidence.verdict.as_str())
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.width)))
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.height)))
+                .bind(file.name.as_str())
+                .bind(file.disposition.as_str())
                 .fetch_optional(&mut *transaction)
                 .await?;
             let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
@@ -258,6 +278,41 @@ impl Store {
         })?;
         self.announce();
         Ok(active)
+    }
+
+    /// Gives an active file the name and disposition of `wished`. `None` when it is not as `seen` any more.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Option<File>, StoreError> {
+        let before = json!({"filename": seen.name.as_str(), "disposition": seen.disposition.as_str()});
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE files SET name = $1, disposition = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5 \
+             WHERE id = $6 AND tenant = $7 AND state = 'active' AND name = $8 AND disposition = $9 RETURNING {COLUMNS}"
+        ));
+        let described: Option<File> = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            let row: Option<FileRow> = sqlx::query_as(sql)
+                .bind(wished.name.as_str())
+                .bind(wished.disposition.as_str())
+                .bind(Instant(at))
+                .bind(by.id)
+                .bind(by.kind.as_str())
+                .bind(seen.id.0)
+                .bind(seen.tenant.as_str())
+                .bind(seen.name.as_str())
+                .bind(seen.disposition.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let described = row.map(File::try_from).transpose().map_err(unreadable)?;
+            if let Some(file) = &described {
+                let change = Change::new(file, Action::Renamed, Origin::Request(by), at).with("disposition", file.disposition.as_str());
+                record!(self, transaction, &change.with("before", before));
+            }
+            transaction.commit().await?;
+            Ok(described)
+        })?;
+        Ok(described)
     }
 }
 

@@ -7,9 +7,10 @@ use sqlx::Connection as _;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-use super::files::{COLUMNS, DOOM, FileRow, doom, parsed, unsigned};
+use super::files::{DOOM, doom, parsed, unsigned};
 use super::history::{append, record};
 use super::instant::Instant;
+use super::listing::Bound;
 use super::{Engine, Store, StoreError, on_pool, within_time};
 use crate::domain::{Action, Actor, Caller, Change, File, FileId, Origin, Tenant};
 
@@ -46,6 +47,8 @@ pub struct Waiting {
     pub expired_files: i64,
     /// Doomed keys past theirs.
     pub due_objects: i64,
+    /// Deleted files past their retention.
+    pub purgeable_files: i64,
 }
 
 /// Temp files, and the bytes that their forms allow.
@@ -119,20 +122,9 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<File>, StoreError> {
         let (last_time, last_id) = after.map_or((OffsetDateTime::UNIX_EPOCH, 0), |(at, id)| (at, id.0));
-        let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 AND expires_at >= $2 AND (expires_at > $2 OR id > $3) \
-             ORDER BY expires_at, id LIMIT $4"
-        ));
-        let rows: Vec<FileRow> = on_pool!(self, read pool => {
-            sqlx::query_as(sql)
-                .bind(Instant(before))
-                .bind(Instant(last_time))
-                .bind(last_id)
-                .bind(i64::from(limit))
-                .fetch_all(pool)
-                .await
-        })?;
-        rows.into_iter().map(File::try_from).collect()
+        let which = "WHERE state = 'temp' AND expires_at < $1 AND expires_at >= $2 AND (expires_at > $2 OR id > $3) \
+                     ORDER BY expires_at, id LIMIT $4";
+        self.files(which, &[Bound::Time(before), Bound::Time(last_time), Bound::Number(last_id), Bound::Number(limit.into())]).await
     }
 
     /// Forgets a temp file and dooms its staging key, all or nothing; `false` when it is not `temp` any more or was re-issued.
@@ -318,13 +310,20 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn waiting(&self, now: OffsetDateTime, expired_before: OffsetDateTime) -> Result<Waiting, StoreError> {
+    pub async fn waiting(
+        &self,
+        now: OffsetDateTime,
+        expired_before: OffsetDateTime,
+        deleted_until: OffsetDateTime,
+    ) -> Result<Waiting, StoreError> {
         let expired = "SELECT COUNT(*) FROM files WHERE state = 'temp' AND expires_at < $1";
         let due = "SELECT COUNT(*) FROM doomed_objects WHERE delete_after <= $1";
+        let purgeable = "SELECT COUNT(*) FROM files WHERE state = 'deleted' AND deleted_at <= $1";
         on_pool!(self, read connection => {
             let expired_files = sqlx::query_scalar(expired).bind(Instant(expired_before)).fetch_one(&mut *connection).await?;
-            let due_objects = sqlx::query_scalar(due).bind(Instant(now)).fetch_one(connection).await?;
-            Ok(Waiting { expired_files, due_objects })
+            let due_objects = sqlx::query_scalar(due).bind(Instant(now)).fetch_one(&mut *connection).await?;
+            let purgeable_files = sqlx::query_scalar(purgeable).bind(Instant(deleted_until)).fetch_one(connection).await?;
+            Ok(Waiting { expired_files, due_objects, purgeable_files })
         })
         .map_err(StoreError::from)
     }

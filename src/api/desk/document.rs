@@ -213,5 +213,6 @@ fn photo() -> Option<File> {
         expires_at: datetime!(2026-01-02 04:04:05 UTC),
         created_by: somebody,
         updated_by: somebody,
+        deleted: None,
     })
 }
