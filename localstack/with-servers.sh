@@ -127,11 +127,11 @@ start_seaweedfs() {
 {"identities": [{"name": "tests", "actions": ["Admin", "Read", "List", "Tagging", "Write"],
   "credentials": [{"accessKey": "$TEST_S3_ACCESS_KEY", "secretKey": "$TEST_S3_SECRET_KEY"}]}]}
 JSON
-  # Its filer tells one address of uploads to buckets whose names begin so: where the one test listens that wants to know.
+  # Its filer tells one address of uploads to buckets whose names begin with told-: the broker of the one test that wants to know.
   cat >"$scratch/notification.toml" <<TOML
 [notification.webhook]
 enabled = true
-endpoint = "http://127.0.0.1:${ports[11]}/"
+endpoint = "http://127.0.0.1:${ports[11]}/notifications/s3"
 bearer_token = "$TEST_SEAWEEDFS_NOTIFIES_TOKEN"
 max_retries = 3
 backoff_seconds = 1

@@ -5,11 +5,12 @@
 //! silently ignored is worse than none.
 
 mod client;
+mod events;
 mod settings;
 mod values;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,10 +20,11 @@ use url::Url;
 use crate::domain::UploadMethod;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
+pub use events::{Events, NotificationsToken};
 pub use settings::{SETTINGS, Setting};
 use values::{
-    as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, durations, endpoint, filled, log_filter,
-    log_format, origins, part_size, queue_url, redacted, retention, secret, socket_address, upload_method, web_url, whole_number,
+    as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
+    log_format, origins, part_size, redacted, retention, socket_address, upload_method, web_url, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -63,16 +65,8 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// How long an expired form's upload is left alone.
     pub sweep_grace: Duration,
-    /// Who is told of events; `None` for nobody.
-    pub webhooks_file: Option<PathBuf>,
-    /// How long to wait after each failed attempt to deliver an event but the last.
-    pub webhooks_retry: Vec<Duration>,
-    /// How long events are kept that arrived or were given up.
-    pub events_retention: Duration,
-    /// What a store must know that posts bucket notifications; `None` when none may.
-    pub notifications_token: Option<NotificationsToken>,
-    /// The queue of bucket notifications.
-    pub notifications_sqs: Option<String>,
+    /// Webhooks and bucket notifications.
+    pub events: Events,
     /// How long a deleted file can be brought back.
     pub deleted_retention: Duration,
     /// What one actor may ask for.
@@ -118,37 +112,6 @@ pub enum Storage {
         /// Whether the bucket's name goes into the path.
         path_style: bool,
     },
-}
-
-/// A secret of the store's, or where it is kept. It is never shown.
-#[derive(Clone)]
-pub enum NotificationsToken {
-    /// As set.
-    Set(String),
-    /// In this file.
-    InFile(PathBuf),
-}
-
-impl fmt::Debug for NotificationsToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NotificationsToken(***)")
-    }
-}
-
-impl NotificationsToken {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or holds no such secret.
-    pub fn read(&self) -> Result<String, String> {
-        match self {
-            Self::Set(token) => Ok(token.clone()),
-            Self::InFile(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                secret(text.trim()).map_err(|why| format!("{}: {why}", path.display()))
-            }
-        }
-    }
 }
 
 /// What to log, and how.
@@ -308,19 +271,7 @@ impl Reader {
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
         let sweep_grace = self.required("sweep_grace", "1h", duration);
-        let webhooks_file = self.optional("webhooks_file", filled).map(PathBuf::from);
-        let webhooks_retry = self.required("webhooks_retry", "5s,5m,30m,2h,5h,10h,14h,20h,24h", durations);
-        let events_retention = self.required("events_retention", "30d", duration);
-        let token = self.optional("notifications_token", secret).map(NotificationsToken::Set);
-        let token_file = self.optional("notifications_token_file", filled).map(|path| NotificationsToken::InFile(path.into()));
-        if token.is_some() && token_file.is_some() {
-            self.errors.push(format!(
-                "{}: has no effect beside {}",
-                self.named("notifications_token_file"),
-                env_name("notifications_token")
-            ));
-        }
-        let notifications_sqs = self.optional("notifications_sqs", queue_url);
+        let events = self.events();
         let deleted_retention = self.required("deleted_retention", "30d", retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
@@ -356,11 +307,7 @@ impl Reader {
             cors_origins,
             sweep_interval: sweep_interval?,
             sweep_grace: sweep_grace?,
-            webhooks_file,
-            webhooks_retry: webhooks_retry?,
-            events_retention: events_retention?,
-            notifications_token: token.or(token_file),
-            notifications_sqs,
+            events: events?,
             deleted_retention: deleted_retention?,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,

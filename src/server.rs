@@ -91,7 +91,8 @@ impl Server {
         let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let mut working = vec![sweeping];
-        let webhooks = Webhooks::new(store.clone(), endpoints(config)?, config.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
+        let webhooks =
+            Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
         working.push(tokio::spawn(Arc::new(webhooks).run(stop.clone())));
         if let Some(queue) = queue(config).await? {
             working.push(tokio::spawn(notifications::run(broker.clone(), queue, stop.clone())));
@@ -167,7 +168,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
         file_types: file_types.with_max_request(max_request(config, method)),
         limits: Limits::new(config.actor_limit, config.tenant_limit),
         grace,
-        events_retention: config.events_retention.try_into().context("DROPSLIP_EVENTS_RETENTION")?,
+        events_retention: config.events.retention.try_into().context("DROPSLIP_EVENTS_RETENTION")?,
         deleted_retention: config.deleted_retention.try_into().context("DROPSLIP_DELETED_RETENTION")?,
         method,
         multipart_threshold: config.multipart_threshold,
@@ -251,21 +252,21 @@ pub fn file_types(config: &Config) -> anyhow::Result<FileTypes> {
 /// # Errors
 /// With what is wrong with the file, and where.
 pub fn endpoints(config: &Config) -> anyhow::Result<Vec<Endpoint>> {
-    let Some(path) = &config.webhooks_file else { return Ok(Vec::new()) };
+    let Some(path) = &config.events.webhooks_file else { return Ok(Vec::new()) };
     let in_file = || format!("DROPSLIP_WEBHOOKS_FILE: {}", path.display());
     let text = std::fs::read_to_string(path).with_context(in_file)?;
     webhooks::parse(&text).map_err(anyhow::Error::msg).with_context(in_file)
 }
 
 fn notifications_secret(config: &Config) -> anyhow::Result<Option<NotificationsSecret>> {
-    let token = config.notifications_token.as_ref().map(NotificationsToken::read).transpose();
+    let token = config.events.notifications_token.as_ref().map(NotificationsToken::read).transpose();
     let token = token.map_err(anyhow::Error::msg).context("DROPSLIP_NOTIFICATIONS_TOKEN_FILE")?;
     Ok(token.map(|token| NotificationsSecret::new(&token)))
 }
 
 /// The queue of the bucket's notifications.
 async fn queue(config: &Config) -> anyhow::Result<Option<Queue>> {
-    let Some(url) = config.notifications_sqs.clone() else { return Ok(None) };
+    let Some(url) = config.events.notifications_sqs.clone() else { return Ok(None) };
     let Storage::Bucket { region, .. } = &config.storage else {
         bail!("DROPSLIP_NOTIFICATIONS_SQS: has no effect without DROPSLIP_S3_BUCKET: the embedded store sends no notifications");
     };

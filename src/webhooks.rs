@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::event::instant;
@@ -53,7 +53,7 @@ const ANSWER_BYTES: usize = 16 * 1024;
 /// Every endpoint and what is sent to it.
 pub struct Webhooks {
     store: Store,
-    targets: Vec<Target>,
+    targets: Vec<Arc<Target>>,
     /// How long to wait after each failure but the last.
     retry: Vec<Duration>,
 }
@@ -104,7 +104,7 @@ impl Webhooks {
     pub fn new(store: Store, endpoints: Vec<Endpoint>, retry: Vec<Duration>) -> reqwest::Result<Self> {
         let targets = endpoints.into_iter().map(|endpoint| {
             let http = target::client(&endpoint.url, endpoint.allow_private)?;
-            Ok(Target { endpoint, http, gone: AtomicBool::new(false), failures: AtomicU32::new(0) })
+            Ok(Arc::new(Target { endpoint, http, gone: AtomicBool::new(false), failures: AtomicU32::new(0) }))
         });
         Ok(Self { store, targets: targets.collect::<reqwest::Result<_>>()?, retry })
     }
@@ -114,9 +114,10 @@ impl Webhooks {
         futures_util::future::join_all(self.targets.iter().map(|target| self.serve(target, &stop))).await;
     }
 
-    async fn serve(&self, target: &Target, stop: &CancellationToken) {
+    async fn serve(self: &Arc<Self>, target: &Arc<Target>, stop: &CancellationToken) {
         let name = target.endpoint.name.as_str();
-        let mut under_way = FuturesUnordered::new();
+        // Tasks of their own: one that is not polled while the next events are taken on could hold the connection that takes them.
+        let mut under_way = JoinSet::new();
         let (mut paused_until, mut gone_asked) = (Instant::now(), None::<Instant>);
         while !stop.is_cancelled() {
             if gone_asked.is_none_or(|asked| asked.elapsed() > GONE_LOOK) {
@@ -134,7 +135,10 @@ impl Webhooks {
                         if taken > 0 {
                             failpoint::reach("event: leased");
                         }
-                        under_way.extend(leased.into_iter().map(|event| self.deliver(target, event, now, &OffsetDateTime::now_utc)));
+                        for event in leased {
+                            let (sender, target) = (self.clone(), target.clone());
+                            under_way.spawn(async move { sender.deliver(&target, event, now, &OffsetDateTime::now_utc).await });
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(endpoint = name, %error, "the outbox cannot be read now");
@@ -155,19 +159,20 @@ impl Webhooks {
                 let _ = tokio::time::timeout(LOOK, woken).await;
             };
             tokio::select! {
-                Some(settled) = under_way.next(), if !under_way.is_empty() => match settled {
-                    Ok((_, pause)) => paused_until = paused_until.max(Instant::now() + pause),
-                    Err(error) => {
-                        // Its lease runs out, and it is sent again.
+                Some(settled) = under_way.join_next() => match settled {
+                    Ok(Ok((_, pause))) => paused_until = paused_until.max(Instant::now() + pause),
+                    // Its lease runs out, and it is sent again.
+                    Ok(Err(error)) => {
                         tracing::warn!(endpoint = name, %error, "what came of an event cannot be written down now");
                         paused_until = Instant::now() + STORE_PAUSE;
                     }
+                    Err(error) => tracing::error!(endpoint = name, %error, "sending an event failed"),
                 },
                 () = more => {}
                 () = stop.cancelled() => {}
             }
         }
-        while under_way.next().await.is_some() {}
+        while under_way.join_next().await.is_some() {}
     }
 
     /// Sends what is due once, and what becomes due by that.

@@ -126,7 +126,7 @@ async fn run_on(command: EventsCommand, store: &Store, config: &Config) -> anyho
 }
 
 fn webhooks(store: &Store, config: &Config) -> anyhow::Result<Webhooks> {
-    Ok(Webhooks::new(store.clone(), server::endpoints(config)?, config.webhooks_retry.clone())?)
+    Ok(Webhooks::new(store.clone(), server::endpoints(config)?, config.events.webhooks_retry.clone())?)
 }
 
 fn unknown(endpoint: &str) -> ExitCode {

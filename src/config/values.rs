@@ -40,28 +40,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parsed.filter(|duration| *duration <= longest).ok_or_else(|| format!("must be a time such as 30s or 1h, at most 30 days, not ‘{text}’"))
 }
 
-/// Times separated by commas, at most twenty.
-pub(super) fn durations(text: &str) -> Result<Vec<Duration>, String> {
-    let words = text.split([',', ' ']).filter(|word| !word.is_empty()).collect::<Vec<_>>();
-    if words.len() > 20 {
-        return Err("must be 20 times or fewer".to_owned());
-    }
-    words.into_iter().map(duration).collect()
-}
-
-/// Short enough to be guessed is too short. The complaint does not repeat it.
-pub(super) fn secret(text: &str) -> Result<String, String> {
-    let good = (16..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-    if good { Ok(text.to_owned()) } else { Err("must be 16 to 512 visible characters without blanks".to_owned()) }
-}
-
-pub(super) fn queue_url(text: &str) -> Result<String, String> {
-    let url = web_url(text).ok().filter(|url| url.path().trim_matches('/').contains('/'));
-    let url =
-        url.ok_or_else(|| "must be the URL of a queue such as https://sqs.eu-central-1.amazonaws.com/123456789012/uploads".to_owned())?;
-    Ok(url.into())
-}
-
 /// Ten years are more than anybody has to keep what was thrown away, and no instant goes out of range by them.
 pub(super) fn retention(text: &str) -> Result<Duration, String> {
     let longest = Duration::from_hours(3_650 * 24);
