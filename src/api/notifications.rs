@@ -22,6 +22,7 @@ use utoipa_axum::routes;
 use super::body::{json, read_body_up_to};
 use super::openapi::{Errors, Part};
 use super::{AppState, Fault, answered, desk, rendered, to_its_end};
+use crate::domain::FieldErrors;
 
 /// The longest message: about a thousand records of a kilobyte.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -67,7 +68,7 @@ pub(super) fn router() -> (Router<AppState>, Part) {
     let (router, described) = OpenApiRouter::new().routes(routes!(receive)).split_for_parts();
     let router = router.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
     let router = router.layer(axum::middleware::from_fn(async |request, next: Next| {
-        answered(next, request, |response| rendered(response, desk::error_body)).await
+        answered(next, request, |response| rendered(response, error_body)).await
     }));
     (router, Part::from(described))
 }
@@ -91,7 +92,7 @@ pub(super) fn router() -> (Router<AppState>, Part) {
             example = json!({"errors": {"authorization": ["must be a good token, as Bearer or as the user of Basic"]}})),
         (status = 408, body = Errors, description = "The message took too long to arrive.",
             example = json!({"errors": {"body": ["must arrive within 15 seconds"]}})),
-        (status = 413, body = Errors, description = "The message is longer than 1 MiB.", example = json!({"errors": {"body": ["is too long"]}})),
+        (status = 413, body = Errors, description = "The message is longer than 1 MiB.", example = json!({"errors": {"body": ["must be 1048576 bytes or shorter"]}})),
         (status = 503, body = Errors, description = "Not all of it could be settled yet: say it again.",
             example = json!({"errors": {"server": ["not available now, try again"]}}))
     )
@@ -118,6 +119,17 @@ async fn receive(State(state): State<AppState>, request: Request<Body>) -> Resul
         // A store that is told 409 or 429 gives up; what keeps changing is settled when it is told of again.
         Err(Fault::Changing) => Err(Fault::Unavailable("the upload keeps changing".to_owned())),
         Err(fault) => Err(fault),
+    }
+}
+
+/// As the Desk dialect says it, but for what has another bound here.
+fn error_body(fault: &Fault) -> Vec<u8> {
+    match fault {
+        Fault::BodyTooLarge => {
+            let fields = FieldErrors::one("body", format!("must be {MAX_MESSAGE_BYTES} bytes or shorter"));
+            serde_json::to_vec(&Errors { errors: fields.by_field().clone() }).unwrap_or_default()
+        }
+        other => desk::error_body(other),
     }
 }
 
