@@ -37,7 +37,7 @@ use turns::Turns;
 
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
-pub use list::Page;
+pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;

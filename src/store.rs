@@ -23,6 +23,7 @@ mod outbox;
 mod postgres;
 pub mod probing;
 mod reissuing;
+mod selecting;
 mod sqlite;
 mod sweeping;
 mod tokens;
@@ -49,6 +50,7 @@ pub use files::{NewRow, Sealed};
 pub use history::{AuditFilter, Audited, AuditedActor};
 pub use outbox::{EventFilter, EventRow, EventState, Leased, Outcome, Replay};
 pub use reissuing::{Idempotency, Reissued, Used};
+pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tokens::{NewToken, TokenRow};
 

@@ -6,13 +6,18 @@
 
 mod answer;
 pub mod bench;
+mod cursor;
 mod delete;
 mod document;
+mod filter;
+mod filter_json;
 mod ids;
 mod list;
+mod members;
 mod parts;
 mod request;
 mod types;
+mod wanted;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,7 +26,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use axum::middleware::Next;
 use axum::routing::any;
+use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
@@ -32,6 +39,7 @@ use super::{AppState, Fault, IDEMPOTENCY_KEY, answered, rendered, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, UploadMethod};
 use answer::{Envelope, FileBody, SlipBody};
+use members::{Included, Members, SomeOf};
 use request::{parse_description, parse_new_file};
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
@@ -191,13 +199,29 @@ async fn confirm(
     get,
     path = "/files/{id}",
     operation_id = "readFile",
-    params(IdInPath),
-    responses((status = 200, body = Envelope, description = "The file."), AnyFile, AnyCall)
+    params(IdInPath, Members),
+    responses((status = 200, body = FoundBody, description = "The file, also a deleted one."), AnyFile, AnyCall)
 )]
-async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Response<Body>, Fault> {
+async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    id: Result<IdInPath, Fault>,
+    members: Members,
+) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
-    Ok(one(&file))
+    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file), included: members.included([&file]) }))
+}
+
+/// One file, and what was asked for beside it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FoundFile)]
+struct FoundBody<'a> {
+    file: SomeOf<'a>,
+    /// The actors that `includes` asks for; absent when it asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    included: Option<Included>,
 }
 
 /// One file as an answer.

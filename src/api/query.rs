@@ -26,6 +26,21 @@ impl Query {
         self.at_most_one(name)?.ok_or_else(|| FieldErrors::one(name, "must be set"))
     }
 
+    /// A member that has several names, under whichever of them; complaints go by the first. It may be there twice if it says the same.
+    pub(super) fn spelled(&self, names: &[&str]) -> Result<Option<String>, FieldErrors> {
+        let mut found = None;
+        for name in names {
+            let value = self.at_most_one(name)?;
+            if let (Some(one), Some(other)) = (&found, &value)
+                && one != other
+            {
+                return Err(FieldErrors::one(names.first().copied().unwrap_or_default(), format!("must be the same as {name}")));
+            }
+            found = found.or(value);
+        }
+        Ok(found)
+    }
+
     pub(super) fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
         let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
         let value = values.next();
@@ -36,8 +51,8 @@ impl Query {
 /// A member that is true or false, which is what it is when it is absent.
 pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> {
     match text {
-        Some("true" | "1") => Ok(true),
-        None | Some("false" | "0") => Ok(false),
+        Some("true") => Ok(true),
+        None | Some("false") => Ok(false),
         Some(_) => Err(FieldErrors::one(name, "must be true or false")),
     }
 }

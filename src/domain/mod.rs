@@ -16,6 +16,7 @@
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
 //! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
 //! | [`bucket_event`] | what a bucket says when an object was written |
+//! | [`selection`] | which files a list has, and in which order |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod bucket_event;
@@ -30,6 +31,7 @@ pub mod file_type;
 pub mod media_type;
 pub mod multipart;
 pub mod policy_file;
+pub mod selection;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
 pub use description::Description;
@@ -41,3 +43,4 @@ pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
+pub use selection::{Condition, Field, Order, Position, Selection, Start};

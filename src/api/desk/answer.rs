@@ -233,6 +233,12 @@ pub(super) struct ActorBody {
     r#type: &'static str,
 }
 
+impl ActorBody {
+    pub(super) fn of(kind: &'static str, id: i64) -> Self {
+        Self { id, r#type: kind }
+    }
+}
+
 fn dispositions() -> Object {
     words(Disposition::ALL.map(Disposition::as_str))
 }
