@@ -7,9 +7,11 @@
 mod browser;
 mod harness;
 mod process;
+mod receiver;
 
 mod again;
 mod audit;
+mod audit_log;
 mod bodies;
 mod brokers;
 mod check;
@@ -30,6 +32,7 @@ mod limits;
 mod listing;
 mod multipart;
 mod names;
+mod notifications;
 mod openapi;
 mod oracles;
 mod page;
@@ -42,3 +45,4 @@ mod sweeping;
 mod tampering;
 mod upload;
 mod uppy;
+mod webhooks;
