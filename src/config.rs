@@ -5,6 +5,7 @@
 //! silently ignored is worse than none.
 
 mod client;
+mod events;
 mod settings;
 mod values;
 
@@ -19,6 +20,7 @@ use url::Url;
 use crate::domain::UploadMethod;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
+pub use events::{Events, NotificationsToken};
 pub use settings::{SETTINGS, Setting};
 use values::{
     as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
@@ -63,6 +65,8 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// How long an expired form's upload is left alone.
     pub sweep_grace: Duration,
+    /// Webhooks and bucket notifications.
+    pub events: Events,
     /// How long a deleted file can be brought back.
     pub deleted_retention: Duration,
     /// What one actor may ask for.
@@ -171,7 +175,11 @@ impl Config {
     pub fn describe(&self) -> String {
         let mut lines = String::new();
         for (key, value) in &self.effective {
-            let shown = if *key == "database_url" { redacted(&value.text) } else { value.text.clone() };
+            let shown = match *key {
+                "database_url" => redacted(&value.text),
+                "notifications_token" => "***".to_owned(),
+                _ => value.text.clone(),
+            };
             let source = match &value.source {
                 Source::Environment => format!("{PREFIX}{}", key.to_uppercase()),
                 Source::File(path) => path.display().to_string(),
@@ -263,6 +271,7 @@ impl Reader {
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
         let sweep_grace = self.required("sweep_grace", "1h", duration);
+        let events = self.events();
         let deleted_retention = self.required("deleted_retention", "30d", retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
@@ -298,6 +307,7 @@ impl Reader {
             cors_origins,
             sweep_interval: sweep_interval?,
             sweep_grace: sweep_grace?,
+            events: events?,
             deleted_retention: deleted_retention?,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,

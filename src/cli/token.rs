@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::words::instant;
 use crate::config::Config;
 use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant};
 use crate::store::Store;
@@ -72,8 +72,4 @@ async fn run_on(command: TokenCommand, tokens: &Tokens) -> anyhow::Result<ExitCo
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn instant(at: OffsetDateTime) -> String {
-    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }

@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("random", &[]),
@@ -27,17 +27,34 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("listener", &[]),
     ("post_policy", &[]),
     ("bucket", &["bucket", "domain", "post_policy"]),
-    ("store", &["store", "domain"]),
+    ("store", &["store", "domain", "random"]),
     ("tokens", &["domain", "random", "store"]),
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
+    ("notifications", &["broker", "bucket"]),
+    ("webhooks", &["domain", "failpoint", "random", "store"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "random", "post_policy", "store", "tokens"]),
     ("config", &["domain", "failpoint", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",
-        &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
+        &[
+            "api",
+            "broker",
+            "bucket",
+            "config",
+            "domain",
+            "embedded_s3",
+            "limits",
+            "listener",
+            "notifications",
+            "secret_file",
+            "store",
+            "sweeper",
+            "tokens",
+            "webhooks",
+        ],
     ),
     ("upload", &["upload", "config", "domain"]),
     ("doctor", &["broker", "bucket", "doctor", "domain", "limits", "post_policy", "random", "store"]),
@@ -58,6 +75,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "sweeper",
             "tokens",
             "upload",
+            "webhooks",
         ],
     ),
     // For tests and the fuzzer only.
@@ -72,7 +90,7 @@ const ONLY_IN: [(&str, &[&str]); 6] = [
     ("use s3s", &["embedded_s3"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
-    ("now_utc", &["api", "cli", "bucket", "doctor", "sweeper", "upload"]),
+    ("now_utc", &["api", "cli", "bucket", "doctor", "notifications", "sweeper", "upload", "webhooks"]),
 ];
 
 fn module_of(path: &Path) -> String {

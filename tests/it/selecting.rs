@@ -74,7 +74,16 @@ async fn fill(store: &Store, dice: &mut Dice, tenant: &str, count: usize) -> Vec
             let size = *dice.of(&[0, 5, 5, 17, 1 << 40]);
             let actor = Actor { id: 9, kind: ActorKind::Users };
             let at = at + Duration::microseconds(i64::try_from(dice.below(5)).unwrap());
-            let sealed = Sealed { key: &key, size, etag: "e", evidence: &evidence, actor, at, late_uploads: Duration::ZERO };
+            let sealed = Sealed {
+                key: &key,
+                size,
+                etag: "e",
+                evidence: &evidence,
+                actor,
+                origin: dropslip::domain::Origin::Request(actor),
+                at,
+                late_uploads: Duration::ZERO,
+            };
             file = store.activate(&file, &sealed).await.unwrap().unwrap();
         }
         if fate > 7 {
@@ -346,13 +355,13 @@ async fn a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go(db: D
             let gone = there.iter().rfind(|file| met.contains(&file.id.0)).unwrap();
             let deleted = broker.store.delete_file(gone, &Deletion { at: START, by: gone.created_by }).await.unwrap().unwrap();
             let Some(next) = page["meta"]["page"]["nextCursor"].as_str() else {
-                broker.store.restore_file(&deleted).await.unwrap();
+                broker.store.restore_file(&deleted, deleted.created_by, OffsetDateTime::now_utc()).await.unwrap();
                 break;
             };
             next.clone_into(&mut cursor);
             let (status, page) = broker.select(&[("orderBy", by), ("orderMode", mode), ("pageSize", "1"), ("cursor", &cursor)]).await;
             assert_eq!(status, 200, "a place is good without the file that was there: {page}");
-            broker.store.restore_file(&deleted).await.unwrap();
+            broker.store.restore_file(&deleted, deleted.created_by, OffsetDateTime::now_utc()).await.unwrap();
         }
         let before = ids(&before);
         let others = met.iter().filter(|id| !before.contains(id)).count();
