@@ -10,6 +10,7 @@ pub type Property = fn(&[u8]);
 
 /// Every property by the name of its fuzz target and of its folder in `fuzz/corpus`.
 pub const ALL: &[(&str, Property)] = &[
+    ("bucket_event", domain::properties::bucket_event),
     ("evidence", domain::properties::evidence),
     ("file_name", domain::properties::file_name),
     ("media_type", domain::properties::media_type),

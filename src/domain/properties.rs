@@ -166,3 +166,20 @@ pub(crate) fn evidence(bytes: &[u8]) {
     }
     assert_eq!(weigh(&granted, start, &rule).as_ref(), Ok(&evidence), "looked at again, it is the same");
 }
+
+/// Objects that a message speaks of are few, and each is one that it names.
+pub(crate) fn bucket_event(bytes: &[u8]) {
+    match super::bucket_event::parse(bytes) {
+        Ok(objects) => assert!(objects.len() <= super::bucket_event::MOST_OBJECTS),
+        Err(why) => {
+            assert!(!why.is_empty() && why.len() < 200, "{why}");
+            assert!(!why.chars().any(char::is_control), "{why:?}");
+        }
+    }
+    // A key is told as in a form, and comes back as it was.
+    let key = String::from_utf8_lossy(bytes).into_owned();
+    let told = percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+");
+    let message = serde_json::json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": "b"}, "object": {"key": told}}}]});
+    let read = super::bucket_event::parse(message.to_string().as_bytes());
+    assert_eq!(read.map(|objects| objects.into_iter().map(|object| object.key).collect::<Vec<_>>()), Ok(vec![key]));
+}

@@ -132,3 +132,17 @@ async fn the_files_of_the_page_are_for_everybody() {
         assert_eq!(world.broker.http.post(&url).send().await.unwrap().status(), 405, "{path}");
     }
 }
+
+/// Of the secrets here only the store's own lets it speak, and it opens nothing else.
+#[tokio::test]
+async fn the_secret_of_notifications_is_for_them_alone() {
+    let mut world = World::new(Bed::Embedded, Db::Sqlite).await;
+    let object = world.object("arrived", "user").await;
+    let table = rows();
+    let row = table.iter().find(|row| row.path == "/notifications/s3").unwrap();
+    assert_eq!(world.ask(&Asked { row, column: "store", prefix: "", object: &object }).await.status, 200);
+    for row in rows().iter().filter(|row| row.path.starts_with("/v2/") || row.path.starts_with("/companion/")) {
+        let answer = world.ask(&Asked { row, column: "store", prefix: "", object: &object }).await;
+        assert_eq!(answer.status, 401, "{} {}", row.method, row.path);
+    }
+}

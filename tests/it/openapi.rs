@@ -11,6 +11,8 @@ use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file,
 
 /// Of every operation, beside the examples, the edge cases and the chains.
 const EXAMPLES_EACH: &str = "300";
+/// What the store says when it tells of an object.
+const NOTIFICATIONS: &str = "told-by-the-store-0123456789abcdef0123456789";
 const SEED: &str = "20260102";
 const CHAINS_SECONDS: &str = "20";
 
@@ -34,6 +36,7 @@ fn operations(document: &Value) -> Vec<(String, String, &Map<String, Value>)> {
 /// A broker whose limits are not in the way of thousands of requests, where small files come in parts too, with an active file.
 async fn broker_to_try(db: Db) -> TestBroker {
     let mut setup = Setup::on(Bed::Embedded).database(db).setting("DROPSLIP_MULTIPART_THRESHOLD", "1");
+    setup = setup.setting("DROPSLIP_NOTIFICATIONS_TOKEN", NOTIFICATIONS);
     for limit in ["REQUESTS_PER_SECOND", "OPEN_SLIPS", "RESERVED_BYTES"] {
         setup = setup.setting(&format!("DROPSLIP_ACTOR_{limit}"), "0").setting(&format!("DROPSLIP_TENANT_{limit}"), "0");
     }
@@ -80,7 +83,7 @@ async fn schemathesis(broker: &TestBroker, seeds: &Value, phases: &str, more: &[
     let endpoint = made["companionEndpoint"].as_str().unwrap();
     let mut command = Command::new(from_servers("TEST_PYTHON"));
     command.env("UPLOAD_TOKEN", endpoint.rsplit_once('/').unwrap().1);
-    command.env("SEEDS", seeds.to_string()).env("STATUSES", broker.folder.path().join("statuses"));
+    command.env("SEEDS", seeds.to_string()).env("NOTIFICATIONS", NOTIFICATIONS).env("STATUSES", broker.folder.path().join("statuses"));
     let config = project().join("tests/openapi");
     // What it keeps for its next run is gone with the broker.
     command.current_dir(broker.folder.path()).env("PYTHONPATH", &config).env("PYTHONDONTWRITEBYTECODE", "1").env("COLUMNS", "160");

@@ -36,6 +36,8 @@ def map_case(ctx, case):
         query["ids"] = str(one["id"])
     if case.operation.label.endswith("/complete"):
         case.body = {"parts": [{"PartNumber": 1, "ETag": one["etag"]}]}
+    if case.operation.label == "POST /notifications/s3":
+        case.body = {"EventName": "s3:ObjectCreated:Post", "Key": f"dropslip/{one['key']}"}
     return case
 
 

@@ -23,6 +23,7 @@ method path                                                     state    none ba
 GET    /healthz                                                 -        200  200 200  200  200   200 200  200  200    200    200   200
 GET    /readyz                                                  -        200  200 200  200  200   200 200  200  200    200    200   200
 GET    /openapi.json                                            -        200  200 200  200  200   200 200  200  200    200    200   200
+POST   /notifications/s3                                        arrived  401  401 401  401  401   401 401  401  401    401    401   401
 
 GET    /v2/file-types.json                                      -        401  401 401  200  200   200 200  200  200    200    200   401
 GET    /v2/files.json                                           active   401  401 401  200  403   403 200  200  200    200    200   401

@@ -18,6 +18,9 @@ const ALL: &str = "files:read,files:write,files:delete";
 /// Nobody made it: right in its shape, and in nothing else.
 const MADE_UP: &str = "dslip_0123456789abcdef_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
+/// What the store says when it tells of an object; no token of anybody.
+const NOTIFICATIONS: &str = "told-by-the-store-0123456789abcdef0123456789";
+
 pub struct World {
     pub broker: TestBroker,
     /// By column.
@@ -78,7 +81,7 @@ enum Database {
 
 impl World {
     pub async fn new(bed: Bed, db: Db) -> Self {
-        let mut setup = Setup::on(bed).database(db).setting("DROPSLIP_PAGE", "true");
+        let mut setup = Setup::on(bed).database(db).setting("DROPSLIP_PAGE", "true").setting("DROPSLIP_NOTIFICATIONS_TOKEN", NOTIFICATIONS);
         for limit in ["REQUESTS_PER_SECOND", "OPEN_SLIPS", "RESERVED_BYTES"] {
             setup = setup.setting(&format!("DROPSLIP_ACTOR_{limit}"), "0").setting(&format!("DROPSLIP_TENANT_{limit}"), "0");
         }
@@ -127,6 +130,7 @@ impl World {
         self.upload_tokens.insert("none", "-".to_owned());
         self.tokens.insert("up", good);
         self.tokens.insert("bad", MADE_UP.to_owned());
+        self.tokens.insert("store", NOTIFICATIONS.to_owned());
         assert!(Tokens::new(self.broker.store.clone(), None).revoke(numbers["gone"], OffsetDateTime::now_utc()).await.unwrap());
         // Good tokens are trusted for a moment.
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -236,6 +240,10 @@ fn said(row: &Row, object: &Object) -> (&'static str, Value) {
         ("POST", "/v2/files/delete.json") => ("", json!({"ids": [object.id]})),
         ("POST", "/v2/files/{id}/parts.json") => ("", json!({"partNumbers": [1]})),
         ("POST", "/tokens.json") => ("", json!({"types": ["attachment"]})),
+        ("POST", "/notifications/s3") => {
+            let said = json!({"bucket": {"name": "dropslip"}, "object": {"key": object.key}});
+            ("", json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": said}]}))
+        }
         ("GET", "/s3/params") => ("filename=a.txt&type=text/plain&metadata[fileType]=attachment", Value::Null),
         ("POST", "/s3/multipart") => ("", uppy_file("a")),
         ("GET", "/s3/multipart/{upload_id}/batch") => ("partNumbers=1&key={key}", Value::Null),
