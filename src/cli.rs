@@ -1,6 +1,8 @@
 //! The command line.
 
 mod check;
+mod health;
+mod log;
 mod operate;
 mod policy;
 mod serve;
@@ -42,6 +44,8 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Take away expired slips and the bytes nobody owns (`serve` does this by itself)
     Sweep(operate::SweepOptions),
+    /// Ask a broker whether it is ready: exit code 0 when it is
+    Health(health::HealthOptions),
     /// Compare database and bucket: exit code 0 when nothing is lost, forged or orphaned
     Audit,
     /// The bucket's own expiry rule for what was never confirmed, a second line behind the sweeper
@@ -88,11 +92,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         anyhow::Ok(config)
     };
     match cli.command {
-        Command::Serve => serve::run(&load()?).await?,
+        Command::Serve => serve::run(load).await?,
         Command::Config => print!("{}", load()?.describe()),
         Command::Token(command) => return token::run(command, &load()?).await,
         Command::Policy(command) => return policy::run(command, &load()?),
         Command::Sweep(options) => return operate::sweep(options, &load()?).await,
+        Command::Health(options) => return health::run(options, load).await,
         Command::Audit => return operate::audit(&load()?).await,
         Command::Lifecycle(command) => return operate::lifecycle(command, &load()?).await,
         Command::Check(options) => return Ok(check::check(&options, load()).await),

@@ -9,7 +9,7 @@
 //! Arrows point down only; a test holds them.
 //!
 //! ```text
-//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint
+//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint, metrics
 //!         cli -> upload -> config
 //!         cli -> doctor -> broker
 //!                server -> sweeper, embedded_s3, config
@@ -17,6 +17,7 @@
 
 pub mod domain;
 pub mod failpoint;
+pub mod metrics;
 pub mod random;
 
 pub mod post_policy;

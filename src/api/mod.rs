@@ -6,13 +6,18 @@
 //! once, and the dialect's own layer writes the body. That way also the faults that no handler sees (no such path, wrong method,
 //! a panic) are answered in the words of the dialect whose path was asked for.
 
+pub mod admin;
 mod auth;
 mod body;
 mod companion;
 mod desk;
 mod openapi;
+mod operation;
 mod page;
 mod query;
+
+use openapi::Documents;
+use operation::operation;
 
 #[doc(hidden)]
 pub use desk::bench;
@@ -24,7 +29,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -36,6 +41,7 @@ use axum::routing::future::RouteFuture;
 use axum::{Extension, Router};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
@@ -46,6 +52,7 @@ use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
+use crate::metrics;
 use crate::random;
 use crate::store::StoreError;
 use crate::tokens::Tokens;
@@ -55,6 +62,9 @@ const RETRY_AFTER_SECONDS: u64 = 2;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id of a client's own; UUIDs, ULIDs and trace ids are shorter. Another is replaced.
+const LONGEST_REQUEST_ID: usize = 128;
 
 /// Older Uppys send it with every request.
 const UPPY_VERSIONS: HeaderName = HeaderName::from_static("uppy-versions");
@@ -74,6 +84,8 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Where browsers reach the broker, without a slash at the end.
     pub public_url: Arc<str>,
+    /// Cancelled once a stop was asked for: requests are taken, and `/readyz` sends them elsewhere.
+    pub stopping: CancellationToken,
 }
 
 impl From<Parts> for AppState {
@@ -92,18 +104,20 @@ impl Deref for AppState {
 
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
 pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Api {
-    let (operating, described) =
-        OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
-    let (desk, desk_described) = desk::router(state.broker.file_types(), state.broker.method());
-    let (companion, companion_described) = companion::router(state.broker.file_types());
-    let document = openapi::document(&state.public_url, vec![openapi::Part::from(described), desk_described, companion_described]);
+    let (operating, described) = operating().split_for_parts();
+    let documents = Documents::of(&state, described);
+    let (desk, companion) = (desk::router(), companion::router());
     // Each dialect gives its own answers an id, so that none passes two layers that do.
     let with_id = || axum::middleware::from_fn(with_request_id);
     let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();
-    let others = operating.layer(Extension(document)).merge(page).layer(with_id());
+    let others = operating.layer(Extension(Arc::new(documents))).merge(page).layer(with_id());
     let nothing = any(|| async { StatusCode::NOT_FOUND }).layer(with_id());
     let plain = others.merge(desk).merge(companion).fallback_service(nothing).with_state(state);
     Api { for_pages: plain.clone().layer(cors(origins)), plain }
+}
+
+fn operating() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve))
 }
 
 /// Every URL. Requests that come from no page are spared the layer that is for pages.
@@ -138,15 +152,18 @@ async fn alive() -> &'static str {
 
 /// Whether database and bucket answer
 #[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "Operating", security(()), responses(
-    (status = 200, body = String, content_type = "text/plain", description = "Both do."),
-    (status = 503, body = String, content_type = "text/plain", description = "One does not; the text names it.")
+    (status = 200, body = String, content_type = "text/plain", description = "Both do, and the database is the right one."),
+    (status = 503, body = String, content_type = "text/plain", description = "Something is missing: the text names it, a line each.")
 ))]
 async fn ready(State(state): State<AppState>) -> Response<Body> {
-    let away = state.broker.away().await;
-    if away.is_empty() {
+    let mut missing = state.broker.missing().await;
+    if state.stopping.is_cancelled() {
+        missing.push("the broker is stopping".to_owned());
+    }
+    if missing.is_empty() {
         return "ready\n".into_response();
     }
-    let lines: Vec<_> = away.into_iter().map(|name| format!("the {name} is not available\n")).collect();
+    let lines: Vec<_> = missing.into_iter().map(|what| what + "\n").collect();
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))], lines.concat()).into_response()
 }
 
@@ -166,6 +183,7 @@ fn cors(origins: &[String]) -> CorsLayer {
 
 /// A request as its log lines name it: what goes wrong with it is logged at its end, once.
 struct Asked {
+    since: Instant,
     id: Option<HeaderValue>,
     method: Method,
     uri: Uri,
@@ -174,8 +192,8 @@ struct Asked {
 impl Asked {
     /// Its id is the client's own, or a fresh one.
     fn of(request: &Request<Body>) -> Self {
-        let id = request.headers().get(REQUEST_ID).cloned().or_else(fresh_request_id);
-        Self { id, method: request.method().clone(), uri: request.uri().clone() }
+        let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned().or_else(fresh_request_id);
+        Self { since: Instant::now(), id, method: request.method().clone(), uri: request.uri().clone() }
     }
 
     fn span(&self) -> tracing::Span {
@@ -192,7 +210,11 @@ impl Asked {
     fn end(self, response: &mut Response<Body>) {
         if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
             self.span().in_scope(|| log(&fault));
+            if let Fault::LimitExceeded(exceeded) = &*fault {
+                metrics::limited(exceeded.what);
+            }
         }
+        metrics::request(operation(&self.method, self.uri.path()), response.status().as_u16(), self.since.elapsed());
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
         if let Some(id) = self.id {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -230,6 +252,11 @@ fn log(fault: &Fault) {
         Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
         other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
     }
+}
+
+/// Whether a client's own id is good for headers and logs: short, and nothing that means something to a shell, a terminal or a query.
+fn is_request_id(id: &HeaderValue) -> bool {
+    (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b))
 }
 
 /// Unlike every other of this process, and most likely of all others: 64 random bits, counted up.
@@ -377,5 +404,17 @@ mod tests {
         assert_eq!(loggable(&format!("/u/{token}/s3/multipart/42/1")), "/u/***/s3/multipart/42/1");
         assert_eq!(loggable("/desk/api/v2/files/9223372036854775807.json"), "/desk/api/v2/files/9223372036854775807.json");
         assert_eq!(loggable("/"), "/");
+    }
+
+    #[test]
+    fn a_foreign_request_id_is_short_and_plain_or_replaced() {
+        let longest = "x".repeat(LONGEST_REQUEST_ID);
+        for good in ["1", "018f3c2e-7b1a-7c3d-9e4f-001122334455", "Root=1-67891233-abcdef012345678912345678", "a/b+c=@d:e_f.g", &longest] {
+            assert!(is_request_id(&HeaderValue::from_str(good).unwrap()), "{good}");
+        }
+        let too_long = "x".repeat(LONGEST_REQUEST_ID + 1);
+        for bad in ["", " ", "a b", "a\tb", "\"quoted\"", "{json}", "a,b", "$(x)", "<b>", "ü", too_long.as_str()] {
+            assert!(!is_request_id(&HeaderValue::from_bytes(bad.as_bytes()).unwrap()), "{bad}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::domain::file::Landed;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Scope};
 use crate::failpoint;
+use crate::metrics::{self, Step};
 use crate::store::Sealed;
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
@@ -56,6 +57,7 @@ impl Broker {
             return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
         };
         failpoint::reach("confirm: head done");
+        metrics::file(Step::Arrived);
         let sealed_key = fresh_key("files", now);
         let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
         // The bucket is asked for the first bytes while the database writes down where their copy will be.
@@ -110,6 +112,7 @@ impl Broker {
         self.tidy(file, superfluous).await;
         failpoint::reach("confirm: staging deleted");
         if let Some(active) = &activated {
+            metrics::file(Step::Confirmed);
             tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
         }
         Ok(activated)
@@ -117,6 +120,7 @@ impl Broker {
 
     /// Removes what was refused, unless another upload has taken its place meanwhile, and says why.
     async fn refuse(&self, file: &File, landed: &Landed, complaints: FieldErrors) -> Result<Option<File>, BrokerError> {
+        metrics::rejected(complaints.by_field().keys().map(String::as_str));
         tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
         failpoint::reach("refusal: judged");
         if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {

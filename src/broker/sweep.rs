@@ -12,6 +12,7 @@ use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, File, Scopes};
 use crate::failpoint;
+use crate::metrics::{self, Step};
 use crate::store::{Doomed, OpenUpload, Waiting};
 
 /// How many records or objects are taken at once, and how many while slips are written that would wait for it. S3 deletes at most
@@ -66,9 +67,7 @@ impl Broker {
             let is_last = expired.len() < limit as usize;
             limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
             // The next ones are read meanwhile: what becomes of them before their turn is noticed when they have it.
-            let next = async {
-                if is_last { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, limit).await }
-            };
+            let next = async { if is_last { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, limit).await } };
             let (settled, next) = tokio::join!(self.settle_all(&expired, clock, &mut pace, &mut failures, swept), next);
             settled?;
             expired = next?;
@@ -130,6 +129,7 @@ impl Broker {
             for id in &gone {
                 tracing::debug!(file.id = %id, "temp file discarded");
             }
+            metrics::files(Step::Expired, gone.len());
             count += gone.len();
             pace.rest(began.elapsed()).await;
         }
@@ -219,7 +219,7 @@ impl Broker {
 
     /// Activates one temp file whose form is long dead, where its type says so and its bytes have arrived.
     async fn settle(&self, file: &File, now: OffsetDateTime) -> Result<Settled, BrokerError> {
-        let unconfirmed = self.file_types.get(&file.type_name).map_or(Unconfirmed::Discard, |rule| rule.unconfirmed);
+        let unconfirmed = self.file_types.load().get(&file.type_name).map_or(Unconfirmed::Discard, |rule| rule.unconfirmed);
         if unconfirmed == Unconfirmed::Discard {
             return Ok(Settled::Unwanted);
         }

@@ -40,6 +40,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parsed.filter(|duration| *duration <= longest).ok_or_else(|| format!("must be a time such as 30s or 1h, at most 30 days, not ‘{text}’"))
 }
 
+pub(super) fn drain_delay(text: &str) -> Result<Duration, String> {
+    let short = duration(text).ok().filter(|delay| *delay <= Duration::from_mins(5));
+    short.ok_or_else(|| format!("must be a time such as 5s, at most 5 minutes, not ‘{text}’"))
+}
+
 pub(super) fn whole_number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("must be a whole number, not ‘{text}’"))
 }

@@ -18,9 +18,10 @@ use super::postgres::Connections;
 use super::reissuing::{Idempotency, OwnedIdempotency};
 use super::sqlite::WriteConnection;
 use super::writing::{Waiting, WriteBatch};
-use super::{GiveUp as _, NewRow, Store, StoreError, in_time, within_time};
+use super::{GiveUp as _, NewRow, Store, StoreError, counted, in_time, within_time};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{File, FileId, FileState};
+use crate::metrics::{self, Statement};
 
 /// Most rows of one SQLite statement. Each number of rows has a statement of its own, which is prepared once and used again.
 const ROWS: usize = 64;
@@ -113,7 +114,7 @@ type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 impl WriteBatch for SqliteRecords {
     async fn write(&mut self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
-        within_time!(self.0, connection => {
+        within_time!(@Slips self.0, connection => {
             // One statement is a transaction of its own: two messages to SQLite's thread and back are spared.
             if batch.len() <= ROWS && batch.iter().all(|waiting| waiting.once.is_none()) {
                 return Ok(Some(insert_rows(connection, batch).await?.collect()));
@@ -227,9 +228,12 @@ impl WriteBatch for PostgresRecords {
     async fn write(&mut self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
         let mut connection = match self.held.take() {
             Some((connection, used)) if used.elapsed() < FRESH => connection,
-            _ => self.connections.acquire().await?,
+            _ => {
+                let _connecting = metrics::connecting();
+                counted(self.connections.acquire().await)?
+            }
         };
-        match in_time(insert(&mut connection, batch)).await {
+        match in_time(Statement::Slips, insert(&mut connection, batch)).await {
             Some(Ok(ids)) => {
                 self.held = Some((connection, std::time::Instant::now()));
                 Ok(ids)

@@ -19,25 +19,42 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
+    ("metrics", &["metrics"]),
+    ("trace", &["trace"]),
     ("random", &[]),
     ("secret_file", &[]),
     ("listener", &[]),
     ("post_policy", &[]),
-    ("bucket", &["bucket", "domain", "post_policy"]),
-    ("store", &["store", "domain"]),
+    ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
+    ("store", &["store", "domain", "metrics", "trace"]),
     ("tokens", &["domain", "random", "store"]),
     ("limits", &["domain", "store"]),
-    ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
-    ("sweeper", &["broker"]),
-    ("api", &["api", "broker", "bucket", "domain", "limits", "random", "post_policy", "store", "tokens"]),
+    ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store"]),
+    ("sweeper", &["broker", "metrics"]),
+    ("api", &["api", "broker", "bucket", "domain", "limits", "metrics", "random", "post_policy", "store", "tokens", "trace"]),
     ("config", &["domain", "failpoint", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",
-        &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
+        &[
+            "api",
+            "broker",
+            "bucket",
+            "config",
+            "domain",
+            "embedded_s3",
+            "limits",
+            "listener",
+            "metrics",
+            "secret_file",
+            "server",
+            "store",
+            "sweeper",
+            "tokens",
+        ],
     ),
     ("upload", &["upload", "config", "domain"]),
     ("doctor", &["broker", "bucket", "doctor", "domain", "limits", "post_policy", "random", "store"]),
@@ -52,11 +69,13 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "domain",
             "embedded_s3",
             "failpoint",
+            "metrics",
             "post_policy",
             "server",
             "store",
             "sweeper",
             "tokens",
+            "trace",
             "upload",
         ],
     ),
@@ -64,12 +83,14 @@ const MAY_USE: [(&str, &[&str]); 20] = [
 ];
 
 /// Crates that belong to one layer.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
     ("use s3s", &["embedded_s3"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
+    ("prometheus_client::", &["metrics"]),
+    ("opentelemetry", &["trace"]),
     ("now_utc", &["api", "cli", "bucket", "doctor", "sweeper", "upload"]),
 ];
 
