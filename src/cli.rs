@@ -48,6 +48,8 @@ enum Command {
     Health(health::HealthOptions),
     /// Compare database and bucket: exit code 0 when nothing is lost, forged or orphaned
     Audit,
+    /// Copy the SQLite database to a new file, as it is at one moment; the broker may run meanwhile
+    Backup(operate::BackupOptions),
     /// The bucket's own expiry rule for what was never confirmed, a second line behind the sweeper
     #[command(subcommand)]
     Lifecycle(operate::LifecycleCommand),
@@ -99,6 +101,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sweep(options) => return operate::sweep(options, &load()?).await,
         Command::Health(options) => return health::run(options, load).await,
         Command::Audit => return operate::audit(&load()?).await,
+        Command::Backup(options) => return operate::backup(&options, &load()?).await,
         Command::Lifecycle(command) => return operate::lifecycle(command, &load()?).await,
         Command::Check(options) => return Ok(check::check(&options, load()).await),
         Command::Cors(command) => return check::cors(command, &load()?).await,

@@ -83,6 +83,22 @@ labels! {
     Reload, "outcome": Done = "done", Failed = "failed",
 }
 
+impl Operation {
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.text()
+    }
+}
+
+impl Statement {
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.text()
+    }
+}
+
 static FILES: [Counter; Step::ALL.len()] = [const { Counter::new() }; Step::ALL.len()];
 static REJECTED: [Counter; Reason::ALL.len()] = [const { Counter::new() }; Reason::ALL.len()];
 static LIMITED: [Counter; Limit::ALL.len()] = [const { Counter::new() }; Limit::ALL.len()];

@@ -12,6 +12,7 @@
 //! other failure is [`StoreError::Broken`].
 
 mod auditing;
+pub mod copying;
 mod files;
 mod inserting;
 mod instant;
@@ -37,6 +38,7 @@ use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tracing::Instrument as _;
 
 use inserting::{PostgresRecords, SqliteRecords};
 use postgres::Connections;
@@ -44,6 +46,7 @@ use sqlite::WriteConnection;
 use writing::Writer;
 
 use crate::metrics::{self, Statement};
+use crate::trace;
 
 pub use files::{NewRow, Sealed};
 pub use reissuing::{Idempotency, Reissued, Used};
@@ -178,7 +181,7 @@ impl<DB: sqlx::Database> GiveUp for PoolConnection<DB> {
 
 async fn in_time<T>(kind: Statement, work: impl Future<Output = Result<T, sqlx::Error>>) -> Option<Result<T, sqlx::Error>> {
     let timed = metrics::statement(kind);
-    let answer = tokio::time::timeout(ANSWER_TIMEOUT, work).await.ok();
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, work.instrument(trace::database(kind.name()))).await.ok();
     drop(timed);
     if !matches!(answer, Some(Ok(_))) {
         metrics::database_failed();

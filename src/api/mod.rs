@@ -7,6 +7,7 @@
 //! a panic) are answered in the words of the dialect whose path was asked for.
 
 pub mod admin;
+mod asked;
 mod auth;
 mod body;
 mod companion;
@@ -16,24 +17,22 @@ mod operation;
 mod page;
 mod query;
 
+use asked::Asked;
 use openapi::Documents;
-use operation::operation;
 
 #[doc(hidden)]
 pub use desk::bench;
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::any;
@@ -52,8 +51,6 @@ use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
-use crate::metrics;
-use crate::random;
 use crate::store::StoreError;
 use crate::tokens::Tokens;
 
@@ -63,14 +60,8 @@ const RETRY_AFTER_SECONDS: u64 = 2;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id of a client's own; UUIDs, ULIDs and trace ids are shorter. Another is replaced.
-const LONGEST_REQUEST_ID: usize = 128;
-
 /// Older Uppys send it with every request.
 const UPPY_VERSIONS: HeaderName = HeaderName::from_static("uppy-versions");
-
-/// The longest segment of a path that is logged as it is: file numbers and words are shorter, upload tokens longer.
-const LONGEST_LOGGED_SEGMENT: usize = 40;
 
 /// What every handler works with. Each request clones it several times.
 #[derive(Clone)]
@@ -181,47 +172,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         .max_age(Duration::from_mins(10))
 }
 
-/// A request as its log lines name it: what goes wrong with it is logged at its end, once.
-struct Asked {
-    since: Instant,
-    id: Option<HeaderValue>,
-    method: Method,
-    uri: Uri,
-}
-
-impl Asked {
-    /// Its id is the client's own, or a fresh one.
-    fn of(request: &Request<Body>) -> Self {
-        let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned().or_else(fresh_request_id);
-        Self { since: Instant::now(), id, method: request.method().clone(), uri: request.uri().clone() }
-    }
-
-    fn span(&self) -> tracing::Span {
-        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-        tracing::info_span!("request", request.id = id, method = %self.method, path = %loggable(self.uri.path()))
-    }
-
-    /// Every line that is logged meanwhile carries the id.
-    async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        if logs_nothing(&self.method, self.uri.path()) { work.await } else { work.instrument(self.span()).await }
-    }
-
-    /// So does the answer, and the line that tells why it is a refusal.
-    fn end(self, response: &mut Response<Body>) {
-        if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
-            self.span().in_scope(|| log(&fault));
-            if let Fault::LimitExceeded(exceeded) = &*fault {
-                metrics::limited(exceeded.what);
-            }
-        }
-        metrics::request(operation(&self.method, self.uri.path()), response.status().as_u16(), self.since.elapsed());
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
-        if let Some(id) = self.id {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-    }
-}
-
 /// For what belongs to no dialect.
 async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
     let asked = Asked::of(&request);
@@ -239,39 +189,6 @@ async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     asked.end(&mut response);
     response
-}
-
-/// Whether such a request logs nothing unless it fails. To begin a span costs more than to sign a form.
-fn logs_nothing(method: &Method, path: &str) -> bool {
-    (method == Method::GET || path.ends_with("/files/ref.json")) && !tracing::enabled!(tracing::Level::DEBUG)
-}
-
-fn log(fault: &Fault) {
-    match fault {
-        Fault::Internal(why) => tracing::error!(status = 500, why, "request failed"),
-        Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
-        other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
-    }
-}
-
-/// Whether a client's own id is good for headers and logs: short, and nothing that means something to a shell, a terminal or a query.
-fn is_request_id(id: &HeaderValue) -> bool {
-    (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b))
-}
-
-/// Unlike every other of this process, and most likely of all others: 64 random bits, counted up.
-fn fresh_request_id() -> Option<HeaderValue> {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(u64::from_ne_bytes(random::bytes())));
-    HeaderValue::from_str(&format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))).ok()
-}
-
-/// A path without upload tokens, wherever they stand in it: also what is no good URL may hold a good token.
-fn loggable(path: &str) -> Cow<'_, str> {
-    if path.len() <= LONGEST_LOGGED_SEGMENT {
-        return path.into();
-    }
-    let shown = |segment| if str::len(segment) > LONGEST_LOGGED_SEGMENT { "***" } else { segment };
-    path.split('/').map(shown).collect::<Vec<_>>().join("/").into()
 }
 
 /// Why a request was not done, in no dialect yet.
@@ -387,34 +304,4 @@ fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Respon
     headers.remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(body(&fault));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_upload_token_is_logged_wherever_it_stands() {
-        let token = format!("du1.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
-        for path in
-            [format!("/u/{token}/s3/params"), format!("//u//{token}"), format!("/%75/{token}/"), format!("/u/{token}x"), token.clone()]
-        {
-            assert!(!loggable(&path).contains("00000000"), "{path}");
-        }
-        assert_eq!(loggable(&format!("/u/{token}/s3/multipart/42/1")), "/u/***/s3/multipart/42/1");
-        assert_eq!(loggable("/desk/api/v2/files/9223372036854775807.json"), "/desk/api/v2/files/9223372036854775807.json");
-        assert_eq!(loggable("/"), "/");
-    }
-
-    #[test]
-    fn a_foreign_request_id_is_short_and_plain_or_replaced() {
-        let longest = "x".repeat(LONGEST_REQUEST_ID);
-        for good in ["1", "018f3c2e-7b1a-7c3d-9e4f-001122334455", "Root=1-67891233-abcdef012345678912345678", "a/b+c=@d:e_f.g", &longest] {
-            assert!(is_request_id(&HeaderValue::from_str(good).unwrap()), "{good}");
-        }
-        let too_long = "x".repeat(LONGEST_REQUEST_ID + 1);
-        for bad in ["", " ", "a b", "a\tb", "\"quoted\"", "{json}", "a,b", "$(x)", "<b>", "ü", too_long.as_str()] {
-            assert!(!is_request_id(&HeaderValue::from_bytes(bad.as_bytes()).unwrap()), "{bad}");
-        }
-    }
 }

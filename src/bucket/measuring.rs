@@ -9,8 +9,10 @@ use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use tracing::Span;
 
 use crate::metrics::{self, Outcome};
+use crate::trace;
 
 /// The hook.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Measuring;
 struct UnderWay {
     operation: String,
     started: Instant,
+    /// Its part of a trace, which ends with it.
+    span: Span,
     /// An index of [`OUTCOMES`]; failed until more is known.
     outcome: AtomicU8,
 }
@@ -34,6 +38,9 @@ impl Storable for UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let outcome = OUTCOMES.get(usize::from(*self.outcome.get_mut())).copied().unwrap_or(Outcome::Failed);
+        if outcome == Outcome::Failed {
+            trace::failed(&self.span);
+        }
         metrics::s3(&self.operation, outcome, self.started.elapsed());
     }
 }
@@ -52,7 +59,8 @@ impl Intercept for Measuring {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let operation = config.load::<Metadata>().map(|metadata| metadata.name().to_owned()).unwrap_or_default();
-        config.interceptor_state().store_put(UnderWay { operation, started: Instant::now(), outcome: AtomicU8::new(0) });
+        let span = trace::s3(&operation);
+        config.interceptor_state().store_put(UnderWay { operation, started: Instant::now(), span, outcome: AtomicU8::new(0) });
         Ok(())
     }
 

@@ -3,18 +3,21 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::log::{self, Filter};
-use crate::config::Config;
+use crate::config::{Config, Operating};
 use crate::metrics::{self, Reload};
 use crate::server::{Reloaded, Server};
 use crate::tokens::Token;
+use crate::trace::Exporter;
 
 /// Serves until SIGTERM or SIGINT, then lets requests under way end. SIGHUP reads again what can be replaced under way.
 pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
     let config = load()?;
-    let filter = log::to_stderr(&config.log)?;
+    let exporter = exporter(&config.operating)?;
+    let filter = log::to_stderr(&config.log, exporter.as_ref())?;
     // Listened for from here on, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
     let server = Server::start(&config).await?;
@@ -32,7 +35,15 @@ pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Re
     }
     tracing::info!("stopping: no new requests, those under way may end");
     server.stop().await;
+    if let Some(exporter) = exporter {
+        exporter.stop().await;
+    }
     Ok(())
+}
+
+fn exporter(operating: &Operating) -> anyhow::Result<Option<Exporter>> {
+    let Some(endpoint) = &operating.otlp_endpoint else { return Ok(None) };
+    Exporter::start(endpoint, operating.trace_share).context("DROPSLIP_OTLP_ENDPOINT").map(Some)
 }
 
 /// What a signal asks for.

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::values::{drain_delay, socket_address};
+use url::Url;
+
+use super::values::{drain_delay, share, socket_address, web_url};
 use super::{Config, Reader, SETTINGS, env_name};
 
 /// How the program is watched and stopped.
@@ -13,6 +15,10 @@ pub struct Operating {
     pub admin_listen: Option<SocketAddr>,
     /// How long requests are still taken after a stop was asked for, while `/readyz` says that it stops.
     pub drain_delay: Duration,
+    /// Where traces go, by OTLP over HTTP; `None` for nowhere.
+    pub otlp_endpoint: Option<Url>,
+    /// Which share of the requests is traced that do not say so themselves, 0 to 1.
+    pub trace_share: f64,
 }
 
 /// What a reload puts into force; for all else the program has to start again.
@@ -32,6 +38,8 @@ impl Reader {
     pub(super) fn operating(&mut self) -> Option<Operating> {
         let admin_listen = self.optional("admin_listen", socket_address);
         let drain_delay = self.required("drain_delay", "0", drain_delay);
-        Some(Operating { admin_listen, drain_delay: drain_delay? })
+        let otlp_endpoint = self.optional("otlp_endpoint", web_url);
+        let trace_share = self.required("trace_share", "0.01", share);
+        Some(Operating { admin_listen, drain_delay: drain_delay?, otlp_endpoint, trace_share: trace_share? })
     }
 }

@@ -11,6 +11,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection};
 use time::OffsetDateTime;
+use tracing::Instrument as _;
 
 use super::files::{signed, upload_id};
 use super::instant::Instant;
@@ -22,6 +23,7 @@ use super::{GiveUp as _, NewRow, Store, StoreError, counted, in_time, within_tim
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{File, FileId, FileState};
 use crate::metrics::{self, Statement};
+use crate::trace;
 
 /// Most rows of one SQLite statement. Each number of rows has a statement of its own, which is prepared once and used again.
 const ROWS: usize = 64;
@@ -63,7 +65,8 @@ impl Store {
         signed(file.min_size)?;
         signed(file.max_size)?;
         let once = once.map(|once| OwnedIdempotency { key: once.key.to_owned(), request_sha256: once.request_sha256 });
-        self.records.write(file, once).await
+        // Others write it, together with what waits at the same time.
+        self.records.write(file, once).instrument(trace::database("slip")).await
     }
 }
 

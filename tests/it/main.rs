@@ -10,6 +10,7 @@ mod process;
 
 mod again;
 mod audit;
+mod backup;
 mod bodies;
 mod brokers;
 mod check;
@@ -40,5 +41,6 @@ mod reloading;
 mod store_contract;
 mod sweeping;
 mod tampering;
+mod traces;
 mod upload;
 mod uppy;

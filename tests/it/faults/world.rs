@@ -228,6 +228,11 @@ impl World {
         self.told.push(Told { id, bytes: Some(bytes.to_vec()) });
     }
 
+    /// The files that must be there in the end, and their bytes.
+    pub fn kept(&self) -> Vec<(i64, Vec<u8>)> {
+        self.told.iter().filter_map(|told| Some((told.id, told.bytes.clone()?))).collect()
+    }
+
     /// In the end this file must be gone: nobody came back for it.
     pub fn must_lose(&mut self, id: i64) {
         self.told.push(Told { id, bytes: None });
