@@ -20,7 +20,7 @@ const LARGE: [&str; 6] = ["files", "doomed_objects", "idempotency_keys", "tokens
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 35] = [
+const EXPECTED: [(&str, &str, &str); 37] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -68,6 +68,9 @@ const EXPECTED: [(&str, &str, &str); 35] = [
     ("DELETE FROM events", "events_finished (finished_at<?)", "events_finished"),
     ("UPDATE events SET state = 'dead'", "events_overdue (next_attempt_at<?)", "events_overdue"),
     ("UPDATE files SET reissued", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
+    // Scrapes.
+    ("SELECT MIN(expires_at) FROM files", "USING COVERING INDEX files_expiring", "files_expiring"),
+    ("SELECT MIN(delete_after) FROM doomed_objects", "USING COVERING INDEX doomed_objects_due", "doomed_objects_due"),
     ("FROM idempotency_keys WHERE created_at < $1", "idempotency_keys_made (created_at<?)", "idempotency_keys_made"),
 ];
 
@@ -96,6 +99,7 @@ impl Subject {
         let settings = [
             ("DROPSLIP_LISTEN", "127.0.0.1:0"),
             ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0"),
+            ("DROPSLIP_ADMIN_LISTEN", "127.0.0.1:0"),
             ("DROPSLIP_DATABASE_URL", url.as_str()),
             ("DROPSLIP_DATA_DIR", folder.path().to_str().unwrap()),
             ("DROPSLIP_MULTIPART_THRESHOLD", "1"),
@@ -130,8 +134,10 @@ impl Subject {
         let log = self.folder.path().join("log");
         let user = self.run(&["token", "create", "--user", "7", "--tenant", "t0"]);
         let customer = self.run(&["token", "create", "--user", "1", "--type", "customers", "--tenant", "t0"]);
-        let serving = Serving::logging_to(File::create(&log).unwrap(), self.folder.path(), &self.settings(), "forms go to");
+        let serving = Serving::logging_to(File::create(&log).unwrap(), self.folder.path(), &self.settings(), "metrics are at");
         let http = reqwest::Client::new();
+        let scrape = serving.banner.lines().find_map(|line| line.strip_prefix("metrics are at ")).unwrap();
+        assert_eq!(http.get(scrape).send().await.unwrap().status(), 200);
         let ask = async |token: &str, method: &str, path: &str, body: Option<Value>| {
             let request = http.request(method.parse().unwrap(), format!("{}{path}", serving.url())).bearer_auth(token);
             let request = request.header("idempotency-key", "k");
