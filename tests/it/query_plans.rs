@@ -47,10 +47,10 @@ const EXPECTED: [(&str, &str, &str); 37] = [
         "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
         "files_active_customer",
     ),
-    ("ORDER BY created_at DESC, id DESC LIMIT", "files_active_created (tenant=?)", "files_active_created"),
+    ("ORDER BY created_at DESC, id DESC LIMIT", "files_active_created (tenant=?", "files_active_created"),
     ("AND (created_at, id) <", "files_active_created (tenant=? AND created_at<?)", "files_active_created"),
     ("state = 'deleted' AND state", "files_deleted (tenant=?)", "files_deleted"),
-    ("COUNT(*) FROM (SELECT 1", "files_active", "files_active"),
+    ("COUNT(*) FROM (SELECT 1 FROM files WHERE tenant = $1 AND state = 'active' LIMIT", "INDEX files_active", "files_active"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
     ("WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY", "COVERING INDEX files_purgeable (deleted_at<?)", "files_purgeable"),
