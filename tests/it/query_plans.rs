@@ -140,7 +140,9 @@ impl Subject {
         assert_eq!(http.get(scrape).send().await.unwrap().status(), 200);
         let ask = async |token: &str, method: &str, path: &str, body: Option<Value>| {
             let request = http.request(method.parse().unwrap(), format!("{}{path}", serving.url())).bearer_auth(token);
-            let request = request.header("idempotency-key", "k");
+            // The same for the same file.
+            let key = body.as_ref().and_then(|body| body["filename"].as_str()).unwrap_or("k").to_owned();
+            let request = request.header("idempotency-key", key);
             answer(if let Some(body) = body { request.body(body.to_string()) } else { request }).await
         };
         let mut cursor = String::new();
