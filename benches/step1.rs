@@ -8,17 +8,21 @@
 //! | `presign` | a whole form, with the signing key of the day at hand: what nearly every slip costs |
 //! | `presign, new day` | the same after a change of day: the signing key is derived anew |
 //! | `render` | file and form become the JSON of the answer |
+//! | `measure` | what is counted and timed of each slip |
+//! | `measure, a batch` | what is counted and timed of each batch of slips, in addition |
 //!
 //! Only the ratios to `floor` of the same run mean something on another machine; BENCHMARKS.md has them.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{BatchSize, Criterion};
 use dropslip::api::bench::{parse, render};
 use dropslip::broker::Slip;
 use dropslip::domain::{Actor, ActorKind, File, FileId, FileState, FileType, NewFile, Tenant, policy_file};
+use dropslip::metrics::{self, Operation, Statement, Step};
 use dropslip::post_policy::{Credentials, PresignedPost, Signer, UploadTerms};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -132,11 +136,31 @@ fn rendering(criterion: &mut Criterion, file: &File) {
     });
 }
 
+/// What metrics add to a slip.
+fn measuring(criterion: &mut Criterion) {
+    criterion.bench_function("measure", |bencher| {
+        bencher.iter(|| {
+            let asked = Instant::now();
+            metrics::queued(black_box(std::time::Duration::from_micros(77)));
+            metrics::file(Step::Issued);
+            metrics::request(Operation::Slip, black_box(201), asked.elapsed());
+        });
+    });
+    criterion.bench_function("measure, a batch", |bencher| {
+        bencher.iter(|| {
+            metrics::batch(black_box(17));
+            drop(metrics::connecting());
+            drop(metrics::statement(Statement::Slips));
+        });
+    });
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let rule = policy_file::parse(include_str!("../policies/attachment.toml")).unwrap();
     signing(&mut criterion);
     let new = judging(&mut criterion, &rule);
     rendering(&mut criterion, &file(new, &rule));
+    measuring(&mut criterion);
     criterion.final_summary();
 }

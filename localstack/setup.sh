@@ -47,6 +47,8 @@ missing_packages() {
   have npm || echo npm
   have_chromium || echo chromium
   have_jvm || printf '%s\n' default-jre-headless libokhttp-java libandroid-json-java
+  have systemd-analyze || echo systemd
+  have sqlite3 || echo sqlite3
   { have cc && have make; } || echo build-essential
   have pkg-config || echo pkg-config
 }

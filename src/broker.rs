@@ -20,9 +20,12 @@ mod parts;
 mod slip;
 mod sweep;
 mod turns;
+mod watching;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use time::{Duration, OffsetDateTime};
-use tokio::time::timeout;
 
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
@@ -53,9 +56,6 @@ const ATTEMPTS: usize = 3;
 
 /// The life of a fresh slip whose file type was taken out of the rules since.
 const LIFETIME_WITHOUT_RULE: Duration = Duration::minutes(15);
-
-/// How long database and bucket may take to say that they are there.
-const READY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Why a use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,8 @@ pub enum BrokerError {
 pub struct Broker {
     store: Store,
     bucket: Bucket,
-    file_types: FileTypes,
+    storage: String,
+    file_types: ArcSwap<FileTypes>,
     limits: Limits,
     grace: Duration,
     events_retention: Duration,
@@ -112,6 +113,8 @@ pub struct Broker {
 
 /// The rules of an installation.
 pub struct Rules {
+    /// Which storage the database must be about.
+    pub storage: String,
     /// What may be uploaded.
     pub file_types: FileTypes,
     /// How much each actor and tenant may ask for.
@@ -134,11 +137,13 @@ impl Broker {
     /// A broker.
     #[must_use]
     pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
-        let Rules { file_types, limits, grace, events_retention, deleted_retention, method, multipart_threshold, part_size } = rules;
+        let Rules { storage, file_types, limits, grace, events_retention, deleted_retention, method, multipart_threshold, part_size } =
+            rules;
         Self {
             store,
             bucket,
-            file_types,
+            storage,
+            file_types: ArcSwap::from_pointee(file_types),
             limits,
             grace,
             events_retention,
@@ -150,10 +155,15 @@ impl Broker {
         }
     }
 
-    /// The rules of this installation.
+    /// The rules of this installation, as they are now.
     #[must_use]
-    pub fn file_types(&self) -> &FileTypes {
-        &self.file_types
+    pub fn file_types(&self) -> Arc<FileTypes> {
+        self.file_types.load_full()
+    }
+
+    /// From now on these rules are asked. What was granted by the old ones stays granted.
+    pub fn replace_file_types(&self, file_types: FileTypes) {
+        self.file_types.store(Arc::new(file_types));
     }
 
     /// How files come that come in one request.
@@ -167,7 +177,8 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Invalid`] with the names there are, when one is missing.
     pub fn know_types(&self, names: &[String]) -> Result<(), BrokerError> {
-        names.iter().try_for_each(|name| self.file_types.get(name).map(drop)).map_err(BrokerError::Invalid)
+        let file_types = self.file_types.load();
+        names.iter().try_for_each(|name| file_types.get(name).map(drop)).map_err(BrokerError::Invalid)
     }
 
     /// Counts one request of the caller's.
@@ -183,19 +194,9 @@ impl Broker {
     /// # Errors
     /// See [`BucketError`].
     pub async fn apply_lifecycle(&self) -> Result<i32, BrokerError> {
-        let days = lifecycle_days(&self.file_types, self.grace);
+        let days = lifecycle_days(&self.file_types.load(), self.grace);
         self.bucket.apply_lifecycle(STAGING_PREFIX, days).await?;
         Ok(days)
-    }
-
-    /// Which of database and bucket do not answer now; none when all is well.
-    ///
-    /// It is asked often and must not wait for as long as a use case may.
-    pub async fn away(&self) -> Vec<&'static str> {
-        let store = async { timeout(READY_PATIENCE, self.store.ping()).await.is_ok_and(|answer| answer.is_ok()) };
-        let bucket = async { timeout(READY_PATIENCE, self.bucket.ping()).await.is_ok_and(|answer| answer.is_ok()) };
-        let (store, bucket) = tokio::join!(store, bucket);
-        [("database", store), ("bucket", bucket)].into_iter().filter_map(|(name, answers)| (!answers).then_some(name)).collect()
     }
 
     /// One file of the caller's tenant.

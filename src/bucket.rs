@@ -13,6 +13,7 @@ pub mod cors;
 mod credentials;
 mod failure;
 pub mod lifecycle;
+mod measuring;
 mod multipart;
 mod presigning;
 pub mod probing;
@@ -184,7 +185,8 @@ impl Bucket {
             // Checksums beyond those a form asked for confuse stores that do not know them.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .timeout_config(timeouts(REQUEST_TIMEOUT, OPERATION_TIMEOUT));
+            .timeout_config(timeouts(REQUEST_TIMEOUT, OPERATION_TIMEOUT))
+            .interceptor(measuring::Measuring);
         if let Some(endpoint) = &options.endpoint {
             builder = builder.endpoint_url(endpoint);
         }

@@ -3,6 +3,8 @@
 mod audit_log;
 mod check;
 mod events;
+mod health;
+mod log;
 mod operate;
 mod policy;
 mod serve;
@@ -45,6 +47,8 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Take away expired slips and the bytes nobody owns (`serve` does this by itself)
     Sweep(operate::SweepOptions),
+    /// Ask a broker whether it is ready: exit code 0 when it is
+    Health(health::HealthOptions),
     /// Compare database and bucket: exit code 0 when nothing is lost, forged or orphaned
     Audit,
     /// Read the audit log: who did what to which file, newest first
@@ -52,6 +56,8 @@ enum Command {
     /// Webhooks: what was sent, what was given up, send it again
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Copy the SQLite database to a new file, as it is at one moment; the broker may run meanwhile
+    Backup(operate::BackupOptions),
     /// The bucket's own expiry rule for what was never confirmed, a second line behind the sweeper
     #[command(subcommand)]
     Lifecycle(operate::LifecycleCommand),
@@ -96,14 +102,16 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         anyhow::Ok(config)
     };
     match cli.command {
-        Command::Serve => serve::run(&load()?).await?,
+        Command::Serve => serve::run(load).await?,
         Command::Config => print!("{}", load()?.describe()),
         Command::Token(command) => return token::run(command, &load()?).await,
         Command::Policy(command) => return policy::run(command, &load()?),
         Command::Sweep(options) => return operate::sweep(options, &load()?).await,
+        Command::Health(options) => return health::run(options, load).await,
         Command::Audit => return operate::audit(&load()?).await,
         Command::AuditLog(options) => return audit_log::run(options, &load()?).await,
         Command::Events(command) => return Box::pin(events::run(command, &load()?)).await,
+        Command::Backup(options) => return operate::backup(&options, &load()?).await,
         Command::Lifecycle(command) => return operate::lifecycle(command, &load()?).await,
         Command::Check(options) => return Ok(check::check(&options, load()).await),
         Command::Cors(command) => return check::cors(command, &load()?).await,

@@ -6,6 +6,7 @@
 
 mod client;
 mod events;
+mod operating;
 mod settings;
 mod values;
 
@@ -21,6 +22,7 @@ use crate::domain::UploadMethod;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
 pub use events::{Events, NotificationsToken};
+pub use operating::Operating;
 pub use settings::{SETTINGS, Setting};
 use values::{
     as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
@@ -75,6 +77,8 @@ pub struct Config {
     pub tenant_limit: Limit,
     /// Most connections at the same time.
     pub max_connections: u32,
+    /// How it is watched and stopped.
+    pub operating: Operating,
     /// What to log.
     pub log: Log,
     /// Where a test wants this process to die.
@@ -276,6 +280,7 @@ impl Reader {
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
         let max_connections = self.required("max_connections", "900", connections);
+        let operating = self.operating();
         let filter = self.required("log", "info", log_filter);
         let json = self.required("log_format", "auto", log_format);
         if name.is_none() && endpoint.is_some() {
@@ -312,6 +317,7 @@ impl Reader {
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,
             max_connections: max_connections?,
+            operating: operating?,
             log,
             #[cfg(feature = "failpoints")]
             failpoint: None,

@@ -9,7 +9,7 @@
 //! Arrows point down only; a test holds them.
 //!
 //! ```text
-//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint
+//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint, metrics, trace
 //!         cli -> upload -> config
 //!         cli -> doctor -> broker
 //!                server -> sweeper, notifications, webhooks, embedded_s3, config
@@ -17,7 +17,9 @@
 
 pub mod domain;
 pub mod failpoint;
+pub mod metrics;
 pub mod random;
+pub mod trace;
 
 pub mod post_policy;
 

@@ -1,8 +1,11 @@
 //! The composition root: a configuration becomes a running broker.
 
+mod reloading;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
@@ -19,12 +22,15 @@ use crate::domain::{FileTypes, UploadMethod, policy_file};
 use crate::embedded_s3::{self, FolderLock};
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
+use crate::metrics;
 use crate::notifications;
 use crate::secret_file;
 use crate::store::Store;
 use crate::sweeper;
 use crate::tokens::{Token, Tokens};
 use crate::webhooks::{self, Endpoint, Webhooks};
+
+pub use reloading::Reloaded;
 
 /// The file types that come with dropslip: file name and text.
 pub const SHIPPED_POLICIES: [(&str, &str); 3] = [
@@ -47,14 +53,22 @@ pub struct Server {
     pub broker: Arc<Broker>,
     /// Where the embedded store listens, if it runs.
     pub embedded_s3: Option<SocketAddr>,
+    /// Where metrics are told, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// The token of the embedded mode.
     pub development_token: Option<Token>,
     /// Whether `/` is the upload page.
     pub has_page: bool,
+    drain_delay: Duration,
+    max_request: u64,
+    stopping: CancellationToken,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     store: Store,
 }
+
+/// What the operator's address may cost: tools ask it, and few of them.
+const ADMIN_BOUNDS: Bounds = Bounds { connections: 32, buffer_bytes: 16 * 1024 };
 
 /// What the embedded mode adds.
 struct Embedded {
@@ -74,19 +88,33 @@ impl Server {
         refuse_open_development_token(config)?;
         let listener = bind(config.listen, "DROPSLIP_LISTEN").await?;
         let address = listener.local_addr()?;
+        let admin_listener = match config.operating.admin_listen {
+            Some(address) => Some(bind(address, "DROPSLIP_ADMIN_LISTEN").await?),
+            None => None,
+        };
+        metrics::started();
         let public_url =
             config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().trim_end_matches('/').to_owned());
         let mut origins = own_origins(address, &public_url);
         origins.extend(config.cors_origins.iter().cloned());
 
-        let stop = CancellationToken::new();
-        // The embedded store outlives the broker's last request.
-        let stop_store = CancellationToken::new();
-        let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
+        let (stopping, stop) = (CancellationToken::new(), CancellationToken::new());
+        // The embedded store, and what is told of it all, outlive the broker's last request.
+        let stop_rest = CancellationToken::new();
+        let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
         let tokens = Tokens::new(store.clone(), development_token.clone());
         let notifications = notifications_secret(config)?;
-        let state = AppState::from(api::Parts { broker: broker.clone(), tokens, public_url: public_url.as_str().into(), notifications });
+        let state = AppState::from(api::Parts {
+            broker: broker.clone(),
+            tokens,
+            public_url: public_url.as_str().into(),
+            notifications,
+            stopping: stopping.clone(),
+        });
+        let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let telling = admin_listener
+            .map(|listener| tokio::spawn(listener::serve(listener, api::admin::router(state.clone()), ADMIN_BOUNDS, stop_rest.clone())));
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
         let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
@@ -97,23 +125,48 @@ impl Server {
         if let Some(queue) = queue(config).await? {
             working.push(tokio::spawn(notifications::run(broker.clone(), queue, stop.clone())));
         }
-        let (stopping, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
+        let (ending, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
         let serving = tokio::spawn(async move {
-            listener::serve(listener, router, bounds, stopping).await;
+            listener::serve(listener, router, bounds, ending).await;
             // They talk to the embedded store too, and end what is under way.
             for work in working {
                 let _ = work.await;
             }
-            stop_store.cancel();
+            stop_rest.cancel();
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
-        let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).collect();
+        let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).chain(telling).collect();
         let (has_page, takes_forms) = (config.upload_page, config.s3_method != Some(UploadMethod::Put));
-        Ok(Self { address, public_url, form_url, takes_forms, broker, embedded_s3, development_token, has_page, stop, tasks, store })
+        let max_request = max_request(config, broker.method());
+        Ok(Self {
+            address,
+            public_url,
+            form_url,
+            takes_forms,
+            broker,
+            embedded_s3,
+            admin,
+            development_token,
+            has_page,
+            drain_delay: config.operating.drain_delay,
+            max_request,
+            stopping,
+            stop,
+            tasks,
+            store,
+        })
+    }
+
+    /// Has `/readyz` say that it stops. Requests are taken as before, for as long as the answer says: until the balancers know.
+    #[must_use]
+    pub fn announce_stop(&self) -> Duration {
+        self.stopping.cancel();
+        self.drain_delay
     }
 
     /// Stops taking requests, lets those under way end, and closes the database.
     pub async fn stop(self) {
+        self.stopping.cancel();
         self.stop.cancel();
         for task in self.tasks {
             let _ = task.await;
@@ -165,6 +218,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
     let grace = config.sweep_grace.try_into().context("DROPSLIP_SWEEP_GRACE")?;
     let method = method(config.s3_method, &bucket).await.context("DROPSLIP_S3_METHOD")?;
     let rules = Rules {
+        storage: identity,
         file_types: file_types.with_max_request(max_request(config, method)),
         limits: Limits::new(config.actor_limit, config.tenant_limit),
         grace,
@@ -393,8 +447,9 @@ fn kept_token(data_dir: &Path) -> anyhow::Result<Token> {
 /// The development token's file in the data folder.
 pub const DEVELOPMENT_TOKEN_FILE: &str = "development-token";
 
-/// Where this process reaches what listens on `address`: a wildcard is no destination.
-fn reachable(address: SocketAddr) -> SocketAddr {
+/// Where this machine reaches what listens on `address`: a wildcard is no destination.
+#[must_use]
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),

@@ -12,6 +12,7 @@
 //! other failure is [`StoreError::Broken`].
 
 mod auditing;
+pub mod copying;
 mod deleting;
 mod files;
 mod history;
@@ -27,6 +28,7 @@ mod selecting;
 mod sqlite;
 mod sweeping;
 mod tokens;
+mod watching;
 mod writing;
 
 use std::fs::File;
@@ -36,15 +38,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tracing::Instrument as _;
 
 use history::Subscribers;
 use inserting::{PostgresRecords, SqliteRecords};
 use postgres::Connections;
 use sqlite::WriteConnection;
 use writing::Writer;
+
+use crate::metrics::{self, Statement};
+use crate::trace;
 
 pub use files::{NewRow, Sealed};
 pub use history::{AuditFilter, Audited, AuditedActor};
@@ -53,6 +60,7 @@ pub use reissuing::{Idempotency, Reissued, Used};
 pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tokens::{NewToken, TokenRow};
+pub use watching::{Load, Oldest, Unfit};
 
 /// How long a caller waits for a free connection, or SQLite for another writer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,6 +70,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// How many batches of records Postgres takes at the same time; SQLite has one writer.
 const BATCHES_IN_FLIGHT: usize = 4;
+
+/// The schema of each engine, step by step.
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How many rows SQLite's thread reads before somebody must have taken one: a whole page of a list.
 const ROWS_READ_AHEAD: usize = 128;
@@ -127,8 +139,8 @@ fn is_passing(code: &str) -> bool {
 macro_rules! on_pool {
     ($store:expr, read $connection:ident => $body:expr) => {
         match &$store.engine {
-            $crate::store::Engine::Sqlite { read, .. } => $crate::store::within_time!(read, $connection => $body),
-            $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(pool, $connection => $body),
+            $crate::store::Engine::Sqlite { read, .. } => $crate::store::within_time!(@Read read, $connection => $body),
+            $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(@Read pool, $connection => $body),
         }
     };
     ($store:expr, write $connection:ident => $body:expr) => {
@@ -140,14 +152,22 @@ macro_rules! on_pool {
 }
 
 /// Runs `body`, which ends in a `Result<_, sqlx::Error>`; a connection that does not answer is never used again.
+///
+/// What is written is a change unless it says `@Read` or, for temp records, `@Slips`: times are told apart by that.
 macro_rules! within_time {
-    ($pool:expr, $connection:ident => $body:expr) => {{
-        let mut held = $pool.acquire().await?;
+    ($pool:expr, $connection:ident => $body:expr) => {
+        $crate::store::within_time!(@Write $pool, $connection => $body)
+    };
+    (@$kind:ident $pool:expr, $connection:ident => $body:expr) => {{
+        let connecting = $crate::metrics::connecting();
+        let acquired = $pool.acquire().await;
+        drop(connecting);
+        let mut held = $crate::store::counted(acquired)?;
         let work = async {
             let $connection = &mut *held;
             $body
         };
-        match $crate::store::in_time(work).await {
+        match $crate::store::in_time($crate::metrics::Statement::$kind, work).await {
             Some(answer) => answer,
             None => {
                 $crate::store::GiveUp::give_up(held);
@@ -169,8 +189,22 @@ impl<DB: sqlx::Database> GiveUp for PoolConnection<DB> {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Option<Result<T, sqlx::Error>> {
-    tokio::time::timeout(ANSWER_TIMEOUT, work).await.ok()
+async fn in_time<T>(kind: Statement, work: impl Future<Output = Result<T, sqlx::Error>>) -> Option<Result<T, sqlx::Error>> {
+    let timed = metrics::statement(kind);
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, work.instrument(trace::database(kind.name()))).await.ok();
+    drop(timed);
+    if !matches!(answer, Some(Ok(_))) {
+        metrics::database_failed();
+    }
+    answer
+}
+
+/// Counts what failed.
+fn counted<T>(answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    if answer.is_err() {
+        metrics::database_failed();
+    }
+    answer
 }
 
 impl Store {
@@ -202,7 +236,7 @@ impl Store {
         // One process at a time: SQLite's own locks neither wait for a change to WAL mode nor cover a whole migration.
         let _starting = starting_lock(options.get_filename().to_path_buf()).await?;
         let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrated(sqlx::migrate!("migrations/sqlite").run(&migrating).await)?;
+        migrated(SQLITE_MIGRATIONS.run(&migrating).await)?;
         migrating.close().await;
         let write = WriteConnection::open(options.clone()).await?;
         let read = options.read_only(true).row_buffer_size(ROWS_READ_AHEAD);
@@ -214,7 +248,7 @@ impl Store {
         let options = PgConnectOptions::from_str(url)?;
         // On a connection without bounds of time: an index on many rows takes longer, and so does waiting for who builds it.
         let migrating = PgPoolOptions::new().max_connections(1).connect_with(options.clone().application_name("dropslip")).await?;
-        migrated(sqlx::migrate!("migrations/postgres").run(&migrating).await)?;
+        migrated(POSTGRES_MIGRATIONS.run(&migrating).await)?;
         migrating.close().await;
         Ok(Engine::Postgres(Arc::new(Connections::open(options).await?)))
     }

@@ -1,12 +1,13 @@
 //! The timer around [`Broker::sweep`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Swept};
+use crate::metrics;
 
 /// Sweeps every `interval` until `stop`. A sweep that fails is tried again at the next turn.
 pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToken) {
@@ -20,11 +21,22 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
             _ = turns.tick() => {}
             () = stop.cancelled() => return,
         }
+        let started = Instant::now();
         let swept = tokio::select! {
             swept = broker.sweep(OffsetDateTime::now_utc()) => swept,
             // What a sweep leaves half-done, the next one does again.
             () = stop.cancelled() => return,
         };
+        let done = swept.as_ref().ok().map(|swept| {
+            let Swept { activated, discarded, purged, deleted } = *swept;
+            [
+                (metrics::Swept::Activated, activated),
+                (metrics::Swept::Discarded, discarded),
+                (metrics::Swept::Purged, purged),
+                (metrics::Swept::Deleted, deleted),
+            ]
+        });
+        metrics::sweep(started.elapsed(), done);
         match swept {
             Ok(swept) if swept == Swept::default() => {}
             Ok(Swept { activated, discarded, purged, deleted }) => tracing::info!(activated, discarded, purged, deleted, "swept"),

@@ -43,20 +43,31 @@ use crate::tokens::Holder;
 use request::{Wish, new_file_of_query, token_wish};
 use words::Refusal;
 
-/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics; and what is documented of them.
-pub(super) fn router(rules: &FileTypes) -> (Router<AppState>, Part) {
-    let (s3, s3_described) = s3().split_for_parts();
-    let (tokens, tokens_described) = OpenApiRouter::new().routes(routes!(make_token)).split_for_parts();
-    let by_token = format!("/u/{{{UPLOAD_TOKEN}}}");
+/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
+pub(super) fn router() -> Router<AppState> {
+    let (s3, tokens): (Router<AppState>, Router<AppState>) = (s3().into(), tokens().into());
+    let by_token = by_token();
     let prefixes = [(by_token.as_str(), s3.clone()), (WITH_HEADER, s3.clone().merge(tokens))];
     // Companion itself answers at the root: who puts dropslip in its place changes no path.
     let at_root = in_our_words(s3.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed }));
-    let router = prefixes.into_iter().fold(at_root, |router, (prefix, routes)| {
+    prefixes.into_iter().fold(at_root, |router, (prefix, routes)| {
         // A nested router is not asked about its prefix with nothing but a slash behind it.
         let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
         router.nest(prefix, in_our_words(in_our_shape(routes))).merge(in_our_words(bare))
-    });
-    (router, document::part(s3_described, tokens_described, &by_token, rules))
+    })
+}
+
+/// What is documented of them.
+pub(super) fn described(rules: &FileTypes) -> Part {
+    document::part(s3().into_openapi(), tokens().into_openapi(), &by_token(), rules)
+}
+
+fn by_token() -> String {
+    format!("/u/{{{UPLOAD_TOKEN}}}")
+}
+
+fn tokens() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(make_token))
 }
 
 fn s3() -> OpenApiRouter<AppState> {

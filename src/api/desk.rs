@@ -58,12 +58,17 @@ pub(super) fn other_prefix(path: &str) -> Option<&'static str> {
     path.starts_with("/v2/").then_some("/desk/api")
 }
 
-/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics; and what is documented of them.
-pub(super) fn router(rules: &FileTypes, method: UploadMethod) -> (Router<AppState>, Part) {
-    let described = resource().into_iter().fold(OpenApiRouter::new(), OpenApiRouter::routes).into_openapi();
+/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
+pub(super) fn router() -> Router<AppState> {
     let router = PREFIXES.into_iter().fold(Router::new(), with_resource);
     let router = router.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
-    (in_our_words(router), document::part(described, PREFIXES[0], rules, method))
+    in_our_words(router)
+}
+
+/// What is documented of them.
+pub(super) fn described(rules: &FileTypes, method: UploadMethod) -> Part {
+    let described = resource().into_iter().fold(OpenApiRouter::new(), OpenApiRouter::routes).into_openapi();
+    document::part(described, PREFIXES[0], rules, method)
 }
 
 /// The resource's routes below a prefix, and an answer to everything else there. Not nested: axum would rewrite each request's URL.

@@ -6,33 +6,37 @@
 //! once, and the dialect's own layer writes the body. That way also the faults that no handler sees (no such path, wrong method,
 //! a panic) are answered in the words of the dialect whose path was asked for.
 
+pub mod admin;
+mod asked;
 mod auth;
 mod body;
 mod companion;
 mod desk;
 mod notifications;
 mod openapi;
+mod operation;
 mod page;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod query;
 
+use asked::Asked;
+use openapi::Documents;
+
 #[doc(hidden)]
 pub use desk::bench;
 pub use notifications::Secret as NotificationsSecret;
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::any;
@@ -40,6 +44,7 @@ use axum::routing::future::RouteFuture;
 use axum::{Extension, Router};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
@@ -50,7 +55,6 @@ use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
-use crate::random;
 use crate::store::StoreError;
 use crate::tokens::Tokens;
 
@@ -62,9 +66,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Older Uppys send it with every request.
 const UPPY_VERSIONS: HeaderName = HeaderName::from_static("uppy-versions");
-
-/// The longest segment of a path that is logged as it is: file numbers and words are shorter, upload tokens longer.
-const LONGEST_LOGGED_SEGMENT: usize = 40;
 
 /// What every handler works with. Each request clones it several times.
 #[derive(Clone)]
@@ -80,6 +81,8 @@ pub struct Parts {
     pub public_url: Arc<str>,
     /// What a store must know that posts bucket notifications; `None` when none may.
     pub notifications: Option<NotificationsSecret>,
+    /// Cancelled once a stop was asked for: requests are taken, and `/readyz` sends them elsewhere.
+    pub stopping: CancellationToken,
 }
 
 impl From<Parts> for AppState {
@@ -98,25 +101,21 @@ impl Deref for AppState {
 
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
 pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Api {
-    let (operating, described) =
-        OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
-    let (desk, desk_described) = desk::router(state.broker.file_types(), state.broker.method());
-    let (companion, companion_described) = companion::router(state.broker.file_types());
-    let mut parts = vec![openapi::Part::from(described), desk_described, companion_described];
-    let mut notifications = Router::new();
-    if state.notifications.is_some() {
-        let (router, described) = notifications::router();
-        notifications = router;
-        parts.push(described);
-    }
-    let document = openapi::document(&state.public_url, parts);
+    let (operating, described) = operating().split_for_parts();
+    let documents = Documents::of(&state, described);
+    let (desk, companion) = (desk::router(), companion::router());
+    let notifications = if state.notifications.is_some() { notifications::router() } else { Router::new() };
     // Each dialect gives its own answers an id, so that none passes two layers that do.
     let with_id = || axum::middleware::from_fn(with_request_id);
     let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();
-    let others = operating.layer(Extension(document)).merge(page).layer(with_id());
+    let others = operating.layer(Extension(Arc::new(documents))).merge(page).layer(with_id());
     let nothing = any(|| async { StatusCode::NOT_FOUND }).layer(with_id());
     let plain = others.merge(desk).merge(companion).merge(notifications).fallback_service(nothing).with_state(state);
     Api { for_pages: plain.clone().layer(cors(origins)), plain }
+}
+
+fn operating() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve))
 }
 
 /// Every URL. Requests that come from no page are spared the layer that is for pages.
@@ -151,15 +150,18 @@ async fn alive() -> &'static str {
 
 /// Whether database and bucket answer
 #[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "Operating", security(()), responses(
-    (status = 200, body = String, content_type = "text/plain", description = "Both do."),
-    (status = 503, body = String, content_type = "text/plain", description = "One does not; the text names it.")
+    (status = 200, body = String, content_type = "text/plain", description = "Both do, and the database is the right one."),
+    (status = 503, body = String, content_type = "text/plain", description = "Something is missing: the text names it, a line each.")
 ))]
 async fn ready(State(state): State<AppState>) -> Response<Body> {
-    let away = state.broker.away().await;
-    if away.is_empty() {
+    let mut missing = state.broker.missing().await;
+    if state.stopping.is_cancelled() {
+        missing.push("the broker is stopping".to_owned());
+    }
+    if missing.is_empty() {
         return "ready\n".into_response();
     }
-    let lines: Vec<_> = away.into_iter().map(|name| format!("the {name} is not available\n")).collect();
+    let lines: Vec<_> = missing.into_iter().map(|what| what + "\n").collect();
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))], lines.concat()).into_response()
 }
 
@@ -175,42 +177,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         // Set on every answer, also those that this layer does not see.
         .vary([])
         .max_age(Duration::from_mins(10))
-}
-
-/// A request as its log lines name it: what goes wrong with it is logged at its end, once.
-struct Asked {
-    id: Option<HeaderValue>,
-    method: Method,
-    uri: Uri,
-}
-
-impl Asked {
-    /// Its id is the client's own, or a fresh one.
-    fn of(request: &Request<Body>) -> Self {
-        let id = request.headers().get(REQUEST_ID).cloned().or_else(fresh_request_id);
-        Self { id, method: request.method().clone(), uri: request.uri().clone() }
-    }
-
-    fn span(&self) -> tracing::Span {
-        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-        tracing::info_span!("request", request.id = id, method = %self.method, path = %loggable(self.uri.path()))
-    }
-
-    /// Every line that is logged meanwhile carries the id.
-    async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        if logs_nothing(&self.method, self.uri.path()) { work.await } else { work.instrument(self.span()).await }
-    }
-
-    /// So does the answer, and the line that tells why it is a refusal.
-    fn end(self, response: &mut Response<Body>) {
-        if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
-            self.span().in_scope(|| log(&fault));
-        }
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
-        if let Some(id) = self.id {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-    }
 }
 
 /// For what belongs to no dialect.
@@ -230,34 +196,6 @@ async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     asked.end(&mut response);
     response
-}
-
-/// Whether such a request logs nothing unless it fails. To begin a span costs more than to sign a form.
-fn logs_nothing(method: &Method, path: &str) -> bool {
-    (method == Method::GET || path.ends_with("/files/ref.json")) && !tracing::enabled!(tracing::Level::DEBUG)
-}
-
-fn log(fault: &Fault) {
-    match fault {
-        Fault::Internal(why) => tracing::error!(status = 500, why, "request failed"),
-        Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
-        other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
-    }
-}
-
-/// Unlike every other of this process, and most likely of all others: 64 random bits, counted up.
-fn fresh_request_id() -> Option<HeaderValue> {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(u64::from_ne_bytes(random::bytes())));
-    HeaderValue::from_str(&format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))).ok()
-}
-
-/// A path without upload tokens, wherever they stand in it: also what is no good URL may hold a good token.
-fn loggable(path: &str) -> Cow<'_, str> {
-    if path.len() <= LONGEST_LOGGED_SEGMENT {
-        return path.into();
-    }
-    let shown = |segment| if str::len(segment) > LONGEST_LOGGED_SEGMENT { "***" } else { segment };
-    path.split('/').map(shown).collect::<Vec<_>>().join("/").into()
 }
 
 /// Why a request was not done, in no dialect yet.
@@ -373,22 +311,4 @@ fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Respon
     headers.remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(body(&fault));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_upload_token_is_logged_wherever_it_stands() {
-        let token = format!("du1.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
-        for path in
-            [format!("/u/{token}/s3/params"), format!("//u//{token}"), format!("/%75/{token}/"), format!("/u/{token}x"), token.clone()]
-        {
-            assert!(!loggable(&path).contains("00000000"), "{path}");
-        }
-        assert_eq!(loggable(&format!("/u/{token}/s3/multipart/42/1")), "/u/***/s3/multipart/42/1");
-        assert_eq!(loggable("/desk/api/v2/files/9223372036854775807.json"), "/desk/api/v2/files/9223372036854775807.json");
-        assert_eq!(loggable("/"), "/");
-    }
 }

@@ -64,13 +64,20 @@ struct NotifiedBody {
 }
 
 /// The URL, with its own answer to wrong methods and panics; and what is documented of it.
-pub(super) fn router() -> (Router<AppState>, Part) {
-    let (router, described) = OpenApiRouter::new().routes(routes!(receive)).split_for_parts();
-    let router = router.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
-    let router = router.layer(axum::middleware::from_fn(async |request, next: Next| {
+pub(super) fn router() -> Router<AppState> {
+    let router = Router::from(routes()).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
+    router.layer(axum::middleware::from_fn(async |request, next: Next| {
         answered(next, request, |response| rendered(response, error_body)).await
-    }));
-    (router, Part::from(described))
+    }))
+}
+
+/// What is documented of it.
+pub(super) fn described() -> Part {
+    Part::from(routes().into_openapi())
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(receive))
 }
 
 /// Say that objects arrived

@@ -4,10 +4,11 @@
 //! attribute on the handler. Types come from the wire structs, statuses and bodies of errors from [`Fault`] itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,8 +17,8 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, SchemaFormat, Type};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::{Fault, desk};
-use crate::domain::Scope;
+use super::{AppState, Fault, companion, desk, notifications};
+use crate::domain::{FileTypes, Scope};
 use crate::limits::Exceeded;
 
 /// What was not done and why: messages by field, all at once.
@@ -164,8 +165,39 @@ pub(super) struct Document {
     etag: HeaderValue,
 }
 
+/// The document for the rules there are, made again when these were replaced.
+pub(super) struct Documents {
+    operating: OpenApi,
+    latest: Mutex<(Arc<FileTypes>, Arc<Document>)>,
+}
+
+impl Documents {
+    /// With what is documented of the routes that belong to no dialect.
+    pub(super) fn of(state: &AppState, operating: OpenApi) -> Self {
+        let rules = state.broker.file_types();
+        let document = whole(state, &operating, &rules);
+        Self { operating, latest: Mutex::new((rules, document)) }
+    }
+
+    fn current(&self, state: &AppState) -> Arc<Document> {
+        let rules = state.broker.file_types();
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&latest.0, &rules) {
+            let document = whole(state, &self.operating, &rules);
+            *latest = (rules, document);
+        }
+        latest.1.clone()
+    }
+}
+
+fn whole(state: &AppState, operating: &OpenApi, rules: &FileTypes) -> Arc<Document> {
+    let mut parts = vec![Part::from(operating.clone()), desk::described(rules, state.broker.method()), companion::described(rules)];
+    parts.extend(state.notifications.as_ref().map(|_| notifications::described()));
+    document(&state.public_url, parts)
+}
+
 /// Puts the parts together for a server that is reached under `public_url`.
-pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
+fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
     let (mut paths, mut schemas, mut responses) = (Map::new(), Map::new(), Map::new());
     for part in parts {
         paths.extend(part.paths);
@@ -254,7 +286,12 @@ fn header(schema: &Value, description: &str) -> Value {
         (status = 304, description = "You have it already.")
     )
 )]
-pub(super) async fn serve(Extension(document): Extension<Arc<Document>>, asked: HeaderMap) -> Response<Body> {
+pub(super) async fn serve(
+    State(state): State<AppState>,
+    Extension(documents): Extension<Arc<Documents>>,
+    asked: HeaderMap,
+) -> Response<Body> {
+    let document = documents.current(&state);
     let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let known = known
         .flat_map(|value| value.split(','))

@@ -9,6 +9,7 @@ use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
 use crate::failpoint;
 use crate::limits::Exceeded;
+use crate::metrics::{self, Step};
 use crate::store::{Idempotency, NewRow, Reissued};
 
 /// How long an Idempotency-Key stands for its file.
@@ -45,7 +46,7 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<Authorized, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        let grant = self.file_types.get(&new.type_name).and_then(|rule| rule.judge(new)).map_err(BrokerError::Invalid)?;
+        let grant = self.file_types.load().get(&new.type_name).and_then(|rule| rule.judge(new)).map_err(BrokerError::Invalid)?;
         let once = key.map(|key| Idempotency { key, request_sha256: fingerprint(new) });
         for _ in 0..ATTEMPTS {
             if let Some(once) = &once
@@ -81,6 +82,7 @@ impl Broker {
                 return Err(BrokerError::LimitExceeded(exceeded));
             }
             if let Some(slip) = self.form_again(caller, &file, &fresh_key("temp", now), now).await? {
+                metrics::file(Step::Reissued);
                 tracing::info!(file.id = %id, "slip re-issued");
                 if file.multipart.is_some() {
                     // Its URLs died with their upload; what it took up need not wait for the sweeper.
@@ -120,6 +122,7 @@ impl Broker {
         let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart, created_at: now, expires_at };
         let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
         failpoint::reach("authorize: record written");
+        metrics::file(Step::Issued);
         tracing::debug!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
         if file.multipart.is_none() {
             return Ok(Some(Authorized::Slip(file, slip)));
@@ -174,7 +177,7 @@ impl Broker {
             max_size: file.max_size,
             checksum_sha256: file.checksum_sha256.as_ref(),
             multipart: file.multipart.as_ref(),
-            lifetime: self.file_types.get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime),
+            lifetime: self.file_types.load().get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime),
         };
         let slip = self.slip(&wanted, now).await?;
         let replayed = staging_key == file.staging_key;

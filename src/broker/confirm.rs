@@ -10,6 +10,7 @@ use crate::domain::{
     Action, Caller, Change, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, event,
 };
 use crate::failpoint;
+use crate::metrics::{self, Step};
 use crate::store::Sealed;
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
@@ -86,7 +87,8 @@ impl Broker {
         if changes.is_empty() {
             return Ok(file.clone());
         }
-        let rule = self.file_types.get(&file.type_name);
+        let file_types = self.file_types.load();
+        let rule = file_types.get(&file.type_name);
         rule.and_then(|rule| changes.made(file, rule, content_type)).map_err(BrokerError::Invalid)
     }
 
@@ -112,6 +114,7 @@ impl Broker {
             return if unchanged { Err(self.nothing_there(file).await?) } else { Ok(None) };
         };
         failpoint::reach("confirm: head done");
+        metrics::file(Step::Arrived);
         let sealed_key = fresh_key("files", now);
         let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
         // The bucket is asked for the first bytes while the database writes down where their copy will be.
@@ -169,6 +172,7 @@ impl Broker {
         self.tidy(file, superfluous).await;
         failpoint::reach("confirm: staging deleted");
         if let Some(active) = &activated {
+            metrics::file(Step::Confirmed);
             tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
         }
         Ok(activated)
@@ -183,6 +187,7 @@ impl Broker {
         origin: Origin,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
+        metrics::rejected(complaints.by_field().keys().map(String::as_str));
         tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
         failpoint::reach("refusal: judged");
         // Before the object goes: after a crash between the two it is refused again, and told again.

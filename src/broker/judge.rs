@@ -93,12 +93,13 @@ impl Broker {
 
     /// A file type that was taken out of the rules since is held to the strictest.
     fn sniff(&self, file: &File) -> Sniff {
-        self.file_types.get(&file.type_name).map_or(Sniff::Reject, |rule| rule.sniff)
+        self.file_types.load().get(&file.type_name).map_or(Sniff::Reject, |rule| rule.sniff)
     }
 
     fn judge_bytes(&self, file: &File, start: Option<&[u8]>, size: u64) -> Judged {
         let Some(start) = start else { return Judged::Changed };
-        let rule = self.file_types.get(&file.type_name).ok();
+        let file_types = self.file_types.load();
+        let rule = file_types.get(&file.type_name).ok();
         let allows = |detected: &MediaType| rule.is_some_and(|rule| rule.allows(detected));
         let weighing = Weighing { sniff: self.sniff(file), max_pixels: rule.map_or(0, |rule| rule.max_pixels), allows: &allows, size };
         weigh(&file.granted_type, start, &weighing).map_or_else(Judged::Refused, Judged::Good)

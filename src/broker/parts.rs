@@ -65,7 +65,7 @@ impl Broker {
         let Some(parts) = parts else {
             return Err(BrokerError::Invalid(FieldErrors::one("partNumbers", format!("must be 1 to {last}"))));
         };
-        let lifetime = self.file_types.get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime);
+        let lifetime = self.file_types.load().get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime);
         let (file, multipart) = self.kept_alive(file, multipart, lifetime, now).await?;
         let Some(upload_id) = &multipart.upload_id else { return Err(BrokerError::Changing) };
         let terms = PartTerms { key: &file.staging_key, upload_id, lifetime: lifetime.min(file.expires_at - now) };

@@ -12,6 +12,7 @@ use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, Description, File, Origin, Scopes};
 use crate::failpoint;
+use crate::metrics::{self, Step};
 use crate::store::{Doomed, OpenUpload, Waiting};
 
 /// How many records or objects are taken at once, and how many while slips are written that would wait for it. S3 deletes at most
@@ -144,6 +145,7 @@ impl Broker {
             for id in &gone {
                 tracing::debug!(file.id = %id, "temp file discarded");
             }
+            metrics::files(Step::Expired, gone.len());
             count += gone.len();
             pace.rest(began.elapsed()).await;
         }
@@ -256,7 +258,7 @@ impl Broker {
 
     /// Activates one temp file whose form is long dead, where its type says so and its bytes have arrived.
     async fn settle(&self, file: &File, now: OffsetDateTime) -> Result<Settled, BrokerError> {
-        let unconfirmed = self.file_types.get(&file.type_name).map_or(Unconfirmed::Discard, |rule| rule.unconfirmed);
+        let unconfirmed = self.file_types.load().get(&file.type_name).map_or(Unconfirmed::Discard, |rule| rule.unconfirmed);
         if unconfirmed == Unconfirmed::Discard {
             return Ok(Settled::Unwanted);
         }

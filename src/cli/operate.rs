@@ -1,5 +1,6 @@
-//! `dropslip sweep`, `audit` and `lifecycle`: what an operator does beside a running broker.
+//! `dropslip sweep`, `audit`, `backup` and `lifecycle`: what an operator does beside a running broker.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -11,6 +12,7 @@ use crate::bucket::lifecycle;
 use crate::config::Config;
 use crate::server;
 use crate::store::Waiting;
+use crate::store::copying;
 use crate::sweeper;
 
 /// How many findings of a kind are printed one by one.
@@ -24,6 +26,12 @@ pub(super) struct SweepOptions {
     /// Count what is waiting and change nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BackupOptions {
+    /// The copy; a file that exists is never replaced
+    file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +75,12 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     orphaned.iter().take(SHOWN).for_each(|key| println!("orphaned: nobody owns {key}"));
     println!("audited {files} files and {objects} objects: {} lost, {} forged, {} orphaned", lost.len(), forged.len(), orphaned.len());
     Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(super) async fn backup(options: &BackupOptions, config: &Config) -> anyhow::Result<ExitCode> {
+    copying::copy(&config.database_url, &options.file).await?;
+    println!("copied the database to {}", options.file.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) async fn lifecycle(command: LifecycleCommand, config: &Config) -> anyhow::Result<ExitCode> {

@@ -4,38 +4,105 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{Config, Log};
-use crate::server::Server;
+use super::log::{self, Filter};
+use crate::config::{Config, Operating};
+use crate::metrics::{self, Reload};
+use crate::server::{Reloaded, Server};
 use crate::tokens::Token;
+use crate::trace::Exporter;
 
-/// Serves until SIGTERM or SIGINT, then lets requests under way end.
-pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
-    log_to_stderr(&config.log)?;
+/// Serves until SIGTERM or SIGINT, then lets requests under way end. SIGHUP reads again what can be replaced under way.
+pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
+    let config = load()?;
+    let exporter = exporter(&config.operating)?;
+    let filter = log::to_stderr(&config.log, exporter.as_ref())?;
     // Listened for from here on, so that an early signal is not lost.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let server = Server::start(config).await?;
+    let mut signals = Signals::listen()?;
+    let server = Server::start(&config).await?;
     print!("{}", banner(&server));
-    tracing::info!(address = %server.address, form.url = server.form_url, "serving");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let admin = server.admin.map(tracing::field::display);
+    tracing::info!(address = %server.address, admin.address = admin, form.url = server.form_url, "serving");
+    while signals.next().await == Asked::Reload {
+        reload(&server, &config, &load, &filter);
+    }
+    let delay = server.announce_stop();
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs(), "stopping soon: /readyz says so, requests are still taken");
+        // Whoever asks twice does not want to wait.
+        while let Ok(Asked::Reload) = tokio::time::timeout(delay, signals.next()).await {}
     }
     tracing::info!("stopping: no new requests, those under way may end");
     server.stop().await;
+    if let Some(exporter) = exporter {
+        exporter.stop().await;
+    }
     Ok(())
 }
 
-fn log_to_stderr(log: &Log) -> anyhow::Result<()> {
-    // The embedded store's protocol logs every refused form as an error of its own; whoever asks for it by name gets it.
-    let quiet = if log.filter.contains("s3s") { "" } else { ",s3s::ops=off,s3s::service=off" };
-    let filter: EnvFilter = format!("{}{quiet}", log.filter).parse().context("DROPSLIP_LOG")?;
-    let json = log.json.unwrap_or_else(|| !std::io::stderr().is_terminal());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if json { builder.json().flatten_event(true).with_span_list(false).try_init() } else { builder.try_init() };
-    started.map_err(|error| anyhow::anyhow!(error))
+fn exporter(operating: &Operating) -> anyhow::Result<Option<Exporter>> {
+    let Some(endpoint) = &operating.otlp_endpoint else { return Ok(None) };
+    Exporter::start(endpoint, operating.trace_share).context("DROPSLIP_OTLP_ENDPOINT").map(Some)
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    /// At a terminal a hangup means that the person is gone.
+    attended: bool,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            attended: std::io::stdin().is_terminal(),
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => if self.attended { Asked::Stop } else { Asked::Reload },
+        }
+    }
+}
+
+/// Reads the configuration again and puts into force what can be; all else stays as it is, and the log says so.
+fn reload(server: &Server, running: &Config, load: &impl Fn() -> anyhow::Result<Config>, filter: &Filter) {
+    let config = match load() {
+        Ok(config) => config,
+        Err(error) => {
+            metrics::reloaded(Reload::Failed);
+            return tracing::error!(error = format!("{error:#}"), "nothing was reloaded: the configuration is broken");
+        }
+    };
+    let mut reloaded = server.reload(&config);
+    reloaded.push(Reloaded { what: "log filter", outcome: filter.replace(&config.log) });
+    let failed = reloaded.iter().any(|one| one.outcome.is_err());
+    metrics::reloaded(if failed { Reload::Failed } else { Reload::Done });
+    for Reloaded { what, outcome } in reloaded {
+        match outcome {
+            Ok(now) => tracing::info!(what, now, "reloaded"),
+            Err(error) => tracing::error!(what, error = format!("{error:#}"), "not reloaded: the old one stays in force"),
+        }
+    }
+    let others = config.changed_for_a_restart(running);
+    if !others.is_empty() {
+        tracing::warn!(settings = others.join(", "), "these settings changed and need a restart");
+    }
 }
 
 /// What a person at a terminal wants to know; with the embedded store also how to upload a first file.
@@ -43,6 +110,9 @@ fn banner(server: &Server) -> String {
     let mut text = format!("dropslip listens on {}\nforms go to {}\n", server.public_url, server.form_url);
     if let Some(address) = server.embedded_s3 {
         let _ = writeln!(text, "the embedded S3 store listens on http://{address}: for this machine, not for production");
+    }
+    if let Some(address) = server.admin {
+        let _ = writeln!(text, "metrics are at http://{address}/metrics");
     }
     if server.has_page {
         // What stands behind the # is for the page alone: browsers send it to nobody.

@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 36] = [
+pub const SETTINGS: [Setting; 40] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -76,6 +76,10 @@ pub const SETTINGS: [Setting; 36] = [
     Setting { key: "actor_requests_per_second", help: "most requests a second of one actor to one broker; 0 for no limit (default 0)" },
     Setting { key: "tenant_requests_per_second", help: "most requests a second of one tenant to one broker; 0 for no limit (default 0)" },
     Setting { key: "max_connections", help: "most connections to the broker at the same time; more wait (default 900)" },
+    Setting { key: "admin_listen", help: "address and port of /metrics, such as 127.0.0.1:9464 (default: nowhere)" },
+    Setting { key: "drain_delay", help: "how long requests are still taken after SIGTERM, while /readyz is 503; at most 5m (default 0)" },
+    Setting { key: "otlp_endpoint", help: "where traces go by OTLP over HTTP, such as http://127.0.0.1:4318 (default: nowhere)" },
+    Setting { key: "trace_share", help: "share of requests that are traced unless traceparent says so, 0 to 1 (default 0.01)" },
     Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
     Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },
 ];

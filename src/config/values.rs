@@ -47,6 +47,16 @@ pub(super) fn retention(text: &str) -> Result<Duration, String> {
     parsed.filter(|time| *time <= longest).ok_or_else(|| format!("must be a time such as 30d or 12h, at most 3650 days, not ‘{text}’"))
 }
 
+pub(super) fn drain_delay(text: &str) -> Result<Duration, String> {
+    let short = duration(text).ok().filter(|delay| *delay <= Duration::from_mins(5));
+    short.ok_or_else(|| format!("must be a time such as 5s, at most 5 minutes, not ‘{text}’"))
+}
+
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let parsed = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    parsed.ok_or_else(|| format!("must be a number from 0 to 1, such as 0.05, not ‘{text}’"))
+}
+
 pub(super) fn whole_number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("must be a whole number, not ‘{text}’"))
 }

@@ -62,6 +62,7 @@ impl Bench {
         let store = Store::open(&url).await.map_err(|error| format!("no temporary database: {}", innermost(&error)))?;
         let bucket = Bucket::unasked(options.clone()).await.map_err(|error| error.to_string())?;
         let rules = Rules {
+            storage: String::new(),
             file_types: FileTypes::new(vec![file_type()]),
             limits: Limits::new(Limit::default(), Limit::default()),
             grace: Duration::ZERO,

@@ -11,6 +11,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection};
 use time::OffsetDateTime;
+use tracing::Instrument as _;
 
 use super::files::{signed, upload_id};
 use super::instant::Instant;
@@ -18,9 +19,11 @@ use super::postgres::Connections;
 use super::reissuing::{Idempotency, OwnedIdempotency};
 use super::sqlite::WriteConnection;
 use super::writing::{Waiting, WriteBatch};
-use super::{GiveUp as _, NewRow, Store, StoreError, in_time, within_time};
+use super::{GiveUp as _, NewRow, Store, StoreError, counted, in_time, within_time};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{File, FileId, FileState};
+use crate::metrics::{self, Statement};
+use crate::trace;
 
 /// Most rows of one SQLite statement. Each number of rows has a statement of its own, which is prepared once and used again.
 const ROWS: usize = 64;
@@ -62,7 +65,8 @@ impl Store {
         signed(file.min_size)?;
         signed(file.max_size)?;
         let once = once.map(|once| OwnedIdempotency { key: once.key.to_owned(), request_sha256: once.request_sha256 });
-        self.records.write(file, once).await
+        // Others write it, together with what waits at the same time.
+        self.records.write(file, once).instrument(trace::database("slip")).await
     }
 }
 
@@ -114,7 +118,7 @@ type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 impl WriteBatch for SqliteRecords {
     async fn write(&mut self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
-        within_time!(self.0, connection => {
+        within_time!(@Slips self.0, connection => {
             // One statement is a transaction of its own: two messages to SQLite's thread and back are spared.
             if batch.len() <= ROWS && batch.iter().all(|waiting| waiting.once.is_none()) {
                 return Ok(Some(insert_rows(connection, batch).await?.collect()));
@@ -228,9 +232,12 @@ impl WriteBatch for PostgresRecords {
     async fn write(&mut self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
         let mut connection = match self.held.take() {
             Some((connection, used)) if used.elapsed() < FRESH => connection,
-            _ => self.connections.acquire().await?,
+            _ => {
+                let _connecting = metrics::connecting();
+                counted(self.connections.acquire().await)?
+            }
         };
-        match in_time(insert(&mut connection, batch)).await {
+        match in_time(Statement::Slips, insert(&mut connection, batch)).await {
             Some(Ok(ids)) => {
                 self.held = Some((connection, std::time::Instant::now()));
                 Ok(ids)

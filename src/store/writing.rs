@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::reissuing::OwnedIdempotency;
 use super::{PATIENCE, StoreError};
 use crate::domain::{File, FileId};
+use crate::metrics;
 
 /// How many records wait at most; beyond that their callers do.
 const QUEUE: usize = 4096;
@@ -76,6 +77,11 @@ impl Writer {
         self.batches.load(Ordering::Relaxed)
     }
 
+    /// How many records wait now.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Ends the writers after what is under way; who waits still is told that the database is away.
     pub(super) fn close(&self) {
         self.closing.cancel();
@@ -122,7 +128,9 @@ async fn next_batch(queue: &Mutex<mpsc::Receiver<Waiting>>) -> Option<Vec<Waitin
 async fn settle(target: &mut impl WriteBatch, batch: Vec<Waiting>) {
     let mut wanted = Vec::with_capacity(batch.len());
     for waiting in batch {
-        if waiting.since.elapsed() > PATIENCE {
+        let queued = waiting.since.elapsed();
+        metrics::queued(queued);
+        if queued > PATIENCE {
             let _ = waiting.answer.send(Err(too_late()));
         } else if !waiting.answer.is_closed() {
             // Whose caller has gone away needs no record.
@@ -133,6 +141,7 @@ async fn settle(target: &mut impl WriteBatch, batch: Vec<Waiting>) {
     if batch.is_empty() {
         return;
     }
+    metrics::batch(batch.len());
     match target.write(&batch).await.map_err(StoreError::from) {
         Ok(Some(ids)) if ids.len() == batch.len() => {
             for (mut waiting, id) in batch.into_iter().zip(ids) {

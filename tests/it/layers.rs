@@ -19,22 +19,24 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
+    ("metrics", &["metrics"]),
+    ("trace", &["trace"]),
     ("random", &[]),
     ("secret_file", &[]),
     ("listener", &[]),
     ("post_policy", &[]),
-    ("bucket", &["bucket", "domain", "post_policy"]),
-    ("store", &["store", "domain", "random"]),
-    ("tokens", &["domain", "random", "store"]),
-    ("limits", &["domain", "store"]),
-    ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
-    ("sweeper", &["broker"]),
     ("notifications", &["broker", "bucket"]),
     ("webhooks", &["domain", "failpoint", "random", "store"]),
-    ("api", &["api", "broker", "bucket", "domain", "limits", "random", "post_policy", "store", "tokens"]),
+    ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
+    ("store", &["store", "domain", "metrics", "random", "trace"]),
+    ("tokens", &["domain", "random", "store"]),
+    ("limits", &["domain", "store"]),
+    ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store"]),
+    ("sweeper", &["broker", "metrics"]),
+    ("api", &["api", "broker", "bucket", "domain", "limits", "metrics", "random", "post_policy", "store", "tokens", "trace"]),
     ("config", &["domain", "failpoint", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
@@ -48,8 +50,10 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "embedded_s3",
             "limits",
             "listener",
+            "metrics",
             "notifications",
             "secret_file",
+            "server",
             "store",
             "sweeper",
             "tokens",
@@ -69,11 +73,13 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "domain",
             "embedded_s3",
             "failpoint",
+            "metrics",
             "post_policy",
             "server",
             "store",
             "sweeper",
             "tokens",
+            "trace",
             "upload",
             "webhooks",
         ],
@@ -84,13 +90,15 @@ const MAY_USE: [(&str, &[&str]); 23] = [
 ];
 
 /// Crates that belong to one layer.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
     ("use s3s", &["embedded_s3"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
     ("now_utc", &["api", "cli", "bucket", "doctor", "notifications", "sweeper", "upload", "webhooks"]),
+    ("prometheus_client::", &["metrics"]),
+    ("opentelemetry", &["trace"]),
 ];
 
 fn module_of(path: &Path) -> String {

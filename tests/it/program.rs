@@ -148,7 +148,7 @@ fn operators_work_beside_a_running_broker_and_without_one() {
     assert!(code == 1 && said.contains("another dropslip serves"), "{said}");
     for beside in [true, false] {
         assert_eq!(ask(&["audit"]), (0, "audited 0 files and 0 objects: 0 lost, 0 forged, 0 orphaned\n".to_owned()), "{beside}");
-        assert_eq!(ask(&["sweep", "--once"]), (0, "swept: 0 activated, 0 discarded, 0 objects deleted\n".to_owned()));
+        assert_eq!(ask(&["sweep", "--once"]), (0, "swept: 0 activated, 0 discarded, 0 purged, 0 objects deleted\n".to_owned()));
         assert_eq!(ask(&["sweep", "--dry-run"]).1, "waiting: 0 expired temp files, 0 doomed objects\n");
         assert!(ask(&["lifecycle", "print"]).1.contains(r#""Prefix": "temp/""#));
         drop(serving.take());
@@ -234,7 +234,22 @@ fn the_help_of_upload_offers_no_settings_file_for_it_reads_none() {
 fn help_names_every_command_and_setting() {
     let folder = tempfile::tempdir().unwrap();
     let help = text(&run(folder.path(), &[], &["--help"]).stdout);
-    for command in ["serve", "config", "token", "policy", "sweep", "audit", "audit-log", "events", "lifecycle", "check", "cors", "upload"] {
+    for command in [
+        "serve",
+        "config",
+        "token",
+        "policy",
+        "sweep",
+        "health",
+        "audit",
+        "audit-log",
+        "events",
+        "backup",
+        "lifecycle",
+        "check",
+        "cors",
+        "upload",
+    ] {
         assert!(help.contains(&format!("\n  {command}")), "{command}");
     }
     for setting in dropslip::config::SETTINGS {

@@ -20,7 +20,7 @@ const LARGE: [&str; 6] = ["files", "doomed_objects", "idempotency_keys", "tokens
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 35] = [
+const EXPECTED: [(&str, &str, &str); 37] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -47,10 +47,10 @@ const EXPECTED: [(&str, &str, &str); 35] = [
         "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
         "files_active_customer",
     ),
-    ("ORDER BY created_at DESC, id DESC LIMIT", "files_active_created (tenant=?)", "files_active_created"),
+    ("ORDER BY created_at DESC, id DESC LIMIT", "files_active_created (tenant=?", "files_active_created"),
     ("AND (created_at, id) <", "files_active_created (tenant=? AND created_at<?)", "files_active_created"),
     ("state = 'deleted' AND state", "files_deleted (tenant=?)", "files_deleted"),
-    ("COUNT(*) FROM (SELECT 1", "files_active", "files_active"),
+    ("COUNT(*) FROM (SELECT 1 FROM files WHERE tenant = $1 AND state = 'active' LIMIT", "INDEX files_active", "files_active"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
     ("WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY", "COVERING INDEX files_purgeable (deleted_at<?)", "files_purgeable"),
@@ -68,6 +68,9 @@ const EXPECTED: [(&str, &str, &str); 35] = [
     ("DELETE FROM events", "events_finished (finished_at<?)", "events_finished"),
     ("UPDATE events SET state = 'dead'", "events_overdue (next_attempt_at<?)", "events_overdue"),
     ("UPDATE files SET reissued", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
+    // Scrapes.
+    ("SELECT MIN(expires_at) FROM files", "USING COVERING INDEX files_expiring", "files_expiring"),
+    ("SELECT MIN(delete_after) FROM doomed_objects", "USING COVERING INDEX doomed_objects_due", "doomed_objects_due"),
     ("FROM idempotency_keys WHERE created_at < $1", "idempotency_keys_made (created_at<?)", "idempotency_keys_made"),
 ];
 
@@ -96,6 +99,7 @@ impl Subject {
         let settings = [
             ("DROPSLIP_LISTEN", "127.0.0.1:0"),
             ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0"),
+            ("DROPSLIP_ADMIN_LISTEN", "127.0.0.1:0"),
             ("DROPSLIP_DATABASE_URL", url.as_str()),
             ("DROPSLIP_DATA_DIR", folder.path().to_str().unwrap()),
             ("DROPSLIP_MULTIPART_THRESHOLD", "1"),
@@ -130,11 +134,15 @@ impl Subject {
         let log = self.folder.path().join("log");
         let user = self.run(&["token", "create", "--user", "7", "--tenant", "t0"]);
         let customer = self.run(&["token", "create", "--user", "1", "--type", "customers", "--tenant", "t0"]);
-        let serving = Serving::logging_to(File::create(&log).unwrap(), self.folder.path(), &self.settings(), "forms go to");
+        let serving = Serving::logging_to(File::create(&log).unwrap(), self.folder.path(), &self.settings(), "metrics are at");
         let http = reqwest::Client::new();
+        let scrape = serving.banner.lines().find_map(|line| line.strip_prefix("metrics are at ")).unwrap();
+        assert_eq!(http.get(scrape).send().await.unwrap().status(), 200);
         let ask = async |token: &str, method: &str, path: &str, body: Option<Value>| {
             let request = http.request(method.parse().unwrap(), format!("{}{path}", serving.url())).bearer_auth(token);
-            let request = request.header("idempotency-key", "k");
+            // The same for the same file.
+            let key = body.as_ref().and_then(|body| body["filename"].as_str()).unwrap_or("k").to_owned();
+            let request = request.header("idempotency-key", key);
             answer(if let Some(body) = body { request.body(body.to_string()) } else { request }).await
         };
         let mut cursor = String::new();

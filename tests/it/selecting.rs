@@ -1,34 +1,22 @@
 //! `GET /v2/files.json` with filters and orders: what it answers is what plain Rust finds in the same files, on both databases.
 
-use std::cmp::Ordering;
+mod chance;
+mod plain;
 
 use dropslip::domain::{
     Actor, ActorKind, Caller, Deletion, Disposition, Evidence, File, FileName, Grant, NewFile, Pixels, Scopes, Verdict,
 };
 use dropslip::store::{NewRow, Sealed, Store};
 use reqwest::StatusCode;
-use serde_json::{Map, Value, json};
-use time::format_description::well_known::Rfc3339;
+use serde_json::{Value, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, error_fields};
+use chance::{Dice, filter};
+use plain::{FIELDS, expected};
 
 const START: OffsetDateTime = datetime!(2026-01-02 03:04:05.123456 UTC);
-
-/// Chance that can be repeated.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
-
-    fn of<'a, T>(&mut self, several: &'a [T]) -> &'a T {
-        &several[self.below(several.len())]
-    }
-}
 
 const NAMES: [&str; 12] =
     ["a.txt", "B.txt", "b.txt", "Z", "ä.txt", "zz.txt", "100%_.txt", "a\\b'\"$1.txt", "日本.txt", "👩‍🔬.txt", "A.TXT", "_x.txt"];
@@ -93,155 +81,6 @@ async fn fill(store: &Store, dice: &mut Dice, tenant: &str, count: usize) -> Vec
         files.push(file);
     }
     files
-}
-
-// ---- what a list should have, in plain Rust over the objects that are answered ----
-
-const FIELDS: [&str; 19] = [
-    "id",
-    "filename",
-    "mimeType",
-    "size",
-    "type",
-    "disposition",
-    "state",
-    "pixelWidth",
-    "pixelHeight",
-    "createdAt",
-    "updatedAt",
-    "deletedAt",
-    "createdBy",
-    "createdBy.type",
-    "updatedBy",
-    "updatedBy.type",
-    "deletedBy",
-    "deletedBy.type",
-    "customer",
-];
-
-fn is_instant(field: &str) -> bool {
-    field.ends_with("At")
-}
-
-fn member<'a>(file: &'a Value, field: &str) -> &'a Value {
-    let (first, second) = field.split_once('.').unwrap_or((field, ""));
-    let value = &file[first];
-    if value.is_object() { &value[if second.is_empty() { "id" } else { second }] } else { value }
-}
-
-/// `None` where one of them is nothing.
-fn compared(field: &str, left: &Value, right: &Value) -> Option<Ordering> {
-    match (left, right) {
-        (Value::String(left), Value::String(right)) if is_instant(field) => {
-            let instant = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
-            Some(instant(left).cmp(&instant(right)))
-        }
-        (Value::String(left), Value::String(right)) => Some(left.as_bytes().cmp(right.as_bytes())),
-        (Value::Number(left), Value::Number(right)) => Some(left.as_i64().unwrap().cmp(&right.as_i64().unwrap())),
-        _ => None,
-    }
-}
-
-fn equal(field: &str, left: &Value, right: &Value) -> bool {
-    left.is_null() && right.is_null() || compared(field, left, right) == Some(Ordering::Equal)
-}
-
-fn field_matches(file: &Value, field: &str, wanted: &Value) -> bool {
-    let value = member(file, field);
-    let Value::Object(operators) = wanted else { return equal(field, value, wanted) };
-    operators.iter().all(|(operator, operand)| {
-        let order = compared(field, value, operand);
-        match operator.as_str() {
-            "$eq" => equal(field, value, operand),
-            "$ne" => !equal(field, value, operand),
-            "$lt" => order == Some(Ordering::Less),
-            "$lte" => order.is_some_and(Ordering::is_le),
-            "$gt" => order == Some(Ordering::Greater),
-            "$gte" => order.is_some_and(Ordering::is_ge),
-            "$in" => operand.as_array().unwrap().iter().any(|one| equal(field, value, one)),
-            "$nin" => !operand.as_array().unwrap().iter().any(|one| equal(field, value, one)),
-            "$and" => operand.as_array().unwrap().iter().all(|one| field_matches(file, field, one)),
-            "$or" => operand.as_array().unwrap().iter().any(|one| field_matches(file, field, one)),
-            other => panic!("{other}"),
-        }
-    })
-}
-
-fn matches(file: &Value, filter: &Value) -> bool {
-    filter.as_object().unwrap().iter().all(|(name, inner)| match name.as_str() {
-        "$and" => inner.as_array().unwrap().iter().all(|one| matches(file, one)),
-        "$or" => inner.as_array().unwrap().iter().any(|one| matches(file, one)),
-        field => field_matches(file, field, inner),
-    })
-}
-
-fn expected<'a>(files: &'a [Value], filter: &Value, by: &str, descending: bool) -> Vec<&'a Value> {
-    let words = filter.to_string();
-    let any_state = [words.as_str(), by].iter().any(|text| ["state", "deletedAt", "deletedBy"].iter().any(|word| text.contains(word)));
-    let mut chosen: Vec<_> = files.iter().filter(|file| (any_state || file["state"] == "active") && matches(file, filter)).collect();
-    chosen.sort_by(|one, other| {
-        let (left, right) = (member(one, by), member(other, by));
-        let absent_first = left.is_null().cmp(&right.is_null()).reverse();
-        let order = absent_first.then(compared(by, left, right).unwrap_or(Ordering::Equal));
-        order.then(one["id"].as_i64().cmp(&other["id"].as_i64()))
-    });
-    if descending {
-        chosen.reverse();
-    }
-    chosen
-}
-
-// ---- filters by chance ----
-
-fn operand(dice: &mut Dice, files: &[Value], field: &str) -> Value {
-    let value = member(dice.of(files), field).clone();
-    match (&value, dice.below(6)) {
-        (Value::Null, _) => member(dice.of(files), field).clone(),
-        (Value::Number(number), 0) => json!(number.as_i64().unwrap() + 1),
-        (Value::String(_), 0) if field == "filename" => json!(dice.of(&["", "b", "Ü", "'; DROP TABLE files; --", "%", "\u{10ffff}"])),
-        (Value::String(text), 0) if is_instant(field) => json!(text.replace('Z', &format!("{}Z", dice.of(&["5", "000", "999"])))),
-        (Value::String(text), 1) if is_instant(field) => {
-            let offset = time::UtcOffset::from_hms(5, 30, 0).unwrap();
-            json!(OffsetDateTime::parse(text, &Rfc3339).unwrap().to_offset(offset).format(&Rfc3339).unwrap())
-        }
-        _ => value,
-    }
-}
-
-fn term(dice: &mut Dice, files: &[Value], field: &str) -> Value {
-    if dice.below(5) == 0 {
-        return operand(dice, files, field);
-    }
-    let mut operators = Map::new();
-    for _ in 0..=dice.below(2) {
-        let operator = *dice.of(&["$eq", "$ne", "$lt", "$lte", "$gt", "$gte", "$in", "$nin", "$or"]);
-        let value = match operator {
-            "$in" | "$nin" => json!((0..dice.below(4)).map(|_| operand(dice, files, field)).collect::<Vec<_>>()),
-            "$or" => json!((0..=dice.below(2)).map(|_| operand(dice, files, field)).collect::<Vec<_>>()),
-            "$eq" | "$ne" => operand(dice, files, field),
-            // Less than nothing is refused.
-            _ => match operand(dice, files, field) {
-                Value::Null => continue,
-                value => value,
-            },
-        };
-        operators.insert(operator.to_owned(), value);
-    }
-    if operators.is_empty() { Value::Null } else { operators.into() }
-}
-
-fn filter(dice: &mut Dice, files: &[Value], depth: usize) -> Value {
-    let mut members = Map::new();
-    for _ in 0..dice.below(3) + usize::from(depth > 0) {
-        if depth < 3 && dice.below(3) == 0 {
-            let inner = (0..=dice.below(2)).map(|_| filter(dice, files, depth + 1)).collect::<Vec<_>>();
-            members.insert((*dice.of(&["$and", "$or"])).to_owned(), json!(inner));
-        } else {
-            let field = *dice.of(&FIELDS);
-            members.insert(field.to_owned(), term(dice, files, field));
-        }
-    }
-    members.into()
 }
 
 impl TestBroker {

@@ -29,8 +29,7 @@ pub(super) fn ids_in(query: &Query) -> Result<Option<Vec<FileId>>, FieldErrors> 
 /// The numbers in the member `ids` of a body.
 pub(super) fn ids_of(value: Option<&Value>) -> Result<Vec<FileId>, FieldErrors> {
     let numbers = value.and_then(Value::as_array).filter(|numbers| numbers.len() <= MOST_IDS);
-    // No file has a number that is too large for one.
-    let number = |value: &Value| whole(value).map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+    let number = |value: &Value| whole(value).and_then(|number| i64::try_from(number).ok());
     let numbers: Option<Vec<i64>> = numbers.and_then(|numbers| numbers.iter().map(number).collect());
     numbers.as_deref().and_then(distinct).ok_or_else(|| FieldErrors::one("ids", complaint("in a list")))
 }

@@ -160,7 +160,7 @@ impl utoipa::IntoParams for Wanted {
             builder.default(Some(default.into()))
         };
         let text = || Object::builder().schema_type(Type::String);
-        let fields = text().enum_values(Some(Field::names().collect::<Vec<_>>()));
+        let fields = text().enum_values(Some(Field::names().chain([""]).collect::<Vec<_>>()));
         let filter =
             text().examples([json!(r#"{"createdAt":{"$gt":"2026-05-01T00:00:00Z"},"$or":[{"size":{"$gt":1000}},{"type":"image"}]}"#)]);
         let mut parameters = vec![
@@ -172,11 +172,15 @@ impl utoipa::IntoParams for Wanted {
                 "Instead of a page: the `nextCursor` of the page before, with everything else as it was there. Nothing is counted then.",
                 text().pattern(Some("^[A-Za-z0-9_-]+$")),
             ),
-            parameter("orderBy", "By what the list is ordered; files with the same value by `id`. Also as `sort_by`.", fields),
+            parameter(
+                "orderBy",
+                "By what the list is ordered; files with the same value by `id`. Blank is the same as absent. Also as `sort_by`.",
+                fields,
+            ),
             parameter(
                 "orderMode",
                 "From the smallest on or from the largest; `asc` with `orderBy`, else `desc`. Also as `sort_dir`.",
-                text().enum_values(Some(["asc", "desc"])),
+                text().enum_values(Some(["asc", "desc", ""])),
             ),
             parameter(
                 "filter",

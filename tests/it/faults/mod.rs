@@ -11,7 +11,7 @@ mod postgres;
 pub mod proxy;
 mod s3;
 mod stopping;
-mod world;
+pub mod world;
 
 use futures_util::{StreamExt as _, stream};
 

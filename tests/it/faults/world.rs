@@ -16,6 +16,7 @@ use dropslip::store::{Store, Waiting};
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,7 @@ pub struct World {
     pub s3: aws_sdk_s3::Client,
     /// Past every proxy.
     pub store: Store,
+    pub database_url: String,
     settings: Vec<(String, String)>,
     http: reqwest::Client,
     token: String,
@@ -120,6 +122,7 @@ impl World {
             bucket,
             s3,
             store,
+            database_url: url.to_owned(),
             settings: settings.map(|(name, value)| (name.to_owned(), value)).into(),
             http: reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_mins(1)).build().unwrap(),
             token: token.reveal().to_owned(),
@@ -127,7 +130,6 @@ impl World {
         }
     }
 
-    #[cfg(feature = "failpoints")]
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
@@ -141,12 +143,28 @@ impl World {
         command
     }
 
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Changes the database behind the program's back.
+    pub async fn execute(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        if self.database_url.starts_with("sqlite:") {
+            let mut connection = sqlx::SqliteConnection::connect(&self.database_url).await.unwrap();
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.database_url).await.unwrap();
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        }
+    }
+
     /// Runs `dropslip serve`, which dies at that point.
     pub async fn start(&self, dies_at: Option<&str>) -> Program {
         let mut command = self.command(dies_at, &["serve"]);
         let log_path = self.folder.path().join(unique("log-"));
         let log = File::create(&log_path).unwrap();
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let line = tokio::task::spawn_blocking(move || BufReader::new(stdout).lines().next()).await.unwrap();
         let line = line.unwrap_or_else(|| panic!("it did not start: {}", std::fs::read_to_string(&log_path).unwrap())).unwrap();
@@ -222,6 +240,11 @@ impl World {
     /// In the end this file must be active with these bytes.
     pub fn must_keep(&mut self, id: i64, bytes: &[u8]) {
         self.told.push(Told { id, bytes: Some(bytes.to_vec()) });
+    }
+
+    /// The files that must be there in the end, and their bytes.
+    pub fn kept(&self) -> Vec<(i64, Vec<u8>)> {
+        self.told.iter().filter_map(|told| Some((told.id, told.bytes.clone()?))).collect()
     }
 
     /// In the end this file must be gone: nobody came back for it.
@@ -322,6 +345,22 @@ impl Program {
                 return status;
             }
             assert!(Instant::now() < deadline, "it does not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Where it tells its metrics.
+    pub async fn admin(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let told = self.log().lines().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                line["admin.address"].as_str().map(|address| format!("http://{address}"))
+            });
+            if let Some(told) = told {
+                return told;
+            }
+            assert!(Instant::now() < deadline, "it tells no metrics: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

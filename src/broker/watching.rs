@@ -1,0 +1,44 @@
+//! What an operator asks: whether the broker can work, and how far behind it is.
+
+use time::OffsetDateTime;
+use tokio::time::timeout;
+
+use super::Broker;
+use crate::metrics::Gauges;
+use crate::store::{Load, Unfit};
+
+/// How long database and bucket may take to say that they are there.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+
+impl Broker {
+    /// What is missing now, one sentence each; none when all is well.
+    ///
+    /// It is asked often and must not wait for as long as a use case may.
+    pub async fn missing(&self) -> Vec<String> {
+        let store = async { timeout(PATIENCE, self.store.unfit(&self.storage)).await };
+        let bucket = async { timeout(PATIENCE, self.bucket.ping()).await.is_ok_and(|answer| answer.is_ok()) };
+        let (store, bucket) = tokio::join!(store, bucket);
+        let database = match store {
+            Ok(Ok(None)) => None,
+            Ok(Ok(Some(Unfit::Tables))) => Some("the database lacks migrations: restart the broker".to_owned()),
+            Ok(Ok(Some(Unfit::Storage(bound)))) => Some(format!("the database is about {bound}, not {}", self.storage)),
+            Ok(Err(_)) | Err(_) => Some("the database is not available".to_owned()),
+        };
+        database.into_iter().chain((!bucket).then(|| "the bucket is not available".to_owned())).collect()
+    }
+
+    /// What is measured when somebody asks for it. A database that is away leaves out what only it knows.
+    pub async fn gauges(&self, now: OffsetDateTime) -> Gauges {
+        let oldest = timeout(PATIENCE, self.store.oldest_due()).await.ok().and_then(Result::ok);
+        let lag = |due: Option<OffsetDateTime>| due.map_or(std::time::Duration::ZERO, |due| (now - due).try_into().unwrap_or_default());
+        let Load { in_use, idle, most, queued } = self.store.load();
+        Gauges {
+            in_use,
+            idle,
+            most,
+            queued,
+            expired_lag: oldest.map(|oldest| lag(oldest.expired.map(|end| end + self.grace))),
+            doomed_lag: oldest.map(|oldest| lag(oldest.doomed)),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The guide in docs/backup.md, carried out: a database is lost and comes back from its copy, with every file that it knew.
+
+use std::fs;
+use std::process::Command;
+
+use dropslip::domain::{FileId, FileState};
+use dropslip::store::Store;
+
+use crate::faults::world::{Program, World, granted};
+use crate::harness::{Db, project};
+use crate::process::text;
+
+/// A command of the guide as it stands there, with the guide's places and names replaced by those of the test.
+fn as_written(world: &World, command: &str, places: &[(&str, &str)]) -> Command {
+    let guide = fs::read_to_string(project().join("docs/backup.md")).unwrap();
+    assert!(guide.lines().any(|line| line.trim() == command), "‘{command}’ is not in docs/backup.md");
+    let command = places.iter().fold(command.to_owned(), |command, (place, real)| command.replace(place, real));
+    if let Some(arguments) = command.strip_prefix("dropslip ") {
+        return world.command(None, &arguments.split(' ').collect::<Vec<_>>());
+    }
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", &command]);
+    shell
+}
+
+fn said(mut command: Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (output.status.code(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
+}
+
+fn done(command: Command) {
+    let (code, said) = said(command);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+/// Runs it while slips are asked for, at least twenty.
+async fn done_among_others(world: &World, program: &Program, mut command: Command) {
+    let mut child = command.spawn().unwrap();
+    let (mut asked, mut ended) = (0, None);
+    while ended.is_none() || asked < 20 {
+        granted(world.authorize(program, "kept", None).await);
+        asked += 1;
+        ended = ended.or_else(|| child.try_wait().unwrap());
+    }
+    assert!(ended.unwrap().success());
+}
+
+async fn comes_back(db: Db) {
+    let mut world = World::new(db).await;
+    let mut program = world.start(None).await;
+    let folder = world.folder.path().display().to_string();
+    let database = world.database_url.strip_prefix("sqlite:").unwrap_or_default().to_owned();
+    let places = [
+        ("/backup", folder.as_str()),
+        ("/var/lib/dropslip/dropslip.db", &database),
+        ("postgres://dropslip@db.internal/dropslip", &world.database_url),
+    ];
+    let places: Vec<(&str, String)> = places.map(|(place, real)| (place, real.to_owned())).into();
+    let places: Vec<(&str, &str)> = places.iter().map(|(place, real)| (*place, real.as_str())).collect();
+
+    // What the copy must know: files, one of them confirmed after the disaster, and a slip that nobody used.
+    for _ in 0..3 {
+        let (slip, bytes) = world.uploaded(&program, "kept").await;
+        assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
+        world.must_keep(slip.id, &bytes);
+    }
+    let (later, later_bytes) = world.uploaded(&program, "kept").await;
+    world.slip(&program, "kept").await;
+
+    // The copy is made while slips are asked for.
+    match db {
+        Db::Sqlite => {
+            done_among_others(&world, &program, as_written(&world, "dropslip backup /backup/dropslip.db", &places)).await;
+            let (again, said) = said(as_written(&world, "dropslip backup /backup/dropslip.db", &places));
+            assert!(again == Some(1) && said.contains("exists"), "a copy is never replaced: {said}");
+        }
+        Db::Postgres => {
+            let dump = "pg_dump --format=custom --file=/backup/dropslip.dump --dbname=postgres://dropslip@db.internal/dropslip";
+            done_among_others(&world, &program, as_written(&world, dump, &places)).await;
+        }
+    }
+
+    // What it cannot know.
+    let (lost, _) = world.uploaded(&program, "kept").await;
+    assert_eq!(world.confirm(&program, lost.id).await.unwrap().status, 200);
+
+    // The disaster.
+    program.signal("-KILL");
+    program.end().await;
+    match db {
+        Db::Sqlite => {
+            for file in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if file.to_string_lossy().starts_with(&database) {
+                    fs::remove_file(file).unwrap();
+                }
+            }
+            done(as_written(&world, "install -m 600 /backup/dropslip.db /var/lib/dropslip/dropslip.db", &places));
+        }
+        Db::Postgres => {
+            let (server, name) = world.database_url.rsplit_once('/').unwrap();
+            let server = format!("{server}/postgres");
+            let sql = format!("DROP DATABASE {name} WITH (FORCE)");
+            let dropped = Command::new("psql").args([server.as_str(), "-qc", &sql]).output().unwrap();
+            assert!(dropped.status.success(), "{}", text(&dropped.stderr));
+            let created = "psql postgres://postgres@db.internal/postgres -c \"CREATE DATABASE dropslip\"";
+            done(as_written(
+                &world,
+                created,
+                &[("postgres://postgres@db.internal/postgres", &server), ("DATABASE dropslip", &format!("DATABASE {name}"))],
+            ));
+            let restore = "pg_restore --exit-on-error --single-transaction --no-owner --dbname=postgres://dropslip@db.internal/dropslip /backup/dropslip.dump";
+            done(as_written(&world, restore, &places));
+        }
+    }
+
+    // Numbers that were given away after the copy are not given again.
+    let further = match db {
+        Db::Sqlite => "sqlite3 /var/lib/dropslip/dropslip.db \"UPDATE sqlite_sequence SET seq = seq + 1000000 WHERE name = 'files'\"",
+        Db::Postgres => {
+            "psql postgres://dropslip@db.internal/dropslip -c \"SELECT setval('files_id_seq', (SELECT last_value FROM files_id_seq) + 1000000)\""
+        }
+    };
+    done(as_written(&world, further, &places));
+    let program = world.start(None).await;
+    world.assert_ready(&program, "restored").await;
+    let (code, said) = said(as_written(&world, "dropslip audit", &places));
+    assert!(code == Some(1) && said.contains(" 0 lost, 0 forged, 1 orphaned"), "the file that the copy does not know is named: {said}");
+    assert_eq!(world.confirm(&program, later.id).await.unwrap().status, 200, "what had arrived can be confirmed");
+    world.must_keep(later.id, &later_bytes);
+    let next = world.slip(&program, "kept").await;
+    assert!(next.id > lost.id + 100_000, "{} was given after {}", next.id, lost.id);
+    assert_eq!(
+        world.ask(&program, "GET", &format!("/v2/files/{}.json", lost.id), None, &serde_json::Value::Null).await.unwrap().status,
+        404
+    );
+
+    let store = Store::open(&world.database_url).await.unwrap();
+    for (id, bytes) in world.kept() {
+        let file = store.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
+        assert_eq!(file.state, FileState::Active);
+        let object = world.s3.get_object().bucket(&world.bucket).key(file.sealed_key.unwrap()).send().await.unwrap();
+        assert_eq!(object.body.collect().await.unwrap().to_vec(), bytes, "file {id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_database_comes_back_from_its_copy_on_sqlite() {
+    comes_back(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_database_comes_back_from_its_copy_on_postgres() {
+    comes_back(Db::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_broker_goes_on_with_newer_tables_and_does_not_start_on_them() {
+    for db in [Db::Sqlite, Db::Postgres] {
+        let world = World::new(db).await;
+        let program = world.start(None).await;
+        // What a newer version leaves behind: one migration more.
+        world
+            .execute(
+                "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) \
+                 SELECT 9999, 'newer', installed_on, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1",
+            )
+            .await;
+        let (slip, _) = world.uploaded(&program, "kept").await;
+        assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
+        world.assert_ready(&program, "beside a newer one").await;
+        let refused = world.command(None, &["serve"]).output().unwrap();
+        let complaint = text(&refused.stderr);
+        assert!(refused.status.code() == Some(1) && complaint.contains("made by another version of dropslip"), "{db:?}: {complaint}");
+    }
+}

@@ -1,0 +1,241 @@
+//! What the operator's address tells, after real files went through the program.
+
+#![expect(clippy::float_cmp, reason = "counts are whole numbers, which an f64 holds as they are")]
+
+use std::time::{Duration, Instant};
+
+use dropslip::metrics::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::faults::world::{Program, World, granted};
+use crate::harness::{Db, ask, from_servers};
+use crate::process::text;
+
+/// Labels whose values are all known when the program is built.
+const LABELS: [&str; 13] =
+    ["step", "reason", "limit", "operation", "status", "kind", "state", "outcome", "what", "le", "version", "commit", "rustc"];
+
+/// Samples of one scrape at most, however many files, tenants and actors there are.
+const MOST_SAMPLES: usize = 2000;
+
+/// What a scrape says, read by Prometheus' own parser.
+pub struct Scrape(Vec<Value>);
+
+impl Scrape {
+    pub async fn of(admin: &str) -> Self {
+        let answer = reqwest::get(format!("{admin}/metrics")).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (200, CONTENT_TYPE));
+        let text = answer.text().await.unwrap();
+        let mut families = ask(&from_servers("TEST_PYTHON"), "open_metrics.py", &[Value::String(text)]);
+        Self(families.remove(0).as_array().unwrap().clone())
+    }
+
+    pub fn families(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|family| (family["name"].as_str().unwrap(), family["help"].as_str().unwrap()))
+    }
+
+    pub fn samples(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().flat_map(|family| family["samples"].as_array().unwrap())
+    }
+
+    /// The one sample of that name with that label; the sum of all with it where there are others beside.
+    pub fn sum(&self, name: &str, label: Option<(&str, &str)>) -> f64 {
+        let fits = |sample: &&Value| sample["name"] == name && label.is_none_or(|(key, value)| sample["labels"][key] == value);
+        let found: Vec<f64> = self.samples().filter(fits).map(|sample| sample["value"].as_f64().unwrap()).collect();
+        assert!(!found.is_empty(), "there is no {name} with {label:?}");
+        found.into_iter().sum()
+    }
+
+    fn files(&self, step: &str) -> f64 {
+        self.sum("dropslip_files_total", Some(("step", step)))
+    }
+}
+
+async fn watched(db: Db) -> (World, Program, String) {
+    let mut world = World::new(db).await;
+    world.set("DROPSLIP_ADMIN_LISTEN", "127.0.0.1:0");
+    world.set("DROPSLIP_SWEEP_INTERVAL", "1s");
+    let program = world.start(None).await;
+    let admin = program.admin().await;
+    (world, program, admin)
+}
+
+async fn follows_files(db: Db) {
+    let (world, program, admin) = watched(db).await;
+    // Two confirmed, one twice; one too large, one of another type; one that nobody ever sends; one that dies after a second.
+    for _ in 0..2 {
+        let (slip, _) = world.uploaded(&program, "kept").await;
+        assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
+        assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
+    }
+    let large = world.slip(&program, "kept").await;
+    world.smuggle(&large, &vec![b'x'; 1024 * 1024 + 1]).await;
+    assert_eq!(world.confirm(&program, large.id).await.unwrap().status, 422);
+    let absent = world.slip(&program, "kept").await;
+    assert_eq!(world.confirm(&program, absent.id).await.unwrap().status, 409);
+    granted(world.reissue(&program, absent.id).await);
+    world.slip(&program, "brief-lost").await;
+    let invalid = json!({"type": "kept", "filename": "a.exe", "mimeType": "text/plain"});
+    assert_eq!(world.ask(&program, "POST", "/desk/api/v2/files/ref.json", None, &invalid).await.unwrap().status, 400);
+    assert_eq!(world.ask(&program, "GET", "/nowhere", None, &Value::Null).await.unwrap().status, 404);
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let scrape = loop {
+        let scrape = Scrape::of(&admin).await;
+        if scrape.files("expired") >= 1.0 && scrape.sum("dropslip_swept_total", Some(("what", "discarded"))) >= 1.0 {
+            break scrape;
+        }
+        assert!(Instant::now() < deadline, "nothing is swept: {}", program.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let steps = ["issued", "reissued", "arrived", "confirmed", "rejected", "expired"].map(|step| scrape.files(step));
+    assert_eq!(steps, [5.0, 1.0, 3.0, 2.0, 1.0, 1.0]);
+    let reasons = ["size", "type", "checksum", "pixels", "other"];
+    assert_eq!(reasons.map(|reason| scrape.sum("dropslip_rejections_total", Some(("reason", reason)))), [1.0, 0.0, 0.0, 0.0, 0.0]);
+    let requests = |operation: &str, status: &str| {
+        let fits = |sample: &&Value| {
+            sample["name"] == "dropslip_request_seconds_count"
+                && (sample["labels"]["operation"].as_str(), sample["labels"]["status"].as_str()) == (Some(operation), Some(status))
+        };
+        scrape.samples().find(fits).unwrap()["value"].as_f64().unwrap()
+    };
+    let asked = [("slip", "2xx"), ("slip", "4xx"), ("slip", "5xx"), ("confirm", "2xx"), ("confirm", "4xx"), ("reissue", "2xx")];
+    assert_eq!(asked.map(|(operation, status)| requests(operation, status)), [5.0, 1.0, 0.0, 4.0, 2.0, 1.0]);
+    assert!(requests("other", "4xx") >= 1.0);
+
+    // Each slip was written once, in some batch; what else was asked took its time.
+    assert_eq!(scrape.sum("dropslip_writer_wait_seconds_count", None), 5.0);
+    assert_eq!(scrape.sum("dropslip_writer_batch_records_sum", None), 5.0);
+    assert_eq!(
+        scrape.sum("dropslip_database_seconds_count", Some(("kind", "slips"))),
+        scrape.sum("dropslip_writer_batch_records_count", None)
+    );
+    for kind in ["read", "write"] {
+        assert!(scrape.sum("dropslip_database_seconds_count", Some(("kind", kind))) >= 4.0, "{kind}");
+    }
+    assert!(scrape.sum("dropslip_database_seconds_sum", None) > 0.0 && scrape.sum("dropslip_database_wait_seconds_count", None) > 0.0);
+    assert_eq!(scrape.sum("dropslip_s3_seconds_count", Some(("operation", "CopyObject"))), 2.0);
+    let s3 = |operation: &str, outcome: &str| {
+        let fits = |sample: &&Value| {
+            sample["name"] == "dropslip_s3_requests_total"
+                && (sample["labels"]["operation"].as_str(), sample["labels"]["outcome"].as_str()) == (Some(operation), Some(outcome))
+        };
+        scrape.samples().find(fits).unwrap()["value"].as_f64().unwrap()
+    };
+    assert_eq!((s3("CopyObject", "done"), s3("CopyObject", "failed"), s3("HeadObject", "absent")), (2.0, 0.0, 1.0));
+    assert_eq!(scrape.sum("dropslip_s3_requests_total", Some(("outcome", "failed"))), 0.0);
+
+    // What is measured at the moment.
+    let (in_use, most) = (scrape.sum("dropslip_database_connections", None), scrape.sum("dropslip_database_connections_most", None));
+    assert!((1.0..=most).contains(&in_use), "{in_use} of {most} connections");
+    assert_eq!((scrape.sum("dropslip_writer_queue", None), scrape.sum("dropslip_database_failures_total", None)), (0.0, 0.0));
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+    let age = now as f64 - scrape.sum("dropslip_sweep_last_success_timestamp_seconds", None);
+    assert!((-2.0..30.0).contains(&age), "the last sweep ended {age} s ago");
+    assert!((0.0..30.0).contains(&scrape.sum("dropslip_sweep_lag_seconds", Some(("what", "expired")))));
+    assert!(scrape.sum("process_resident_memory_bytes", None) > 1e6 && scrape.sum("process_open_fds", None) > 5.0);
+    let build = scrape.samples().find(|sample| sample["name"] == "dropslip_build_info").unwrap();
+    assert_eq!(build["labels"]["version"], env!("CARGO_PKG_VERSION"));
+    assert!(build["labels"]["rustc"].as_str().unwrap().starts_with("rustc 1."), "{build}");
+
+    labels_are_bounded(&scrape, &world);
+}
+
+/// No label says anything that came from outside, so that nobody can make a scrape grow.
+fn labels_are_bounded(scrape: &Scrape, world: &World) {
+    let samples: Vec<&Value> = scrape.samples().collect();
+    assert!(samples.len() < MOST_SAMPLES, "{} samples", samples.len());
+    for sample in samples {
+        for (label, value) in sample["labels"].as_object().unwrap() {
+            assert!(LABELS.contains(&label.as_str()), "{label} in {sample}");
+            assert!(![world.bucket.as_str(), "kept", "default", "a.txt"].contains(&value.as_str().unwrap()), "{sample}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_follows_files_on_sqlite() {
+    follows_files(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_follows_files_on_postgres() {
+    follows_files(Db::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_told_at_the_operators_address_alone() {
+    let (world, program, admin) = watched(Db::Sqlite).await;
+    assert_eq!(world.ask(&program, "GET", "/metrics", None, &Value::Null).await.unwrap().status, 404);
+    let at_admin = async |path: &str| {
+        let answer = reqwest::get(format!("{admin}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(at_admin("/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(at_admin("/readyz").await, (200, "ready\n".to_owned()));
+    for path in ["/", "/v2/files.json", "/v2/files/ref.json", "/openapi.json", "/metrics/"] {
+        assert_eq!(at_admin(path).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_setting_nobody_tells_metrics() {
+    let world = World::new(Db::Sqlite).await;
+    let program = world.start(None).await;
+    assert_eq!(world.ask(&program, "GET", "/metrics", None, &Value::Null).await.unwrap().status, 404);
+    assert!(!program.log().contains("admin.address"), "{}", program.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_counted_by_what_there_was_too_much_of() {
+    let mut world = World::new(Db::Sqlite).await;
+    world.set("DROPSLIP_ADMIN_LISTEN", "127.0.0.1:0");
+    world.set("DROPSLIP_ACTOR_OPEN_SLIPS", "1");
+    let program = world.start(None).await;
+    world.slip(&program, "kept").await;
+    assert_eq!(world.authorize(&program, "kept", None).await.unwrap().status, 429);
+    let scrape = Scrape::of(&program.admin().await).await;
+    assert_eq!(["open_slips", "reserved_bytes"].map(|limit| scrape.sum("dropslip_limited_total", Some(("limit", limit)))), [1.0, 0.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_asked_without_another_program() {
+    let world = World::new(Db::Sqlite).await;
+    let mut program = world.start(None).await;
+    let health = |arguments: &[&str]| {
+        let output = world.command(None, &[&["health"], arguments].concat()).output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let ready = format!("{}/readyz", program.base);
+    assert_eq!(health(&[&ready]), (0, "ready\n".to_owned(), String::new()));
+    let address = program.base.strip_prefix("http://").unwrap();
+    let configured = world.command(None, &["health"]).env("DROPSLIP_LISTEN", address).output().unwrap();
+    assert_eq!((configured.status.code(), text(&configured.stdout)), (Some(0), "ready\n".to_owned()));
+    world.execute("DELETE FROM _sqlx_migrations WHERE version > 3").await;
+    assert_eq!(health(&[&ready]).0, 1);
+    program.signal("-TERM");
+    program.end().await;
+    let (code, _, complaint) = health(&[&ready]);
+    assert!(code == 1 && complaint.contains("does not answer"), "{code}: {complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_names_what_is_missing() {
+    for db in [Db::Sqlite, Db::Postgres] {
+        let world = World::new(db).await;
+        let program = world.start(None).await;
+        world.assert_ready(&program, "at first").await;
+        world.execute("UPDATE storage SET identity = 'bucket another'").await;
+        let (status, said) = world.readiness(&program).await;
+        assert_eq!((status, said), (503, format!("the database is about bucket another, not bucket {}\n", world.bucket)), "{db:?}");
+        world.execute(&format!("UPDATE storage SET identity = 'bucket {}'", world.bucket)).await;
+        world.execute("DELETE FROM _sqlx_migrations WHERE version > 3").await;
+        assert_eq!(world.readiness(&program).await, (503, "the database lacks migrations: restart the broker\n".to_owned()), "{db:?}");
+        world.execute("DROP TABLE storage").await;
+        world.s3.delete_bucket().bucket(&world.bucket).send().await.unwrap();
+        let (status, said) = world.readiness(&program).await;
+        assert_eq!(status, 503);
+        assert_eq!(said, "the database lacks migrations: restart the broker\nthe bucket is not available\n", "{db:?}");
+    }
+}

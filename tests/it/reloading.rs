@@ -1,0 +1,185 @@
+//! SIGHUP: what can be read again is, while requests go on; a broken file changes nothing. And SIGTERM with a delay for balancers.
+
+#![expect(clippy::float_cmp, reason = "counts are whole numbers, which an f64 holds as they are")]
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future;
+use serde_json::Value;
+
+use crate::faults::world::{Program, World, granted};
+use crate::harness::{Db, from_servers};
+use crate::metrics::Scrape;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A world whose settings stand in a file beside those it has anyway.
+async fn with_file(text: &str) -> World {
+    let mut world = World::new(Db::Sqlite).await;
+    let path = world.folder.path().join("dropslip.toml");
+    fs::write(&path, text).unwrap();
+    world.set("DROPSLIP_CONFIG", path.to_str().unwrap());
+    world.set("DROPSLIP_ADMIN_LISTEN", "127.0.0.1:0");
+    world
+}
+
+/// A hangup, and what the log says of it.
+async fn reloaded(program: &Program, said: &str) {
+    let before = program.log().matches(said).count();
+    program.signal("-HUP");
+    let deadline = Instant::now() + PATIENCE;
+    while program.log().matches(said).count() == before {
+        assert!(Instant::now() < deadline, "‘{said}’ is not in {}", program.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn policy(world: &World, name: &str) -> String {
+    let text = fs::read_to_string(world.folder.path().join("policies/kept.toml")).unwrap();
+    text.replace("\"kept\"", &format!("\"{name}\""))
+}
+
+async fn told(world: &World, program: &Program, path: &str) -> String {
+    let answer = world.ask(program, "GET", path, None, &Value::Null).await.unwrap();
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    answer.body.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn file_types_are_replaced_while_no_request_fails() {
+    let world = with_file("").await;
+    let program = world.start(None).await;
+    let (stop, started) = (AtomicBool::new(false), world.slip(&program, "kept").await);
+    assert_eq!(world.authorize(&program, "new", None).await.unwrap().status, 400);
+    world.drop_bytes(&started, b"begun under the old rules").await;
+    // Some ask on and on, and each answer is a slip.
+    let asking = future::join_all((0..8).map(|_| async {
+        let mut slips = 0;
+        while !stop.load(Ordering::Relaxed) {
+            granted(world.authorize(&program, "kept", None).await);
+            slips += 1;
+        }
+        slips
+    }));
+    let reloading = async {
+        for round in 0..20 {
+            fs::write(world.folder.path().join("policies/new.toml"), policy(&world, &format!("new-{round}"))).unwrap();
+            reloaded(&program, &format!("new-{round}")).await;
+        }
+        fs::write(world.folder.path().join("policies/new.toml"), policy(&world, "new")).unwrap();
+        reloaded(&program, "kept, lost, new").await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (slips, ()) = future::join(asking, reloading).await;
+    assert!(slips.iter().all(|slips| *slips > 0), "{slips:?}");
+    granted(world.authorize(&program, "new", None).await);
+    assert_eq!(world.authorize(&program, "new-3", None).await.unwrap().status, 400, "an older rule is gone");
+    for path in ["/v2/file-types.json", "/openapi.json"] {
+        let said = told(&world, &program, path).await;
+        assert!(said.contains("\"new\"") && !said.contains("new-"), "{path} tells {said}");
+    }
+    assert_eq!(world.confirm(&program, started.id).await.unwrap().status, 200, "what was granted stays granted");
+    let scrape = Scrape::of(&program.admin().await).await;
+    assert_eq!(["done", "failed"].map(|outcome| scrape.sum("dropslip_reloads_total", Some(("outcome", outcome)))), [21.0, 0.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_file_changes_nothing_and_the_log_says_why() {
+    let world = with_file("log = \"info\"\n").await;
+    let program = world.start(None).await;
+    let path = world.folder.path().join("policies/broken.toml");
+    fs::write(&path, "name = \"broken\"\nmax_sise = 1\n").unwrap();
+    reloaded(&program, "not reloaded: the old one stays in force").await;
+    let log = program.log();
+    assert!(log.contains("broken.toml") && log.contains("max_sise"), "{log}");
+    granted(world.authorize(&program, "kept", None).await);
+    fs::remove_file(&path).unwrap();
+
+    let config = world.folder.path().join("dropslip.toml");
+    fs::write(&config, "log = \"info\"\nno_such_setting = 1\n").unwrap();
+    reloaded(&program, "nothing was reloaded").await;
+    assert!(program.log().contains("no_such_setting: no such setting"), "{}", program.log());
+    granted(world.authorize(&program, "kept", None).await);
+    let scrape = Scrape::of(&program.admin().await).await;
+    assert_eq!(scrape.sum("dropslip_reloads_total", Some(("outcome", "failed"))), 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_filter_is_replaced_and_what_needs_a_restart_is_named() {
+    let world = with_file("log = \"info\"\n").await;
+    let program = world.start(None).await;
+    granted(world.authorize(&program, "kept", None).await);
+    assert!(!program.log().contains("slip issued"), "{}", program.log());
+    fs::write(world.folder.path().join("dropslip.toml"), "log = \"dropslip=debug\"\nmax_connections = 7\n").unwrap();
+    reloaded(&program, "these settings changed and need a restart").await;
+    let named =
+        program.log().lines().filter(|line| line.contains("need a restart")).all(|line| line.contains("\"DROPSLIP_MAX_CONNECTIONS\""));
+    assert!(named, "{}", program.log());
+    granted(world.authorize(&program, "kept", None).await);
+    let deadline = Instant::now() + PATIENCE;
+    while !program.log().contains("slip issued") {
+        assert!(Instant::now() < deadline, "{}", program.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balancers_are_told_before_requests_are_turned_away() {
+    let mut world = World::new(Db::Sqlite).await;
+    world.set("DROPSLIP_DRAIN_DELAY", "5m");
+    let mut program = world.start(None).await;
+    world.assert_ready(&program, "at first").await;
+    program.signal("-TERM");
+    let deadline = Instant::now() + PATIENCE;
+    while world.readiness(&program).await != (503, "the broker is stopping\n".to_owned()) {
+        assert!(Instant::now() < deadline, "{}", program.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Whom the balancer still sends here is served.
+    let (slip, _) = world.uploaded(&program, "kept").await;
+    assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
+    program.signal("-TERM");
+    assert_eq!(program.end().await.code(), Some(0), "who asks twice does not wait: {}", program.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_log_line_is_json_with_its_request_and_without_secrets() {
+    let mut world = World::new(Db::Sqlite).await;
+    world.set("DROPSLIP_LOG", "dropslip=debug");
+    let program = world.start(None).await;
+    let (slip, _) = world.uploaded(&program, "kept").await;
+    assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
+    let http = reqwest::Client::new();
+    let ask = async |id: &str| {
+        let answer = http.get(format!("{}/v2/files/1.json", program.base)).header("x-request-id", id).send().await.unwrap();
+        answer.headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(ask("018f3c2e-7b1a-7c3d").await, "018f3c2e-7b1a-7c3d");
+    let hostile = ["{\"level\":\"ERROR\"}", "a b", &"x".repeat(5000)];
+    for id in hostile {
+        let answered = ask(id).await;
+        assert!(answered.len() == 16 && answered.bytes().all(|b| b.is_ascii_hexdigit()), "‘{id}’ is answered with {answered}");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while program.log().matches("Unauthenticated").count() < 4 {
+        assert!(Instant::now() < deadline, "{}", program.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let log = program.log();
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let said = line["message"].as_str().unwrap_or_else(|| panic!("no message in {line}"));
+        if ["request refused", "slip issued", "file sealed"].contains(&said) {
+            let id = line["span"]["request.id"].as_str().unwrap_or_else(|| panic!("no request in {line}"));
+            assert!(!id.is_empty() && id.len() <= 128, "{line}");
+            assert!(line["span"]["path"].as_str().unwrap().starts_with("/v2/files/"), "{line}");
+        }
+    }
+    assert!(log.contains("018f3c2e-7b1a-7c3d"), "{log}");
+    let secret = from_servers("AWS_SECRET_ACCESS_KEY");
+    for secret in [world.token(), &secret, slip.param("x-amz-signature"), slip.param("policy"), "{\\\"level", "xxxxx"] {
+        assert!(!log.contains(secret), "‘{secret}’ is logged");
+    }
+}
