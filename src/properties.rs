@@ -3,7 +3,7 @@
 //! Built for tests and for the fuzzer only. Each target of `fuzz/` calls one function of this list; the test below calls the same one
 //! with every input that is kept in `fuzz/corpus`.
 
-use crate::{api, domain, tokens};
+use crate::{api, domain, tokens, trace};
 
 /// A property: it panics where it does not hold.
 pub type Property = fn(&[u8]);
@@ -21,6 +21,8 @@ pub const ALL: &[(&str, Property)] = &[
     ("desk_body", api::properties::desk::body),
     ("desk_list", api::properties::desk::list),
     ("filter", api::properties::desk::filter),
+    ("request_head", api::properties::request_head),
+    ("traceparent", trace::properties::traceparent),
     ("access_token", tokens::properties::access_token),
 ];
 

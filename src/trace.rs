@@ -6,6 +6,8 @@
 //! No attribute holds a key, a form, a signed URL or a token: only what the log may hold too.
 
 mod exporting;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -107,7 +107,7 @@ fn log(fault: &Fault) {
 }
 
 /// Whether a client's own id is good for headers and logs: short, and nothing that means something to a shell, a terminal or a query.
-fn is_request_id(id: &HeaderValue) -> bool {
+pub(super) fn is_request_id(id: &HeaderValue) -> bool {
     (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b))
 }
 
@@ -118,7 +118,7 @@ fn fresh_request_id() -> Option<HeaderValue> {
 }
 
 /// A path without upload tokens, wherever they stand in it: also what is no good URL may hold a good token.
-fn loggable(path: &str) -> Cow<'_, str> {
+pub(super) fn loggable(path: &str) -> Cow<'_, str> {
     if path.len() <= LONGEST_LOGGED_SEGMENT {
         return path.into();
     }

@@ -1,8 +1,10 @@
 //! What must be true of what this layer reads; see `crate::properties`.
 
+use axum::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::asked::{is_request_id, loggable};
 use super::auth::presented_token;
 use crate::domain::FieldErrors;
 
@@ -21,6 +23,23 @@ pub(crate) fn authorization(bytes: &[u8]) {
     if text == text.trim() && !text.is_empty() && !text.contains(':') {
         assert_eq!(presented_token(&format!("Bearer {text}")).as_deref(), Some(&*text));
         assert_eq!(presented_token(&format!("bAsIc {}", BASE64.encode(format!("{text}:x:y")))).as_deref(), Some(&*text));
+    }
+}
+
+/// What is logged of a request moves no terminal and holds no upload token.
+pub(crate) fn request_head(bytes: &[u8]) {
+    if let Ok(id) = HeaderValue::from_bytes(bytes)
+        && is_request_id(&id)
+    {
+        assert!((1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic), "{id:?}");
+    }
+    let path = String::from_utf8_lossy(bytes);
+    let shown = loggable(&path);
+    assert!(shown.len() <= 40 || shown.split('/').all(|segment| segment.len() <= 40), "{shown}");
+    assert_eq!(loggable(&shown), shown, "{path}");
+    let token = format!("du1.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
+    for path in [format!("{path}{token}"), format!("/u/{token}{path}"), format!("{path}/{token}/{path}")] {
+        assert!(!loggable(&path).contains(&token), "{path}");
     }
 }
 

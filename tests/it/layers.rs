@@ -85,7 +85,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
         ],
     ),
     // For tests and the fuzzer only.
-    ("properties", &["api", "domain", "tokens"]),
+    ("properties", &["api", "domain", "tokens", "trace"]),
     ("main", &[]),
 ];
 
