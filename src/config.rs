@@ -5,6 +5,7 @@
 //! silently ignored is worse than none.
 
 mod client;
+mod identity;
 mod settings;
 mod values;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::domain::UploadMethod;
+use crate::jwt;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
 pub use settings::{SETTINGS, Setting};
@@ -59,6 +61,10 @@ pub struct Config {
     pub policies: Option<PathBuf>,
     /// Origins of other pages that may call the broker.
     pub cors_origins: Vec<String>,
+    /// A file of tokens.
+    pub tokens_file: Option<PathBuf>,
+    /// Whose JWTs are taken, if any are.
+    pub jwt: Option<jwt::Options>,
     /// How often to sweep; zero for never.
     pub sweep_interval: Duration,
     /// How long an expired form's upload is left alone.
@@ -125,10 +131,17 @@ enum Source {
     Default,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Value {
     text: String,
     source: Source,
+}
+
+/// Without the text, which may be a secret.
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.source.fmt(f)
+    }
 }
 
 /// Everything that is wrong with the configuration, one line each.
@@ -169,7 +182,11 @@ impl Config {
     pub fn describe(&self) -> String {
         let mut lines = String::new();
         for (key, value) in &self.effective {
-            let shown = if *key == "database_url" { redacted(&value.text) } else { value.text.clone() };
+            let shown = match *key {
+                "database_url" => redacted(&value.text),
+                "jwt_secret" => "***".to_owned(),
+                _ => value.text.clone(),
+            };
             let source = match &value.source {
                 Source::Environment => format!("{PREFIX}{}", key.to_uppercase()),
                 Source::File(path) => path.display().to_string(),
@@ -259,6 +276,8 @@ impl Reader {
         let upload_page = self.required("page", if name.is_none() { "true" } else { "false" }, boolean);
         let policies = self.optional("policies", filled).map(PathBuf::from);
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
+        let tokens_file = self.optional("tokens_file", filled).map(PathBuf::from);
+        let jwt = self.jwt();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
         let sweep_grace = self.required("sweep_grace", "1h", duration);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
@@ -293,6 +312,8 @@ impl Reader {
             upload_page: upload_page?,
             policies,
             cors_origins,
+            tokens_file,
+            jwt,
             sweep_interval: sweep_interval?,
             sweep_grace: sweep_grace?,
             actor_limit: actor_limit?,

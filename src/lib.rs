@@ -9,7 +9,7 @@
 //! Arrows point down only; a test holds them.
 //!
 //! ```text
-//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint
+//! main -> cli -> server -> api -> broker, tokens -> jwt, limits -> store, bucket -> post_policy -> domain, random, failpoint
 //!         cli -> upload -> config
 //!         cli -> doctor -> broker
 //!                server -> sweeper, embedded_s3, config
@@ -18,12 +18,14 @@
 pub mod domain;
 pub mod failpoint;
 pub mod random;
+pub mod secret_file;
 
 pub mod post_policy;
 
 pub mod bucket;
 pub mod store;
 
+pub mod jwt;
 pub mod limits;
 
 pub mod broker;
@@ -36,7 +38,6 @@ pub mod config;
 
 pub mod embedded_s3;
 pub mod listener;
-pub mod secret_file;
 pub mod server;
 
 pub mod doctor;

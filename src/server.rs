@@ -16,12 +16,13 @@ use crate::config::{Config, Storage};
 use crate::domain::multipart::MAX_PART_SIZE;
 use crate::domain::{FileTypes, UploadMethod, policy_file};
 use crate::embedded_s3::{self, FolderLock};
+use crate::jwt::{KeySource, Verifier};
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
 use crate::secret_file;
 use crate::store::Store;
 use crate::sweeper;
-use crate::tokens::{Token, Tokens};
+use crate::tokens::{Token, TokenFile, Tokens};
 
 /// The file types that come with dropslip: file name and text.
 pub const SHIPPED_POLICIES: [(&str, &str); 3] = [
@@ -48,6 +49,8 @@ pub struct Server {
     pub development_token: Option<Token>,
     /// Whether `/` is the upload page.
     pub has_page: bool,
+    /// Everybody who may call: what comes from files and addresses can be read again at any time.
+    pub tokens: Tokens,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     store: Store,
@@ -81,8 +84,9 @@ impl Server {
         let stop_store = CancellationToken::new();
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        let tokens = Tokens::new(store.clone(), development_token.clone());
-        let state = AppState::from(api::Parts { broker: broker.clone(), tokens, public_url: public_url.as_str().into() });
+        let tokens = tokens(config, store.clone(), development_token.clone()).await?;
+        let watching = tokio::spawn(tokens.clone().watch(stop.clone()));
+        let state = AppState::from(api::Parts { broker: broker.clone(), tokens: tokens.clone(), public_url: public_url.as_str().into() });
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
         let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
@@ -91,12 +95,13 @@ impl Server {
             listener::serve(listener, router, bounds, stopping).await;
             // The sweeper talks to the embedded store too.
             let _ = sweeping.await;
+            let _ = watching.await;
             stop_store.cancel();
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
         let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).collect();
         let (has_page, takes_forms) = (config.upload_page, config.s3_method != Some(UploadMethod::Put));
-        Ok(Self { address, public_url, form_url, takes_forms, broker, embedded_s3, development_token, has_page, stop, tasks, store })
+        Ok(Self { address, public_url, form_url, takes_forms, broker, embedded_s3, development_token, has_page, tokens, stop, tasks, store })
     }
 
     /// Stops taking requests, lets those under way end, and closes the database.
@@ -212,6 +217,30 @@ async fn storage(
             Ok((options, None))
         }
     }
+}
+
+/// Everybody who may call, by all that is configured.
+async fn tokens(config: &Config, store: Store, development: Option<Token>) -> anyhow::Result<Tokens> {
+    let file = match &config.tokens_file {
+        None => None,
+        Some(path) => {
+            let named = || format!("DROPSLIP_TOKENS_FILE: {}", path.display());
+            Some(TokenFile::open(path.clone()).map_err(anyhow::Error::msg).with_context(named)?)
+        }
+    };
+    let jwt = match &config.jwt {
+        None => None,
+        Some(options) => {
+            let named = || match &options.keys {
+                KeySource::Secret(_) => "DROPSLIP_JWT_SECRET".to_owned(),
+                KeySource::SecretFile(path) => format!("DROPSLIP_JWT_SECRET_FILE: {}", path.display()),
+                KeySource::File(path) => format!("DROPSLIP_JWT_JWKS: {}", path.display()),
+                KeySource::Url(_) => "DROPSLIP_JWT_JWKS".to_owned(),
+            };
+            Some(Verifier::open(options.clone()).await.map_err(anyhow::Error::msg).with_context(named)?)
+        }
+    };
+    Ok(Tokens::new(store, development).and(file, jwt))
 }
 
 /// What the database is bound to.

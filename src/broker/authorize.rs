@@ -35,7 +35,8 @@ impl Broker {
     /// With an Idempotency-Key, the same request answers the same file for 24 hours, with a fresh form while it is `temp`.
     ///
     /// # Errors
-    /// [`BrokerError::Invalid`] with every complaint when no rule grants it; nothing is recorded then.
+    /// [`BrokerError::Invalid`] with every complaint when no rule grants it, [`BrokerError::ForbiddenType`] when the token is not for that
+    /// file type; nothing is recorded then.
     /// [`BrokerError::Refused`] when the Idempotency-Key stands for another request.
     pub async fn authorize(
         &self,
@@ -45,7 +46,11 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<Authorized, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        let grant = self.file_types.get(&new.type_name).and_then(|rule| rule.judge(new)).map_err(BrokerError::Invalid)?;
+        let rule = self.file_types.get(&new.type_name).map_err(BrokerError::Invalid)?;
+        if !caller.types.allows(&rule.name) {
+            return Err(BrokerError::ForbiddenType(rule.name.clone()));
+        }
+        let grant = rule.judge(new).map_err(BrokerError::Invalid)?;
         let once = key.map(|key| Idempotency { key, request_sha256: fingerprint(new) });
         for _ in 0..ATTEMPTS {
             if let Some(once) = &once

@@ -24,7 +24,7 @@ impl Broker {
         // Customers reach their own files only, as in `find`.
         let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
         // One more than asked for tells whether there are more.
-        let mut files = self.store.list_files(&caller.tenant, customer, before, size.saturating_add(1)).await?;
+        let mut files = self.store.list_files(&caller.tenant, customer, &caller.types, before, size.saturating_add(1)).await?;
         let more = files.len() > size as usize;
         files.truncate(size as usize);
         Ok(Page { next: files.last().map(|file| file.id).filter(|_| more), files })

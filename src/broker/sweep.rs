@@ -9,7 +9,7 @@ use super::authorize::IDEMPOTENCY;
 use super::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
-use crate::domain::{Caller, File, Scopes};
+use crate::domain::{Caller, File, Scopes, TypeLimit};
 use crate::failpoint;
 use crate::store::{Doomed, OpenUpload, Waiting};
 
@@ -217,7 +217,7 @@ impl Broker {
         if unconfirmed == Unconfirmed::Discard {
             return Ok(Settled::Unwanted);
         }
-        let owner = Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all() };
+        let owner = Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all(), types: TypeLimit::default() };
         match Box::pin(self.confirm(&owner, file.id, now)).await {
             Ok(_) => Ok(Settled::Activated),
             Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => Ok(Settled::Unwanted),

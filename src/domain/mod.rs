@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`caller`] | who is asking: actor, tenant, scopes |
+//! | [`caller`] | who is asking: actor, tenant, scopes, file types |
 //! | [`mod@file`] | the record of one uploaded content and its states |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
@@ -25,7 +25,7 @@ pub mod media_type;
 pub mod multipart;
 pub mod policy_file;
 
-pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
 pub use file::{Disposition, File, FileId, FileState, NewFile, UploadMethod};

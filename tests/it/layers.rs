@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("random", &[]),
@@ -28,19 +28,20 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("post_policy", &[]),
     ("bucket", &["bucket", "domain", "post_policy"]),
     ("store", &["store", "domain"]),
-    ("tokens", &["domain", "random", "store"]),
+    ("jwt", &["domain", "secret_file"]),
+    ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "random", "post_policy", "store", "tokens"]),
-    ("config", &["domain", "failpoint", "limits"]),
+    ("config", &["domain", "failpoint", "jwt", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",
-        &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
+        &["api", "broker", "bucket", "config", "domain", "embedded_s3", "jwt", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
     ),
     ("upload", &["upload", "config", "domain"]),
-    ("doctor", &["broker", "bucket", "doctor", "domain", "limits", "post_policy", "random", "store"]),
+    ("doctor", &["broker", "bucket", "doctor", "domain", "jwt", "limits", "post_policy", "random", "secret_file", "store", "tokens"]),
     (
         "cli",
         &[
@@ -52,6 +53,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "domain",
             "embedded_s3",
             "failpoint",
+            "jwt",
             "post_policy",
             "server",
             "store",
@@ -64,12 +66,13 @@ const MAY_USE: [(&str, &[&str]); 20] = [
 ];
 
 /// Crates that belong to one layer.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 7] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
     ("use s3s", &["embedded_s3"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
+    ("jsonwebtoken", &["jwt"]),
     ("now_utc", &["api", "cli", "bucket", "doctor", "sweeper", "upload"]),
 ];
 

@@ -20,7 +20,7 @@ const LARGE: [&str; 4] = ["files", "doomed_objects", "idempotency_keys", "tokens
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 18] = [
+const EXPECTED: [(&str, &str, &str); 21] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -44,6 +44,10 @@ const EXPECTED: [(&str, &str, &str); 18] = [
         "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
         "files_active_customer",
     ),
+    ("AND -id > $2 AND type_name IN ($4, $5)", "files_active (tenant=? AND <expr>>?)", "files_active"),
+    ("AND -id > $3 AND type_name IN ($5, $6)", "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)", "files_active_customer"),
+    // Upload tokens of JWTs.
+    ("FROM shared_keys WHERE name = $1", "PRIMARY KEY (name=?)", "shared_keys_pkey|Seq Scan shared_keys"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
     ("DELETE FROM files", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
@@ -55,6 +59,8 @@ const EXPECTED: [(&str, &str, &str); 18] = [
 
 /// Groups open slips, seldom and from the index alone.
 const COUNTS: &str = "GROUP BY tenant, created_by_kind, created_by_id";
+
+const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 struct Subject {
     url: String,
@@ -74,6 +80,9 @@ impl Subject {
             ("DROPSLIP_DATABASE_URL", url.as_str()),
             ("DROPSLIP_DATA_DIR", folder.path().to_str().unwrap()),
             ("DROPSLIP_MULTIPART_THRESHOLD", "1"),
+            ("DROPSLIP_JWT_SECRET", JWT_SECRET),
+            ("DROPSLIP_JWT_ISSUER", "i"),
+            ("DROPSLIP_JWT_AUDIENCE", "a"),
             ("DROPSLIP_LOG", "info,sqlx::query=debug"),
             ("DROPSLIP_LOG_FORMAT", "json"),
         ];
@@ -103,6 +112,9 @@ impl Subject {
         let log = self.folder.path().join("log");
         let user = self.run(&["token", "create", "--user", "7", "--tenant", "t0"]);
         let customer = self.run(&["token", "create", "--user", "1", "--type", "customers", "--tenant", "t0"]);
+        let limited = ["users", "customers"].map(|kind| {
+            self.run(&["token", "create", "--user", "1", "--type", kind, "--tenant", "t0", "--file-types", "attachment,image"])
+        });
         let serving = Serving::logging_to(File::create(&log).unwrap(), self.folder.path(), &self.settings(), "forms go to");
         let http = reqwest::Client::new();
         let ask = async |token: &str, method: &str, path: &str, body: Option<Value>| {
@@ -116,6 +128,13 @@ impl Subject {
             assert_eq!((status.as_u16(), page["files"].as_array().unwrap().len()), (200, 5), "what was filled in reads back: {page}");
             cursor = format!("&cursor={}", page["meta"]["page"]["nextCursor"].as_str().unwrap());
         }
+        for token in limited {
+            assert_eq!(ask(&token, "GET", "/v2/files.json?pageSize=5", None).await.0, 200);
+        }
+        let claims = json!({"iss": "i", "aud": "a", "sub": "7", "tenant": "t0", "scope": "files:write", "exp": time::OffsetDateTime::now_utc().unix_timestamp() + 600});
+        let jwt = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes()));
+        let made = ask(&jwt.unwrap(), "POST", "/companion/tokens.json", Some(json!({"types": ["attachment"]}))).await;
+        assert_eq!(made.0, 201, "{}", made.1);
         for _ in 0..2 {
             let (status, body) = ask(&user, "POST", "/v2/files/ref.json", Some(new_file("a.txt", "text/plain"))).await;
             assert_eq!(status, 201, "{body}");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use dropslip::broker::{Broker, Swept};
 use dropslip::config::Config;
-use dropslip::domain::{Actor, ActorKind, Caller, FileId, FileState, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, FileId, FileState, Scopes, TypeLimit};
 use dropslip::store::Store;
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
@@ -109,7 +109,7 @@ impl World {
             ("DROPSLIP_SWEEP_INTERVAL", "0".to_owned()),
         ];
         let scopes: Scopes = "files:read,files:write".parse().unwrap();
-        let caller = Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "default".parse().unwrap(), scopes };
+        let caller = Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "default".parse().unwrap(), scopes, types: TypeLimit::default() };
         let (_, token) = Tokens::new(store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         Self {
             folder,
