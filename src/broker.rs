@@ -13,6 +13,7 @@ mod authorize;
 mod confirm;
 mod judge;
 mod list;
+mod pace;
 mod parts;
 mod slip;
 mod sweep;

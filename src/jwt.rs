@@ -111,7 +111,8 @@ impl Verifier {
     /// With the reason, when a file cannot be used.
     pub async fn open(options: Options) -> Result<Self, String> {
         let source = Source::new(&options.keys)?;
-        let verifier = Self { options, source, keys: RwLock::default(), fetches: tokio::sync::Mutex::default(), remembered: Mutex::default() };
+        let verifier =
+            Self { options, source, keys: RwLock::default(), fetches: tokio::sync::Mutex::default(), remembered: Mutex::default() };
         let fetched = verifier.fetch(&mut *verifier.fetches.lock().await).await;
         match fetched {
             Err(why) if !verifier.source.is_remote() => Err(why),

@@ -101,7 +101,20 @@ impl Server {
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
         let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).collect();
         let (has_page, takes_forms) = (config.upload_page, config.s3_method != Some(UploadMethod::Put));
-        Ok(Self { address, public_url, form_url, takes_forms, broker, embedded_s3, development_token, has_page, tokens, stop, tasks, store })
+        Ok(Self {
+            address,
+            public_url,
+            form_url,
+            takes_forms,
+            broker,
+            embedded_s3,
+            development_token,
+            has_page,
+            tokens,
+            stop,
+            tasks,
+            store,
+        })
     }
 
     /// Stops taking requests, lets those under way end, and closes the database.

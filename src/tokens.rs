@@ -214,7 +214,8 @@ impl Tokens {
     /// # Errors
     /// One line for each that cannot be used; what was known of it stays.
     pub async fn reload(&self) -> Result<(), String> {
-        let mut failures: Vec<String> = self.reload_file().await.err().into_iter().map(|why| format!("DROPSLIP_TOKENS_FILE: {why}")).collect();
+        let mut failures: Vec<String> =
+            self.reload_file().await.err().into_iter().map(|why| format!("DROPSLIP_TOKENS_FILE: {why}")).collect();
         if let Some(jwt) = &self.jwt {
             failures.extend(jwt.reload().await.err().map(|why| format!("the keys for JWTs: {why}")));
         }
@@ -242,7 +243,12 @@ impl Tokens {
         let expires_at = holder.expires_at.map_or(expires_at, |ends_at| ends_at.min(expires_at));
         let text = match &holder.proof {
             Proof::Stored { lookup, secret_sha256 } => upload_token::seal(&Maker::Token(lookup), secret_sha256, types, expires_at),
-            Proof::Signed => upload_token::seal(&Maker::Bearer(holder.caller.actor, holder.caller.tenant.clone()), &self.upload_key().await?, types, expires_at),
+            Proof::Signed => upload_token::seal(
+                &Maker::Bearer(holder.caller.actor, holder.caller.tenant.clone()),
+                &self.upload_key().await?,
+                types,
+                expires_at,
+            ),
         };
         Ok((text, expires_at))
     }

@@ -102,7 +102,10 @@ async fn run_on(command: TokenCommand, tokens: &Tokens, now: OffsetDateTime) -> 
             println!("{}", token.reveal());
         }
         TokenCommand::List => {
-            println!("{:<6} {:<12} {:<16} {:<36} {:<21} {:<21} {:<21} file types", "id", "actor", "tenant", "scopes", "created", "expires", "revoked");
+            println!(
+                "{:<6} {:<12} {:<16} {:<36} {:<21} {:<21} {:<21} file types",
+                "id", "actor", "tenant", "scopes", "created", "expires", "revoked"
+            );
             for row in tokens.list().await? {
                 let Caller { actor, tenant, scopes, types } = &row.caller;
                 let actor = format!("{} {}", actor.kind.as_str(), actor.id);

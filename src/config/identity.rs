@@ -101,7 +101,14 @@ mod tests {
     fn jwts_are_off_unless_keys_are_named() {
         assert!(config(&[]).unwrap().jwt.is_none());
         assert!(config(&[&[("JWT_SECRET", SECRET)], &WHO[..]].concat()).unwrap().jwt.is_some());
-        for set in ["/etc/keys.json", "keys.json", "https://id.example.com/keys?v=2", "http://127.0.0.1:8000/keys", "http://[::1]/", "http://localhost/"] {
+        for set in [
+            "/etc/keys.json",
+            "keys.json",
+            "https://id.example.com/keys?v=2",
+            "http://127.0.0.1:8000/keys",
+            "http://[::1]/",
+            "http://localhost/",
+        ] {
             assert!(config(&[&[("JWT_JWKS", set)], &WHO[..]].concat()).unwrap().jwt.is_some(), "{set}");
         }
     }

@@ -19,7 +19,9 @@ pub(super) async fn look(installation: &Installation, report: &mut Report) {
 fn tokens_file(path: &Path, report: &mut Report) {
     const CHECK: &str = "tokens-file";
     match Entries::read(path) {
-        Err(why) => report.advise(CHECK, Status::Error, why, "mend it: a broker that starts now would stop, one that runs keeps what it knows"),
+        Err(why) => {
+            report.advise(CHECK, Status::Error, why, "mend it: a broker that starts now would stop, one that runs keeps what it knows")
+        }
         Ok(entries) if secret_file::anybody_reads(path) => {
             let found = format!("{}; everybody on this machine can read it", entries.described(now()));
             report.advise(CHECK, Status::Warning, found, "take the right to read away from others (chmod o-r)");

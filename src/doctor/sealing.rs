@@ -12,7 +12,9 @@ use crate::domain::file::ChecksumSha256;
 use crate::domain::file_type::{AllowedType, Unconfirmed};
 use crate::domain::multipart::MIN_PART_SIZE;
 use crate::domain::{
-    Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, UploadMethod, TypeLimit};
+    Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, TypeLimit,
+    UploadMethod,
+};
 use crate::limits::{Limit, Limits};
 use crate::random;
 use crate::store::{NewRow, Store, StoreError};
@@ -69,8 +71,12 @@ impl Bench {
             part_size: MIN_PART_SIZE,
         };
         let broker = Broker::new(store.clone(), bucket, rules);
-        let caller =
-            Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "check".parse()?, scopes: "files:read,files:write".parse()?, types: TypeLimit::default() };
+        let caller = Caller {
+            actor: Actor { id: 1, kind: ActorKind::Users },
+            tenant: "check".parse()?,
+            scopes: "files:read,files:write".parse()?,
+            types: TypeLimit::default(),
+        };
         Ok(Self { broker, store, caller, _folder: folder })
     }
 

@@ -257,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_limit_within_another_is_never_wider() {
-        let (all, image, both) = (TypeLimit::default(), TypeLimit::to(["image".to_owned()]), "image,attachment".parse::<TypeLimit>().unwrap());
+        let (all, image, both) =
+            (TypeLimit::default(), TypeLimit::to(["image".to_owned()]), "image,attachment".parse::<TypeLimit>().unwrap());
         assert_eq!(image.within(&all), image);
         assert_eq!(all.within(&image), image);
         assert_eq!(both.within(&image), image);

@@ -52,7 +52,10 @@ pub(super) struct Key {
 #[derive(PartialEq, Eq)]
 enum Material {
     Secret(Secret),
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
     /// An uncompressed point, or the 32 bytes of Ed25519.
     Curve(AlgorithmFamily, Vec<u8>),
 }
@@ -107,7 +110,8 @@ impl KeySet {
         }
         let usable: Vec<Key> = keys.into_iter().filter_map(|key| usable(key, allowed)).collect();
         if usable.is_empty() {
-            return Err("it holds no key that can be used: public keys for signatures, of RSA (2048 bits and up), P-256, P-384 or Ed25519".to_owned());
+            return Err("it holds no key that can be used: public keys for signatures, of RSA (2048 bits and up), P-256, P-384 or Ed25519"
+                .to_owned());
         }
         Ok(Self(usable))
     }
@@ -161,9 +165,10 @@ fn usable(key: Value, allowed: &Algorithms) -> Option<Key> {
     let (all, material): (&[Algorithm], Material) = match (key.kty.as_str(), key.crv.as_deref()) {
         ("RSA", _) => {
             let (n, e) = (part(&key.n)?, part(&key.e)?);
-            let bits = n.iter().position(|byte| *byte != 0).map_or(0, |zeros| {
-                (n.len() - zeros) * 8 - n.get(zeros).map_or(0, |first| first.leading_zeros() as usize)
-            });
+            let bits = n
+                .iter()
+                .position(|byte| *byte != 0)
+                .map_or(0, |zeros| (n.len() - zeros) * 8 - n.get(zeros).map_or(0, |first| first.leading_zeros() as usize));
             if !RSA_BITS.contains(&bits) || e.len() > LONGEST_EXPONENT {
                 return None;
             }

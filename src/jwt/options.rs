@@ -80,7 +80,10 @@ impl KeySource {
         let plain = url.filter(|url| url.username().is_empty() && url.password().is_none() && url.fragment().is_none());
         let fits = |url: &Url| url.scheme() == "https" && url.has_host() || url.scheme() == "http" && is_this_machine(url);
         // The value may hold a password, so the complaint does not repeat it.
-        plain.filter(fits).map(Self::Url).ok_or_else(|| "must be a file or an https:// URL without user; http:// only for this machine".to_owned())
+        plain
+            .filter(fits)
+            .map(Self::Url)
+            .ok_or_else(|| "must be a file or an https:// URL without user; http:// only for this machine".to_owned())
     }
 }
 

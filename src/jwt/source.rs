@@ -23,7 +23,10 @@ pub(super) enum Source {
     /// It is in the configuration and never changes.
     Fixed(Vec<u8>),
     File(PathBuf),
-    Address { http: reqwest::Client, url: Url },
+    Address {
+        http: reqwest::Client,
+        url: Url,
+    },
 }
 
 impl Source {

@@ -151,7 +151,8 @@ async fn claims_are_found_where_the_operator_says() {
     let changes = |desk: Value, roles: Value| {
         with(json!({"https://example.com/desk.id": 7, "desk": desk, "realm_access": {"roles": roles}, "tenant": "elsewhere", "sub": "x"}))
     };
-    let good = changes(json!({"kind": "customers", "tenant": "acme", "types": "image attachment"}), json!(["upload", "files:delete", "else"]));
+    let good =
+        changes(json!({"kind": "customers", "tenant": "acme", "types": "image attachment"}), json!(["upload", "files:delete", "else"]));
     let caller = caller_of(options.clone(), &good).await.unwrap();
     assert_eq!((caller.actor.id, caller.actor.kind, caller.tenant.as_str()), (7, ActorKind::Customers, "acme"));
     assert_eq!((caller.scopes.to_string().as_str(), caller.types.to_string().as_str()), ("files:read,files:write", "image,attachment"));
@@ -224,7 +225,11 @@ async fn what_is_no_token_is_refused() {
     ] {
         assert_eq!(verified_by(options(), &bad).await, None, "{bad}");
     }
-    for fine in [r#"{"alg":"HS256","typ":"at+jwt"}"#, r#"{"alg":"HS256","typ":"application/JWT"}"#, r#"{"alg":"HS256","kid":"../../etc","jku":"http://127.0.0.1:1/","jwk":{"kty":"oct","k":"AA"},"x5u":"x"}"#] {
+    for fine in [
+        r#"{"alg":"HS256","typ":"at+jwt"}"#,
+        r#"{"alg":"HS256","typ":"application/JWT"}"#,
+        r#"{"alg":"HS256","kid":"../../etc","jku":"http://127.0.0.1:1/","jwk":{"kty":"oct","k":"AA"},"x5u":"x"}"#,
+    ] {
         assert!(verified_by(options(), &signed_raw(fine, &claims_text)).await.is_some(), "{fine}");
     }
 }
@@ -298,7 +303,10 @@ fn keys_of_no_use_are_passed_over() {
         assert!(keys(&json!({"keys": [bad]})).is_err(), "{bad}");
         assert_eq!(keys(&json!({"keys": [bad, good, {"kty": "new"}]})).unwrap().described(), "EdDSA ‘a’", "{bad}");
     }
-    assert_eq!(keys(&json!({"keys": [{"kty": "RSA", "n": n, "e": "AQAB", "kid": "\u{1b}[2J"}]})).unwrap().described(), "RS256/RS384/RS512/PS256/PS384/PS512 ‘?[2J’");
+    assert_eq!(
+        keys(&json!({"keys": [{"kty": "RSA", "n": n, "e": "AQAB", "kid": "\u{1b}[2J"}]})).unwrap().described(),
+        "RS256/RS384/RS512/PS256/PS384/PS512 ‘?[2J’"
+    );
     for none in [json!({"keys": []}), json!({}), json!([good]), json!({"keys": vec![good; 101]})] {
         assert!(keys(&none).is_err(), "{none}");
     }

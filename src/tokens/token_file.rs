@@ -198,7 +198,8 @@ impl<'de> Deserialize<'de> for Sha256Of {
         let mut hash = [0; 32];
         // Nothing of the text is repeated: it may be the token itself.
         let read = hex::decode_to_slice(text, &mut hash);
-        read.map(|()| Self(hash)).map_err(|_| D::Error::custom("sha256 must be 64 hexadecimal digits, as `dropslip token hash` prints them"))
+        read.map(|()| Self(hash))
+            .map_err(|_| D::Error::custom("sha256 must be 64 hexadecimal digits, as `dropslip token hash` prints them"))
     }
 }
 
@@ -274,7 +275,10 @@ mod tests {
         assert_eq!((caller.actor, caller.tenant.as_str()), (Actor { id: 7, kind: ActorKind::Customers }, "acme"));
         assert_eq!((caller.scopes.to_string().as_str(), caller.types.to_string().as_str()), ("files:read,files:write", "image,attachment"));
         let two = &entries.holders[&[0x0c; 8]].caller;
-        assert_eq!((two.actor.kind, two.tenant.as_str(), two.scopes, two.types.names()), (ActorKind::Users, "default", Scopes::all(), None));
+        assert_eq!(
+            (two.actor.kind, two.tenant.as_str(), two.scopes, two.types.names()),
+            (ActorKind::Users, "default", Scopes::all(), None)
+        );
         assert_eq!(Entries::of(b"").unwrap().described(NOW), "0 tokens, 0 of them expired");
     }
 

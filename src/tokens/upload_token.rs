@@ -182,7 +182,19 @@ mod tests {
         let good = seal(&MAKER, &[1; 32], &["image".to_owned()], NOW + Duration::hours(1));
         let many = seal(&MAKER, &[1; 32], &vec!["image".to_owned(); MOST_TYPES + 1], NOW + Duration::hours(1));
         let of_nobody = format!("dj1{}", &good[3..]);
-        for bad in ["", ".", "du1....", "dj1....", &of_nobody, &good[1..], &good[..good.len() - 1], &format!("{good}0"), &format!("{good}.x"), &many, "ü"] {
+        for bad in [
+            "",
+            ".",
+            "du1....",
+            "dj1....",
+            &of_nobody,
+            &good[1..],
+            &good[..good.len() - 1],
+            &format!("{good}0"),
+            &format!("{good}.x"),
+            &many,
+            "ü",
+        ] {
             assert!(UploadToken::parse(bad).is_none(), "{bad}");
         }
     }

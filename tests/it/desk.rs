@@ -253,7 +253,12 @@ async fn another_tenants_file_is_no_file() {
 async fn customers_do_not_reach_each_others_files() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let customer = async |id: i64| {
-        let caller = Caller { actor: Actor { id, kind: ActorKind::Customers }, tenant: "default".parse().unwrap(), scopes: Scopes::all(), types: TypeLimit::default() };
+        let caller = Caller {
+            actor: Actor { id, kind: ActorKind::Customers },
+            tenant: "default".parse().unwrap(),
+            scopes: Scopes::all(),
+            types: TypeLimit::default(),
+        };
         let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
         tokens.create(&caller, time::OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     };

@@ -225,7 +225,12 @@ impl TestBroker {
 
     pub async fn new_token(&self, tenant: &str, user: i64, scopes: &str) -> String {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor: Actor { id: user, kind: ActorKind::Users }, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default() };
+        let caller = Caller {
+            actor: Actor { id: user, kind: ActorKind::Users },
+            tenant: tenant.parse().unwrap(),
+            scopes,
+            types: TypeLimit::default(),
+        };
         let (_, token) = Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         token.reveal().to_owned()
     }

@@ -63,8 +63,7 @@ fn with(changes: &Value) -> Value {
 
 /// Asks for several tokens at once: claims, and what signs them.
 fn tokens(wanted: &[(Value, &str, &str, Value)]) -> Vec<String> {
-    let question =
-        |(claims, by, algorithm, headers): &(Value, &str, &str, Value)| json!({"sign": claims, "by": by, "alg": algorithm, "headers": headers});
+    let question = |(claims, by, algorithm, headers): &(Value, &str, &str, Value)| json!({"sign": claims, "by": by, "alg": algorithm, "headers": headers});
     let questions: Vec<Value> = wanted.iter().map(question).collect();
     let made = ask(&from_servers("TEST_PYTHON"), "jwt_sign.py", &questions);
     made.into_iter().map(|made| made["token"].as_str().unwrap().to_owned()).collect()
@@ -123,7 +122,11 @@ impl TestBroker {
     }
 
     async fn slip_of(&self, type_name: &str, token: &str) -> (StatusCode, Value) {
-        let body = if type_name == "image" { json!({"type": "image", "filename": "a.png", "mimeType": "image/png"}) } else { new_file("a.txt", "text/plain") };
+        let body = if type_name == "image" {
+            json!({"type": "image", "filename": "a.png", "mimeType": "image/png"})
+        } else {
+            new_file("a.txt", "text/plain")
+        };
         answer(self.http.post(format!("{}/v2/files/ref.json", self.base)).bearer_auth(token).body(body.to_string())).await
     }
 
@@ -196,7 +199,9 @@ async fn confused_and_forged_tokens_are_refused() {
     let der = base64::engine::general_purpose::STANDARD.decode(der).unwrap();
     let n = URL_SAFE_NO_PAD.decode(rsa.jwk["n"].as_str().unwrap()).unwrap();
     let jwk = rsa.jwk.to_string();
-    for secret in [rsa.public.as_bytes(), rsa.public.trim_end().as_bytes(), &der, &n, rsa.jwk["n"].as_str().unwrap().as_bytes(), jwk.as_bytes(), b""] {
+    for secret in
+        [rsa.public.as_bytes(), rsa.public.trim_end().as_bytes(), &der, &n, rsa.jwk["n"].as_str().unwrap().as_bytes(), jwk.as_bytes(), b""]
+    {
         for (name, algorithm) in [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)] {
             for kid in [json!({"alg": name, "kid": rsa.name}), json!({"alg": name})] {
                 broker.assert_bad(&forged(&kid, hmac(secret, algorithm)), "a public key as a secret").await;
@@ -229,7 +234,14 @@ async fn confused_and_forged_tokens_are_refused() {
     }
     let good = rsa.sign(claims());
     let (said, _) = good.rsplit_once('.').unwrap();
-    for bad in [format!("{said}."), said.to_owned(), format!("{said}.{}", "A".repeat(342)), format!("{good}=="), format!("{good}.{good}"), "x".repeat(9000)] {
+    for bad in [
+        format!("{said}."),
+        said.to_owned(),
+        format!("{said}.{}", "A".repeat(342)),
+        format!("{good}=="),
+        format!("{good}.{good}"),
+        "x".repeat(9000),
+    ] {
         broker.assert_bad(&bad, "a signature taken away or changed").await;
     }
     let everything = "e".repeat(40_000);

@@ -85,7 +85,10 @@ async fn a_token_for_some_file_types_meets_no_others(db: Db) {
         }
         let (all, both, images) = (broker.listed(&all).await, broker.listed(&both).await, broker.listed(&images).await);
         assert_eq!(all, both);
-        assert!(both.contains(&text.id) && both.contains(&picture.id) && !images.contains(&text.id) && images[0] == picture.id, "{both:?} {images:?}");
+        assert!(
+            both.contains(&text.id) && both.contains(&picture.id) && !images.contains(&text.id) && images[0] == picture.id,
+            "{both:?} {images:?}"
+        );
     }
     let images = broker.token_for(ActorKind::Users, "image", None).await;
     let (_, types) = broker.send("GET", "/v2/file-types.json", &images, None).await;
@@ -114,7 +117,13 @@ async fn an_upload_token_is_for_no_more_than_its_maker() {
     let (status, body) = broker.send("GET", "/companion/s3/params?filename=a.gif", &images, None).await;
     assert_eq!(status, 200, "its one type is the default: {body}");
     let refused = broker.send("GET", "/companion/s3/params?filename=a.txt&metadata[fileType]=attachment", &images, None).await;
-    assert_eq!(refused, (StatusCode::BAD_REQUEST, json!({"message": "fileType must be one of ‘image’", "errors": {"fileType": ["must be one of ‘image’"]}})));
+    assert_eq!(
+        refused,
+        (
+            StatusCode::BAD_REQUEST,
+            json!({"message": "fileType must be one of ‘image’", "errors": {"fileType": ["must be one of ‘image’"]}})
+        )
+    );
 }
 
 /// Asks with a token until the answer has that status.
@@ -161,9 +170,32 @@ fn fed(folder: &Path, arguments: &[&str], input: &str) -> (Option<i32>, String, 
 async fn tokens_of_a_file_come_and_go_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.toml");
-    let made = run(folder.path(), &[], &["token", "create", "--print-only", "--user", "7", "--type", "customers", "--tenant", "acme", "--scopes", "files:read,files:write", "--file-types", "image,attachment", "--expires-in", "30d"]);
+    let made = run(
+        folder.path(),
+        &[],
+        &[
+            "token",
+            "create",
+            "--print-only",
+            "--user",
+            "7",
+            "--type",
+            "customers",
+            "--tenant",
+            "acme",
+            "--scopes",
+            "files:read,files:write",
+            "--file-types",
+            "image,attachment",
+            "--expires-in",
+            "30d",
+        ],
+    );
     let (token, entry) = (text(&made.stdout).trim().to_owned(), text(&made.stderr));
-    assert!(made.status.success() && !entry.contains(&token) && fs::read_dir(folder.path()).unwrap().count() == 0, "nothing is kept: {entry}");
+    assert!(
+        made.status.success() && !entry.contains(&token) && fs::read_dir(folder.path()).unwrap().count() == 0,
+        "nothing is kept: {entry}"
+    );
     let by_hand = Token::generate().reveal().to_owned();
     let (code, hash, said) = fed(folder.path(), &["token", "hash"], &format!("{by_hand}\n"));
     assert_eq!((code, hash.trim().len()), (Some(0), 64), "{said}");
@@ -197,7 +229,11 @@ async fn tokens_of_a_file_come_and_go_without_a_restart() {
     fs::write(&path, format!("{second}\n[[token]]\nname = 3\n")).unwrap();
     let failure = broker.server.tokens.reload().await.unwrap_err();
     assert!(failure.starts_with("DROPSLIP_TOKENS_FILE: line 8: "), "{failure}");
-    assert_eq!((uploads().await, broker.send("GET", "/v2/files.json", &token, None).await.0.as_u16()), (200, 200), "a broken file takes nothing away");
+    assert_eq!(
+        (uploads().await, broker.send("GET", "/v2/files.json", &token, None).await.0.as_u16()),
+        (200, 200),
+        "a broken file takes nothing away"
+    );
 
     fs::write(&path, &second).unwrap();
     until(&broker, &token, 401).await;

@@ -45,7 +45,11 @@ const EXPECTED: [(&str, &str, &str); 21] = [
         "files_active_customer",
     ),
     ("AND -id > $2 AND type_name IN ($4, $5)", "files_active (tenant=? AND <expr>>?)", "files_active"),
-    ("AND -id > $3 AND type_name IN ($5, $6)", "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)", "files_active_customer"),
+    (
+        "AND -id > $3 AND type_name IN ($5, $6)",
+        "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
+        "files_active_customer",
+    ),
     // Upload tokens of JWTs.
     ("FROM shared_keys WHERE name = $1", "PRIMARY KEY (name=?)", "shared_keys_pkey|Seq Scan shared_keys"),
     // Sweeps.
@@ -132,7 +136,8 @@ impl Subject {
             assert_eq!(ask(&token, "GET", "/v2/files.json?pageSize=5", None).await.0, 200);
         }
         let claims = json!({"iss": "i", "aud": "a", "sub": "7", "tenant": "t0", "scope": "files:write", "exp": time::OffsetDateTime::now_utc().unix_timestamp() + 600});
-        let jwt = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes()));
+        let jwt =
+            jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes()));
         let made = ask(&jwt.unwrap(), "POST", "/companion/tokens.json", Some(json!({"types": ["attachment"]}))).await;
         assert_eq!(made.0, 201, "{}", made.1);
         for _ in 0..2 {

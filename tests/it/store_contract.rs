@@ -1,7 +1,9 @@
 //! What the database promises, on both engines: one set of tests, run on each.
 
 use dropslip::domain::{
-    Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Scopes, Verdict, TypeLimit};
+    Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Scopes,
+    TypeLimit, Verdict,
+};
 use dropslip::store::{Doomed, Idempotency, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
 use tempfile::TempDir;
 use time::macros::datetime;
@@ -24,7 +26,12 @@ async fn fixture(db: Db) -> Fixture {
 }
 
 fn caller(tenant: &str) -> Caller {
-    Caller { actor: Actor { id: 5, kind: ActorKind::Customers }, tenant: tenant.parse().unwrap(), scopes: Scopes::all(), types: TypeLimit::default() }
+    Caller {
+        actor: Actor { id: 5, kind: ActorKind::Customers },
+        tenant: tenant.parse().unwrap(),
+        scopes: Scopes::all(),
+        types: TypeLimit::default(),
+    }
 }
 
 async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
@@ -385,7 +392,9 @@ async fn tokens_read_back_and_end(db: Db) {
 async fn a_shared_key_is_made_once(db: Db) {
     let Fixture { store, url, _folder } = fixture(db).await;
     let other = Store::open(&url).await.unwrap();
-    let asked = futures_util::future::join_all((0..8).map(|n| if n % 2 == 0 { store.shared_key("k", [n; 32]) } else { other.shared_key("k", [n; 32]) }));
+    let asked = futures_util::future::join_all(
+        (0..8).map(|n| if n % 2 == 0 { store.shared_key("k", [n; 32]) } else { other.shared_key("k", [n; 32]) }),
+    );
     let keys: Vec<_> = asked.await.into_iter().map(Result::unwrap).collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     assert_eq!(store.shared_key("another", [9; 32]).await.unwrap(), [9; 32]);

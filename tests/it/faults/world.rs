@@ -109,7 +109,12 @@ impl World {
             ("DROPSLIP_SWEEP_INTERVAL", "0".to_owned()),
         ];
         let scopes: Scopes = "files:read,files:write".parse().unwrap();
-        let caller = Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "default".parse().unwrap(), scopes, types: TypeLimit::default() };
+        let caller = Caller {
+            actor: Actor { id: 1, kind: ActorKind::Users },
+            tenant: "default".parse().unwrap(),
+            scopes,
+            types: TypeLimit::default(),
+        };
         let (_, token) = Tokens::new(store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         Self {
             folder,
