@@ -43,7 +43,7 @@ const DEMAND: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// How soon they are asked for again after a fetch that failed, when the interval is longer.
-const RETRY_WITH_KEYS: Duration = Duration::from_secs(60);
+const RETRY_WITH_KEYS: Duration = Duration::from_mins(1);
 
 /// There is no key yet, so nobody can say whether a token is good.
 #[derive(Debug, thiserror::Error)]
@@ -177,15 +177,15 @@ impl Verifier {
     /// What there is to do now and then: files are looked at each time, addresses when it is time.
     pub async fn look_again(&self) {
         let mut fetches = self.fetches.lock().await;
-        let due = if !self.source.is_remote() {
-            self.source.can_change()
-        } else {
+        let due = if self.source.is_remote() {
             let wait = match fetches.failure {
                 None => self.options.refresh,
                 Some(_) if self.keys().is_empty() => RETRY,
                 Some(_) => self.options.refresh.min(RETRY_WITH_KEYS),
             };
             fetches.tried.is_none_or(|tried| tried.elapsed() >= wait)
+        } else {
+            self.source.can_change()
         };
         if due {
             let _ = self.fetch(&mut fetches).await;
@@ -219,11 +219,11 @@ impl Verifier {
 
     async fn fetch(&self, fetches: &mut Fetches) -> Result<(), String> {
         fetches.tried = Some(Instant::now());
-        let fetched = match self.source.read().await {
+        let read = match self.source.read().await {
             Ok(bytes) => KeySet::read(&self.options.keys, &bytes, &self.options.algorithms),
             Err(why) => Err(why),
         };
-        match fetched {
+        match read {
             Ok(keys) => {
                 fetches.failure = None;
                 let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);

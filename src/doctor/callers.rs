@@ -20,7 +20,8 @@ fn tokens_file(path: &Path, report: &mut Report) {
     const CHECK: &str = "tokens-file";
     match Entries::read(path) {
         Err(why) => {
-            report.advise(CHECK, Status::Error, why, "mend it: a broker that starts now would stop, one that runs keeps what it knows")
+            let advice = "mend it: a broker that starts now would stop, one that runs keeps what it knows";
+            report.advise(CHECK, Status::Error, why, advice);
         }
         Ok(entries) if secret_file::anybody_reads(path) => {
             let found = format!("{}; everybody on this machine can read it", entries.described(now()));
@@ -30,27 +31,29 @@ fn tokens_file(path: &Path, report: &mut Report) {
     }
 }
 
+const KEYS: &str = "jwt-keys";
+
 async fn keys(options: &Options, report: &mut Report) {
-    const CHECK: &str = "jwt-keys";
     let failure = match Verifier::open(options.clone()).await {
         Err(why) => why,
-        Ok(verifier) => match verifier.failure().await {
-            Some(why) => why,
-            None => {
-                let found = verifier.described();
-                return match &options.keys {
-                    KeySource::SecretFile(path) if secret_file::anybody_reads(path) => {
-                        let found = format!("{found}; everybody on this machine can read the secret");
-                        report.advise(CHECK, Status::Warning, found, "take the right to read away from others (chmod o-r)");
-                    }
-                    _ => report.ok(CHECK, found),
-                };
-            }
-        },
+        Ok(verifier) => {
+            let Some(why) = verifier.failure().await else { return good(&verifier.described(), &options.keys, report) };
+            why
+        }
     };
     let advice = match &options.keys {
         KeySource::Url(_) => "until the keys come, JWTs are answered with 503; brokers that know them go on with them",
         _ => "mend it: a broker that starts now would stop, one that runs keeps the keys it knows",
     };
-    report.advise(CHECK, Status::Error, format!("the keys cannot be read: {failure}"), advice);
+    report.advise(KEYS, Status::Error, format!("the keys cannot be read: {failure}"), advice);
+}
+
+fn good(found: &str, source: &KeySource, report: &mut Report) {
+    match source {
+        KeySource::SecretFile(path) if secret_file::anybody_reads(path) => {
+            let found = format!("{found}; everybody on this machine can read the secret");
+            report.advise(KEYS, Status::Warning, found, "take the right to read away from others (chmod o-r)");
+        }
+        _ => report.ok(KEYS, found),
+    }
 }

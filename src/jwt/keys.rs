@@ -100,10 +100,6 @@ impl KeySet {
             let material = Material::Secret(text.trim_end_matches(['\r', '\n']).parse()?);
             return Ok(Self(vec![Key { id: None, algorithms: vec![Algorithm::HS256], material }]));
         }
-        #[derive(Deserialize)]
-        struct Jwks {
-            keys: Vec<Value>,
-        }
         let Jwks { keys } = serde_json::from_slice(bytes).map_err(|_| "it is no JSON object with a list of ‘keys’")?;
         if keys.len() > MOST_KEYS {
             return Err(format!("it holds more than {MOST_KEYS} keys"));
@@ -136,6 +132,12 @@ impl KeySet {
         let keys: Vec<_> = self.0.iter().map(Key::described).collect();
         if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
     }
+}
+
+/// A set of keys, each as it stands there: one that cannot be read must not hide the others.
+#[derive(Deserialize)]
+struct Jwks {
+    keys: Vec<Value>,
 }
 
 /// The members of a key that mean something here; RFC 7517 section 4, RFC 7518 section 6, RFC 8037.

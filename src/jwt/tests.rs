@@ -36,7 +36,7 @@ fn claims() -> Value {
 }
 
 /// The claims with some changed; `null` takes one away.
-fn with(changes: Value) -> Value {
+fn with(changes: &Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
         let claims = claims.as_object_mut().unwrap();
@@ -75,13 +75,13 @@ async fn a_good_token_stands_for_its_subject() {
     assert_eq!((caller.actor.id, caller.actor.kind, caller.tenant.as_str()), (42, ActorKind::Users, "acme"));
     assert_eq!((caller.scopes, caller.types.names()), ("files:read,files:write".parse().unwrap(), None));
     for good in [
-        with(json!({"aud": ["other", "dropslip"]})),
-        with(json!({"sub": 42})),
-        with(json!({"nbf": NOW.unix_timestamp(), "iat": NOW.unix_timestamp()})),
-        with(json!({"exp": f64::from(i32::try_from(NOW.unix_timestamp()).unwrap()) + 0.5})),
+        with(&json!({"aud": ["other", "dropslip"]})),
+        with(&json!({"sub": 42})),
+        with(&json!({"nbf": NOW.unix_timestamp(), "iat": NOW.unix_timestamp()})),
+        with(&json!({"exp": f64::from(i32::try_from(NOW.unix_timestamp()).unwrap()) + 0.5})),
         // Clocks may be half a minute apart.
-        with(json!({"exp": NOW.unix_timestamp() - 29, "iat": NOW.unix_timestamp() - 600})),
-        with(json!({"nbf": NOW.unix_timestamp() + 30, "iat": NOW.unix_timestamp() + 30})),
+        with(&json!({"exp": NOW.unix_timestamp() - 29, "iat": NOW.unix_timestamp() - 600})),
+        with(&json!({"nbf": NOW.unix_timestamp() + 30, "iat": NOW.unix_timestamp() + 30})),
     ] {
         assert_eq!(caller_of(options(), &good).await, Some(caller.clone()), "{good}");
     }
@@ -131,7 +131,7 @@ async fn claims_that_are_not_good_are_refused() {
         json!({"file_types": [1]}),
         json!({"file_types": vec!["image"; 65]}),
     ] {
-        let claims = with(bad.clone());
+        let claims = with(&bad);
         assert_eq!(caller_of(options(), &claims).await, None, "{bad}");
     }
 }
@@ -149,7 +149,7 @@ async fn claims_are_found_where_the_operator_says() {
         file_types: "desk.types".parse().unwrap(),
     };
     let changes = |desk: Value, roles: Value| {
-        with(json!({"https://example.com/desk.id": 7, "desk": desk, "realm_access": {"roles": roles}, "tenant": "elsewhere", "sub": "x"}))
+        with(&json!({"https://example.com/desk.id": 7, "desk": desk, "realm_access": {"roles": roles}, "tenant": "elsewhere", "sub": "x"}))
     };
     let good =
         changes(json!({"kind": "customers", "tenant": "acme", "types": "image attachment"}), json!(["upload", "files:delete", "else"]));
@@ -175,7 +175,7 @@ async fn what_is_no_token_is_refused() {
     assert!(verified_by(options(), &signed_raw(header, &claims_text)).await.is_some(), "the signature of these is good");
     let parts: Vec<&str> = good.split('.').collect();
     let twice = format!("{},\"sub\":\"1\"}}", &claims_text[..claims_text.len() - 1]);
-    let huge = with(json!({"padding": "x".repeat(8 * 1024)}));
+    let huge = with(&json!({"padding": "x".repeat(8 * 1024)}));
     for bad in [
         String::new(),
         ".".to_owned(),
@@ -253,7 +253,7 @@ async fn what_is_remembered_ends_with_the_token_and_with_its_key() {
     let path = folder.path().join("secret");
     std::fs::write(&path, format!("{SECRET}\n")).unwrap();
     let verifier = Verifier::open(Options { keys: KeySource::SecretFile(path.clone()), ..options() }).await.unwrap();
-    let token = signed(&Header::default(), &with(json!({"exp": NOW.unix_timestamp() + 5})));
+    let token = signed(&Header::default(), &with(&json!({"exp": NOW.unix_timestamp() + 5})));
     let at = async |seconds: i64| verifier.authenticate(&token, NOW + time::Duration::seconds(seconds)).await.unwrap().is_some();
     assert!(at(0).await && at(34).await);
     assert_eq!(verifier.remembered().len(), 1);

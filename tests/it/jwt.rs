@@ -18,7 +18,7 @@ use crate::harness::{Bed, Db, Setup, TestBroker, answer, ask, error_fields, from
 const ISSUER: &str = "https://id.example.com/";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A key that PyJWT made.
+/// A key that the other library made.
 #[derive(Clone)]
 struct Key {
     name: String,

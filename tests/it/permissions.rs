@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
 use dropslip::tokens::{Token, Tokens};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ impl TestBroker {
             actor: Actor { id: 1, kind },
             tenant: "default".parse().unwrap(),
             scopes: Scopes::all(),
-            types: if types.is_empty() { Default::default() } else { types.parse().unwrap() },
+            types: if types.is_empty() { TypeLimit::default() } else { types.parse().unwrap() },
         };
         let tokens = Tokens::new(self.store.clone(), None);
         tokens.create_until(&caller, expires_at, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
@@ -281,7 +281,7 @@ fn the_command_line_makes_limited_tokens_and_lists_them() {
     assert!(create(&[]).status.success());
     let listed = text(&run(folder.path(), &[], &["token", "list"]).stdout);
     let lines: Vec<_> = listed.lines().collect();
-    assert!(lines[1].ends_with(" image") && lines[1].matches("T").count() == 2 && lines[2].ends_with(" all"), "{listed}");
+    assert!(lines[1].ends_with(" image") && lines[1].matches('T').count() == 2 && lines[2].ends_with(" all"), "{listed}");
     for bad in [["--file-types", "Image"], ["--file-types", ""], ["--expires-in", "soon"], ["--expires-in", "9999999y"]] {
         assert!(!create(&bad).status.success(), "{bad:?}");
     }
