@@ -23,8 +23,8 @@ use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
 pub use settings::{SETTINGS, Setting};
 use values::{
-    as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
-    log_format, origins, part_size, redacted, socket_address, upload_method, web_url, whole_number,
+    Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled,
+    log_filter, log_format, origins, part_size, redacted, socket_address, upload_method, web_url, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -121,27 +121,6 @@ pub struct Log {
     pub filter: String,
     /// Lines of JSON; `None` leaves the choice to the terminal.
     pub json: Option<bool>,
-}
-
-/// Where a setting's value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    Environment,
-    File(PathBuf),
-    Default,
-}
-
-#[derive(Clone)]
-struct Value {
-    text: String,
-    source: Source,
-}
-
-/// Without the text, which may be a secret.
-impl std::fmt::Debug for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.source.fmt(f)
-    }
 }
 
 /// Everything that is wrong with the configuration, one line each.

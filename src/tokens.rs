@@ -196,17 +196,15 @@ impl Tokens {
 
     /// Looks at files and addresses of tokens and keys until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(LOOKED_AT)).await.is_some() {
-            let looked = async {
-                drop(self.reload_file().await);
-                if let Some(jwt) = &self.jwt {
-                    jwt.look_again().await;
-                }
-            };
-            if stop.run_until_cancelled(looked).await.is_none() {
-                return;
+        let file = async || drop(self.reload_file().await);
+        let keys = async || {
+            if let Some(jwt) = &self.jwt {
+                jwt.look_again().await;
             }
-        }
+        };
+        // Each for itself: an issuer that does not answer must not keep a token in the file alive.
+        let both = async { tokio::join!(again_and_again(file), again_and_again(keys)) };
+        let _ = stop.run_until_cancelled(both).await;
     }
 
     /// Reads everything again that comes from files and addresses, whether it is time or not.
@@ -362,6 +360,13 @@ impl Tokens {
     /// When the database cannot keep it.
     pub async fn revoke(&self, id: i64, now: OffsetDateTime) -> Result<bool, StoreError> {
         self.store.revoke_token(id, now).await
+    }
+}
+
+async fn again_and_again(look: impl AsyncFn()) {
+    loop {
+        tokio::time::sleep(LOOKED_AT).await;
+        look().await;
     }
 }
 
