@@ -20,7 +20,7 @@ const LARGE: [&str; 4] = ["files", "doomed_objects", "idempotency_keys", "tokens
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 21] = [
+const EXPECTED: [(&str, &str, &str); 20] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -50,8 +50,6 @@ const EXPECTED: [(&str, &str, &str); 21] = [
         "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
         "files_active_customer",
     ),
-    // Upload tokens of JWTs.
-    ("FROM shared_keys WHERE name = $1", "PRIMARY KEY (name=?)", "shared_keys_pkey|Seq Scan shared_keys"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
     ("DELETE FROM files", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
@@ -63,8 +61,6 @@ const EXPECTED: [(&str, &str, &str); 21] = [
 
 /// Groups open slips, seldom and from the index alone.
 const COUNTS: &str = "GROUP BY tenant, created_by_kind, created_by_id";
-
-const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 struct Subject {
     url: String,
@@ -84,9 +80,6 @@ impl Subject {
             ("DROPSLIP_DATABASE_URL", url.as_str()),
             ("DROPSLIP_DATA_DIR", folder.path().to_str().unwrap()),
             ("DROPSLIP_MULTIPART_THRESHOLD", "1"),
-            ("DROPSLIP_JWT_SECRET", JWT_SECRET),
-            ("DROPSLIP_JWT_ISSUER", "i"),
-            ("DROPSLIP_JWT_AUDIENCE", "a"),
             ("DROPSLIP_LOG", "info,sqlx::query=debug"),
             ("DROPSLIP_LOG_FORMAT", "json"),
         ];
@@ -135,11 +128,6 @@ impl Subject {
         for token in limited {
             assert_eq!(ask(&token, "GET", "/v2/files.json?pageSize=5", None).await.0, 200);
         }
-        let claims = json!({"iss": "i", "aud": "a", "sub": "7", "tenant": "t0", "scope": "files:write", "exp": time::OffsetDateTime::now_utc().unix_timestamp() + 600});
-        let jwt =
-            jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes()));
-        let made = ask(&jwt.unwrap(), "POST", "/companion/tokens.json", Some(json!({"types": ["attachment"]}))).await;
-        assert_eq!(made.0, 201, "{}", made.1);
         for _ in 0..2 {
             let (status, body) = ask(&user, "POST", "/v2/files/ref.json", Some(new_file("a.txt", "text/plain"))).await;
             assert_eq!(status, 201, "{body}");
