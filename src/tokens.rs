@@ -196,15 +196,24 @@ impl Tokens {
 
     /// Looks at files and addresses of tokens and keys until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
-        let file = async || drop(self.reload_file().await);
-        let keys = async || {
-            if let Some(jwt) = &self.jwt {
-                jwt.look_again().await;
-            }
-        };
         // Each for itself: an issuer that does not answer must not keep a token in the file alive.
-        let both = async { tokio::join!(again_and_again(file), again_and_again(keys)) };
+        let both = async { tokio::join!(self.watch_file(), self.watch_keys()) };
         let _ = stop.run_until_cancelled(both).await;
+    }
+
+    async fn watch_file(&self) {
+        while self.file.is_some() {
+            tokio::time::sleep(LOOKED_AT).await;
+            // What is wrong is logged where it is found.
+            drop(self.reload_file().await);
+        }
+    }
+
+    async fn watch_keys(&self) {
+        while let Some(jwt) = &self.jwt {
+            tokio::time::sleep(LOOKED_AT).await;
+            jwt.look_again().await;
+        }
     }
 
     /// Reads everything again that comes from files and addresses, whether it is time or not.
@@ -360,13 +369,6 @@ impl Tokens {
     /// When the database cannot keep it.
     pub async fn revoke(&self, id: i64, now: OffsetDateTime) -> Result<bool, StoreError> {
         self.store.revoke_token(id, now).await
-    }
-}
-
-async fn again_and_again(look: impl AsyncFn()) {
-    loop {
-        tokio::time::sleep(LOOKED_AT).await;
-        look().await;
     }
 }
 

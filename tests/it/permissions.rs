@@ -75,6 +75,8 @@ async fn a_token_for_some_file_types_meets_no_others(db: Db) {
             ("POST", format!("{path}/ref.json")),
             ("GET", format!("{path}/parts.json")),
             ("DELETE", format!("{path}/parts.json")),
+            ("DELETE", format!("{path}.json")),
+            ("POST", format!("{path}/restore.json")),
             ("POST", format!("/companion/s3/confirm?key={}", text.param("key"))),
         ] {
             assert_eq!(broker.send(method, &path, &images, None).await.0, 404, "{method} {path}: another type's file is no file");
@@ -83,6 +85,22 @@ async fn a_token_for_some_file_types_meets_no_others(db: Db) {
             let (status, body) = broker.send("PATCH", &format!("/v2/files/{}.json", slip.id), &both, None).await;
             assert_eq!(status, 200, "{body}");
         }
+        // No order, filter or list of numbers shows more, and nothing is counted that is not shown.
+        let (token, id) = (&images, text.id);
+        for query in [
+            format!("ids={id}"),
+            "orderBy=createdAt&orderMode=desc".to_owned(),
+            "orderBy=size&filter=%7B%22type%22:%22attachment%22%7D".to_owned(),
+            "filter=%7B%22$or%22:%5B%7B%22type%22:%22attachment%22%7D,%7B%22type%22:%22image%22%7D%5D%7D".to_owned(),
+            "q=a".to_owned(),
+        ] {
+            let (status, page) = broker.send("GET", &format!("/v2/files.json?{query}"), token, None).await;
+            let files = page["files"].as_array().unwrap();
+            assert!(status == 200 && files.iter().all(|file| file["type"] == "image"), "{query}: {page}");
+            assert!(page["pagination"]["records"].as_u64().is_none_or(|records| records == files.len() as u64), "{query}: {page}");
+        }
+        let (status, removed) = broker.send("DELETE", &format!("/v2/files.json?ids={id}"), token, None).await;
+        assert!(status == 200 && removed.to_string().contains("notFound"), "{removed}");
         let (all, both, images) = (broker.listed(&all).await, broker.listed(&both).await, broker.listed(&images).await);
         assert_eq!(all, both);
         assert!(
