@@ -75,7 +75,7 @@ trap 'exit 143' TERM
 ports_text=$("$venv/bin/python" - <<'PYTHON'
 import random, socket
 free = set()
-while len(free) < 11:
+while len(free) < 12:
     port = random.randint(10000, 32000)
     with socket.socket() as probe:
         try:
@@ -108,7 +108,7 @@ launch() {
 start_localstack() {
   mkdir "$scratch/localstack"
   # OVERRIDE_IN_DOCKER=0: should we be in a container, it would take that for its own and write all over the machine.
-  launch localstack KILL -- env SERVICES=s3 GATEWAY_LISTEN="127.0.0.1:$localstack_port" \
+  launch localstack KILL -- env SERVICES=s3,sqs GATEWAY_LISTEN="127.0.0.1:$localstack_port" \
     LOCALSTACK_HOST="127.0.0.1:$localstack_port" FILESYSTEM_ROOT="$scratch/localstack" OVERRIDE_IN_DOCKER=0 \
     DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 "$venv/bin/python" "$here/start_localstack.py"
 }
@@ -117,6 +117,9 @@ export TEST_S3_ACCESS_KEY=dropslip-test-key TEST_S3_SECRET_KEY=dropslip-test-sec
 # CMD finds the same credentials where every AWS client looks first, and asks no instance for others.
 export AWS_ACCESS_KEY_ID=$TEST_S3_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$TEST_S3_SECRET_KEY AWS_EC2_METADATA_DISABLED=true
 
+# Where SeaweedFS posts notifications to, and what it says to be let in.
+export TEST_SEAWEEDFS_NOTIFIES=127.0.0.1:${ports[11]} TEST_SEAWEEDFS_NOTIFIES_TOKEN=seaweedfs-knows-this-secret
+
 start_seaweedfs() {
   mkdir "$scratch/seaweedfs"
   # Without this file SeaweedFS lets anybody in and checks no signature.
@@ -124,6 +127,17 @@ start_seaweedfs() {
 {"identities": [{"name": "tests", "actions": ["Admin", "Read", "List", "Tagging", "Write"],
   "credentials": [{"accessKey": "$TEST_S3_ACCESS_KEY", "secretKey": "$TEST_S3_SECRET_KEY"}]}]}
 JSON
+  # Its filer tells one address of uploads to buckets whose names begin with told-: the broker of the one test that wants to know.
+  cat >"$scratch/notification.toml" <<TOML
+[notification.webhook]
+enabled = true
+endpoint = "http://127.0.0.1:${ports[11]}/notifications/s3"
+bearer_token = "$TEST_SEAWEEDFS_NOTIFIES_TOKEN"
+max_retries = 3
+backoff_seconds = 1
+event_types = ["create", "update"]
+path_prefixes = ["/buckets/told-"]
+TOML
   # Every bucket takes volumes of its own: one small one each (not seven of 30 GB), and room for many buckets.
   # A missing bucket is an error, as on S3, and is not made by the first upload.
   launch seaweedfs KILL -- env WEED_MASTER_VOLUME_GROWTH_COPY_1=1 \

@@ -8,6 +8,7 @@
 //!   things that the sweeper finds.
 //! - A file of another tenant is the same as no file, and so is one of a type that the token is not for.
 
+mod arriving;
 mod audit;
 mod authorize;
 mod confirm;
@@ -30,6 +31,7 @@ use crate::limits::{Exceeded, Limits};
 use crate::random;
 use crate::store::{Store, StoreError};
 
+pub use arriving::{Arrival, Notified};
 pub use audit::Audit;
 use turns::Turns;
 
@@ -103,6 +105,7 @@ pub struct Broker {
     file_types: FileTypes,
     limits: Limits,
     grace: Duration,
+    events_retention: Duration,
     deleted_retention: Duration,
     method: UploadMethod,
     multipart_threshold: u64,
@@ -118,6 +121,8 @@ pub struct Rules {
     pub limits: Limits,
     /// How long what belongs to an expired slip is left alone: it may still be receiving bytes.
     pub grace: Duration,
+    /// How long events are kept that arrived or were given up.
+    pub events_retention: Duration,
     /// How long a deleted file can be brought back for certain; a sweep purges it after that.
     pub deleted_retention: Duration,
     /// How files come that come in one request.
@@ -132,9 +137,20 @@ impl Broker {
     /// A broker.
     #[must_use]
     pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
-        let Rules { file_types, limits, grace, deleted_retention, method, multipart_threshold, part_size } = rules;
-        let confirming = Turns::default();
-        Self { store, bucket, file_types, limits, grace, deleted_retention, method, multipart_threshold, part_size, confirming }
+        let Rules { file_types, limits, grace, events_retention, deleted_retention, method, multipart_threshold, part_size } = rules;
+        Self {
+            store,
+            bucket,
+            file_types,
+            limits,
+            grace,
+            events_retention,
+            deleted_retention,
+            method,
+            multipart_threshold,
+            part_size,
+            confirming: Turns::default(),
+        }
     }
 
     /// The rules of this installation.
@@ -202,9 +218,7 @@ impl Broker {
     /// [`BrokerError::NotFound`] when there is none.
     pub async fn upload(&self, caller: &Caller, staging_key: &str) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        // Nobody can have got anything else from here, and not every database takes every text.
-        let plain = |key: &str| key.len() <= LONGEST_STAGING_KEY && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if !staging_key.strip_prefix(STAGING_PREFIX).is_some_and(plain) {
+        if !is_staging_key(staging_key) {
             return Err(BrokerError::NotFound);
         }
         let file = self.store.find_upload(&caller.tenant, staging_key).await?;
@@ -218,6 +232,12 @@ impl Broker {
         // A file of a type that the token is not for is no file to it.
         reached.filter(|file| caller.types.allows(&file.type_name)).ok_or(BrokerError::NotFound)
     }
+}
+
+/// Whether a key can be one of [`fresh_key`]'s: nobody can have got anything else from here, and not every database takes every text.
+fn is_staging_key(key: &str) -> bool {
+    let plain = |key: &str| key.len() <= LONGEST_STAGING_KEY && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    key.strip_prefix(STAGING_PREFIX).is_some_and(plain)
 }
 
 /// What a file that is deleted says to whoever wants to change it.

@@ -16,6 +16,7 @@ pub mod lifecycle;
 mod multipart;
 mod presigning;
 pub mod probing;
+pub mod queue;
 mod reading;
 
 use std::collections::HashSet;

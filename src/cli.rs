@@ -1,10 +1,13 @@
 //! The command line.
 
+mod audit_log;
 mod check;
+mod events;
 mod operate;
 mod policy;
 mod serve;
 mod token;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +47,11 @@ enum Command {
     Sweep(operate::SweepOptions),
     /// Compare database and bucket: exit code 0 when nothing is lost, forged or orphaned
     Audit,
+    /// Read the audit log: who did what to which file, newest first
+    AuditLog(audit_log::AuditLogOptions),
+    /// Webhooks: what was sent, what was given up, send it again
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// The bucket's own expiry rule for what was never confirmed, a second line behind the sweeper
     #[command(subcommand)]
     Lifecycle(operate::LifecycleCommand),
@@ -94,6 +102,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => return policy::run(command, &load()?),
         Command::Sweep(options) => return operate::sweep(options, &load()?).await,
         Command::Audit => return operate::audit(&load()?).await,
+        Command::AuditLog(options) => return audit_log::run(options, &load()?).await,
+        Command::Events(command) => return Box::pin(events::run(command, &load()?)).await,
         Command::Lifecycle(command) => return operate::lifecycle(command, &load()?).await,
         Command::Check(options) => return Ok(check::check(&options, load()).await),
         Command::Cors(command) => return check::cors(command, &load()?).await,

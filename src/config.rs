@@ -5,6 +5,7 @@
 //! silently ignored is worse than none.
 
 mod client;
+mod events;
 mod identity;
 mod settings;
 mod values;
@@ -21,6 +22,7 @@ use crate::domain::UploadMethod;
 use crate::jwt;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
+pub use events::{Events, NotificationsToken};
 pub use settings::{SETTINGS, Setting};
 use values::{
     Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled,
@@ -69,6 +71,8 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// How long an expired form's upload is left alone.
     pub sweep_grace: Duration,
+    /// Webhooks and bucket notifications.
+    pub events: Events,
     /// How long a deleted file can be brought back.
     pub deleted_retention: Duration,
     /// What one actor may ask for.
@@ -165,7 +169,7 @@ impl Config {
         for (key, value) in &self.effective {
             let shown = match *key {
                 "database_url" => redacted(&value.text),
-                "jwt_secret" => "***".to_owned(),
+                "jwt_secret" | "notifications_token" => "***".to_owned(),
                 _ => value.text.clone(),
             };
             let source = match &value.source {
@@ -261,6 +265,7 @@ impl Reader {
         let jwt = self.jwt();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
         let sweep_grace = self.required("sweep_grace", "1h", duration);
+        let events = self.events();
         let deleted_retention = self.required("deleted_retention", "30d", retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
@@ -298,6 +303,7 @@ impl Reader {
             jwt,
             sweep_interval: sweep_interval?,
             sweep_grace: sweep_grace?,
+            events: events?,
             deleted_retention: deleted_retention?,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 29] = [
+pub const ALL: [&str; 33] = [
     "authorize: judged",
     "authorize: form signed",
     "authorize: record written",
@@ -28,6 +28,7 @@ pub const ALL: [&str; 29] = [
     "confirm: activated",
     "confirm: staging deleted",
     "refusal: judged",
+    "refusal: written down",
     "refusal: object deleted",
     "rename: recorded",
     "delete: recorded",
@@ -38,6 +39,9 @@ pub const ALL: [&str; 29] = [
     "sweep: keys leased",
     "sweep: objects deleted",
     "sweep: keys forgotten",
+    "event: leased",
+    "event: sent",
+    "event: settled",
 ];
 
 #[cfg(feature = "failpoints")]

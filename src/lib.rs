@@ -12,7 +12,7 @@
 //! main -> cli -> server -> api -> broker, tokens -> jwt, limits -> store, bucket -> post_policy -> domain, random, failpoint
 //!         cli -> upload -> config
 //!         cli -> doctor -> broker
-//!                server -> sweeper, embedded_s3, config
+//!                server -> sweeper, notifications, webhooks, embedded_s3, config
 //! ```
 
 pub mod domain;
@@ -29,8 +29,10 @@ pub mod jwt;
 pub mod limits;
 
 pub mod broker;
+pub mod notifications;
 pub mod sweeper;
 pub mod tokens;
+pub mod webhooks;
 
 pub mod api;
 

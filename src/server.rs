@@ -9,20 +9,23 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AppState};
+use crate::api::{self, AppState, NotificationsSecret};
 use crate::broker::{Broker, Rules};
+use crate::bucket::queue::{Queue, QueueOptions};
 use crate::bucket::{Bucket, BucketOptions};
-use crate::config::{Config, Storage};
+use crate::config::{Config, NotificationsToken, Storage};
 use crate::domain::multipart::MAX_PART_SIZE;
 use crate::domain::{FileTypes, UploadMethod, policy_file};
 use crate::embedded_s3::{self, FolderLock};
 use crate::jwt::{KeySource, Verifier};
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
+use crate::notifications;
 use crate::secret_file;
 use crate::store::Store;
 use crate::sweeper;
 use crate::tokens::{Token, TokenFile, Tokens};
+use crate::webhooks::{self, Endpoint, Webhooks};
 
 /// The file types that come with dropslip: file name and text.
 pub const SHIPPED_POLICIES: [(&str, &str); 3] = [
@@ -85,17 +88,30 @@ impl Server {
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
         let tokens = tokens(config, store.clone(), development_token.clone()).await?;
-        let watching = tokio::spawn(tokens.clone().watch(stop.clone()));
-        let state = AppState::from(api::Parts { broker: broker.clone(), tokens: tokens.clone(), public_url: public_url.as_str().into() });
+        let notifications = notifications_secret(config)?;
+        let state = AppState::from(api::Parts {
+            broker: broker.clone(),
+            tokens: tokens.clone(),
+            public_url: public_url.as_str().into(),
+            notifications,
+        });
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
         let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
+        let mut working = vec![sweeping, tokio::spawn(tokens.clone().watch(stop.clone()))];
+        let webhooks =
+            Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
+        working.push(tokio::spawn(Arc::new(webhooks).run(stop.clone())));
+        if let Some(queue) = queue(config).await? {
+            working.push(tokio::spawn(notifications::run(broker.clone(), queue, stop.clone())));
+        }
         let (stopping, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
         let serving = tokio::spawn(async move {
             listener::serve(listener, router, bounds, stopping).await;
-            // The sweeper talks to the embedded store too.
-            let _ = sweeping.await;
-            let _ = watching.await;
+            // They talk to the embedded store too, and end what is under way.
+            for work in working {
+                let _ = work.await;
+            }
             stop_store.cancel();
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
@@ -154,6 +170,7 @@ enum Alone {
 async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: CancellationToken) -> anyhow::Result<Opened> {
     let file_types = file_types(config)?;
     let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
+    store.subscribe(endpoints(config)?.into_iter().map(|endpoint| endpoint.subscription).collect());
     let (options, embedded) = Box::pin(storage(config, origins, alone, stop_store)).await?;
     let identity = identity(&config.storage)?;
     let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
@@ -172,6 +189,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
         file_types: file_types.with_max_request(max_request(config, method)),
         limits: Limits::new(config.actor_limit, config.tenant_limit),
         grace,
+        events_retention: config.events.retention.try_into().context("DROPSLIP_EVENTS_RETENTION")?,
         deleted_retention: config.deleted_retention.try_into().context("DROPSLIP_DELETED_RETENTION")?,
         method,
         multipart_threshold: config.multipart_threshold,
@@ -272,6 +290,33 @@ fn identity(storage: &Storage) -> anyhow::Result<String> {
 pub fn file_types(config: &Config) -> anyhow::Result<FileTypes> {
     let method = if config.s3_method == Some(UploadMethod::Put) { UploadMethod::Put } else { UploadMethod::Post };
     Ok(read_file_types(config.policies.as_deref())?.with_max_request(max_request(config, method)))
+}
+
+/// Who is told of events.
+///
+/// # Errors
+/// With what is wrong with the file, and where.
+pub fn endpoints(config: &Config) -> anyhow::Result<Vec<Endpoint>> {
+    let Some(path) = &config.events.webhooks_file else { return Ok(Vec::new()) };
+    let in_file = || format!("DROPSLIP_WEBHOOKS_FILE: {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(in_file)?;
+    webhooks::parse(&text).map_err(anyhow::Error::msg).with_context(in_file)
+}
+
+fn notifications_secret(config: &Config) -> anyhow::Result<Option<NotificationsSecret>> {
+    let token = config.events.notifications_token.as_ref().map(NotificationsToken::read).transpose();
+    let token = token.map_err(anyhow::Error::msg).context("DROPSLIP_NOTIFICATIONS_TOKEN_FILE")?;
+    Ok(token.map(|token| NotificationsSecret::new(&token)))
+}
+
+/// The queue of the bucket's notifications.
+async fn queue(config: &Config) -> anyhow::Result<Option<Queue>> {
+    let Some(url) = config.events.notifications_sqs.clone() else { return Ok(None) };
+    let Storage::Bucket { region, .. } = &config.storage else {
+        bail!("DROPSLIP_NOTIFICATIONS_SQS: has no effect without DROPSLIP_S3_BUCKET: the embedded store sends no notifications");
+    };
+    let options = QueueOptions { url, region: region.clone() };
+    Ok(Some(Box::pin(Queue::open(&options)).await.context("DROPSLIP_NOTIFICATIONS_SQS")?))
 }
 
 fn max_request(config: &Config, method: UploadMethod) -> u64 {

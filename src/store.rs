@@ -14,10 +14,12 @@
 mod auditing;
 mod deleting;
 mod files;
+mod history;
 mod inserting;
 mod instant;
 mod listing;
 mod multipart;
+mod outbox;
 mod postgres;
 pub mod probing;
 mod reissuing;
@@ -38,12 +40,15 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use history::Subscribers;
 use inserting::{PostgresRecords, SqliteRecords};
 use postgres::Connections;
 use sqlite::WriteConnection;
 use writing::Writer;
 
 pub use files::{NewRow, Sealed};
+pub use history::{AuditFilter, Audited, AuditedActor};
+pub use outbox::{EventFilter, EventRow, EventState, Leased, Outcome, Replay};
 pub use reissuing::{Idempotency, Reissued, Used};
 pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
@@ -67,6 +72,8 @@ pub struct Store {
     engine: Engine,
     /// The way of every temp record.
     records: Writer,
+    /// Who is told of changes.
+    subscribers: Subscribers,
 }
 
 #[derive(Debug, Clone)]
@@ -179,7 +186,7 @@ impl Store {
             Engine::Sqlite { write, .. } => Writer::start([SqliteRecords(write.clone())]),
             Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords::new(connections.clone()))),
         };
-        Ok(Self { engine, records })
+        Ok(Self { engine, records, subscribers: Subscribers::default() })
     }
 
     async fn open_sqlite(url: &str) -> Result<Engine, StoreError> {

@@ -211,7 +211,7 @@ async fn params(State(state): State<AppState>, Uploader(caller): Uploader, reque
             Ok(Json(ParamsBody { method: "PUT", url: put.url, fields, headers: put.headers.into_iter().collect() }))
         }
         Authorized::Slip(file, _) => {
-            state.broker.take_back(&caller, file.id).await?;
+            state.broker.take_back(&caller, file.id, OffsetDateTime::now_utc()).await?;
             let forms = "set shouldUseMultipart to true: the store here takes no forms";
             Err(Fault::Invalid(FieldErrors::one("Uppy", forms)))
         }

@@ -272,7 +272,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldErrors> {
 // ---- error body ----
 
 /// Desk's validator: an object of field to messages, for every fault.
-fn error_body(fault: &Fault) -> Vec<u8> {
+pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
     let fields = match fault {
         Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.clone(),
         Fault::Unauthenticated => FieldErrors::one("authorization", "must be a good token, as Bearer or as the user of Basic"),

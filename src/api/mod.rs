@@ -10,12 +10,14 @@ mod auth;
 mod body;
 mod companion;
 mod desk;
+mod notifications;
 mod openapi;
 mod page;
 mod query;
 
 #[doc(hidden)]
 pub use desk::bench;
+pub use notifications::Secret as NotificationsSecret;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -74,6 +76,8 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Where browsers reach the broker, without a slash at the end.
     pub public_url: Arc<str>,
+    /// What a store must know that posts bucket notifications; `None` when none may.
+    pub notifications: Option<NotificationsSecret>,
 }
 
 impl From<Parts> for AppState {
@@ -96,13 +100,20 @@ pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) 
         OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(openapi::serve)).split_for_parts();
     let (desk, desk_described) = desk::router(state.broker.file_types(), state.broker.method());
     let (companion, companion_described) = companion::router(state.broker.file_types());
-    let document = openapi::document(&state.public_url, vec![openapi::Part::from(described), desk_described, companion_described]);
+    let mut parts = vec![openapi::Part::from(described), desk_described, companion_described];
+    let mut notifications = Router::new();
+    if state.notifications.is_some() {
+        let (router, described) = notifications::router();
+        notifications = router;
+        parts.push(described);
+    }
+    let document = openapi::document(&state.public_url, parts);
     // Each dialect gives its own answers an id, so that none passes two layers that do.
     let with_id = || axum::middleware::from_fn(with_request_id);
     let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();
     let others = operating.layer(Extension(document)).merge(page).layer(with_id());
     let nothing = any(|| async { StatusCode::NOT_FOUND }).layer(with_id());
-    let plain = others.merge(desk).merge(companion).fallback_service(nothing).with_state(state);
+    let plain = others.merge(desk).merge(companion).merge(notifications).fallback_service(nothing).with_state(state);
     Api { for_pages: plain.clone().layer(cors(origins)), plain }
 }
 

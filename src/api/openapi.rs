@@ -220,6 +220,7 @@ pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `dropslip token create` or of the operator's token file, or a JSON Web Token where the \
                     installation takes those of its issuer."},
                 "basic": {"type": "http", "scheme": "basic", "description": "The same token as the user name, with any password."},
+                "notifications": {"type": "http", "scheme": "bearer", "description": "The secret of `DROPSLIP_NOTIFICATIONS_TOKEN`, for the store."},
             },
         },
     });

@@ -134,7 +134,7 @@ impl Broker {
             Ok(file) => Ok(Some(Authorized::Slip(Box::new(file), slip))),
             Err(error) => {
                 // A record that nobody was told must not count against the caller's limits. If this fails too, it expires.
-                let _ = Box::pin(self.take_back(caller, id)).await;
+                let _ = Box::pin(self.take_back(caller, id, now)).await;
                 Err(error)
             }
         }

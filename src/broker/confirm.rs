@@ -6,7 +6,9 @@ use super::judge::Judged;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::domain::file::Landed;
-use crate::domain::{Caller, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Scope};
+use crate::domain::{
+    Action, Caller, Change, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, event,
+};
 use crate::failpoint;
 use crate::store::Sealed;
 
@@ -16,6 +18,9 @@ const _: () = assert!(UNCLAIMED_COPY.whole_seconds().cast_unsigned() > 4 * LONGE
 
 /// How long an answer waits for an object to be deleted that the sweeper would delete too.
 const TIDYING: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// What a refusal is remembered by: the number of the slip, which rises each time that it is replaced.
+const SLIP: &str = "slip";
 
 impl Broker {
     /// Step 3: looks at what landed, seals it and makes the file `active`. Answers the same file however often it is called.
@@ -32,6 +37,18 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Invalid`] when the file's rule does not take the name or disposition, and as for [`Broker::confirm`].
     pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: &Description, now: OffsetDateTime) -> Result<File, BrokerError> {
+        self.confirm_from(Origin::Request(caller.actor), caller, id, wished, now).await
+    }
+
+    /// Step 3 for whatever reason: a client's request, a sweep, or the bucket's word that something arrived.
+    pub(super) async fn confirm_from(
+        &self,
+        origin: Origin,
+        caller: &Caller,
+        id: FileId,
+        wished: &Description,
+        now: OffsetDateTime,
+    ) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         // Two at once would copy the same bytes twice, and clients repeat what takes long.
         let _turn = self.confirming.wait(id).await;
@@ -40,7 +57,7 @@ impl Broker {
             let done = match file.state {
                 FileState::Active => self.describe(caller, file, wished, now).await?,
                 FileState::Deleted => return Err(is_deleted()),
-                FileState::Temp => self.seal(caller, &file, wished, now).await?,
+                FileState::Temp => Box::pin(self.seal(origin, caller, &file, wished, now)).await?,
             };
             if let Some(active) = done {
                 return Ok(active);
@@ -74,7 +91,14 @@ impl Broker {
     }
 
     /// Judges, copies and claims once; `None` when the object or the record changed meanwhile.
-    async fn seal(&self, caller: &Caller, file: &File, wished: &Description, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
+    async fn seal(
+        &self,
+        origin: Origin,
+        caller: &Caller,
+        file: &File,
+        wished: &Description,
+        now: OffsetDateTime,
+    ) -> Result<Option<File>, BrokerError> {
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
             if Box::pin(self.put_together(file, None)).await? {
                 return Ok(None);
@@ -85,7 +109,7 @@ impl Broker {
             }
             // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.
             let unchanged = self.find(caller, file.id).await? == *file;
-            return if unchanged { Err(BrokerError::NotUploaded) } else { Ok(None) };
+            return if unchanged { Err(self.nothing_there(file).await?) } else { Ok(None) };
         };
         failpoint::reach("confirm: head done");
         let sealed_key = fresh_key("files", now);
@@ -97,7 +121,7 @@ impl Broker {
         );
         let evidence = match judged? {
             Judged::Good(evidence) => evidence,
-            Judged::Refused(complaints) => return self.refuse(file, &landed, complaints).await,
+            Judged::Refused(complaints) => return self.refuse(file, &landed, complaints, origin, now).await,
             Judged::Changed => return Ok(None),
         };
         failpoint::reach("confirm: judged");
@@ -121,7 +145,7 @@ impl Broker {
             Judged::Good(_) => {}
             Judged::Refused(complaints) => {
                 self.tidy(file, &sealed_key).await;
-                return self.refuse(file, &landed, complaints).await;
+                return self.refuse(file, &landed, complaints, origin, now).await;
             }
             Judged::Changed => {
                 self.tidy(file, &sealed_key).await;
@@ -134,6 +158,7 @@ impl Broker {
             etag: &copy.etag,
             evidence: &evidence,
             actor: caller.actor,
+            origin,
             at: now,
             late_uploads: self.grace,
         };
@@ -150,9 +175,21 @@ impl Broker {
     }
 
     /// Removes what was refused, unless another upload has taken its place meanwhile, and says why.
-    async fn refuse(&self, file: &File, landed: &Landed, complaints: FieldErrors) -> Result<Option<File>, BrokerError> {
+    async fn refuse(
+        &self,
+        file: &File,
+        landed: &Landed,
+        complaints: FieldErrors,
+        origin: Origin,
+        now: OffsetDateTime,
+    ) -> Result<Option<File>, BrokerError> {
         tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
         failpoint::reach("refusal: judged");
+        // Before the object goes: after a crash between the two it is refused again, and told again.
+        let change = Change::new(file, Action::Rejected, origin, now);
+        let change = change.with("reasons", event::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
+        self.store.reject(&change).await?;
+        failpoint::reach("refusal: written down");
         if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {
             self.bucket.delete(&file.staging_key).await?;
         }
@@ -162,6 +199,23 @@ impl Broker {
             self.store.end_upload(file).await?;
         }
         Err(BrokerError::Refused(complaints))
+    }
+
+    /// Why there is no object to confirm: nothing came, or what came with this slip was refused before its client asked.
+    async fn nothing_there(&self, file: &File) -> Result<BrokerError, BrokerError> {
+        let refused = self.store.last_audited(file.id, Action::Rejected).await?;
+        let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.reissued);
+        let Some(line) = unasked else { return Ok(BrokerError::NotUploaded) };
+        let mut complaints = FieldErrors::new();
+        for (field, messages) in line.details["reasons"].as_object().into_iter().flatten() {
+            messages
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|message| message.as_str())
+                .for_each(|message| complaints.add(field, message));
+        }
+        Ok(BrokerError::Refused(complaints))
     }
 
     /// Drops what was uploaded of a file, or may still be; the doomed list names it too.

@@ -6,7 +6,7 @@
 use time::OffsetDateTime;
 
 use super::{ATTEMPTS, Broker, BrokerError, allowed};
-use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Scope};
+use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Origin, Scope};
 use crate::failpoint;
 
 /// What deleting a file comes to.
@@ -94,7 +94,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`BrokerError::NotFound`] when there is none (any more). [`BrokerError::Conflict`] for a temp file, which was never deleted.
-    pub async fn restore(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
+    pub async fn restore(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesDelete)?;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
@@ -103,7 +103,7 @@ impl Broker {
                 FileState::Active => return Ok(file),
                 FileState::Temp => return Err(BrokerError::Conflict(FieldErrors::one("state", "is temp: there is nothing to restore"))),
             }
-            if let Some(file) = self.store.restore_file(&file).await? {
+            if let Some(file) = self.store.restore_file(&file, caller.actor, now).await? {
                 failpoint::reach("restore: recorded");
                 tracing::info!(file.id = %id, "file restored");
                 return Ok(file);
@@ -119,7 +119,8 @@ impl Broker {
             let removed = match file.state {
                 FileState::Deleted => true,
                 FileState::Temp => {
-                    let forgotten = self.store.discard_temp_file(&file, file.expires_at + self.grace).await?;
+                    let forgotten =
+                        self.store.discard_temp_file(&file, file.expires_at + self.grace, Some(Origin::Request(caller.actor)), now).await?;
                     if forgotten {
                         failpoint::reach("abort: record discarded");
                         tracing::info!(file.id = %id, "temp file deleted");

@@ -6,7 +6,7 @@ use super::slip::InParts;
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, is_deleted};
 use crate::bucket::{Completed, PartTerms, PresignedPut};
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Part, Scope};
+use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Origin, Part, Scope};
 use crate::failpoint;
 
 /// A slip that is used lives on, but not for ever: no longer than S3 lets one signature live.
@@ -114,24 +114,24 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::AlreadyActive`] once it was confirmed. [`BrokerError::Conflict`] when it comes in one request: nobody can take
     /// a form back, so its record counts until the form dies.
-    pub async fn abort(&self, caller: &Caller, id: FileId) -> Result<(), BrokerError> {
+    pub async fn abort(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<(), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         if self.find(caller, id).await?.multipart.is_none() {
             return Err(in_one_request());
         }
-        self.forget(caller, id).await
+        self.forget(caller, id, Some(Origin::Request(caller.actor)), now).await
     }
 
     /// Forgets a slip that its client was never told.
     ///
     /// # Errors
     /// [`BrokerError::AlreadyActive`] once it was confirmed.
-    pub async fn take_back(&self, caller: &Caller, id: FileId) -> Result<(), BrokerError> {
+    pub async fn take_back(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<(), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        self.forget(caller, id).await
+        self.forget(caller, id, None, now).await
     }
 
-    async fn forget(&self, caller: &Caller, id: FileId) -> Result<(), BrokerError> {
+    async fn forget(&self, caller: &Caller, id: FileId, origin: Option<Origin>, now: OffsetDateTime) -> Result<(), BrokerError> {
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
             match file.state {
@@ -139,7 +139,7 @@ impl Broker {
                 FileState::Active => return Err(BrokerError::AlreadyActive),
                 FileState::Deleted => return Err(is_deleted()),
             }
-            if self.store.discard_temp_file(&file, file.expires_at + self.grace).await? {
+            if self.store.discard_temp_file(&file, file.expires_at + self.grace, origin, now).await? {
                 failpoint::reach("abort: record discarded");
                 tracing::info!(file.id = %id, "upload given up");
                 self.tidy_staging(&file).await;

@@ -10,7 +10,7 @@ use super::pace::Pace;
 use super::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
-use crate::domain::{Caller, File, Scopes, TypeLimit};
+use crate::domain::{Caller, Description, File, Origin, Scopes, TypeLimit};
 use crate::failpoint;
 use crate::store::{Doomed, OpenUpload, Waiting};
 
@@ -60,6 +60,9 @@ impl Broker {
         let settled = self.settle_expired(now, &clock, &mut swept).await;
         self.purge(now, &clock, &mut swept).await?;
         self.delete_doomed(&clock, &mut swept).await?;
+        let old = now - self.events_retention;
+        while self.store.forget_events(old, BATCH).await? == u64::from(BATCH) {}
+        while self.store.give_up_events(old, now, BATCH).await? == u64::from(BATCH) {}
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
         settled.map(|()| swept)
     }
@@ -116,19 +119,25 @@ impl Broker {
                 }
             }
         }
-        self.discard(&unwanted, pace, swept).await?;
+        self.discard(&unwanted, clock, pace, swept).await?;
         failure.map_or(Ok(()), Err)
     }
 
     /// Forgets temp files that nobody wants, many in one transaction.
-    async fn discard(&self, unwanted: &[&File], pace: &mut Pace<'_>, swept: &mut Swept) -> Result<(), BrokerError> {
+    async fn discard(
+        &self,
+        unwanted: &[&File],
+        clock: &impl Fn() -> OffsetDateTime,
+        pace: &mut Pace<'_>,
+        swept: &mut Swept,
+    ) -> Result<(), BrokerError> {
         let (started, mut count, mut rest) = (Instant::now(), 0, unwanted);
         while !rest.is_empty() {
             let most = pace.bite(DISCARDED_AT_ONCE, DISCARDED_AMONG_OTHERS);
             let (batch, left) = rest.split_at(most.min(rest.len()));
             rest = left;
             let began = Instant::now();
-            let gone = self.store.discard_temp_files(batch, self.grace).await?;
+            let gone = self.store.discard_temp_files(batch, self.grace, clock()).await?;
             if !gone.is_empty() {
                 failpoint::reach("sweep: record discarded");
             }
@@ -251,14 +260,18 @@ impl Broker {
         if unconfirmed == Unconfirmed::Discard {
             return Ok(Settled::Unwanted);
         }
-        let owner = Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all(), types: TypeLimit::default() };
-        match Box::pin(self.confirm(&owner, file.id, now)).await {
+        match Box::pin(self.confirm_from(Origin::Sweep, &owner(file), file.id, &Description::default(), now)).await {
             Ok(_) => Ok(Settled::Activated),
             Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => Ok(Settled::Unwanted),
             Err(BrokerError::NotFound | BrokerError::Changing) => Ok(Settled::Left),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whoever asked for the slip, with every right: in whose name dropslip acts by itself.
+pub(super) fn owner(file: &File) -> Caller {
+    Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all(), types: TypeLimit::default() }
 }
 
 /// What became of an expired temp file, or is to become of it.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::words::instant;
 use crate::config::Config;
 use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit};
 use crate::store::Store;
@@ -155,8 +155,4 @@ fn entry(token: &Token, caller: &Caller, expires_at: Option<OffsetDateTime>) -> 
         actor.kind.as_str(),
         tenant.as_str()
     )
-}
-
-fn instant(at: OffsetDateTime) -> String {
-    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }

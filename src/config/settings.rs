@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 47] = [
+pub const SETTINGS: [Setting; 53] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -67,6 +67,18 @@ pub const SETTINGS: [Setting; 47] = [
         help: "how often expired slips and their bytes are swept away, such as 30s; 0 for never (default 1m)",
     },
     Setting { key: "sweep_grace", help: "how long after its end a form's upload may still arrive before it is swept away (default 1h)" },
+    Setting { key: "webhooks_file", help: "TOML file of endpoints that are told of events (default: none)" },
+    Setting {
+        key: "webhooks_retry",
+        help: "pauses between attempts to deliver an event; after the last it is given up (default 5s,5m,30m,2h,5h,10h,14h,20h,24h)",
+    },
+    Setting { key: "events_retention", help: "how long events are kept that arrived or were given up (default 30d)" },
+    Setting {
+        key: "notifications_token",
+        help: "secret of the store that posts bucket notifications to /notifications/s3 (default: none may)",
+    },
+    Setting { key: "notifications_token_file", help: "file that holds it instead" },
+    Setting { key: "notifications_sqs", help: "URL of the SQS queue that the bucket's notifications are put into (default: none)" },
     Setting {
         key: "deleted_retention",
         help: "how long a deleted file can be brought back, such as 90d; a sweep purges it after that (default 30d)",

@@ -14,11 +14,15 @@
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
+//! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
+//! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`selection`] | which files a list has, and in which order |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
+pub mod bucket_event;
 pub mod caller;
 pub mod description;
+pub mod event;
 pub mod evidence;
 pub mod field_errors;
 pub mod file;
@@ -31,6 +35,7 @@ pub mod selection;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use description::Description;
+pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
 pub use file::{Deletion, Disposition, File, FileId, FileState, NewFile, UploadMethod};

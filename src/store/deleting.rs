@@ -7,9 +7,10 @@ use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::files::{COLUMNS, FileRow, doom};
+use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool, within_time};
-use crate::domain::{Deletion, File};
+use crate::domain::{Action, Actor, Change, Deletion, File, Origin};
 
 impl Store {
     /// Deletes an active file. `None` when it is not `active` any more.
@@ -21,11 +22,19 @@ impl Store {
             "UPDATE files SET state = 'deleted', deleted_at = $1, deleted_by_id = $2, deleted_by_kind = $3 \
              WHERE id = $4 AND tenant = $5 AND state = 'active' RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write connection => {
+        let deleted: Option<File> = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
             let query = sqlx::query_as(sql).bind(Instant(deletion.at)).bind(deletion.by.id).bind(deletion.by.kind.as_str());
-            query.bind(file.id.0).bind(file.tenant.as_str()).fetch_optional(connection).await
+            let row: Option<FileRow> = query.bind(file.id.0).bind(file.tenant.as_str()).fetch_optional(&mut *transaction).await?;
+            let deleted = row.map(File::try_from).transpose().map_err(unreadable)?;
+            if let Some(file) = &deleted {
+                record!(self, transaction, &Change::new(file, Action::Deleted, Origin::Request(deletion.by), deletion.at));
+            }
+            transaction.commit().await?;
+            Ok(deleted)
         })?;
-        row.map(File::try_from).transpose()
+        self.announce();
+        Ok(deleted)
     }
 
     /// Makes a deleted file what it was before. `None` when it is not `deleted` any more: somebody else brought it back, or it was
@@ -33,15 +42,24 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn restore_file(&self, file: &File) -> Result<Option<File>, StoreError> {
+    pub async fn restore_file(&self, file: &File, by: Actor, at: OffsetDateTime) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = 'active', deleted_at = NULL, deleted_by_id = NULL, deleted_by_kind = NULL \
              WHERE id = $1 AND tenant = $2 AND state = 'deleted' RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write connection => {
-            sqlx::query_as(sql).bind(file.id.0).bind(file.tenant.as_str()).fetch_optional(connection).await
+        let restored: Option<File> = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            let query = sqlx::query_as(sql).bind(file.id.0).bind(file.tenant.as_str());
+            let row: Option<FileRow> = query.fetch_optional(&mut *transaction).await?;
+            let restored = row.map(File::try_from).transpose().map_err(unreadable)?;
+            if let Some(file) = &restored {
+                record!(self, transaction, &Change::new(file, Action::Restored, Origin::Request(by), at));
+            }
+            transaction.commit().await?;
+            Ok(restored)
         })?;
-        row.map(File::try_from).transpose()
+        self.announce();
+        Ok(restored)
     }
 
     /// Forgets files that were deleted at `deleted_until` or before and dooms their sealed keys, all or nothing. At most `limit`,
@@ -52,7 +70,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn purge_files(&self, deleted_until: OffsetDateTime, now: OffsetDateTime, limit: u32) -> Result<Vec<File>, StoreError> {
-        let rows: Vec<FileRow> = match &self.engine {
+        let purged = match &self.engine {
             Engine::Sqlite { write, .. } => {
                 let sql = sqlx::AssertSqlSafe(format!("DELETE FROM files WHERE id IN ({PURGEABLE}) RETURNING {COLUMNS}"));
                 within_time!(write, connection => {
@@ -61,8 +79,12 @@ impl Store {
                         sqlx::query_as(sql).bind(Instant(deleted_until)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
                     let keys = serde_json::to_string(&sealed_keys(&rows)).unwrap_or_default();
                     sqlx::query(DOOM_LISTED).bind(keys).bind(Instant(now)).execute(&mut *transaction).await?;
+                    let purged = files(rows)?;
+                    for file in &purged {
+                        record!(self, transaction, &Change::new(file, Action::Purged, Origin::Sweep, now));
+                    }
                     transaction.commit().await?;
-                    Ok(rows)
+                    Ok(purged)
                 })
             }
             Engine::Postgres(pool) => {
@@ -75,12 +97,16 @@ impl Store {
                     let rows: Vec<FileRow> =
                         sqlx::query_as(sql).bind(Instant(deleted_until)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
                     sqlx::query(DOOM_UNNESTED).bind(sealed_keys(&rows)).bind(Instant(now)).execute(&mut *transaction).await?;
+                    let purged = files(rows)?;
+                    for file in &purged {
+                        record!(self, transaction, &Change::new(file, Action::Purged, Origin::Sweep, now));
+                    }
                     transaction.commit().await?;
-                    Ok(rows)
+                    Ok(purged)
                 })
             }
         }?;
-        rows.into_iter().map(File::try_from).collect()
+        Ok(purged)
     }
 }
 
@@ -89,6 +115,10 @@ const PURGEABLE: &str = "SELECT id FROM files WHERE state = 'deleted' AND delete
 /// `$1` is a list of keys.
 const DOOM_LISTED: &str = doom!("SELECT value, $2, NULL FROM json_each($1) WHERE true");
 const DOOM_UNNESTED: &str = doom!("SELECT key, $2, NULL FROM UNNEST($1::text[]) AS keys (key) ORDER BY key");
+
+fn files(rows: Vec<FileRow>) -> Result<Vec<File>, sqlx::Error> {
+    rows.into_iter().map(|row| File::try_from(row).map_err(unreadable)).collect()
+}
 
 fn sealed_keys(rows: &[FileRow]) -> Vec<String> {
     rows.iter().filter_map(FileRow::sealed_key).map(ToOwned::to_owned).collect()

@@ -2,12 +2,16 @@
 
 use std::str::FromStr;
 
+use serde_json::json;
 use sqlx::Connection as _;
 use time::{Duration, OffsetDateTime};
 
+use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
-use crate::domain::{Actor, Caller, Deletion, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Tenant};
+use crate::domain::{
+    Action, Actor, Caller, Change, Deletion, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Tenant,
+};
 
 /// A temp record about to be written.
 #[derive(Debug)]
@@ -39,8 +43,10 @@ pub struct Sealed<'a> {
     pub etag: &'a str,
     /// What was seen and decided.
     pub evidence: &'a Evidence,
-    /// Who confirmed.
+    /// Whose file it is in the record from now on.
     pub actor: Actor,
+    /// What made dropslip confirm it.
+    pub origin: Origin,
     /// Now.
     pub at: OffsetDateTime,
     /// How long after its form's end the staging object is deleted (again): bytes may still be arriving.
@@ -189,6 +195,20 @@ impl Store {
         row.map(File::try_from).transpose()
     }
 
+    /// The file of any tenant whose current form may write that key, or could before it became active.
+    ///
+    /// The one question without a tenant: a bucket says which key was written, and not whose it is. What is done then is done for
+    /// the file's owner.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn find_by_staging_key(&self, staging_key: &str) -> Result<Option<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE staging_key = $1"));
+        let row: Option<FileRow> =
+            on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key).fetch_optional(connection).await)?;
+        row.map(File::try_from).transpose()
+    }
+
     /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
     /// upload in parts may be open on it.
     ///
@@ -219,7 +239,7 @@ impl Store {
              upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END, name = $17, disposition = $18 \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write connection => {
+        let active: Option<File> = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
             let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(FileState::Active.as_str())
@@ -243,18 +263,21 @@ impl Store {
                 .fetch_optional(&mut *transaction)
                 .await?;
             let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
-            let (Some(active), 1) = (row, claimed.rows_affected()) else {
+            let (Some(row), 1) = (row, claimed.rows_affected()) else {
                 transaction.rollback().await?;
                 return Ok(None);
             };
             // By the row's own word: another form for the same key may have been signed since the caller read it.
-            let doomed_until = active.expires_at.0 + sealed.late_uploads;
+            let doomed_until = row.expires_at.0 + sealed.late_uploads;
             let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).bind(upload_id(file.multipart.as_ref()));
             doom.execute(&mut *transaction).await?;
+            let active = File::try_from(row).map_err(unreadable)?;
+            record!(self, transaction, &Change::new(&active, Action::Activated, sealed.origin, sealed.at));
             transaction.commit().await?;
             Ok(Some(active))
         })?;
-        row.map(File::try_from).transpose()
+        self.announce();
+        Ok(active)
     }
 
     /// Gives an active file the name and disposition of `wished`. `None` when it is not as `seen` any more.
@@ -262,12 +285,14 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Option<File>, StoreError> {
+        let before = json!({"filename": seen.name.as_str(), "disposition": seen.disposition.as_str()});
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET name = $1, disposition = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5 \
              WHERE id = $6 AND tenant = $7 AND state = 'active' AND name = $8 AND disposition = $9 RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write connection => {
-            sqlx::query_as(sql)
+        let described: Option<File> = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(wished.name.as_str())
                 .bind(wished.disposition.as_str())
                 .bind(Instant(at))
@@ -277,10 +302,17 @@ impl Store {
                 .bind(seen.tenant.as_str())
                 .bind(seen.name.as_str())
                 .bind(seen.disposition.as_str())
-                .fetch_optional(connection)
-                .await
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let described = row.map(File::try_from).transpose().map_err(unreadable)?;
+            if let Some(file) = &described {
+                let change = Change::new(file, Action::Renamed, Origin::Request(by), at).with("disposition", file.disposition.as_str());
+                record!(self, transaction, &change.with("before", before));
+            }
+            transaction.commit().await?;
+            Ok(described)
         })?;
-        row.map(File::try_from).transpose()
+        Ok(described)
     }
 }
 

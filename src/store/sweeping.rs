@@ -1,17 +1,18 @@
 //! What the sweeper takes: expired temp records, and the doomed list.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::Connection as _;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::files::{DOOM, doom, parsed, unsigned};
+use super::history::{append, record};
 use super::instant::Instant;
 use super::listing::Bound;
 use super::{Engine, Store, StoreError, on_pool, within_time};
-use crate::domain::{Actor, Caller, File, FileId, Tenant};
+use crate::domain::{Action, Actor, Caller, Change, File, FileId, Origin, Tenant};
 
 /// A key whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,10 +128,17 @@ impl Store {
     }
 
     /// Forgets a temp file and dooms its staging key, all or nothing; `false` when it is not `temp` any more or was re-issued.
+    /// Without `origin` nobody is told: nobody knew of it.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn discard_temp_file(&self, file: &File, delete_after: OffsetDateTime) -> Result<bool, StoreError> {
+    pub async fn discard_temp_file(
+        &self,
+        file: &File,
+        delete_after: OffsetDateTime,
+        origin: Option<Origin>,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         let sql = "DELETE FROM files WHERE id = $1 AND state = 'temp' AND staging_key = $2 AND expires_at = $3 RETURNING upload_id";
         let gone = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
@@ -143,10 +151,14 @@ impl Store {
             if let Some(upload_id) = &deleted {
                 let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(delete_after)).bind(upload_id);
                 doom.execute(&mut *transaction).await?;
+                if let Some(origin) = origin {
+                    record!(self, transaction, &Change::new(file, Action::Deleted, origin, at));
+                }
             }
             transaction.commit().await?;
             Ok(deleted.is_some())
         })?;
+        self.announce();
         Ok(gone)
     }
 
@@ -157,7 +169,13 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn discard_temp_files(&self, files: &[&File], late_uploads: Duration) -> Result<Vec<FileId>, StoreError> {
+    pub async fn discard_temp_files(&self, files: &[&File], late_uploads: Duration, at: OffsetDateTime) -> Result<Vec<FileId>, StoreError> {
+        let is_told = self.anybody_wants(Action::Expired);
+        let expired = |gone: &[i64]| {
+            let gone: HashSet<i64> = gone.iter().copied().collect();
+            let gone = files.iter().filter(|file| is_told && gone.contains(&file.id.0));
+            self.outgoing(&gone.map(|file| Change::new(file, Action::Expired, Origin::Sweep, at)).collect::<Vec<_>>())
+        };
         let gone: Vec<i64> = match &self.engine {
             Engine::Sqlite { write, .. } => {
                 let rows = files.iter().map(|file| {
@@ -168,21 +186,33 @@ impl Store {
                 within_time!(write, connection => {
                     let mut transaction = connection.begin().await?;
                     sqlx::query(DOOM_LISTED).bind(&list).execute(&mut *transaction).await?;
-                    let gone = sqlx::query_scalar(DELETE_LISTED).bind(&list).fetch_all(&mut *transaction).await?;
+                    let gone: Vec<i64> = sqlx::query_scalar(DELETE_LISTED).bind(&list).fetch_all(&mut *transaction).await?;
+                    append!(self, transaction, expired(&gone), at);
                     transaction.commit().await?;
                     Ok(gone)
                 })
             }
             Engine::Postgres(pool) => within_time!(pool, connection => {
-                sqlx::query_scalar(DISCARD_UNNESTED)
+                let discard = sqlx::query_scalar(DISCARD_UNNESTED)
                     .bind(files.iter().map(|file| file.id.0).collect::<Vec<_>>())
                     .bind(files.iter().map(|file| file.staging_key.as_str()).collect::<Vec<_>>())
                     .bind(files.iter().map(|file| file.expires_at).collect::<Vec<_>>())
-                    .bind(files.iter().map(|file| file.expires_at + late_uploads).collect::<Vec<_>>())
-                    .fetch_all(connection)
-                    .await
+                    .bind(files.iter().map(|file| file.expires_at + late_uploads).collect::<Vec<_>>());
+                if is_told {
+                    let mut transaction = connection.begin().await?;
+                    let gone: Vec<i64> = discard.fetch_all(&mut *transaction).await?;
+                    append!(self, transaction, expired(&gone), at);
+                    transaction.commit().await?;
+                    Ok(gone)
+                } else {
+                    // Nothing more is to be written: one statement is a transaction by itself.
+                    discard.fetch_all(connection).await
+                }
             }),
         }?;
+        if is_told {
+            self.announce();
+        }
         Ok(gone.into_iter().map(FileId).collect())
     }
 
@@ -269,7 +299,7 @@ impl Store {
     }
 
     /// Postgres has many sweepers at once: each passes over the rows that another is taking. SQLite has one writer.
-    fn skip_locked(&self) -> &'static str {
+    pub(super) fn skip_locked(&self) -> &'static str {
         match &self.engine {
             Engine::Sqlite { .. } => "",
             Engine::Postgres(_) => "FOR UPDATE SKIP LOCKED",

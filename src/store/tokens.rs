@@ -1,11 +1,14 @@
 //! Access tokens: only their hash is kept.
 
+use serde_json::json;
+use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::files::parsed;
+use super::history::AUDIT;
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
-use crate::domain::{Actor, Caller, TypeLimit};
+use crate::domain::{Action, Actor, Caller, TypeLimit};
 
 /// A token about to be written.
 #[derive(Debug)]
@@ -68,6 +71,25 @@ impl TryFrom<Row> for TokenRow {
     }
 }
 
+/// Tokens are made and ended at the command line only.
+const VIA: &str = "command line";
+
+/// Writes a line about a token into the audit log.
+macro_rules! audit {
+    ($transaction:expr, $at:expr, $tenant:expr, $action:expr, $details:expr) => {
+        sqlx::query(AUDIT)
+            .bind(Instant($at))
+            .bind($tenant)
+            .bind(None::<i64>)
+            .bind(None::<&str>)
+            .bind($action.as_str())
+            .bind(None::<i64>)
+            .bind($details)
+            .execute(&mut *$transaction)
+            .await?;
+    };
+}
+
 impl Store {
     /// Writes a token's hash and returns its number.
     ///
@@ -76,8 +98,10 @@ impl Store {
     pub async fn insert_token(&self, token: &NewToken<'_>) -> Result<i64, StoreError> {
         let sql = "INSERT INTO tokens (lookup, secret_sha256, tenant, actor_id, actor_kind, scopes, file_types, expires_at, created_at) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
+        let Actor { id: actor_id, kind } = token.caller.actor;
         let id = on_pool!(self, write connection => {
-            sqlx::query_scalar(sql)
+            let mut transaction = connection.begin().await?;
+            let id: i64 = sqlx::query_scalar(sql)
                 .bind(token.lookup)
                 .bind(token.secret_sha256.as_slice())
                 .bind(token.caller.tenant.as_str())
@@ -87,8 +111,13 @@ impl Store {
                 .bind(token.caller.types.names().map(|names| names.join(",")))
                 .bind(token.expires_at.map(Instant))
                 .bind(Instant(token.created_at))
-                .fetch_one(connection)
-                .await
+                .fetch_one(&mut *transaction)
+                .await?;
+            let stands_for = json!({"id": actor_id, "type": kind.as_str()});
+            let details = json!({"token": id, "for": stands_for, "scopes": token.caller.scopes.to_string(), "via": VIA}).to_string();
+            audit!(transaction, token.created_at, token.caller.tenant.as_str(), Action::TokenCreated, details);
+            transaction.commit().await?;
+            Ok(id)
         })?;
         Ok(id)
     }
@@ -118,9 +147,18 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn revoke_token(&self, id: i64, at: OffsetDateTime) -> Result<bool, StoreError> {
-        let sql = "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
-        let changed = on_pool!(self, write connection => sqlx::query(sql).bind(Instant(at)).bind(id).execute(connection).await.map(|r| r.rows_affected()))?;
-        Ok(changed == 1)
+        let sql = "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL RETURNING tenant";
+        let revoked = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            let tenant: Option<String> = sqlx::query_scalar(sql).bind(Instant(at)).bind(id).fetch_optional(&mut *transaction).await?;
+            if let Some(tenant) = &tenant {
+                let details = json!({"token": id, "via": VIA}).to_string();
+                audit!(transaction, at, tenant.as_str(), Action::TokenRevoked, details);
+            }
+            transaction.commit().await?;
+            Ok(tenant.is_some())
+        })?;
+        Ok(revoked)
     }
 
     /// The key of that name, the same for every broker of the database: `fresh` when there was none.

@@ -65,11 +65,12 @@ pub struct Setup {
     db: Db,
     settings: HashMap<String, String>,
     policies: Vec<(&'static str, String)>,
+    bucket_prefix: &'static str,
 }
 
 impl Setup {
     pub fn on(bed: Bed) -> Self {
-        Self { bed, db: Db::Sqlite, settings: HashMap::new(), policies: Vec::new() }
+        Self { bed, db: Db::Sqlite, settings: HashMap::new(), policies: Vec::new(), bucket_prefix: "drop-" }
     }
 
     pub fn database(mut self, db: Db) -> Self {
@@ -82,6 +83,12 @@ impl Setup {
         self
     }
 
+    /// A bucket whose name begins so.
+    pub fn bucket_prefix(mut self, prefix: &'static str) -> Self {
+        self.bucket_prefix = prefix;
+        self
+    }
+
     /// A file type instead of the shipped ones.
     pub fn policy(mut self, name: &'static str, text: impl Into<String>) -> Self {
         self.policies.push((name, text.into()));
@@ -91,7 +98,7 @@ impl Setup {
     pub async fn start(self) -> TestBroker {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = self.settings;
-        settings.insert("DROPSLIP_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
+        settings.entry("DROPSLIP_LISTEN".to_owned()).or_insert_with(|| "127.0.0.1:0".to_owned());
         settings.insert("DROPSLIP_DATA_DIR".to_owned(), folder.path().display().to_string());
         let database_url = database(self.db, &folder).await;
         settings.insert("DROPSLIP_DATABASE_URL".to_owned(), database_url.clone());
@@ -112,7 +119,7 @@ impl Setup {
                 let endpoint = from_servers(if self.bed == Bed::SeaweedFs { "TEST_SEAWEEDFS_URL" } else { "TEST_LOCALSTACK_URL" });
                 let (key, secret) = test_credentials();
                 let s3 = s3_client(&endpoint, &key, &secret);
-                let bucket = unique("drop-");
+                let bucket = unique(self.bucket_prefix);
                 s3.create_bucket().bucket(&bucket).send().await.unwrap();
                 settings.insert("DROPSLIP_S3_ENDPOINT".to_owned(), endpoint);
                 settings.insert("DROPSLIP_S3_BUCKET".to_owned(), bucket.clone());

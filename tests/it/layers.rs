@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("random", &[]),
@@ -27,12 +27,14 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("listener", &[]),
     ("post_policy", &[]),
     ("bucket", &["bucket", "domain", "post_policy"]),
-    ("store", &["store", "domain"]),
+    ("store", &["store", "domain", "random"]),
     ("jwt", &["domain", "secret_file"]),
     ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
+    ("notifications", &["broker", "bucket"]),
+    ("webhooks", &["domain", "failpoint", "random", "store"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "random", "post_policy", "store", "tokens"]),
     ("config", &["domain", "failpoint", "jwt", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
@@ -48,10 +50,12 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "jwt",
             "limits",
             "listener",
+            "notifications",
             "secret_file",
             "store",
             "sweeper",
             "tokens",
+            "webhooks",
         ],
     ),
     ("upload", &["upload", "config", "domain"]),
@@ -74,6 +78,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "sweeper",
             "tokens",
             "upload",
+            "webhooks",
         ],
     ),
     ("main", &[]),
@@ -87,7 +92,7 @@ const ONLY_IN: [(&str, &[&str]); 7] = [
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
     ("jsonwebtoken", &["jwt"]),
-    ("now_utc", &["api", "cli", "bucket", "doctor", "sweeper", "upload"]),
+    ("now_utc", &["api", "cli", "bucket", "doctor", "notifications", "sweeper", "upload", "webhooks"]),
 ];
 
 fn module_of(path: &Path) -> String {

@@ -7,9 +7,11 @@
 mod browser;
 mod harness;
 mod process;
+mod receiver;
 
 mod again;
 mod audit;
+mod audit_log;
 mod bodies;
 mod brokers;
 mod check;
@@ -31,6 +33,7 @@ mod limits;
 mod listing;
 mod multipart;
 mod names;
+mod notifications;
 mod openapi;
 mod oracles;
 mod page;
@@ -44,3 +47,4 @@ mod sweeping;
 mod tampering;
 mod upload;
 mod uppy;
+mod webhooks;

@@ -234,7 +234,7 @@ fn the_help_of_upload_offers_no_settings_file_for_it_reads_none() {
 fn help_names_every_command_and_setting() {
     let folder = tempfile::tempdir().unwrap();
     let help = text(&run(folder.path(), &[], &["--help"]).stdout);
-    for command in ["serve", "config", "token", "policy", "sweep", "audit", "lifecycle", "check", "cors", "upload"] {
+    for command in ["serve", "config", "token", "policy", "sweep", "audit", "audit-log", "events", "lifecycle", "check", "cors", "upload"] {
         assert!(help.contains(&format!("\n  {command}")), "{command}");
     }
     for setting in dropslip::config::SETTINGS {

@@ -16,11 +16,11 @@ use crate::harness::{Db, answer, database, from_servers, new_file, project, slip
 use crate::process::{Serving, run, text};
 
 /// Tables that grow.
-const LARGE: [&str; 4] = ["files", "doomed_objects", "idempotency_keys", "tokens"];
+const LARGE: [&str; 6] = ["files", "doomed_objects", "idempotency_keys", "tokens", "audit_log", "events"];
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 29] = [
+const EXPECTED: [(&str, &str, &str); 37] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -65,6 +65,15 @@ const EXPECTED: [(&str, &str, &str); 29] = [
     ("AS wanted", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("UPDATE doomed_objects SET leased_until", "doomed_objects_due (delete_after<?)", "doomed_objects_due"),
     ("DELETE FROM doomed_objects WHERE key ", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
+    // Events.
+    ("FROM audit_log WHERE file_id = $3", "audit_log_file (file_id=? AND <expr>>?)", "audit_log_file"),
+    ("FROM events AS due", "events_due (endpoint=? AND next_attempt_at<?)", "events_due"),
+    ("FROM events AS earlier", "events_by_file (file_id=? AND <expr>>?)", "events_by_file"),
+    ("UPDATE events SET state = $1", "INTEGER PRIMARY KEY (rowid=?)", "events_pkey"),
+    ("UPDATE events SET next_attempt_at", "events_by_file (file_id=? AND <expr><?)", "events_by_file"),
+    ("DELETE FROM events", "events_finished (finished_at<?)", "events_finished"),
+    ("UPDATE events SET state = 'dead'", "events_overdue (next_attempt_at<?)", "events_overdue"),
+    ("UPDATE files SET reissued", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
     ("FROM idempotency_keys WHERE created_at < $1", "idempotency_keys_made (created_at<?)", "idempotency_keys_made"),
 ];
 
@@ -83,12 +92,21 @@ impl Subject {
     async fn filled(db: Db) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = database(db, &folder).await;
+        let webhooks = folder.path().join("webhooks.toml");
+        // Nobody listens there: events are tried again, and given up.
+        fs::write(
+            &webhooks,
+            "[[endpoint]]\nname = \"a\"\nurl = \"http://127.0.0.1:1/\"\nsecrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n",
+        )
+        .unwrap();
         let settings = [
             ("DROPSLIP_LISTEN", "127.0.0.1:0"),
             ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0"),
             ("DROPSLIP_DATABASE_URL", url.as_str()),
             ("DROPSLIP_DATA_DIR", folder.path().to_str().unwrap()),
             ("DROPSLIP_MULTIPART_THRESHOLD", "1"),
+            ("DROPSLIP_WEBHOOKS_FILE", webhooks.to_str().unwrap()),
+            ("DROPSLIP_WEBHOOKS_RETRY", "10ms"),
             ("DROPSLIP_LOG", "info,sqlx::query=debug"),
             ("DROPSLIP_LOG_FORMAT", "json"),
         ];
@@ -184,6 +202,15 @@ impl Subject {
         let removed = ask(user, "POST", "/v2/files/delete.json", Some(json!({"ids": [id]}))).await.1;
         assert_eq!(removed["files"], json!([{"id": id, "result": "deleted"}]));
         assert_eq!(ask(user, "POST", &format!("/v2/files/{id}/restore.json"), None).await.0, 200);
+
+        let refused = json!({"type": "image", "filename": "a.png", "mimeType": "image/png", "disposition": "attachment"});
+        let (_, body) = ask(user, "POST", "/v2/files/ref.json", Some(refused)).await;
+        let refused = crate::harness::slip(body);
+        let form =
+            refused.params.iter().fold(reqwest::multipart::Form::new(), |form, (name, value)| form.text(name.clone(), value.clone()));
+        let form = form.part("file", reqwest::multipart::Part::text("no picture").file_name("a.png"));
+        assert_eq!(http.post(&refused.url).multipart(form).send().await.unwrap().status(), 201);
+        assert_eq!(ask(user, "PATCH", &format!("/v2/files/{}.json", refused.id), None).await.0, 422);
 
         let wish = json!({"filename": "b.txt", "type": "text/plain", "metadata": {"fileType": "attachment"}});
         let (status, begun) = ask(user, "POST", "/companion/s3/multipart", Some(wish)).await;

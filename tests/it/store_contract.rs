@@ -1,7 +1,7 @@
 //! What the database promises, on both engines: one set of tests, run on each.
 
 use dropslip::domain::{
-    Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Scopes,
+    Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Scopes,
     TypeLimit, Verdict,
 };
 use dropslip::store::{Doomed, Idempotency, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
@@ -98,6 +98,7 @@ fn sealed<'a>(key: &'a str, evidence: &'a Evidence) -> Sealed<'a> {
         size: 7,
         etag: "abc",
         actor: Actor { id: 6, kind: ActorKind::Users },
+        origin: Origin::Request(Actor { id: 6, kind: ActorKind::Users }),
         at: NOW + Duration::MINUTE,
         late_uploads: Duration::HOUR,
     }
@@ -226,8 +227,8 @@ async fn expired_temp_files_are_found_and_forgotten_once(db: Db) {
     assert_eq!(store.expired_files(late, Some((file.expires_at, file.id)), 10).await.unwrap(), [], "none after the last");
     assert_eq!(store.waiting(late, late, late).await.unwrap(), Waiting { expired_files: 1, due_objects: 0, purgeable_files: 0 });
     let other_key = File { staging_key: "temp/b".to_owned(), ..file.clone() };
-    assert!(!store.discard_temp_file(&other_key, NOW).await.unwrap(), "it was re-issued");
-    let tries = futures_util::future::join_all((0..6).map(|_| store.discard_temp_file(&file, NOW))).await;
+    assert!(!store.discard_temp_file(&other_key, NOW, None, NOW).await.unwrap(), "it was re-issued");
+    let tries = futures_util::future::join_all((0..6).map(|_| store.discard_temp_file(&file, NOW, None, NOW))).await;
     assert_eq!(tries.into_iter().filter(|gone| *gone.as_ref().unwrap()).count(), 1);
     assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), None);
     assert_eq!(doomed(&store).await, ["temp/a"]);
@@ -315,7 +316,7 @@ async fn an_upload_in_parts_is_named_once_and_doomed_with_its_key(db: Db) {
     let again = store.reissue(&begun[0], &new).await.unwrap().unwrap();
     assert_eq!(again.multipart, file.multipart, "a new key has no upload yet");
     let again = store.begin_upload(&again, "u9").await.unwrap().unwrap();
-    assert!(store.discard_temp_file(&again, NOW).await.unwrap());
+    assert!(store.discard_temp_file(&again, NOW, None, NOW).await.unwrap());
 
     store.doom("files/a", NOW, true).await.unwrap();
     store.doom("files/a", NOW, false).await.unwrap();
@@ -337,7 +338,7 @@ async fn a_slip_that_is_used_lives_longer_and_never_shorter(db: Db) {
     let later = store.extend_slip(&file, NOW + Duration::DAY).await.unwrap().unwrap();
     assert_eq!(later.expires_at, NOW + Duration::DAY);
     assert_eq!(store.extend_slip(&file, NOW + Duration::HOUR).await.unwrap().unwrap().expires_at, NOW + Duration::DAY);
-    assert!(!store.discard_temp_file(&file, NOW).await.unwrap(), "whoever saw the earlier end must look again");
+    assert!(!store.discard_temp_file(&file, NOW, None, NOW).await.unwrap(), "whoever saw the earlier end must look again");
     store.doom("files/a", NOW, false).await.unwrap();
     let active = store.activate(&later, &sealed("files/a", &evidence())).await.unwrap().unwrap();
     assert_eq!(active.multipart.unwrap().upload_id, None, "a sealed file has no open upload");
@@ -363,7 +364,7 @@ async fn an_idempotency_key_makes_one_file(db: Db) {
 async fn forgetting_a_file_forgets_its_idempotency_key(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let file = insert_once(&store, "temp/a", &Idempotency { key: "k", request_sha256: [1; 32] }).await.unwrap();
-    assert!(store.discard_temp_file(&file, NOW).await.unwrap());
+    assert!(store.discard_temp_file(&file, NOW, None, NOW).await.unwrap());
     assert_eq!(store.find_idempotency_key(&caller("one"), "k").await.unwrap(), None);
 }
 

@@ -306,7 +306,7 @@ async fn complete(State(state): State<AppState>, upload: Upload, request: Reques
     )
 )]
 async fn abort(State(state): State<AppState>, upload: Upload) -> Result<Json<Map<String, Value>>, Fault> {
-    state.broker.abort(&upload.caller, upload.file.id).await?;
+    state.broker.abort(&upload.caller, upload.file.id, OffsetDateTime::now_utc()).await?;
     Ok(Json(Map::new()))
 }
 

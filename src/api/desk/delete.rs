@@ -115,7 +115,7 @@ pub(super) async fn restore(
 ) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
-    Ok(one(&state.broker.restore(&caller, id).await?))
+    Ok(one(&state.broker.restore(&caller, id, OffsetDateTime::now_utc()).await?))
 }
 
 /// Delete many files

@@ -110,7 +110,7 @@ pub(super) async fn abort(
 ) -> Result<StatusCode, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
-    state.broker.abort(&caller, id).await?;
+    state.broker.abort(&caller, id, OffsetDateTime::now_utc()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 use dropslip::failpoint;
+use dropslip::webhooks::{self, Sent, Webhooks};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -12,6 +13,7 @@ use super::all;
 use super::parts::{dies_in_parts, dies_while_giving_up};
 use super::world::{Answer, Program, World, granted, unique_bytes};
 use crate::harness::{Db, Slip};
+use crate::receiver::Receiver;
 
 /// How many of them run at the same time.
 const AT_ONCE: usize = 4;
@@ -41,6 +43,7 @@ async fn dies(db: Db, point: &'static str, swept: bool) {
         "delete" | "restore" => dies_while_deleting_or_restoring(db, point).await,
         "purge" => dies_while_purging(db, point).await,
         "sweep" => dies_while_sweeping(db, point).await,
+        "event" => dies_while_telling(db, point).await,
         other => panic!("no scenario reaches {other}"),
     }
 }
@@ -228,6 +231,34 @@ async fn dies_while_purging(db: Db, point: &str) {
     drop(program);
     world.must_lose(slip.id);
     sweeper_dies(&world, point).await;
+}
+
+async fn dies_while_telling(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let receiver = Receiver::start().await;
+    let endpoints = receiver.endpoints_file(world.folder.path(), "types = [\"file.activated\"]");
+    world.set("DROPSLIP_WEBHOOKS_FILE", endpoints.to_str().unwrap());
+    let mut dying = world.start(Some(point)).await;
+    let (slip, bytes) = world.uploaded(&dying, "kept").await;
+    // It may die before it answers: the file is active by then.
+    let _ = world.confirm(&dying, slip.id).await;
+    let status = dying.end().await;
+    assert!(was_killed(status), "{point} was never reached: {status:?} {}", dying.log());
+    world.must_keep(slip.id, &bytes);
+
+    let text = std::fs::read_to_string(&endpoints).unwrap();
+    let next = Webhooks::new(world.store.clone(), webhooks::parse(&text).unwrap(), Vec::new()).unwrap();
+    let sent = next.deliver_due(OffsetDateTime::now_utc()).await.unwrap();
+    assert_eq!(sent, Sent::default(), "{point}: what was taken on is left to whoever did, for a while");
+    next.deliver_due(OffsetDateTime::now_utc() + time::Duration::minutes(2)).await.unwrap();
+    let told = receiver.deliveries();
+    let expected = if point == "event: sent" { 2 } else { 1 };
+    assert_eq!(told.len(), expected, "{point}: {told:#?}");
+    assert!(
+        told.iter().all(|delivery| delivery.id() == told[0].id() && delivery.told() == (slip.id, "file.activated".to_owned())),
+        "{point}"
+    );
+    world.sweep_and_audit(point).await;
 }
 
 /// A slip whose form is dead.

@@ -38,10 +38,10 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     assert!(store.owned_keys(&[file.sealed_key.clone().unwrap()]).await.unwrap().len() == 1, "its object is owned");
 
     let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
-    assert_eq!(store.restore_file(&foreign).await.unwrap(), None);
+    assert_eq!(store.restore_file(&foreign, foreign.created_by, NOW).await.unwrap(), None);
     assert_eq!(store.delete_file(&foreign, &by(9)).await.unwrap(), None);
-    assert_eq!(store.restore_file(&deleted).await.unwrap(), Some(file.clone()));
-    assert_eq!(store.restore_file(&deleted).await.unwrap(), None, "once");
+    assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), Some(file.clone()));
+    assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), None, "once");
     assert_eq!(store.list_files(&file.tenant, None, &TypeLimit::default(), None, 10).await.unwrap(), [file]);
 }
 
@@ -54,7 +54,8 @@ async fn of_many_who_delete_or_restore_one_does(db: Db) {
     assert_eq!(won.len(), 1);
     let found = store.find_file(&file.tenant, file.id).await.unwrap().unwrap();
     assert_eq!(found.deleted, won[0].deleted);
-    let won = join_all((0..8).map(|_| store.restore_file(&found))).await.into_iter().filter_map(Result::unwrap).count();
+    let won =
+        join_all((0..8).map(|_| store.restore_file(&found, found.created_by, NOW))).await.into_iter().filter_map(Result::unwrap).count();
     assert_eq!(won, 1);
 }
 
@@ -106,10 +107,10 @@ async fn purging_takes_what_was_deleted_long_ago_and_dooms_its_object(db: Db) {
     assert_eq!(due, keys);
     for file in &files[..4] {
         assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), None);
-        assert_eq!(store.restore_file(file).await.unwrap(), None);
+        assert_eq!(store.restore_file(file, file.created_by, NOW).await.unwrap(), None);
     }
     assert_eq!(store.find_idempotency_key(&super::caller("one"), "k").await.unwrap(), None);
-    assert!(store.restore_file(&files[4]).await.unwrap().is_some(), "its time has not come");
+    assert!(store.restore_file(&files[4], files[4].created_by, NOW).await.unwrap().is_some(), "its time has not come");
     assert!(store.find_file(&temp.tenant, temp.id).await.unwrap().is_some());
 }
 
@@ -127,7 +128,8 @@ async fn each_file_is_restored_or_purged_and_never_both(db: Db) {
         }
         gone
     });
-    let restoring = files.iter().rev().take(60).map(async |file| store.restore_file(file).await.unwrap().map(|file| file.id));
+    let restoring =
+        files.iter().rev().take(60).map(async |file| store.restore_file(file, file.created_by, NOW).await.unwrap().map(|file| file.id));
     let (purged, restored) = futures_util::future::join(join_all(purging), join_all(restoring)).await;
     let rest = store.purge_files(LATER, LATER, 1000).await.unwrap();
     let restored: Vec<_> = restored.into_iter().flatten().collect();

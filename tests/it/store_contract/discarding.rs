@@ -20,7 +20,7 @@ async fn many(store: &Store, count: usize) -> Vec<File> {
 }
 
 async fn discarded(store: &Store, files: &[File]) -> BTreeSet<FileId> {
-    let gone = store.discard_temp_files(&files.iter().collect::<Vec<_>>(), LATE).await.unwrap();
+    let gone = store.discard_temp_files(&files.iter().collect::<Vec<_>>(), LATE, NOW).await.unwrap();
     let ids: BTreeSet<_> = gone.iter().copied().collect();
     assert_eq!(ids.len(), gone.len(), "none is told twice");
     ids
@@ -40,7 +40,7 @@ async fn only_what_is_still_as_it_was_seen_is_forgotten(db: Db) {
     let new = Reissued { staging_key: "temp/new", expires_at, caller: &caller, at, old_doomed_until: NOW + Duration::WEEK };
     store.reissue(reissued, &new).await.unwrap().unwrap();
     store.extend_slip(extended, NOW + Duration::DAY).await.unwrap().unwrap();
-    assert!(store.discard_temp_file(gone, NOW).await.unwrap());
+    assert!(store.discard_temp_file(gone, NOW, None, NOW).await.unwrap());
     assert_eq!(doomed(&store).await.len(), 3, "the staging keys of the first, second and fourth change");
 
     let expected: BTreeSet<_> = [plain, once, files.last().unwrap()].map(|file| file.id).into();

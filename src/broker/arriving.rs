@@ -1,0 +1,76 @@
+//! The bucket says that an object was written: a file whose client vanished is confirmed all the same.
+
+use futures_util::stream::{self, StreamExt as _};
+use time::OffsetDateTime;
+
+use super::sweep::owner;
+use super::{Broker, BrokerError, is_staging_key};
+use crate::domain::bucket_event::{self, ObjectCreated};
+use crate::domain::{Description, FieldErrors, FileState, Origin};
+
+/// How many objects of one message are looked at at the same time.
+const AT_ONCE: usize = 4;
+
+/// What became of an object that the bucket spoke of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is an active file now.
+    Activated,
+    /// It was not what was granted, and is deleted.
+    Refused,
+    /// It is no upload of a temp file: a sealed copy, somebody else's object, a file that is active already.
+    Ignored,
+}
+
+/// What became of the objects that a message spoke of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// They are active files now.
+    pub activated: usize,
+    /// They were not what was granted.
+    pub refused: usize,
+    /// They are no uploads of temp files.
+    pub ignored: usize,
+}
+
+impl Broker {
+    /// Confirms what a bucket notification says has arrived.
+    ///
+    /// # Errors
+    /// [`BrokerError::Invalid`] when it is none; else when an object of it could not be settled: all of it is to be told again then.
+    pub async fn notified(&self, message: &[u8], now: OffsetDateTime) -> Result<Notified, BrokerError> {
+        let objects = bucket_event::parse(message).map_err(|why| BrokerError::Invalid(FieldErrors::one("body", why)))?;
+        let mut arrivals = stream::iter(objects).map(|object| async move { self.arrived(&object, now).await }).buffer_unordered(AT_ONCE);
+        let (mut notified, mut failure) = (Notified::default(), None);
+        while let Some(arrival) = arrivals.next().await {
+            match arrival {
+                Ok(Arrival::Activated) => notified.activated += 1,
+                Ok(Arrival::Refused) => notified.refused += 1,
+                Ok(Arrival::Ignored) => notified.ignored += 1,
+                // The others are settled all the same.
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(notified), Err)
+    }
+
+    /// Confirms the temp file that an object was uploaded for, in its owner's name. Whoever says so need not be trusted: what is in
+    /// the bucket is looked at as in every confirmation, and a file becomes active once, however often it is told.
+    ///
+    /// # Errors
+    /// When database or bucket fail, or the object keeps changing: to be told again helps then.
+    pub async fn arrived(&self, object: &ObjectCreated, now: OffsetDateTime) -> Result<Arrival, BrokerError> {
+        // Sealing a file writes to the bucket too, which says so again: that must cost nothing.
+        if object.bucket != self.bucket.name() || !is_staging_key(&object.key) {
+            return Ok(Arrival::Ignored);
+        }
+        let file = self.store.find_by_staging_key(&object.key).await?;
+        let Some(file) = file.filter(|file| file.state == FileState::Temp) else { return Ok(Arrival::Ignored) };
+        match Box::pin(self.confirm_from(Origin::Notification, &owner(&file), file.id, &Description::default(), now)).await {
+            Ok(_) => Ok(Arrival::Activated),
+            Err(BrokerError::Refused(_)) => Ok(Arrival::Refused),
+            Err(BrokerError::NotUploaded | BrokerError::NotFound | BrokerError::Conflict(_)) => Ok(Arrival::Ignored),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The outbox: events on their way to webhooks, one row for each event and endpoint.
+//!
+//! Several brokers share it. Who sends an event leases its row; a lease that ran out belongs to a broker that died, and another goes
+//! on. An event waits until every earlier one of the same file has reached the same endpoint or was given up.
+
+use std::str::FromStr;
+
+use sqlx::Connection as _;
+use time::OffsetDateTime;
+
+use super::instant::Instant;
+use super::{Store, StoreError, on_pool};
+use crate::domain::FileId;
+use crate::domain::field_errors::one_of;
+
+/// An event that is to be sent now.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Leased {
+    /// Its row.
+    pub id: i64,
+    /// Its name, the same over all attempts.
+    pub event_id: String,
+    /// The file it is about.
+    pub file_id: i64,
+    /// What is sent.
+    pub payload: String,
+    /// How often it was tried, this time included.
+    pub attempts: i64,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It arrived.
+    Delivered,
+    /// It is tried again then.
+    Later(OffsetDateTime),
+    /// It is not tried again.
+    Dead,
+}
+
+/// Where an event is on its way to one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventState {
+    /// To be sent, for the first time or again.
+    Pending,
+    /// It arrived.
+    Delivered,
+    /// It was given up.
+    Dead,
+}
+
+impl EventState {
+    const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
+
+    /// The word used in the database and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl FromStr for EventState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| one_of(Self::ALL.map(Self::as_str)))
+    }
+}
+
+/// An event and what became of it at one endpoint.
+#[derive(Debug, Clone)]
+pub struct EventRow {
+    /// Its row; they rise.
+    pub id: i64,
+    /// Its name, the same for all endpoints.
+    pub event_id: String,
+    /// To whom.
+    pub endpoint: String,
+    /// Whose file.
+    pub tenant: String,
+    /// What happened.
+    pub action: String,
+    /// To which file.
+    pub file: FileId,
+    /// What is sent.
+    pub payload: String,
+    /// Where it is.
+    pub state: String,
+    /// When it happened.
+    pub created_at: OffsetDateTime,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it is tried next, while it is pending.
+    pub next_attempt_at: OffsetDateTime,
+    /// What came of the last attempt.
+    pub last_answer: Option<String>,
+    /// When it arrived or was given up.
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    event_id: String,
+    endpoint: String,
+    tenant: String,
+    r#type: String,
+    file_id: i64,
+    payload: String,
+    state: String,
+    created_at: Instant,
+    attempts: i64,
+    next_attempt_at: Instant,
+    last_answer: Option<String>,
+    finished_at: Option<Instant>,
+}
+
+impl From<Row> for EventRow {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            event_id: row.event_id,
+            endpoint: row.endpoint,
+            tenant: row.tenant,
+            action: row.r#type,
+            file: FileId(row.file_id),
+            payload: row.payload,
+            state: row.state,
+            created_at: row.created_at.0,
+            attempts: row.attempts,
+            next_attempt_at: row.next_attempt_at.0,
+            last_answer: row.last_answer,
+            finished_at: row.finished_at.map(|at| at.0),
+        }
+    }
+}
+
+const COLUMNS: &str =
+    "id, event_id, endpoint, tenant, type, file_id, payload, state, created_at, attempts, next_attempt_at, last_answer, finished_at";
+
+/// Which events are wanted; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// In this state.
+    pub state: Option<EventState>,
+    /// To this endpoint.
+    pub endpoint: Option<String>,
+    /// About this file.
+    pub file: Option<FileId>,
+    /// Before the row of this number.
+    pub before: Option<i64>,
+}
+
+/// Which events are to be sent again.
+#[derive(Debug, Clone)]
+pub enum Replay {
+    /// This one.
+    Event(String),
+    /// Those that were given up.
+    Dead,
+    /// Those that happened then or later, whether they arrived or not.
+    Since(OffsetDateTime),
+}
+
+/// How many events are made pending again in one statement.
+const REPLAYED_AT_ONCE: i64 = 500;
+
+/// Makes events pending as if they had never been tried.
+const AGAIN: &str = "UPDATE events SET state = 'pending', attempts = 0, next_attempt_at = $1, leased_until = NULL, finished_at = NULL";
+
+impl Store {
+    /// Takes on events for an endpoint that are due, oldest first, at most `limit`: nobody else sends them until `until`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn lease_events(
+        &self,
+        endpoint: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<Leased>, StoreError> {
+        let skip = self.skip_locked();
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE events SET leased_until = $1, attempts = attempts + 1 WHERE id IN (SELECT due.id FROM events AS due \
+             WHERE due.endpoint = $2 AND due.state = 'pending' AND due.next_attempt_at <= $3 AND (due.leased_until IS NULL OR due.leased_until <= $3) \
+             AND NOT EXISTS (SELECT 1 FROM events AS earlier WHERE earlier.file_id = due.file_id AND -earlier.id > -due.id \
+             AND earlier.endpoint = due.endpoint AND earlier.state = 'pending') ORDER BY due.next_attempt_at, due.id LIMIT $4 {skip}) \
+             RETURNING id, event_id, file_id, payload, attempts"
+        ));
+        let mut leased: Vec<Leased> = on_pool!(self, write connection => {
+            sqlx::query_as(sql).bind(Instant(until)).bind(endpoint).bind(Instant(now)).bind(i64::from(limit)).fetch_all(connection).await
+        })?;
+        leased.sort_by_key(|event| event.id);
+        Ok(leased)
+    }
+
+    /// Writes down what came of an attempt; `false` when the lease that ends at `leased_until` is somebody else's by now.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn settle_event(
+        &self,
+        event: &Leased,
+        leased_until: OffsetDateTime,
+        outcome: &Outcome,
+        answer: &str,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE events SET state = $1, finished_at = $2, next_attempt_at = COALESCE($3, next_attempt_at), leased_until = NULL, \
+                   last_answer = $4 WHERE id = $5 AND state = 'pending' AND leased_until = $6 RETURNING endpoint";
+        // Those that wait for it are due when it is: nobody looks at them before.
+        let followers = "UPDATE events SET next_attempt_at = $1 WHERE file_id = $2 AND -id < $3 AND endpoint = $4 AND state = 'pending' \
+                         AND next_attempt_at < $1";
+        let (state, later) = match outcome {
+            Outcome::Delivered => (EventState::Delivered, None),
+            Outcome::Later(at) => (EventState::Pending, Some(*at)),
+            Outcome::Dead => (EventState::Dead, None),
+        };
+        let finished = if later.is_some() { None } else { Some(Instant(now)) };
+        let settled = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            let endpoint: Option<String> = sqlx::query_scalar(sql)
+                .bind(state.as_str())
+                .bind(finished)
+                .bind(later.map(Instant))
+                .bind(answer)
+                .bind(event.id)
+                .bind(Instant(leased_until))
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if let (Some(endpoint), Some(later)) = (&endpoint, later) {
+                let query = sqlx::query(followers).bind(Instant(later)).bind(event.file_id).bind(-event.id).bind(endpoint);
+                query.execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(endpoint.is_some())
+        })?;
+        Ok(settled)
+    }
+
+    /// Events, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn list_events(&self, filter: &EventFilter, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        let before = filter.before.unwrap_or(i64::MAX);
+        let (found_by, order, before) = match (filter.file, filter.state) {
+            (Some(_), _) => ("file_id = $3 AND -id > $1 AND (state = $2 OR $2 IS NULL)", "-id", -before),
+            (None, Some(_)) => ("state = $2 AND -id > $1 AND (file_id = $3 OR $3 IS NULL)", "-id", -before),
+            (None, None) => ("id < $1 AND (state = $2 OR $2 IS NULL) AND (file_id = $3 OR $3 IS NULL)", "id DESC", before),
+        };
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM events WHERE {found_by} AND (endpoint = $4 OR $4 IS NULL) ORDER BY {order} LIMIT $5"
+        ));
+        let rows: Vec<Row> = on_pool!(self, read connection => {
+            sqlx::query_as(sql)
+                .bind(before)
+                .bind(filter.state.map(EventState::as_str))
+                .bind(filter.file.map(|file| file.0))
+                .bind(filter.endpoint.as_deref())
+                .bind(i64::from(limit))
+                .fetch_all(connection)
+                .await
+        })?;
+        Ok(rows.into_iter().map(EventRow::from).collect())
+    }
+
+    /// An event at every endpoint.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn find_event(&self, event_id: &str) -> Result<Vec<EventRow>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM events WHERE event_id = $1 ORDER BY endpoint"));
+        let rows: Vec<Row> = on_pool!(self, read connection => sqlx::query_as(sql).bind(event_id).fetch_all(connection).await)?;
+        Ok(rows.into_iter().map(EventRow::from).collect())
+    }
+
+    /// Has events sent again, to one endpoint or to all they went to; answers how many. Those of a file keep their order.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; some of them may be sent again then.
+    pub async fn replay_events(&self, replay: &Replay, endpoint: Option<&str>, now: OffsetDateTime) -> Result<u64, StoreError> {
+        let skip = self.skip_locked();
+        let (mut replayed, mut after) = (0, (OffsetDateTime::UNIX_EPOCH, 0_i64));
+        loop {
+            let rows: Vec<(i64, Instant)> = match replay {
+                Replay::Event(event_id) => {
+                    let sql = sqlx::AssertSqlSafe(format!(
+                        "{AGAIN} WHERE event_id = $2 AND (endpoint = $3 OR $3 IS NULL) RETURNING id, created_at"
+                    ));
+                    on_pool!(self, write connection => {
+                        sqlx::query_as(sql).bind(Instant(now)).bind(event_id).bind(endpoint).fetch_all(connection).await
+                    })?
+                }
+                Replay::Dead => {
+                    let sql = sqlx::AssertSqlSafe(format!(
+                        "{AGAIN} WHERE id IN (SELECT id FROM events WHERE state = 'dead' AND -id < $2 AND (endpoint = $3 OR $3 IS NULL) \
+                         ORDER BY -id DESC LIMIT $4 {skip}) RETURNING id, created_at"
+                    ));
+                    on_pool!(self, write connection => {
+                        let query = sqlx::query_as(sql).bind(Instant(now)).bind(-after.1).bind(endpoint);
+                        query.bind(REPLAYED_AT_ONCE).fetch_all(connection).await
+                    })?
+                }
+                Replay::Since(since) => {
+                    let sql = sqlx::AssertSqlSafe(format!(
+                        "{AGAIN} WHERE id IN (SELECT id FROM events WHERE created_at >= $2 AND (created_at > $2 OR id > $3) AND state <> 'pending' \
+                         AND (endpoint = $4 OR $4 IS NULL) ORDER BY created_at, id LIMIT $5 {skip}) RETURNING id, created_at"
+                    ));
+                    on_pool!(self, write connection => {
+                        let query = sqlx::query_as(sql).bind(Instant(now)).bind(Instant(after.0.max(*since))).bind(after.1);
+                        query.bind(endpoint).bind(REPLAYED_AT_ONCE).fetch_all(connection).await
+                    })?
+                }
+            };
+            replayed += rows.len() as u64;
+            let full = rows.len() as u64 == REPLAYED_AT_ONCE.unsigned_abs();
+            let last = match replay {
+                Replay::Event(_) => None,
+                Replay::Dead => rows.iter().map(|(id, _)| (OffsetDateTime::UNIX_EPOCH, *id)).max(),
+                Replay::Since(_) => rows.iter().map(|(id, created_at)| (created_at.0, *id)).max(),
+            };
+            match last {
+                Some(last) if full => after = last,
+                _ => break,
+            }
+        }
+        self.announce();
+        Ok(replayed)
+    }
+
+    /// Forgets events that arrived or were given up before `before`, at most `limit`; answers how many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn forget_events(&self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        let skip = self.skip_locked();
+        let sql = sqlx::AssertSqlSafe(format!(
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE state <> 'pending' AND finished_at < $1 ORDER BY finished_at LIMIT $2 {skip})"
+        ));
+        let gone = on_pool!(self, write connection => {
+            sqlx::query(sql).bind(Instant(before)).bind(i64::from(limit)).execute(connection).await.map(|r| r.rows_affected())
+        })?;
+        Ok(gone)
+    }
+
+    /// Gives up events that have been due since before `before`, at most `limit`: no broker knows their endpoint any more.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn give_up_events(&self, before: OffsetDateTime, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        let skip = self.skip_locked();
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE events SET state = 'dead', finished_at = $1, last_answer = 'no broker knows the endpoint' WHERE id IN (SELECT id FROM events \
+             WHERE state = 'pending' AND next_attempt_at < $2 AND (leased_until IS NULL OR leased_until <= $1) ORDER BY next_attempt_at LIMIT $3 {skip})"
+        ));
+        let given_up = on_pool!(self, write connection => {
+            let query = sqlx::query(sql).bind(Instant(now)).bind(Instant(before)).bind(i64::from(limit));
+            query.execute(connection).await.map(|r| r.rows_affected())
+        })?;
+        Ok(given_up)
+    }
+
+    /// Remembers that an endpoint wants nothing more at this URL.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn endpoint_is_gone(&self, endpoint: &str, url: &str, at: OffsetDateTime) -> Result<(), StoreError> {
+        let sql = "INSERT INTO gone_endpoints (name, url, gone_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET url = excluded.url, gone_at = excluded.gone_at";
+        on_pool!(self, write connection => sqlx::query(sql).bind(endpoint).bind(url).bind(Instant(at)).execute(connection).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Since when an endpoint wants nothing more at this URL.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn endpoint_gone_since(&self, endpoint: &str, url: &str) -> Result<Option<OffsetDateTime>, StoreError> {
+        let sql = "SELECT gone_at FROM gone_endpoints WHERE name = $1 AND url = $2";
+        let gone: Option<Instant> =
+            on_pool!(self, read connection => sqlx::query_scalar(sql).bind(endpoint).bind(url).fetch_optional(connection).await)?;
+        Ok(gone.map(|at| at.0))
+    }
+
+    /// Forgets that an endpoint was gone; `false` when it was not.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn endpoint_is_back(&self, endpoint: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM gone_endpoints WHERE name = $1";
+        let back =
+            on_pool!(self, write connection => sqlx::query(sql).bind(endpoint).execute(connection).await.map(|r| r.rows_affected()))?;
+        Ok(back == 1)
+    }
+}
