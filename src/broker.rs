@@ -6,7 +6,7 @@
 //!   still the one judged, to a key that no form ever named.
 //! - Every key is in the doomed list, or owned by a record, before anything can be written to it. A crash at any point leaves only
 //!   things that the sweeper finds.
-//! - A file of another tenant is the same as no file.
+//! - A file of another tenant is the same as no file, and so is one of a type that the token is not for.
 
 mod arriving;
 mod audit;
@@ -69,6 +69,9 @@ pub enum BrokerError {
     /// The token does not allow it.
     #[error("the token lacks the scope {}", .0.as_str())]
     Forbidden(Scope),
+    /// The token is not for this file type.
+    #[error("the token is not for the file type {0}")]
+    ForbiddenType(String),
     /// There is no such file, or it is another tenant's.
     #[error("no such file")]
     NotFound,
@@ -220,14 +223,15 @@ impl Broker {
             return Err(BrokerError::NotFound);
         }
         let file = self.store.find_upload(&caller.tenant, staging_key).await?;
-        file.filter(|file| file.created_by == caller.actor).ok_or(BrokerError::NotFound)
+        file.filter(|file| file.created_by == caller.actor && caller.types.allows(&file.type_name)).ok_or(BrokerError::NotFound)
     }
 
     async fn find(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
         let file = self.store.find_file(&caller.tenant, id).await?;
         // Customers are strangers to each other: what one uploads is nothing to another. Users work on the same files.
         let reached = file.filter(|file| caller.actor.kind == ActorKind::Users || file.created_by == caller.actor);
-        reached.ok_or(BrokerError::NotFound)
+        // A file of a type that the token is not for is no file to it.
+        reached.filter(|file| caller.types.allows(&file.type_name)).ok_or(BrokerError::NotFound)
     }
 }
 

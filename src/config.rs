@@ -6,6 +6,7 @@
 
 mod client;
 mod events;
+mod identity;
 mod operating;
 mod settings;
 mod values;
@@ -19,14 +20,15 @@ use std::time::Duration;
 use url::Url;
 
 use crate::domain::UploadMethod;
+use crate::jwt;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
 pub use events::{Events, NotificationsToken};
 pub use operating::Operating;
 pub use settings::{SETTINGS, Setting};
 use values::{
-    as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
-    log_format, origins, part_size, redacted, retention, socket_address, upload_method, web_url, whole_number,
+    Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled,
+    log_filter, log_format, origins, part_size, redacted, retention, socket_address, upload_method, web_url, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -63,6 +65,10 @@ pub struct Config {
     pub policies: Option<PathBuf>,
     /// Origins of other pages that may call the broker.
     pub cors_origins: Vec<String>,
+    /// A file of tokens.
+    pub tokens_file: Option<PathBuf>,
+    /// Whose JWTs are taken, if any are.
+    pub jwt: Option<jwt::Options>,
     /// How often to sweep; zero for never.
     pub sweep_interval: Duration,
     /// How long an expired form's upload is left alone.
@@ -127,20 +133,6 @@ pub struct Log {
     pub json: Option<bool>,
 }
 
-/// Where a setting's value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    Environment,
-    File(PathBuf),
-    Default,
-}
-
-#[derive(Debug, Clone)]
-struct Value {
-    text: String,
-    source: Source,
-}
-
 /// Everything that is wrong with the configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -181,7 +173,7 @@ impl Config {
         for (key, value) in &self.effective {
             let shown = match *key {
                 "database_url" => redacted(&value.text),
-                "notifications_token" => "***".to_owned(),
+                "jwt_secret" | "notifications_token" => "***".to_owned(),
                 _ => value.text.clone(),
             };
             let source = match &value.source {
@@ -273,6 +265,8 @@ impl Reader {
         let upload_page = self.required("page", if name.is_none() { "true" } else { "false" }, boolean);
         let policies = self.optional("policies", filled).map(PathBuf::from);
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
+        let tokens_file = self.optional("tokens_file", filled).map(PathBuf::from);
+        let jwt = self.jwt();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
         let sweep_grace = self.required("sweep_grace", "1h", duration);
         let events = self.events();
@@ -310,6 +304,8 @@ impl Reader {
             upload_page: upload_page?,
             policies,
             cors_origins,
+            tokens_file,
+            jwt,
             sweep_interval: sweep_interval?,
             sweep_grace: sweep_grace?,
             events: events?,

@@ -7,6 +7,7 @@
 //! Some stores take forms that were tampered with. Then the broker itself is asked: a confirmation like any other, with a database
 //! that lives for this run only. What counts is whether something else than the granted object can become a file.
 
+mod callers;
 mod cleaning;
 mod finding;
 mod forms;
@@ -19,6 +20,7 @@ mod sealing;
 mod settings;
 mod tampering;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use tokio::time::timeout;
 use crate::broker::STAGING_PREFIX;
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::UploadMethod;
+use crate::jwt;
 use crate::random;
 pub use finding::{Finding, Report, Status};
 use sealing::Bench;
@@ -63,6 +66,10 @@ pub struct Installation {
     pub expiry_days: i32,
     /// The longest life that a file type gives its forms.
     pub longest_slip: time::Duration,
+    /// The file of tokens.
+    pub tokens_file: Option<PathBuf>,
+    /// Whose JWTs are taken.
+    pub jwt: Option<jwt::Options>,
 }
 
 /// What a run came to.
@@ -79,7 +86,10 @@ pub async fn examine(installation: &Installation, interrupt: impl Future<Output 
     let mut report = Report::default();
     let mut interrupt = std::pin::pin!(interrupt);
     let reached = tokio::select! {
-        reached = reach::reach(installation, &mut report) => reached,
+        reached = async {
+            callers::look(installation, &mut report).await;
+            reach::reach(installation, &mut report).await
+        } => reached,
         () = &mut interrupt => return Examined { report, interrupted: true },
     };
     let Some(probe) = reached else { return Examined { report, interrupted: false } };

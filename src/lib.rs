@@ -9,7 +9,7 @@
 //! Arrows point down only; a test holds them.
 //!
 //! ```text
-//! main -> cli -> server -> api -> broker, tokens -> limits -> store, bucket -> post_policy -> domain, random, failpoint, metrics, trace
+//! main -> cli -> server -> api -> broker, tokens -> jwt, limits -> store, bucket -> post_policy -> domain, random, failpoint, metrics, trace
 //!         cli -> upload -> config
 //!         cli -> doctor -> broker
 //!                server -> sweeper, notifications, webhooks, embedded_s3, config
@@ -19,6 +19,7 @@ pub mod domain;
 pub mod failpoint;
 pub mod metrics;
 pub mod random;
+pub mod secret_file;
 pub mod trace;
 
 pub mod post_policy;
@@ -26,6 +27,7 @@ pub mod post_policy;
 pub mod bucket;
 pub mod store;
 
+pub mod jwt;
 pub mod limits;
 
 pub mod broker;
@@ -40,7 +42,6 @@ pub mod config;
 
 pub mod embedded_s3;
 pub mod listener;
-pub mod secret_file;
 pub mod server;
 
 pub mod doctor;

@@ -3,7 +3,7 @@
 //! Built for tests and for the fuzzer only. Each target of `fuzz/` calls one function of this list; the test below calls the same one
 //! with every input that is kept in `fuzz/corpus`.
 
-use crate::{api, domain, tokens, trace};
+use crate::{api, domain, jwt, tokens, trace};
 
 /// A property: it panics where it does not hold.
 pub type Property = fn(&[u8]);
@@ -23,7 +23,10 @@ pub const ALL: &[(&str, Property)] = &[
     ("filter", api::properties::desk::filter),
     ("request_head", api::properties::request_head),
     ("traceparent", trace::properties::traceparent),
+    ("jwks", jwt::properties::keys),
+    ("jwt", jwt::properties::token),
     ("access_token", tokens::properties::access_token),
+    ("upload_token", tokens::properties::upload_token),
 ];
 
 /// Calls the property of that name, which is a fuzz target's.

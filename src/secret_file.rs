@@ -1,7 +1,7 @@
-//! Secrets that are made once and kept in a file only their owner can read.
+//! Secrets that are made once and kept in a file only their owner can read; and files of the operator's that decide who may do what.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 /// The secret kept at `path`; made by `make` and written there the first time.
@@ -33,6 +33,43 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<
     Ok(secret)
 }
 
+/// What is in a file that decides who may do what; at most `most` bytes.
+///
+/// # Errors
+/// When it cannot be read, is longer, is no plain file, or anybody may write it.
+pub fn read_trusted(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    // Looked at before it is opened: to open a pipe would wait for who writes it.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let file = fs::File::open(path)?;
+    if others_may(&file.metadata()?, WRITE) {
+        return Err(io::Error::other("anybody may write it; take that right away (chmod o-w)"));
+    }
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most { Err(io::Error::other(format!("it is larger than {most} bytes"))) } else { Ok(bytes) }
+}
+
+/// Whether everybody on the machine may read it.
+#[must_use]
+pub fn anybody_reads(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|about| others_may(&about, READ))
+}
+
+const READ: u32 = 0o004;
+const WRITE: u32 = 0o002;
+
+#[cfg(unix)]
+fn others_may(about: &fs::Metadata, right: u32) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & right != 0
+}
+
+#[cfg(not(unix))]
+fn others_may(_: &fs::Metadata, _: u32) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +82,22 @@ mod tests {
         assert_eq!(read_or_create(&path, || "two".to_owned()).unwrap(), "one");
         #[cfg(unix)]
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_anybody_can_write_decides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        fs::write(&path, "12345").unwrap();
+        let chmod = |mode| fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        chmod(0o640);
+        assert_eq!(read_trusted(&path, 5).unwrap(), b"12345");
+        assert!(!anybody_reads(&path));
+        assert!(read_trusted(&path, 4).unwrap_err().to_string().contains("larger than 4 bytes"));
+        chmod(0o644);
+        assert!(read_trusted(&path, 5).is_ok() && anybody_reads(&path));
+        chmod(0o646);
+        assert!(read_trusted(&path, 5).unwrap_err().to_string().contains("chmod o-w"));
+        assert!(read_trusted(folder.path(), 5).is_err());
     }
 }

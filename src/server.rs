@@ -20,6 +20,7 @@ use crate::config::{Config, NotificationsToken, Storage};
 use crate::domain::multipart::MAX_PART_SIZE;
 use crate::domain::{FileTypes, UploadMethod, policy_file};
 use crate::embedded_s3::{self, FolderLock};
+use crate::jwt::{KeySource, Verifier};
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
 use crate::metrics;
@@ -27,7 +28,7 @@ use crate::notifications;
 use crate::secret_file;
 use crate::store::Store;
 use crate::sweeper;
-use crate::tokens::{Token, Tokens};
+use crate::tokens::{Token, TokenFile, Tokens};
 use crate::webhooks::{self, Endpoint, Webhooks};
 
 pub use reloading::Reloaded;
@@ -62,6 +63,8 @@ pub struct Server {
     drain_delay: Duration,
     max_request: u64,
     stopping: CancellationToken,
+    /// Everybody who may call: what comes from files and addresses can be read again at any time.
+    pub tokens: Tokens,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     store: Store,
@@ -103,11 +106,11 @@ impl Server {
         let stop_rest = CancellationToken::new();
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        let tokens = Tokens::new(store.clone(), development_token.clone());
+        let tokens = tokens(config, store.clone(), development_token.clone()).await?;
         let notifications = notifications_secret(config)?;
         let state = AppState::from(api::Parts {
             broker: broker.clone(),
-            tokens,
+            tokens: tokens.clone(),
             public_url: public_url.as_str().into(),
             notifications,
             stopping: stopping.clone(),
@@ -118,7 +121,7 @@ impl Server {
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
         let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
-        let mut working = vec![sweeping];
+        let mut working = vec![sweeping, tokio::spawn(tokens.clone().watch(stop.clone()))];
         let webhooks =
             Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
         working.push(tokio::spawn(Arc::new(webhooks).run(stop.clone())));
@@ -151,6 +154,7 @@ impl Server {
             drain_delay: config.operating.drain_delay,
             max_request,
             stopping,
+            tokens,
             stop,
             tasks,
             store,
@@ -282,6 +286,30 @@ async fn storage(
             Ok((options, None))
         }
     }
+}
+
+/// Everybody who may call, by all that is configured.
+async fn tokens(config: &Config, store: Store, development: Option<Token>) -> anyhow::Result<Tokens> {
+    let file = match &config.tokens_file {
+        None => None,
+        Some(path) => {
+            let named = || format!("DROPSLIP_TOKENS_FILE: {}", path.display());
+            Some(TokenFile::open(path.clone()).map_err(anyhow::Error::msg).with_context(named)?)
+        }
+    };
+    let jwt = match &config.jwt {
+        None => None,
+        Some(options) => {
+            let named = || match &options.keys {
+                KeySource::Secret(_) => "DROPSLIP_JWT_SECRET".to_owned(),
+                KeySource::SecretFile(path) => format!("DROPSLIP_JWT_SECRET_FILE: {}", path.display()),
+                KeySource::File(path) => format!("DROPSLIP_JWT_JWKS: {}", path.display()),
+                KeySource::Url(_) => "DROPSLIP_JWT_JWKS".to_owned(),
+            };
+            Some(Verifier::open(options.clone()).await.map_err(anyhow::Error::msg).with_context(named)?)
+        }
+    };
+    Ok(Tokens::new(store, development).and(file, jwt))
 }
 
 /// What the database is bound to.

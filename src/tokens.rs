@@ -1,10 +1,11 @@
-//! Access tokens: made once, shown once, kept as a hash.
+//! Access tokens: made once, shown once, kept as a hash, in the database or in a file of the operator's. And JSON Web Tokens of others.
 //!
 //! A token is `dslip_<lookup>_<secret>`: the lookup finds its row, the 256 random bits of the secret prove it. Only the SHA-256
 //! of the whole is stored. A fast hash is enough: nobody guesses 256 bits, so there is nothing to slow down.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod token_file;
 mod upload_token;
 
 use std::collections::HashMap;
@@ -15,12 +16,16 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+use crate::domain::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
+use crate::jwt::{KeysAway, Verifier};
 use crate::random;
 use crate::store::{NewToken, Store, StoreError, TokenRow};
-use upload_token::UploadToken;
+use upload_token::{Maker, UploadToken};
 
+pub use token_file::{Entries, TokenFile};
 pub use upload_token::{LONGEST_LIFE, MOST_TYPES};
 
 const PREFIX: &str = "dslip_";
@@ -56,7 +61,9 @@ impl Token {
         self.0.get(PREFIX.len()..PREFIX.len() + LOOKUP_CHARS).unwrap_or_default()
     }
 
-    fn sha256(&self) -> [u8; 32] {
+    /// What is kept of it.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
         sha256(&self.0)
     }
 }
@@ -78,23 +85,53 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The token that somebody holds: what is stored of it, and who it stands for. Cheap to clone.
+/// The token that somebody holds: what proves it, and who it stands for. Cheap to clone.
 #[derive(Clone)]
 pub struct Holder {
-    lookup: Arc<str>,
-    secret_sha256: Arc<[u8]>,
+    proof: Proof,
     /// Who it stands for.
     pub caller: Caller,
+    /// When it ends by itself.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// What is known of a token.
+#[derive(Clone)]
+enum Proof {
+    /// It is kept as a hash, found by its public half.
+    Stored { lookup: Arc<str>, secret_sha256: Arc<[u8]> },
+    /// It was signed by somebody else, and nothing of it is kept.
+    Signed,
+}
+
+impl Holder {
+    fn has_ended(&self, now: OffsetDateTime) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
+    /// Whether that is the hash of what is kept.
+    fn is_proven_by(&self, sha256: &[u8; 32]) -> bool {
+        match &self.proof {
+            Proof::Stored { secret_sha256, .. } => secret_sha256.ct_eq(sha256).into(),
+            Proof::Signed => false,
+        }
+    }
 }
 
 impl fmt::Debug for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Holder({})", self.lookup)
+        match &self.proof {
+            Proof::Stored { lookup, .. } => write!(f, "Holder({lookup})"),
+            Proof::Signed => write!(f, "Holder({:?})", self.caller.actor),
+        }
     }
 }
 
 /// How long a good token is trusted without asking the database: a revoked one is refused after that.
 pub const TRUSTED: Duration = Duration::from_secs(2);
+
+/// How often files of tokens and keys are looked at.
+pub const LOOKED_AT: Duration = Duration::from_secs(2);
 
 /// How many are remembered at most.
 const REMEMBERED: usize = 10_000;
@@ -102,59 +139,171 @@ const REMEMBERED: usize = 10_000;
 /// Good tokens by their public half, and when the database was asked about each.
 type Recent = HashMap<String, (Holder, Instant)>;
 
+/// Why nobody can say who presents a token.
+#[derive(Debug, thiserror::Error)]
+pub enum Unknown {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The issuer's keys are not there yet.
+    #[error(transparent)]
+    Keys(#[from] KeysAway),
+}
+
 /// Everybody who may call.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     store: Store,
     development: Option<Token>,
+    file: Option<Arc<TokenFile>>,
+    jwt: Option<Arc<Verifier>>,
     recent: Arc<Mutex<Recent>>,
+    upload_key: Arc<OnceCell<[u8; 32]>>,
 }
 
 impl Tokens {
     /// The tokens in the database and, with the embedded store, one for development that is in no database.
     #[must_use]
     pub fn new(store: Store, development: Option<Token>) -> Self {
-        Self { store, development, recent: Arc::default() }
+        Self { store, development, file: None, jwt: None, recent: Arc::default(), upload_key: Arc::default() }
+    }
+
+    /// The same, and those of a file and of an issuer.
+    #[must_use]
+    pub fn and(self, file: Option<TokenFile>, jwt: Option<Verifier>) -> Self {
+        Self { file: file.map(Arc::new), jwt: jwt.map(Arc::new), ..self }
     }
 
     /// Who presents `text`; `None` when nobody does.
     ///
     /// # Errors
-    /// When the database cannot say.
-    pub async fn authenticate(&self, text: &str) -> Result<Option<Holder>, StoreError> {
-        let Some(lookup) = lookup_of(text) else { return Ok(None) };
+    /// When database or issuer cannot say.
+    pub async fn authenticate(&self, text: &str, now: OffsetDateTime) -> Result<Option<Holder>, Unknown> {
+        let Some(lookup) = lookup_of(text) else { return self.authenticate_signed(text, now).await };
         let presented = sha256(text);
-        let holder = self.holder(lookup).await?;
-        Ok(holder.filter(|holder| bool::from(holder.secret_sha256.ct_eq(&presented))))
+        let in_file = self.file.as_ref().and_then(|file| file.by_hash(&presented));
+        let holder = match in_file.filter(|holder| holder.is_proven_by(&presented)) {
+            Some(holder) => Some(holder),
+            None => self.holder(lookup).await?,
+        };
+        Ok(holder.filter(|holder| holder.is_proven_by(&presented) && !holder.has_ended(now)))
     }
 
-    /// Makes an upload token: what `holder` may upload of these file types, until then.
+    /// The same for what is no token of ours.
+    async fn authenticate_signed(&self, text: &str, now: OffsetDateTime) -> Result<Option<Holder>, Unknown> {
+        let Some(jwt) = &self.jwt else { return Ok(None) };
+        let verified = Box::pin(jwt.authenticate(text, now)).await?;
+        Ok(verified.map(|good| Holder { proof: Proof::Signed, caller: good.caller, expires_at: Some(good.expires_at) }))
+    }
+
+    /// Looks at files and addresses of tokens and keys until `stop`.
+    pub async fn watch(self, stop: CancellationToken) {
+        // Each for itself: an issuer that does not answer must not keep a token in the file alive.
+        let both = async { tokio::join!(self.watch_file(), self.watch_keys()) };
+        let _ = stop.run_until_cancelled(both).await;
+    }
+
+    async fn watch_file(&self) {
+        while self.file.is_some() {
+            tokio::time::sleep(LOOKED_AT).await;
+            // What is wrong is logged where it is found.
+            drop(self.reload_file().await);
+        }
+    }
+
+    async fn watch_keys(&self) {
+        while let Some(jwt) = &self.jwt {
+            tokio::time::sleep(LOOKED_AT).await;
+            jwt.look_again().await;
+        }
+    }
+
+    /// Reads everything again that comes from files and addresses, whether it is time or not.
+    ///
+    /// # Errors
+    /// One line for each that cannot be used; what was known of it stays.
+    pub async fn reload(&self) -> Result<(), String> {
+        let mut failures: Vec<String> =
+            self.reload_file().await.err().into_iter().map(|why| format!("DROPSLIP_TOKENS_FILE: {why}")).collect();
+        if let Some(jwt) = &self.jwt {
+            failures.extend(jwt.reload().await.err().map(|why| format!("the keys for JWTs: {why}")));
+        }
+        if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+    }
+
+    async fn reload_file(&self) -> Result<(), String> {
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        let reloaded = tokio::task::spawn_blocking(move || file.reload()).await;
+        reloaded.map_err(|error| error.to_string())?
+    }
+
+    /// Makes an upload token: what `holder` may upload of these file types, until then at most. Answers when it ends, too.
     ///
     /// It is kept nowhere and ends with the access token it is made from.
-    #[must_use]
-    pub fn upload_token(&self, holder: &Holder, types: &[String], expires_at: OffsetDateTime) -> String {
-        upload_token::seal(holder, types, expires_at)
-    }
-
-    /// Who presents the upload token `text`, with the right to upload and no other, and the file types it is for.
     ///
     /// # Errors
     /// When the database cannot say.
-    pub async fn authenticate_upload(&self, text: &str, now: OffsetDateTime) -> Result<Option<(Caller, Vec<String>)>, StoreError> {
+    pub async fn upload_token(
+        &self,
+        holder: &Holder,
+        types: &[String],
+        expires_at: OffsetDateTime,
+    ) -> Result<(String, OffsetDateTime), StoreError> {
+        let expires_at = holder.expires_at.map_or(expires_at, |ends_at| ends_at.min(expires_at));
+        let text = match &holder.proof {
+            Proof::Stored { lookup, secret_sha256 } => upload_token::seal(&Maker::Token(lookup), secret_sha256, types, expires_at),
+            Proof::Signed => upload_token::seal(
+                &Maker::Bearer(holder.caller.actor, holder.caller.tenant.clone()),
+                &self.upload_key().await?,
+                types,
+                expires_at,
+            ),
+        };
+        Ok((text, expires_at))
+    }
+
+    /// Who presents the upload token `text`, with the right to upload files of its types and no other.
+    ///
+    /// # Errors
+    /// When the database cannot say.
+    pub async fn authenticate_upload(&self, text: &str, now: OffsetDateTime) -> Result<Option<Caller>, StoreError> {
         let Some(token) = UploadToken::parse(text) else { return Ok(None) };
-        let Some(holder) = self.holder(token.lookup).await? else { return Ok(None) };
-        if !holder.caller.scopes.contains(Scope::FilesWrite) {
-            return Ok(None);
+        let scopes = Scopes::only(Scope::FilesWrite);
+        match &token.maker {
+            Maker::Token(lookup) => {
+                let in_file = self.file.as_ref().and_then(|file| file.by_lookup(lookup));
+                let holder = match in_file {
+                    Some(holder) => Some(holder),
+                    None => self.holder(lookup).await?,
+                };
+                let holder = holder.filter(|holder| holder.caller.scopes.contains(Scope::FilesWrite) && !holder.has_ended(now));
+                let Some(Holder { proof: Proof::Stored { secret_sha256, .. }, caller, .. }) = holder else { return Ok(None) };
+                let types = token.open(&secret_sha256, now).map(|types| types.within(&caller.types));
+                Ok(types.map(|types| Caller { scopes, types, ..caller }))
+            }
+            Maker::Bearer(actor, tenant) => {
+                // Whoever takes no JWTs any more takes nothing that was made with them.
+                if self.jwt.is_none() {
+                    return Ok(None);
+                }
+                let (actor, tenant) = (*actor, tenant.clone());
+                let types = token.open(&self.upload_key().await?, now);
+                Ok(types.map(|types| Caller { actor, tenant, scopes, types }))
+            }
         }
-        let types = token.open(&holder, now);
-        Ok(types.map(|types| (Caller { scopes: Scopes::only(Scope::FilesWrite), ..holder.caller }, types)))
+    }
+
+    /// The key of upload tokens that are made from what is kept nowhere; the same for all brokers of the database.
+    async fn upload_key(&self) -> Result<[u8; 32], StoreError> {
+        let key = self.upload_key.get_or_try_init(|| self.store.shared_key(UPLOAD_KEY, random::bytes()));
+        key.await.copied()
     }
 
     /// The good token with that public half; who presents it has still to prove it.
     async fn holder(&self, lookup: &str) -> Result<Option<Holder>, StoreError> {
         if let Some(development) = self.development.as_ref().filter(|development| development.lookup() == lookup) {
-            let secret_sha256 = development.sha256().as_slice().into();
-            return Ok(development_caller().map(|caller| Holder { lookup: lookup.into(), secret_sha256, caller }));
+            let proof = Proof::Stored { lookup: lookup.into(), secret_sha256: development.sha256().as_slice().into() };
+            return Ok(Some(Holder { proof, caller: development_caller(), expires_at: None }));
         }
         if let Some((holder, asked)) = self.recent().get(lookup)
             && asked.elapsed() < TRUSTED
@@ -163,7 +312,11 @@ impl Tokens {
         }
         let asked = Instant::now();
         let row = Box::pin(self.store.find_token(lookup)).await?.filter(|row| row.revoked_at.is_none());
-        let holder = row.map(|row| Holder { lookup: lookup.into(), secret_sha256: row.secret_sha256.into(), caller: row.caller });
+        let holder = row.map(|row| Holder {
+            proof: Proof::Stored { lookup: lookup.into(), secret_sha256: row.secret_sha256.into() },
+            caller: row.caller,
+            expires_at: row.expires_at,
+        });
         // What is unknown is not remembered: nobody can fill this with guesses.
         if let Some(holder) = &holder {
             let mut recent = self.recent();
@@ -186,8 +339,21 @@ impl Tokens {
     /// # Errors
     /// When the database cannot keep it.
     pub async fn create(&self, caller: &Caller, now: OffsetDateTime) -> Result<(i64, Token), StoreError> {
+        self.create_until(caller, None, now).await
+    }
+
+    /// The same for one that ends by itself.
+    ///
+    /// # Errors
+    /// When the database cannot keep it.
+    pub async fn create_until(
+        &self,
+        caller: &Caller,
+        expires_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Result<(i64, Token), StoreError> {
         let token = Token::generate();
-        let row = NewToken { lookup: token.lookup(), secret_sha256: token.sha256(), caller, created_at: now };
+        let row = NewToken { lookup: token.lookup(), secret_sha256: token.sha256(), caller, expires_at, created_at: now };
         Ok((self.store.insert_token(&row).await?, token))
     }
 
@@ -208,10 +374,13 @@ impl Tokens {
     }
 }
 
+/// The shared key's name in the database.
+const UPLOAD_KEY: &str = "upload tokens";
+
 /// The person at the laptop.
-fn development_caller() -> Option<Caller> {
-    let tenant = Tenant::DEFAULT.parse().ok()?;
-    Some(Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant, scopes: Scopes::all() })
+fn development_caller() -> Caller {
+    let actor = Actor { id: 1, kind: ActorKind::Users };
+    Caller { actor, tenant: Tenant::default(), scopes: Scopes::all(), types: TypeLimit::default() }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
-/// Who asks, with what can make upload tokens.
+/// Who asks, by an access token or a JWT; with what can make upload tokens.
 impl FromRequestParts<AppState> for Holder {
     type Rejection = Fault;
 
@@ -31,7 +31,7 @@ impl FromRequestParts<AppState> for Holder {
         // Two credentials in one request leave open who is asking.
         let (Some(value), None) = (values.next(), values.next()) else { return Err(Fault::Unauthenticated) };
         let presented = value.to_str().ok().and_then(presented_token).ok_or(Fault::Unauthenticated)?;
-        let holder = state.tokens.authenticate(&presented).await?.ok_or(Fault::Unauthenticated)?;
+        let holder = state.tokens.authenticate(&presented, OffsetDateTime::now_utc()).await?.ok_or(Fault::Unauthenticated)?;
         state.broker.admit(&holder.caller)?;
         Ok(holder)
     }
@@ -41,11 +41,7 @@ impl FromRequestParts<AppState> for Holder {
 pub(super) const UPLOAD_TOKEN: &str = "upload_token";
 
 /// Who uploads: by an upload token in the path where the route has one, by an access token elsewhere.
-pub(super) struct Uploader {
-    pub(super) caller: Caller,
-    /// The file types it may upload; `None` for all there are.
-    pub(super) types: Option<Vec<String>>,
-}
+pub(super) struct Uploader(pub(super) Caller);
 
 impl FromRequestParts<AppState> for Uploader {
     type Rejection = Fault;
@@ -53,12 +49,12 @@ impl FromRequestParts<AppState> for Uploader {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
         let Some((_, token)) = params.iter().find(|(name, _)| *name == UPLOAD_TOKEN) else {
-            return Ok(Self { caller: Caller::from_request_parts(parts, state).await?, types: None });
+            return Ok(Self(Caller::from_request_parts(parts, state).await?));
         };
         let known = state.tokens.authenticate_upload(token, OffsetDateTime::now_utc()).await?;
-        let (caller, types) = known.ok_or(Fault::Unauthenticated)?;
+        let caller = known.ok_or(Fault::Unauthenticated)?;
         state.broker.admit(&caller)?;
-        Ok(Self { caller, types: Some(types) })
+        Ok(Self(caller))
     }
 }
 

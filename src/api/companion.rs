@@ -166,13 +166,12 @@ impl FromRequestParts<AppState> for Upload {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
-        let Uploader { caller, types } = Uploader::from_request_parts(parts, state).await?;
+        let Uploader(caller) = Uploader::from_request_parts(parts, state).await?;
         let key = Query::of(parts).one("key").map_err(Fault::Invalid)?;
         let file = state.broker.upload(&caller, &key).await?;
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
         let named = params.iter().filter(|(name, _)| *name == UPLOAD_ID).all(|(_, id)| id == file.id.to_string());
-        let allowed = types.is_none_or(|types| types.contains(&file.type_name));
-        if named && allowed { Ok(Self { caller, file }) } else { Err(Fault::NotFound) }
+        if named { Ok(Self { caller, file }) } else { Err(Fault::NotFound) }
     }
 }
 
@@ -212,10 +211,10 @@ const EXAMPLE_KEY: &str = "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61";
         AnyCall
     )
 )]
-async fn params(State(state): State<AppState>, uploader: Uploader, request: Request<Body>) -> Result<Json<ParamsBody>, Fault> {
+async fn params(State(state): State<AppState>, Uploader(caller): Uploader, request: Request<Body>) -> Result<Json<ParamsBody>, Fault> {
     let (parts, _) = request.into_parts();
-    let new = new_file_of_query(&Query::of(&parts), uploader.types.as_deref()).map_err(Fault::Invalid)?;
-    match state.broker.authorize(&uploader.caller, &new, None, OffsetDateTime::now_utc()).await? {
+    let new = new_file_of_query(&Query::of(&parts), caller.types.names()).map_err(Fault::Invalid)?;
+    match state.broker.authorize(&caller, &new, None, OffsetDateTime::now_utc()).await? {
         Authorized::Slip(_, Slip::Form(post)) => {
             Ok(Json(ParamsBody { method: "POST", url: post.url, fields: post.fields.into_iter().collect(), headers: BTreeMap::new() }))
         }
@@ -225,7 +224,7 @@ async fn params(State(state): State<AppState>, uploader: Uploader, request: Requ
             Ok(Json(ParamsBody { method: "PUT", url: put.url, fields, headers: put.headers.into_iter().collect() }))
         }
         Authorized::Slip(file, _) => {
-            state.broker.take_back(&uploader.caller, file.id, OffsetDateTime::now_utc()).await?;
+            state.broker.take_back(&caller, file.id, OffsetDateTime::now_utc()).await?;
             let forms = "set shouldUseMultipart to true: the store here takes no forms";
             Err(Fault::Invalid(FieldErrors::one("Uppy", forms)))
         }
@@ -286,8 +285,10 @@ async fn make_token(State(state): State<AppState>, holder: Holder, request: Requ
     }
     let wish = token_wish(&read_body(request).await?).map_err(Fault::Invalid)?;
     state.broker.know_types(&wish.types)?;
-    let expires_at = OffsetDateTime::now_utc() + wish.life;
-    let token = state.tokens.upload_token(&holder, &wish.types, expires_at);
+    if let Some(other) = wish.types.iter().find(|name| !holder.caller.types.allows(name)) {
+        return Err(Fault::ForbiddenType(other.clone()));
+    }
+    let (token, expires_at) = state.tokens.upload_token(&holder, &wish.types, OffsetDateTime::now_utc() + wish.life).await?;
     let body = TokenBody {
         companion_endpoint: format!("{}/u/{token}", state.public_url),
         expires_at: expires_at.format(SECONDS).unwrap_or_default(),

@@ -284,6 +284,7 @@ pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
         Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.clone(),
         Fault::Unauthenticated => FieldErrors::one("authorization", "must be a good token, as Bearer or as the user of Basic"),
         Fault::Forbidden(scope) => FieldErrors::one("authorization", format!("must have the scope {}", scope.as_str())),
+        Fault::ForbiddenType(name) => FieldErrors::one("authorization", format!("must be for the file type ‘{name}’")),
         Fault::NotFound => FieldErrors::one("id", "not found"),
         Fault::MethodNotAllowed => FieldErrors::one("method", "not allowed here"),
         Fault::NotUploaded => FieldErrors::one("state", "nothing was uploaded yet"),

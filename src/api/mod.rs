@@ -56,7 +56,7 @@ use crate::bucket::BucketError;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
 use crate::store::StoreError;
-use crate::tokens::Tokens;
+use crate::tokens::{Tokens, Unknown};
 
 /// When a client may ask again after a 503, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -207,6 +207,8 @@ pub enum Fault {
     Unauthenticated,
     /// 403: the token lacks this scope.
     Forbidden(Scope),
+    /// 403: the token is not for this file type.
+    ForbiddenType(String),
     /// 404: no such path, or nothing there that the caller may see.
     NotFound,
     /// 405: the path knows other methods.
@@ -240,7 +242,7 @@ impl Fault {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ForbiddenType(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
@@ -260,6 +262,7 @@ impl From<BrokerError> for Fault {
             BrokerError::Invalid(fields) => Self::Invalid(fields),
             BrokerError::Refused(fields) => Self::Refused(fields),
             BrokerError::Forbidden(scope) => Self::Forbidden(scope),
+            BrokerError::ForbiddenType(name) => Self::ForbiddenType(name),
             BrokerError::NotFound => Self::NotFound,
             BrokerError::NotUploaded => Self::NotUploaded,
             BrokerError::AlreadyActive => Self::AlreadyActive,
@@ -278,6 +281,15 @@ impl From<StoreError> for Fault {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
             StoreError::Broken(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Unknown> for Fault {
+    fn from(error: Unknown) -> Self {
+        match error {
+            Unknown::Store(error) => error.into(),
+            Unknown::Keys(error) => Self::Unavailable(error.to_string()),
         }
     }
 }

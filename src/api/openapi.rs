@@ -80,8 +80,8 @@ impl IntoResponses for WithBody {
 fn shared_faults() -> [(&'static str, Fault, &'static str); 8] {
     let exceeded = Exceeded { what: "requests per second", retry_after_seconds: 1 };
     [
-        ("Unauthenticated", Fault::Unauthenticated, "No token, a wrong or a revoked one, or two of them."),
-        ("Forbidden", Fault::Forbidden(Scope::FilesWrite), "The token lacks a scope; the message names it."),
+        ("Unauthenticated", Fault::Unauthenticated, "No token, a wrong, expired or revoked one, or two of them."),
+        ("Forbidden", Fault::Forbidden(Scope::FilesWrite), "The token lacks a scope, or is not for this file type; the message names it."),
         ("NotFound", Fault::NotFound, "No such file, or none that this token may see."),
         ("TooSlow", Fault::TooSlow, "The body took too long to arrive: repeat."),
         ("BodyTooLarge", Fault::BodyTooLarge, "The body is longer than any description of a file."),
@@ -249,7 +249,8 @@ fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
                 "Retry-After": header(&json!({"type": "integer", "minimum": 1}), "When to ask again, in seconds."),
             },
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `dropslip token create`."},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `dropslip token create` or of the operator's token file, or a JSON Web Token where the \
+                    installation takes those of its issuer."},
                 "basic": {"type": "http", "scheme": "basic", "description": "The same token as the user name, with any password."},
                 "notifications": {"type": "http", "scheme": "bearer", "description": "The secret of `DROPSLIP_NOTIFICATIONS_TOKEN`, for the store."},
             },

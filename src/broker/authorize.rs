@@ -31,12 +31,23 @@ pub enum Authorized {
 }
 
 impl Broker {
+    /// What the rules of now grant.
+    fn granted(&self, caller: &Caller, new: &NewFile) -> Result<Grant, BrokerError> {
+        let file_types = self.file_types.load();
+        let rule = file_types.get(&new.type_name).map_err(BrokerError::Invalid)?;
+        if !caller.types.allows(&rule.name) {
+            return Err(BrokerError::ForbiddenType(rule.name.clone()));
+        }
+        rule.judge(new).map_err(BrokerError::Invalid)
+    }
+
     /// Step 1: judges what a caller wants to upload, records it as `temp` and signs a form for it.
     ///
     /// With an Idempotency-Key, the same request answers the same file for 24 hours, with a fresh form while it is `temp`.
     ///
     /// # Errors
-    /// [`BrokerError::Invalid`] with every complaint when no rule grants it; nothing is recorded then.
+    /// [`BrokerError::Invalid`] with every complaint when no rule grants it, [`BrokerError::ForbiddenType`] when the token is not for that
+    /// file type; nothing is recorded then.
     /// [`BrokerError::Refused`] when the Idempotency-Key stands for another request.
     pub async fn authorize(
         &self,
@@ -46,7 +57,7 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<Authorized, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        let grant = self.file_types.load().get(&new.type_name).and_then(|rule| rule.judge(new)).map_err(BrokerError::Invalid)?;
+        let grant = self.granted(caller, new)?;
         let once = key.map(|key| Idempotency { key, request_sha256: fingerprint(new) });
         for _ in 0..ATTEMPTS {
             if let Some(once) = &once

@@ -44,7 +44,7 @@ impl Broker {
         let PageWanted { selection, start, size, counted } = wanted;
         // Customers reach their own files only, as in `find`.
         let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
-        let selected = Selected { tenant: &caller.tenant, customer, selection };
+        let selected = Selected { tenant: &caller.tenant, customer, types: &caller.types, selection };
         // One more than asked for tells whether there are more.
         let mut files = self.store.select_files(&selected, start, size.saturating_add(1)).await?;
         let more = files.len() > *size as usize;

@@ -10,7 +10,7 @@ use super::pace::Pace;
 use super::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
-use crate::domain::{Caller, Description, File, Origin, Scopes};
+use crate::domain::{Caller, Description, File, Origin, Scopes, TypeLimit};
 use crate::failpoint;
 use crate::metrics::{self, Step};
 use crate::store::{Doomed, OpenUpload, Waiting};
@@ -273,7 +273,7 @@ impl Broker {
 
 /// Whoever asked for the slip, with every right: in whose name dropslip acts by itself.
 pub(super) fn owner(file: &File) -> Caller {
-    Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all() }
+    Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all(), types: TypeLimit::default() }
 }
 
 /// What became of an expired temp file, or is to become of it.

@@ -109,6 +109,8 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
         origins: server::page_origins(config),
         expiry_days: lifecycle_days(&file_types, config.sweep_grace.try_into()?),
         longest_slip: file_types.iter().map(|rule| rule.slip_lifetime).max().unwrap_or_default(),
+        tokens_file: config.tokens_file.clone(),
+        jwt: config.jwt.clone(),
     })
 }
 

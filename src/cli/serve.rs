@@ -25,7 +25,7 @@ pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Re
     let admin = server.admin.map(tracing::field::display);
     tracing::info!(address = %server.address, admin.address = admin, form.url = server.form_url, "serving");
     while signals.next().await == Asked::Reload {
-        reload(&server, &config, &load, &filter);
+        reload(&server, &config, &load, &filter).await;
     }
     let delay = server.announce_stop();
     if !delay.is_zero() {
@@ -81,7 +81,7 @@ impl Signals {
 }
 
 /// Reads the configuration again and puts into force what can be; all else stays as it is, and the log says so.
-fn reload(server: &Server, running: &Config, load: &impl Fn() -> anyhow::Result<Config>, filter: &Filter) {
+async fn reload(server: &Server, running: &Config, load: &impl Fn() -> anyhow::Result<Config>, filter: &Filter) {
     let config = match load() {
         Ok(config) => config,
         Err(error) => {
@@ -89,7 +89,7 @@ fn reload(server: &Server, running: &Config, load: &impl Fn() -> anyhow::Result<
             return tracing::error!(error = format!("{error:#}"), "nothing was reloaded: the configuration is broken");
         }
     };
-    let mut reloaded = server.reload(&config);
+    let mut reloaded = server.reload(&config).await;
     reloaded.push(Reloaded { what: "log filter", outcome: filter.replace(&config.log) });
     let failed = reloaded.iter().any(|one| one.outcome.is_err());
     metrics::reloaded(if failed { Reload::Failed } else { Reload::Done });

@@ -1,66 +1,119 @@
 //! `dropslip token`.
 
+use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Subcommand;
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
 use super::words::instant;
 use crate::config::Config;
-use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant};
+use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit};
 use crate::store::Store;
-use crate::tokens::Tokens;
+use crate::tokens::{Token, Tokens};
+
+/// What is read of a token at most, in bytes.
+const LONGEST_INPUT: u64 = 4096;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
     /// Make a token and print it: this is the only time it is shown
-    Create {
-        /// The number of the user or customer it stands for
-        #[arg(long, value_name = "ID")]
-        user: i64,
-        /// What that number counts: users or customers
-        #[arg(long = "type", value_name = "KIND", default_value = "users")]
-        kind: ActorKind,
-        /// The installation whose files it reaches
-        #[arg(long, default_value = Tenant::DEFAULT)]
-        tenant: Tenant,
-        /// What it allows, separated by commas
-        #[arg(long, default_value = "files:read,files:write,files:delete")]
-        scopes: Scopes,
-    },
-    /// List the tokens, without their secrets
+    Create(NewToken),
+    /// List the tokens of the database, without their secrets
     List,
-    /// End a token at once
+    /// End a token of the database at once
     Revoke {
         /// Its number, as `token list` shows it
         id: i64,
     },
+    /// Read a token from stdin and print its hash, for the file in `DROPSLIP_TOKENS_FILE`
+    Hash,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewToken {
+    /// The number of the user or customer it stands for
+    #[arg(long, value_name = "ID")]
+    user: i64,
+    /// What that number counts: users or customers
+    #[arg(long = "type", value_name = "KIND", default_value = "users")]
+    kind: ActorKind,
+    /// The installation whose files it reaches
+    #[arg(long, default_value = Tenant::DEFAULT)]
+    tenant: Tenant,
+    /// What it allows, separated by commas
+    #[arg(long, default_value = "files:read,files:write,files:delete")]
+    scopes: Scopes,
+    /// The file types it is for, separated by commas; without, all
+    #[arg(long, value_name = "NAMES")]
+    file_types: Option<TypeLimit>,
+    /// After which time it ends by itself, such as 12h or 90d; without, never
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+    /// Keep nothing: print the token, and on stderr the entry for the file in `DROPSLIP_TOKENS_FILE`
+    #[arg(long)]
+    print_only: bool,
+}
+
+impl NewToken {
+    fn expires_at(&self, now: OffsetDateTime) -> anyhow::Result<Option<OffsetDateTime>> {
+        let Some(life) = self.expires_in else { return Ok(None) };
+        let ends_at = life.try_into().ok().and_then(|life: time::Duration| now.checked_add(life)).filter(|ends_at| ends_at.year() < 10_000);
+        Ok(Some(ends_at.context("--expires-in: must be a shorter time")?))
+    }
+
+    fn caller(self) -> Caller {
+        let Self { user, kind, tenant, scopes, file_types, .. } = self;
+        Caller { actor: Actor { id: user, kind }, tenant, scopes, types: file_types.unwrap_or_default() }
+    }
 }
 
 pub(super) async fn run(command: TokenCommand, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&config.database_url).await?;
-    let code = run_on(command, &Tokens::new(store.clone(), None)).await;
-    store.close().await;
-    code
-}
-
-async fn run_on(command: TokenCommand, tokens: &Tokens) -> anyhow::Result<ExitCode> {
     let now = OffsetDateTime::now_utc();
     match command {
-        TokenCommand::Create { user, kind, tenant, scopes } => {
-            let (id, token) = tokens.create(&Caller { actor: Actor { id: user, kind }, tenant, scopes }, now).await?;
+        TokenCommand::Hash => hash()?,
+        TokenCommand::Create(new) if new.print_only => {
+            let (token, expires_at) = (Token::generate(), new.expires_at(now)?);
+            eprint!("{}", entry(&token, &new.caller(), expires_at));
+            println!("{}", token.reveal());
+        }
+        command => {
+            let store = Store::open(&config.database_url).await?;
+            let code = run_on(command, &Tokens::new(store.clone(), None), now).await;
+            store.close().await;
+            return code;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_on(command: TokenCommand, tokens: &Tokens, now: OffsetDateTime) -> anyhow::Result<ExitCode> {
+    match command {
+        TokenCommand::Create(new) => {
+            let expires_at = new.expires_at(now)?;
+            let caller = new.caller();
+            let (id, token) = tokens.create_until(&caller, expires_at, now).await?;
             // The token alone on stdout, so that a script can keep it.
-            eprintln!("token {id} for {} {user}; it is not shown again", kind.as_str());
+            let Actor { id: user, kind } = caller.actor;
+            let until = expires_at.map(|at| format!(" until {}", instant(at))).unwrap_or_default();
+            eprintln!("token {id} for {} {user}{until}; it is not shown again", kind.as_str());
             println!("{}", token.reveal());
         }
         TokenCommand::List => {
-            println!("{:<6} {:<12} {:<16} {:<36} {:<21} revoked", "id", "actor", "tenant", "scopes", "created");
+            println!(
+                "{:<6} {:<12} {:<16} {:<36} {:<21} {:<21} {:<21} file types",
+                "id", "actor", "tenant", "scopes", "created", "expires", "revoked"
+            );
             for row in tokens.list().await? {
-                let Caller { actor, tenant, scopes } = &row.caller;
+                let Caller { actor, tenant, scopes, types } = &row.caller;
                 let actor = format!("{} {}", actor.kind.as_str(), actor.id);
-                let created = instant(row.created_at);
-                let revoked = row.revoked_at.map_or_else(|| "-".to_owned(), instant);
-                println!("{:<6} {actor:<12} {:<16} {:<36} {created:<21} {revoked}", row.id, tenant.as_str(), scopes.to_string());
+                let or_none = |at: Option<OffsetDateTime>| at.map_or_else(|| "-".to_owned(), instant);
+                let (created, expires, revoked) = (instant(row.created_at), or_none(row.expires_at), or_none(row.revoked_at));
+                let types = types.names().map_or_else(|| "all".to_owned(), |names| names.join(","));
+                let (tenant, scopes) = (tenant.as_str(), scopes.to_string());
+                println!("{:<6} {actor:<12} {tenant:<16} {scopes:<36} {created:<21} {expires:<21} {revoked:<21} {types}", row.id);
             }
         }
         TokenCommand::Revoke { id } => {
@@ -70,6 +123,36 @@ async fn run_on(command: TokenCommand, tokens: &Tokens) -> anyhow::Result<ExitCo
             }
             eprintln!("token {id} is revoked");
         }
+        TokenCommand::Hash => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A token is never an argument: arguments are visible to everybody on the machine.
+fn hash() -> anyhow::Result<()> {
+    if std::io::stdin().is_terminal() {
+        eprintln!("the token, then Ctrl-D:");
+    }
+    let mut text = String::new();
+    std::io::stdin().take(LONGEST_INPUT).read_to_string(&mut text).context("stdin")?;
+    let Some(token) = Token::parse(text.trim()) else {
+        bail!("stdin: that is no token as `dropslip token create` makes them: others can be guessed too easily for a fast hash");
+    };
+    println!("{}", hex::encode(token.sha256()));
+    Ok(())
+}
+
+/// What stands in the file for that token.
+fn entry(token: &Token, caller: &Caller, expires_at: Option<OffsetDateTime>) -> String {
+    let Caller { actor, tenant, scopes, types } = caller;
+    let types = types.names().map(|_| format!("file_types = \"{types}\"\n")).unwrap_or_default();
+    let expires_at = expires_at.map(|at| format!("expires_at = {}\n", instant(at))).unwrap_or_default();
+    format!(
+        "[[token]]\nname = \"made {}\"\nsha256 = \"{}\"\nuser = {}\ntype = \"{}\"\ntenant = \"{}\"\nscopes = \"{scopes}\"\n{types}{expires_at}",
+        instant(OffsetDateTime::now_utc()),
+        hex::encode(token.sha256()),
+        actor.id,
+        actor.kind.as_str(),
+        tenant.as_str()
+    )
 }

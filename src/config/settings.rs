@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 40] = [
+pub const SETTINGS: [Setting; 57] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -45,6 +45,23 @@ pub const SETTINGS: [Setting; 40] = [
     Setting { key: "page", help: "whether / is the upload page (default true, with s3_bucket false)" },
     Setting { key: "policies", help: "folder of file types, one TOML file each (default: the shipped ones)" },
     Setting { key: "cors_origins", help: "origins of pages that may call the broker, separated by commas (default: its own only)" },
+    Setting { key: "tokens_file", help: "a TOML file of tokens, as hashes; read again when it changes (docs/identity.md)" },
+    Setting { key: "jwt_secret", help: "takes JWTs signed with this secret (HS256), 32 bytes or longer" },
+    Setting { key: "jwt_secret_file", help: "the same secret, kept in a file" },
+    Setting { key: "jwt_jwks", help: "takes JWTs signed with the keys of this JWKS: a file, or an https:// URL" },
+    Setting { key: "jwt_algorithms", help: "which algorithms the keys of the JWKS may be used with (default: all but those of secrets)" },
+    Setting { key: "jwt_refresh", help: "how often the JWKS is fetched from its URL (default 10m)" },
+    Setting { key: "jwt_issuer", help: "what iss must be; needed for JWTs" },
+    Setting { key: "jwt_audience", help: "what aud must be or hold; needed for JWTs" },
+    Setting { key: "jwt_leeway", help: "how far the issuer's clock may be off, at most 5m (default 30s)" },
+    Setting { key: "jwt_max_lifetime", help: "how long a JWT may live at most; 0 for no bound (default 1d)" },
+    Setting { key: "jwt_actor_claim", help: "the claim with the actor's number (default sub)" },
+    Setting { key: "jwt_actor_type_claim", help: "the claim that says users or customers (default: none, all are users)" },
+    Setting { key: "jwt_tenant_claim", help: "the claim with the tenant (default tenant)" },
+    Setting { key: "jwt_tenant", help: "the tenant of JWTs that name none (default: none, they are refused)" },
+    Setting { key: "jwt_scope_claim", help: "the claim with the scopes (default scope)" },
+    Setting { key: "jwt_scopes", help: "what the issuer calls them: upload=files:write,files:read;... (default: as here)" },
+    Setting { key: "jwt_file_types_claim", help: "the claim that limits a JWT to file types (default file_types)" },
     Setting {
         key: "sweep_interval",
         help: "how often expired slips and their bytes are swept away, such as 30s; 0 for never (default 1m)",

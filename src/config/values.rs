@@ -1,12 +1,34 @@
 //! What a setting's text stands for; every complaint tells what would do.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::domain::UploadMethod;
 use crate::domain::multipart::{MAX_PART_SIZE, MIN_PART_SIZE};
+
+/// Where a setting's value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    Environment,
+    File(PathBuf),
+    Default,
+}
+
+#[derive(Clone)]
+pub(super) struct Value {
+    pub(super) text: String,
+    pub(super) source: Source,
+}
+
+/// Without the text, which may be a secret.
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.source.fmt(f)
+    }
+}
 
 /// A value of the TOML file in the spelling of the environment.
 pub(super) fn as_text(value: &toml::Value) -> Option<String> {

@@ -12,7 +12,8 @@ use crate::domain::file::ChecksumSha256;
 use crate::domain::file_type::{AllowedType, Unconfirmed};
 use crate::domain::multipart::MIN_PART_SIZE;
 use crate::domain::{
-    Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, UploadMethod,
+    Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, TypeLimit,
+    UploadMethod,
 };
 use crate::limits::{Limit, Limits};
 use crate::random;
@@ -73,8 +74,12 @@ impl Bench {
             part_size: MIN_PART_SIZE,
         };
         let broker = Broker::new(store.clone(), bucket, rules);
-        let caller =
-            Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "check".parse()?, scopes: "files:read,files:write".parse()? };
+        let caller = Caller {
+            actor: Actor { id: 1, kind: ActorKind::Users },
+            tenant: "check".parse()?,
+            scopes: "files:read,files:write".parse()?,
+            types: TypeLimit::default(),
+        };
         Ok(Self { broker, store, caller, _folder: folder })
     }
 

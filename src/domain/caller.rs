@@ -1,4 +1,4 @@
-//! Who is asking: an actor of one tenant, with scopes.
+//! Who is asking: an actor of one tenant, with scopes, perhaps for some file types only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +16,12 @@ impl Tenant {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Default for Tenant {
+    fn default() -> Self {
+        Self(Self::DEFAULT.into())
     }
 }
 
@@ -102,6 +108,15 @@ impl Scope {
     }
 }
 
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
+        known.ok_or_else(|| super::field_errors::one_of(Self::ALL.map(Self::as_str)))
+    }
+}
+
 /// The set of scopes of one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scopes(u8);
@@ -125,8 +140,14 @@ impl Scopes {
         self.0 & scope.bit() != 0
     }
 
+    /// What is in either.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     fn with(self, scope: Scope) -> Self {
-        Self(self.0 | scope.bit())
+        self.and(Self(scope.bit()))
     }
 }
 
@@ -137,8 +158,7 @@ impl FromStr for Scopes {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut scopes = Self::default();
         for word in text.split([',', ' ']).filter(|w| !w.is_empty()) {
-            let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
-            scopes = scopes.with(scope.ok_or_else(|| super::field_errors::one_of(Scope::ALL.map(Scope::as_str)))?);
+            scopes = scopes.with(word.parse()?);
         }
         if scopes == Self::default() { Err("must name at least one scope".to_owned()) } else { Ok(scopes) }
     }
@@ -151,6 +171,61 @@ impl fmt::Display for Scopes {
     }
 }
 
+/// Most file types that one token may be limited to.
+pub const MOST_TYPES: usize = 64;
+
+/// The file types that a token is for: all, or these. Files of others are nothing to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TypeLimit(Option<Arc<[String]>>);
+
+impl TypeLimit {
+    /// These and no others; none at all when there are none.
+    #[must_use]
+    pub fn to(names: impl IntoIterator<Item = String>) -> Self {
+        Self(Some(names.into_iter().collect()))
+    }
+
+    /// Whether files of that type are something to it.
+    #[must_use]
+    pub fn allows(&self, type_name: &str) -> bool {
+        self.0.as_ref().is_none_or(|names| names.iter().any(|name| name == type_name))
+    }
+
+    /// The names; `None` for all there are.
+    #[must_use]
+    pub fn names(&self) -> Option<&[String]> {
+        self.0.as_deref()
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        match self.names() {
+            None => other.clone(),
+            Some(names) => Self::to(names.iter().filter(|name| other.allows(name)).cloned()),
+        }
+    }
+}
+
+impl FromStr for TypeLimit {
+    type Err = String;
+
+    /// Reads `image,attachment`; spaces also separate.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: Vec<&str> = text.split([',', ' ']).filter(|word| !word.is_empty()).collect();
+        if !(1..=MOST_TYPES).contains(&names.len()) || !names.iter().all(|name| super::policy_file::is_word(name)) {
+            return Err(format!("must be 1 to {MOST_TYPES} names of file types: lower-case letters, digits and '-'"));
+        }
+        Ok(Self::to(names.into_iter().map(ToOwned::to_owned)))
+    }
+}
+
+impl fmt::Display for TypeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.names().map_or(Ok(()), |names| f.write_str(&names.join(",")))
+    }
+}
+
 /// Who is asking; nothing in dropslip happens without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -160,4 +235,33 @@ pub struct Caller {
     pub tenant: Tenant,
     /// What its token allows.
     pub scopes: Scopes,
+    /// The file types that it is allowed for.
+    pub types: TypeLimit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_allows_what_it_names_and_none_allows_all() {
+        let (all, two, none) = (TypeLimit::default(), "image, attachment".parse::<TypeLimit>().unwrap(), TypeLimit::to([]));
+        assert!(all.allows("image") && all.allows(""));
+        assert!(two.allows("image") && two.allows("attachment") && !two.allows("Image") && !two.allows("imag") && !two.allows(""));
+        assert!(!none.allows("image") && !none.allows(""));
+        assert_eq!(two.to_string(), "image,attachment");
+        for bad in ["", " , ", "Image", "im/age", "a,%", &"x,".repeat(MOST_TYPES + 1)] {
+            assert!(bad.parse::<TypeLimit>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_limit_within_another_is_never_wider() {
+        let (all, image, both) =
+            (TypeLimit::default(), TypeLimit::to(["image".to_owned()]), "image,attachment".parse::<TypeLimit>().unwrap());
+        assert_eq!(image.within(&all), image);
+        assert_eq!(all.within(&image), image);
+        assert_eq!(both.within(&image), image);
+        assert_eq!(image.within(&TypeLimit::to(["attachment".to_owned()])), TypeLimit::to([]));
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`caller`] | who is asking: actor, tenant, scopes |
+//! | [`caller`] | who is asking: actor, tenant, scopes, file types |
 //! | [`mod@file`] | the record of one uploaded content and its states |
 //! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
@@ -35,7 +35,7 @@ pub mod policy_file;
 pub(crate) mod properties;
 pub mod selection;
 
-pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use description::Description;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};

@@ -121,7 +121,6 @@ impl Reader<'_> {
     }
 
     fn file_type(&self, file: PolicyFile) -> Result<FileType, PolicyError> {
-        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !is_word(file.name.get_ref()) {
             return Err(self.error(&file.name, "name", "must be lower-case letters, digits and '-'"));
         }
@@ -290,4 +289,9 @@ pub fn declared_type(text: &str) -> Result<Option<MediaType>, FieldErrors> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|message: String| FieldErrors::one("mimeType", message))
+}
+
+/// Whether a text may be what requests call a file type.
+pub(super) fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

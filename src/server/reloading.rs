@@ -14,10 +14,12 @@ pub struct Reloaded {
 
 impl Server {
     /// Reads again what can be replaced under way. Each thing is replaced as a whole or, when anything is wrong with it, left as it is.
-    #[must_use]
-    pub fn reload(&self, config: &Config) -> Vec<Reloaded> {
-        // One line for each thing.
-        vec![Reloaded { what: "file types", outcome: self.reload_file_types(config) }]
+    pub async fn reload(&self, config: &Config) -> Vec<Reloaded> {
+        let tokens = self.tokens.reload().await.map(|()| "as their files and addresses say".to_owned());
+        vec![
+            Reloaded { what: "file types", outcome: self.reload_file_types(config) },
+            Reloaded { what: "tokens", outcome: tokens.map_err(anyhow::Error::msg) },
+        ]
     }
 
     fn reload_file_types(&self, config: &Config) -> anyhow::Result<String> {

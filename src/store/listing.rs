@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::files::{COLUMNS, FileRow};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, within_time};
-use crate::domain::{ActorKind, File, FileId, Tenant};
+use crate::domain::{ActorKind, File, FileId, Tenant, TypeLimit};
 
 /// A value that takes the place of `$1`, `$2`, ...
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub(super) use bind_all;
 
 impl Store {
     /// The tenant's active files with numbers below `before`, newest first, at most `limit`; with `customer`, only those that this
-    /// customer made.
+    /// customer made, and none of a type that `types` leaves out.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -38,6 +38,7 @@ impl Store {
         &self,
         tenant: &Tenant,
         customer: Option<i64>,
+        types: &TypeLimit,
         before: Option<FileId>,
         limit: u32,
     ) -> Result<Vec<File>, StoreError> {
@@ -46,16 +47,19 @@ impl Store {
         let after = Bound::Number(before.map_or(i64::MIN, |id| -id.0));
         let limit = Bound::Number(limit.into());
         // The words stand in the text: only then do both planners see that the partial index has every row.
-        if let Some(customer) = customer {
+        let (which, mut bound) = if let Some(customer) = customer {
             let which = format!(
-                "WHERE tenant = $1 AND state = 'active' AND created_by_kind = '{}' AND created_by_id = $2 AND -id > $3 ORDER BY -id LIMIT $4",
-                ActorKind::Customers.as_str()
+                "WHERE tenant = $1 AND state = 'active' AND created_by_kind = '{}' AND created_by_id = $2 AND -id > $3{} ORDER BY -id LIMIT $4",
+                ActorKind::Customers.as_str(),
+                of_types(types, 5)
             );
-            self.files(&which, &[tenant, Bound::Number(customer), after, limit]).await
+            (which, vec![tenant, Bound::Number(customer), after, limit])
         } else {
-            let which = "WHERE tenant = $1 AND state = 'active' AND -id > $2 ORDER BY -id LIMIT $3";
-            self.files(which, &[tenant, after, limit]).await
-        }
+            let which = format!("WHERE tenant = $1 AND state = 'active' AND -id > $2{} ORDER BY -id LIMIT $3", of_types(types, 4));
+            (which, vec![tenant, after, limit])
+        };
+        bound.extend(types.names().into_iter().flatten().map(|name| Bound::Text(name)));
+        self.files(&which, &bound).await
     }
 
     /// Many files: `which` is what follows `FROM files` in the statement, and bounds their number.
@@ -77,5 +81,18 @@ impl Store {
             }
         };
         rows.into_iter().map(File::try_from).collect()
+    }
+}
+
+/// The condition that a file is of one of these types, whose names are bound from parameter `first` on; nothing for all types.
+pub(super) fn of_types(types: &TypeLimit, first: usize) -> String {
+    match types.names() {
+        None => String::new(),
+        // `IN ()` is no SQL to Postgres.
+        Some([]) => " AND FALSE".to_owned(),
+        Some(names) => {
+            let parameters: Vec<_> = (first..first + names.len()).map(|number| format!("${number}")).collect();
+            format!(" AND type_name IN ({})", parameters.join(", "))
+        }
     }
 }

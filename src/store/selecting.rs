@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use sqlx::AssertSqlSafe;
 
 use super::instant::Instant;
-use super::listing::{Bound, bind_all};
+use super::listing::{Bound, bind_all, of_types};
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
-use crate::domain::{ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant};
+use crate::domain::{ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant, TypeLimit};
 
 /// Whose files, and which of them.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub struct Selected<'a> {
     pub tenant: &'a Tenant,
     /// Only those that this customer made.
     pub customer: Option<i64>,
+    /// None of a type that this leaves out.
+    pub types: &'a TypeLimit,
     /// Which of them.
     pub selection: &'a Selection,
 }
@@ -34,7 +36,7 @@ impl Store {
         // What every list asks first has a statement of its own, which does without a plan of ours.
         if is_plain(selected.selection, start) {
             let before = if let Start::After(position) = start { Some(position.id) } else { None };
-            return self.list_files(selected.tenant, selected.customer, before, limit).await;
+            return self.list_files(selected.tenant, selected.customer, selected.types, before, limit).await;
         }
         let mut statement = Statement::new(self.dialect());
         let states = selected.selection.states();
@@ -193,6 +195,10 @@ impl<'a> Statement<'a> {
         if let Some(customer) = selected.customer {
             let id = self.bind(Bound::Number(customer));
             let _ = write!(text, " AND created_by_kind = '{}' AND created_by_id = {id}", ActorKind::Customers.as_str());
+        }
+        text += &of_types(selected.types, self.bound.len() + 1);
+        for name in selected.types.names().into_iter().flatten() {
+            self.bind(Bound::Text(name));
         }
         if let Some(ids) = &selection.ids {
             let ids: Vec<String> = ids.iter().map(|id| self.bind(Bound::Number(id.0))).collect();

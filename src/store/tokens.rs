@@ -8,7 +8,7 @@ use super::files::parsed;
 use super::history::AUDIT;
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
-use crate::domain::{Action, Actor, Caller};
+use crate::domain::{Action, Actor, Caller, TypeLimit};
 
 /// A token about to be written.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct NewToken<'a> {
     pub secret_sha256: [u8; 32],
     /// Who it stands for.
     pub caller: &'a Caller,
+    /// When it ends by itself.
+    pub expires_at: Option<OffsetDateTime>,
     /// Now.
     pub created_at: OffsetDateTime,
 }
@@ -34,6 +36,8 @@ pub struct TokenRow {
     pub caller: Caller,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// When it ends by itself.
+    pub expires_at: Option<OffsetDateTime>,
     /// When it stopped being accepted.
     pub revoked_at: Option<OffsetDateTime>,
 }
@@ -46,6 +50,8 @@ struct Row {
     actor_id: i64,
     actor_kind: String,
     scopes: String,
+    file_types: Option<String>,
+    expires_at: Option<Instant>,
     created_at: Instant,
     revoked_at: Option<Instant>,
 }
@@ -58,9 +64,10 @@ impl TryFrom<Row> for TokenRow {
             actor: Actor { id: row.actor_id, kind: parsed(&row.actor_kind)? },
             tenant: parsed(&row.tenant)?,
             scopes: parsed(&row.scopes)?,
+            types: row.file_types.as_deref().map_or_else(|| Ok(TypeLimit::default()), parsed)?,
         };
-        let revoked_at = row.revoked_at.map(|at| at.0);
-        Ok(Self { id: row.id, secret_sha256: row.secret_sha256, caller, created_at: row.created_at.0, revoked_at })
+        let (expires_at, revoked_at) = (row.expires_at.map(|at| at.0), row.revoked_at.map(|at| at.0));
+        Ok(Self { id: row.id, secret_sha256: row.secret_sha256, caller, created_at: row.created_at.0, expires_at, revoked_at })
     }
 }
 
@@ -89,8 +96,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn insert_token(&self, token: &NewToken<'_>) -> Result<i64, StoreError> {
-        let sql = "INSERT INTO tokens (lookup, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id";
+        let sql = "INSERT INTO tokens (lookup, secret_sha256, tenant, actor_id, actor_kind, scopes, file_types, expires_at, created_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
         let Actor { id: actor_id, kind } = token.caller.actor;
         let id = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
@@ -101,6 +108,8 @@ impl Store {
                 .bind(token.caller.actor.id)
                 .bind(token.caller.actor.kind.as_str())
                 .bind(token.caller.scopes.to_string())
+                .bind(token.caller.types.names().map(|names| names.join(",")))
+                .bind(token.expires_at.map(Instant))
                 .bind(Instant(token.created_at))
                 .fetch_one(&mut *transaction)
                 .await?;
@@ -118,7 +127,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn find_token(&self, lookup: &str) -> Result<Option<TokenRow>, StoreError> {
-        let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at, revoked_at FROM tokens WHERE lookup = $1";
+        let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, file_types, expires_at, created_at, revoked_at FROM tokens WHERE lookup = $1";
         let row: Option<Row> = on_pool!(self, read connection => sqlx::query_as(sql).bind(lookup).fetch_optional(connection).await)?;
         row.map(TokenRow::try_from).transpose()
     }
@@ -128,7 +137,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn list_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at, revoked_at FROM tokens ORDER BY id";
+        let sql = "SELECT id, secret_sha256, tenant, actor_id, actor_kind, scopes, file_types, expires_at, created_at, revoked_at FROM tokens ORDER BY id";
         let rows: Vec<Row> = on_pool!(self, read connection => sqlx::query_as(sql).fetch_all(connection).await)?;
         rows.into_iter().map(TokenRow::try_from).collect()
     }
@@ -150,5 +159,20 @@ impl Store {
             Ok(tenant.is_some())
         })?;
         Ok(revoked)
+    }
+
+    /// The key of that name, the same for every broker of the database: `fresh` when there was none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn shared_key(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        // Of brokers that start at once, one writes it.
+        let insert = "INSERT INTO shared_keys (name, secret) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+        on_pool!(self, write connection => {
+            sqlx::query(insert).bind(name).bind(fresh.as_slice()).execute(connection).await.map(drop)
+        })?;
+        let sql = "SELECT secret FROM shared_keys WHERE name = $1";
+        let secret: Vec<u8> = on_pool!(self, read connection => sqlx::query_scalar(sql).bind(name).fetch_one(connection).await)?;
+        secret.try_into().map_err(|_| StoreError::Broken(format!("the shared key ‘{name}’ has not 32 bytes")))
     }
 }

@@ -1,6 +1,13 @@
 //! What must be true of texts that claim to be tokens; see `crate::properties`.
 
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+use super::upload_token::{LONGEST_LIFE, Maker, MOST_TYPES, UploadToken, seal};
 use super::{LOOKUP_CHARS, Token, sha256};
+use crate::domain::{Actor, ActorKind, Tenant};
+
+const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
 /// What reads as an access token is one to the letter, and prints without its secret.
 pub(crate) fn access_token(bytes: &[u8]) {
@@ -14,3 +21,38 @@ pub(crate) fn access_token(bytes: &[u8]) {
     assert!(!format!("{token:?}").contains(secret));
 }
 
+/// Nobody makes an upload token up; one that was made opens with its own key, in its own time, for its own types.
+pub(crate) fn upload_token(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(claimed) = UploadToken::parse(&text) {
+        assert!(claimed.open(&[7; 32], NOW).is_none(), "a token that nobody made: {text:?}");
+        assert!(!format!("{claimed:?}").contains(text.rsplit('.').next().unwrap_or_default()));
+    }
+    let mut given = bytes.iter().copied();
+    let mut next = || given.next().unwrap_or_default();
+    let (seed, seconds) = (next(), i64::from(next()) * 400);
+    let actor = Actor { id: i64::from(next()) * 77_777_777 + 1, kind: if next() < 128 { ActorKind::Users } else { ActorKind::Customers } };
+    let maker_is_token = next() < 128;
+    let words: Vec<String> = given.map(|b| char::from(b"abcdefghij0123456789-"[usize::from(b) % 21])).collect::<String>().split('-').map(str::to_owned).collect();
+    let types = &words[..words.len().min(MOST_TYPES)];
+    let lookup = format!("{seed:02x}").repeat(LOOKUP_CHARS / 2);
+    let tenant: Tenant = format!("t{seed}.eu_1-x").parse().unwrap_or_default();
+    let maker = || if maker_is_token { Maker::Token(&lookup) } else { Maker::Bearer(actor, tenant.clone()) };
+    let (key, expires_at) = ([seed; 32], NOW + Duration::seconds(seconds));
+    let made = seal(&maker(), &key, types, expires_at);
+    let Some(read) = UploadToken::parse(&made) else { panic!("{made} does not read back") };
+    assert_eq!(read.maker, maker());
+    let opened = read.open(&key, NOW);
+    assert_eq!(opened.is_some(), expires_at > NOW && expires_at <= NOW + LONGEST_LIFE, "{made}");
+    assert!(opened.is_none_or(|limit| limit.names() == Some(types)), "{made}");
+    assert!(read.open(&[seed.wrapping_add(1); 32], NOW).is_none(), "another key opens {made}");
+    assert!(read.open(&key, expires_at).is_none(), "{made} has ended");
+    // Another text is another claim, wherever it differs.
+    let place = usize::from(seed) * made.len() / 256;
+    let mut other = made.clone().into_bytes();
+    other[place] ^= 1;
+    let other = String::from_utf8_lossy(&other).into_owned();
+    // The proof is in hexadecimal digits of either case.
+    let same_digit = other.eq_ignore_ascii_case(&made);
+    assert!(same_digit || UploadToken::parse(&other).is_none_or(|other| other.open(&key, NOW).is_none()), "{other} was never made");
+}

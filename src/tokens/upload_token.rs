@@ -3,15 +3,21 @@
 //! An upload token is `du1.<lookup>.<expiry>.<file types>.<mac>`. It is kept nowhere: the lookup names the access token it was made
 //! from, whose stored hash is the key of the HMAC-SHA256. So every broker of a database can check it, it ends when its access
 //! token is revoked, and it can do no more than that one.
+//!
+//! Of a JWT nothing is stored. An upload token made from one is `dj1.<actor and tenant>.<expiry>.<file types>.<mac>`, by a key that all
+//! brokers of a database share; it ends with that JWT, and not sooner.
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use time::{Duration, OffsetDateTime};
 
-use super::{Holder, LOOKUP_CHARS};
+use super::LOOKUP_CHARS;
+use crate::domain::{Actor, Tenant, TypeLimit};
 
 /// The longest life of an upload token; one that claims more is not good (yet).
 pub const LONGEST_LIFE: Duration = Duration::hours(24);
@@ -19,14 +25,54 @@ pub const LONGEST_LIFE: Duration = Duration::hours(24);
 /// Most file types in one upload token.
 pub const MOST_TYPES: usize = 16;
 
-const VERSION: &str = "du1";
+const OF_TOKEN: &str = "du1";
+const OF_BEARER: &str = "dj1";
 
 /// What the key of the HMAC is used for: the same hash must never sign anything else.
 const PURPOSE: &[u8] = b"dropslip upload token\0";
 
+/// What an upload token is made from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Maker<'a> {
+    /// The access token with this public half.
+    Token(&'a str),
+    /// Somebody whose JWT is kept nowhere.
+    Bearer(Actor, Tenant),
+}
+
+impl<'a> Maker<'a> {
+    fn parse(version: &str, text: &'a str) -> Option<Self> {
+        match version {
+            OF_TOKEN => {
+                let is_lookup = text.len() == LOOKUP_CHARS && text.bytes().all(|b| b.is_ascii_hexdigit());
+                is_lookup.then_some(Self::Token(text))
+            }
+            OF_BEARER => {
+                let said = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+                let mut parts = said.splitn(3, ' ');
+                let (kind, id, tenant) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+                Some(Self::Bearer(Actor { id, kind }, tenant))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Maker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(lookup) => write!(f, "{OF_TOKEN}.{lookup}"),
+            Self::Bearer(actor, tenant) => {
+                let said = format!("{} {} {}", actor.kind.as_str(), actor.id, tenant.as_str());
+                write!(f, "{OF_BEARER}.{}", URL_SAFE_NO_PAD.encode(said))
+            }
+        }
+    }
+}
+
 /// What an upload token says, not yet proven; prints without its proof.
 pub(super) struct UploadToken<'a> {
-    pub(super) lookup: &'a str,
+    pub(super) maker: Maker<'a>,
     expires_at: OffsetDateTime,
     types: Vec<&'a str>,
     said: &'a str,
@@ -40,9 +86,9 @@ impl fmt::Debug for UploadToken<'_> {
 }
 
 /// Makes an upload token; the text is its owner's secret.
-pub(super) fn seal(holder: &Holder, types: &[String], expires_at: OffsetDateTime) -> String {
-    let said = format!("{VERSION}.{}.{}.{}", holder.lookup, expires_at.unix_timestamp(), types.join("+"));
-    let mac = hex::encode(mac(&holder.secret_sha256, &said));
+pub(super) fn seal(maker: &Maker<'_>, key: &[u8], types: &[String], expires_at: OffsetDateTime) -> String {
+    let said = format!("{maker}.{}.{}", expires_at.unix_timestamp(), types.join("+"));
+    let mac = hex::encode(mac(key, &said));
     format!("{said}.{mac}")
 }
 
@@ -51,24 +97,24 @@ impl<'a> UploadToken<'a> {
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (said, mac) = text.rsplit_once('.')?;
         let mut parts = said.split('.');
-        let (Some(VERSION), Some(lookup), Some(expiry), Some(types), None) =
+        let (Some(version), Some(maker), Some(expiry), Some(types), None) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return None;
         };
-        let is_lookup = lookup.len() == LOOKUP_CHARS && lookup.bytes().all(|b| b.is_ascii_hexdigit());
         let types: Vec<_> = types.split('+').collect();
         let mut proof = [0; 32];
         hex::decode_to_slice(mac, &mut proof).ok()?;
         let expires_at = OffsetDateTime::from_unix_timestamp(expiry.parse().ok()?).ok()?;
-        (is_lookup && types.len() <= MOST_TYPES).then_some(Self { lookup, expires_at, types, said, mac: proof })
+        let maker = Maker::parse(version, maker)?;
+        (types.len() <= MOST_TYPES).then_some(Self { maker, expires_at, types, said, mac: proof })
     }
 
-    /// The file types it allows, when `holder`'s access token made it and it has not expired.
-    pub(super) fn open(self, holder: &Holder, now: OffsetDateTime) -> Option<Vec<String>> {
-        let proven = bool::from(mac(&holder.secret_sha256, self.said).ct_eq(&self.mac));
+    /// The file types it allows, when this key made it and it has not expired.
+    pub(super) fn open(&self, key: &[u8], now: OffsetDateTime) -> Option<TypeLimit> {
+        let proven = bool::from(mac(key, self.said).ct_eq(&self.mac));
         let lives = self.expires_at > now && self.expires_at <= now + LONGEST_LIFE;
-        (proven && lives).then(|| self.types.into_iter().map(ToOwned::to_owned).collect())
+        (proven && lives).then(|| TypeLimit::to(self.types.iter().map(|name| (*name).to_owned())))
     }
 }
 
@@ -85,60 +131,77 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::{Actor, ActorKind, Caller, Scopes};
+    use crate::domain::ActorKind;
 
     const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
-    fn holder(secret: u8) -> Holder {
-        let caller = Caller { actor: Actor { id: 7, kind: ActorKind::Users }, tenant: "acme".parse().unwrap(), scopes: Scopes::all() };
-        Holder { lookup: "0123456789abcdef".into(), secret_sha256: [secret; 32].as_slice().into(), caller }
+    const MAKER: Maker<'_> = Maker::Token("0123456789abcdef");
+
+    fn bearer() -> Maker<'static> {
+        Maker::Bearer(Actor { id: 7, kind: ActorKind::Customers }, "acme.eu_1-x".parse().unwrap())
     }
 
-    fn opened(text: &str, holder: &Holder, now: OffsetDateTime) -> Option<Vec<String>> {
-        UploadToken::parse(text)?.open(holder, now)
+    fn opened(text: &str, secret: u8, now: OffsetDateTime) -> Option<Vec<String>> {
+        UploadToken::parse(text)?.open(&[secret; 32], now).map(|types| types.names().unwrap().to_vec())
     }
 
     #[test]
     fn what_was_sealed_opens_until_it_expires() {
         let types = ["attachment".to_owned(), "image".to_owned()];
-        let text = seal(&holder(1), &types, NOW + Duration::hours(1));
-        assert_eq!(opened(&text, &holder(1), NOW).unwrap(), types);
-        assert_eq!(opened(&text, &holder(1), NOW + Duration::minutes(59)).unwrap(), types);
-        assert_eq!(opened(&text, &holder(1), NOW + Duration::hours(1)), None);
-        assert_eq!(opened(&text, &holder(2), NOW), None, "another access token's");
+        for maker in [MAKER, bearer()] {
+            let text = seal(&maker, &[1; 32], &types, NOW + Duration::hours(1));
+            assert_eq!(UploadToken::parse(&text).unwrap().maker, maker);
+            assert_eq!(opened(&text, 1, NOW).unwrap(), types);
+            assert_eq!(opened(&text, 1, NOW + Duration::minutes(59)).unwrap(), types);
+            assert_eq!(opened(&text, 1, NOW + Duration::hours(1)), None);
+            assert_eq!(opened(&text, 2, NOW), None, "another access token's");
+        }
     }
 
     #[test]
     fn a_life_beyond_the_longest_is_not_good() {
-        let text = seal(&holder(1), &["image".to_owned()], NOW + LONGEST_LIFE + Duration::seconds(1));
-        assert_eq!(opened(&text, &holder(1), NOW), None);
+        let text = seal(&MAKER, &[1; 32], &["image".to_owned()], NOW + LONGEST_LIFE + Duration::seconds(1));
+        assert_eq!(opened(&text, 1, NOW), None);
     }
 
     #[test]
     fn every_changed_character_is_noticed() {
-        let text = seal(&holder(1), &["image".to_owned()], NOW + Duration::hours(1));
-        for place in 0..text.len() {
-            let mut changed = text.clone().into_bytes();
-            changed[place] = if changed[place] == b'1' { b'2' } else { b'1' };
-            let changed = String::from_utf8(changed).unwrap();
-            // The lookup finds another row then, so that the hash is another too.
-            let found = if changed.contains("0123456789abcdef") { holder(1) } else { holder(2) };
-            assert_eq!(opened(&changed, &found, NOW), None, "{changed}");
+        for maker in [MAKER, bearer()] {
+            let text = seal(&maker, &[1; 32], &["image".to_owned()], NOW + Duration::hours(1));
+            for place in 0..text.len() {
+                let mut changed = text.clone().into_bytes();
+                changed[place] = if changed[place] == b'1' { b'2' } else { b'1' };
+                let changed = String::from_utf8(changed).unwrap();
+                assert_eq!(opened(&changed, 1, NOW), None, "{changed}");
+            }
         }
     }
 
     #[test]
     fn what_is_no_upload_token_is_not_looked_up() {
-        let good = seal(&holder(1), &["image".to_owned()], NOW + Duration::hours(1));
-        let many = seal(&holder(1), &vec!["image".to_owned(); MOST_TYPES + 1], NOW + Duration::hours(1));
-        for bad in ["", ".", "du1....", &good[1..], &good[..good.len() - 1], &format!("{good}0"), &format!("{good}.x"), &many, "ü"] {
+        let good = seal(&MAKER, &[1; 32], &["image".to_owned()], NOW + Duration::hours(1));
+        let many = seal(&MAKER, &[1; 32], &vec!["image".to_owned(); MOST_TYPES + 1], NOW + Duration::hours(1));
+        let of_nobody = format!("dj1{}", &good[3..]);
+        for bad in [
+            "",
+            ".",
+            "du1....",
+            "dj1....",
+            &of_nobody,
+            &good[1..],
+            &good[..good.len() - 1],
+            &format!("{good}0"),
+            &format!("{good}.x"),
+            &many,
+            "ü",
+        ] {
             assert!(UploadToken::parse(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn it_prints_without_its_proof() {
-        let text = seal(&holder(1), &["image".to_owned()], NOW);
+        let text = seal(&MAKER, &[1; 32], &["image".to_owned()], NOW);
         let proof = text.rsplit_once('.').unwrap().1;
         assert!(!format!("{:?}", UploadToken::parse(&text).unwrap()).contains(proof));
     }

@@ -275,3 +275,40 @@ async fn the_table_fits_a_terminal_and_names_every_row() {
     assert!(table.contains("error    private ") && table.contains(" -> run ‘dropslip lifecycle apply’"), "{table}");
     assert!(table.lines().last().unwrap().ends_with("9 errors"), "{table}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_call_is_looked_at_too() {
+    const ROWS: [&str; 2] = ["tokens-file", "jwt-keys"];
+    let mut site = Site::on(Bed::SeaweedFs).await;
+    let (tokens, secret) = (site.folder.path().join("tokens.toml"), site.folder.path().join("secret"));
+    let write = |path: &std::path::Path, content: &str, mode: u32| {
+        std::fs::write(path, content).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let entry = format!("[[token]]\nname = \"a\"\nsha256 = \"{}\"\nuser = 1\nexpires_at = 2020-01-01T00:00:00Z\n", "ab".repeat(32));
+    assert!(ROWS.iter().all(|row| !site.check().rows.contains_key(*row)), "there is nothing to look at");
+    site.set("DROPSLIP_TOKENS_FILE", tokens.to_str().unwrap());
+    site.set("DROPSLIP_JWT_SECRET_FILE", secret.to_str().unwrap());
+    site.set("DROPSLIP_JWT_ISSUER", "i");
+    site.set("DROPSLIP_JWT_AUDIENCE", "a");
+    write(&tokens, &entry, 0o600);
+    write(&secret, &"hunter2 ".repeat(4), 0o600);
+    let good = site.check();
+    assert_eq!(ROWS.map(|row| good.row(row).1), ["1 tokens, 1 of them expired", "HS256"]);
+    assert_eq!(ROWS.map(|row| good.status(row)), ["ok", "ok"]);
+    write(&tokens, &entry, 0o644);
+    write(&secret, &"hunter2 ".repeat(4), 0o644);
+    let open = site.check();
+    assert_eq!(ROWS.map(|row| open.status(row)), ["warning", "warning"]);
+    write(&tokens, &entry.replace("user", "usher"), 0o600);
+    write(&secret, "hunter2", 0o600);
+    let broken = site.check();
+    assert_eq!(ROWS.map(|row| broken.status(row)), ["error", "error"]);
+    assert!(broken.row("tokens-file").1.starts_with("line ") && broken.row("jwt-keys").1.contains("32 bytes"), "{:?}", broken.rows);
+    assert!(!format!("{:?}", broken.rows).contains("hunter2"));
+    site.settings.retain(|(name, _)| name != "DROPSLIP_JWT_SECRET_FILE");
+    site.set("DROPSLIP_JWT_JWKS", "http://127.0.0.1:1/keys");
+    let away = site.check();
+    let (status, found, advice) = away.row("jwt-keys");
+    assert!(status == "error" && found.contains("refused") && advice.contains("503"), "{found} {advice}");
+}

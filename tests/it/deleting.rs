@@ -1,6 +1,6 @@
 //! Deleting, restoring and purging as clients see them, on every store and both databases.
 
-use dropslip::domain::{Actor, ActorKind, Caller};
+use dropslip::domain::{Actor, ActorKind, Caller, TypeLimit};
 use dropslip::tokens::Tokens;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
@@ -36,7 +36,7 @@ impl TestBroker {
     }
 
     async fn actors_token(&self, tenant: &str, actor: Actor, scopes: &str) -> String {
-        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: scopes.parse().unwrap() };
+        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: scopes.parse().unwrap(), types: TypeLimit::default() };
         Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     }
 

@@ -1,6 +1,6 @@
 //! `PATCH` and `PUT` rename files and change their disposition, by themselves or with the confirmation, and never by halves.
 
-use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
 use dropslip::tokens::Tokens;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -122,7 +122,7 @@ async fn one_renames_what_one_reaches() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let token = async |tenant: &str, id: i64, kind: ActorKind, scopes: &str| {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes };
+        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default() };
         Tokens::new(broker.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     };
     let owner = token("default", 5, ActorKind::Customers, "files:read,files:write").await;

@@ -1,6 +1,6 @@
 //! The Desk dialect as its clients see it: every store, both databases, both prefixes.
 
-use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
 use reqwest::header;
 use serde_json::{Value, json};
 
@@ -253,7 +253,12 @@ async fn another_tenants_file_is_no_file() {
 async fn customers_do_not_reach_each_others_files() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let customer = async |id: i64| {
-        let caller = Caller { actor: Actor { id, kind: ActorKind::Customers }, tenant: "default".parse().unwrap(), scopes: Scopes::all() };
+        let caller = Caller {
+            actor: Actor { id, kind: ActorKind::Customers },
+            tenant: "default".parse().unwrap(),
+            scopes: Scopes::all(),
+            types: TypeLimit::default(),
+        };
         let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
         tokens.create(&caller, time::OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     };

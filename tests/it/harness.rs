@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use dropslip::config::Config;
-use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
 use dropslip::random;
 use dropslip::server::Server;
 use dropslip::store::Store;
@@ -234,7 +234,12 @@ impl TestBroker {
 
     pub async fn new_token(&self, tenant: &str, user: i64, scopes: &str) -> String {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor: Actor { id: user, kind: ActorKind::Users }, tenant: tenant.parse().unwrap(), scopes };
+        let caller = Caller {
+            actor: Actor { id: user, kind: ActorKind::Users },
+            tenant: tenant.parse().unwrap(),
+            scopes,
+            types: TypeLimit::default(),
+        };
         let (_, token) = Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         token.reveal().to_owned()
     }

@@ -32,12 +32,13 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("webhooks", &["domain", "failpoint", "random", "store"]),
     ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
     ("store", &["store", "domain", "metrics", "random", "trace"]),
-    ("tokens", &["domain", "random", "store"]),
+    ("jwt", &["domain", "secret_file"]),
+    ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store"]),
     ("sweeper", &["broker", "metrics"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "metrics", "random", "post_policy", "store", "tokens", "trace"]),
-    ("config", &["domain", "failpoint", "limits"]),
+    ("config", &["domain", "failpoint", "jwt", "limits"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",
@@ -48,6 +49,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "config",
             "domain",
             "embedded_s3",
+            "jwt",
             "limits",
             "listener",
             "metrics",
@@ -61,7 +63,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
         ],
     ),
     ("upload", &["upload", "config", "domain"]),
-    ("doctor", &["broker", "bucket", "doctor", "domain", "limits", "post_policy", "random", "store"]),
+    ("doctor", &["broker", "bucket", "doctor", "domain", "jwt", "limits", "post_policy", "random", "secret_file", "store", "tokens"]),
     (
         "cli",
         &[
@@ -73,6 +75,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "domain",
             "embedded_s3",
             "failpoint",
+            "jwt",
             "metrics",
             "post_policy",
             "server",
@@ -85,17 +88,18 @@ const MAY_USE: [(&str, &[&str]); 25] = [
         ],
     ),
     // For tests and the fuzzer only.
-    ("properties", &["api", "domain", "tokens", "trace"]),
+    ("properties", &["api", "domain", "jwt", "proxy_key", "tokens", "trace"]),
     ("main", &[]),
 ];
 
 /// Crates that belong to one layer.
-const ONLY_IN: [(&str, &[&str]); 8] = [
+const ONLY_IN: [(&str, &[&str]); 9] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
     ("use s3s", &["embedded_s3"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
+    ("jsonwebtoken", &["jwt"]),
     ("now_utc", &["api", "cli", "bucket", "doctor", "notifications", "sweeper", "upload", "webhooks"]),
     ("prometheus_client::", &["metrics"]),
     ("opentelemetry", &["trace"]),

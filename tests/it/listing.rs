@@ -1,6 +1,6 @@
 //! `GET /v2/files.json`: whose files it lists, in which order, and that a walk from page to page misses and repeats none.
 
-use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
 use dropslip::tokens::Tokens;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
@@ -16,7 +16,7 @@ impl TestBroker {
 
     async fn token_of(&self, tenant: &str, actor: Actor, scopes: &str) -> String {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes };
+        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default() };
         Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     }
 

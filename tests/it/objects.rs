@@ -14,6 +14,8 @@ pub struct Object {
     pub name: String,
     /// The entity tag of its only part.
     pub etag: String,
+    /// The key of its link, once it is active.
+    pub link: Option<String>,
 }
 
 /// A text, as Uppy says it.
@@ -36,7 +38,7 @@ impl TestBroker {
                 let (status, made) = send("POST", "/companion/s3/multipart", uppy_file(&name).to_string()).await;
                 assert_eq!(status, 200, "{made}");
                 let (key, upload_id) = (made["key"].as_str().unwrap().to_owned(), made["uploadId"].as_str().unwrap());
-                let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new() };
+                let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new(), link: None };
                 if state == "uploaded" {
                     let (_, signed) = send("GET", &format!("/companion/s3/multipart/{upload_id}/1?key={}", object.key), String::new()).await;
                     let put = self.http.put(signed["url"].as_str().unwrap()).body("hello").send().await.unwrap();
@@ -49,13 +51,15 @@ impl TestBroker {
                 let (status, body) = send("POST", "/v2/files/ref.json", new_file(&format!("{name}.txt"), "text/plain").to_string()).await;
                 assert_eq!(status, 201, "{body}");
                 let slip = slip(body);
-                let object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new() };
+                let mut object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new(), link: None };
                 if state != "temp" {
                     self.drop_bytes(&slip, b"hello").await;
                 }
                 let path = format!("/v2/files/{}.json", slip.id);
                 if ["active", "deleted"].contains(&state) {
-                    assert_eq!(send("PATCH", &path, String::new()).await.0, 200);
+                    let (status, body) = send("PATCH", &path, String::new()).await;
+                    assert_eq!(status, 200, "{body}");
+                    object.link = body["file"]["proxyKey"].as_str().map(ToOwned::to_owned);
                 }
                 if state == "deleted" {
                     let request = self.http.delete(format!("{}{path}", self.base));

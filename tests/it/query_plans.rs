@@ -20,7 +20,7 @@ const LARGE: [&str; 6] = ["files", "doomed_objects", "idempotency_keys", "tokens
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 37] = [
+const EXPECTED: [(&str, &str, &str); 39] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -48,6 +48,12 @@ const EXPECTED: [(&str, &str, &str); 37] = [
         "files_active_customer",
     ),
     ("ORDER BY created_at DESC, id DESC LIMIT", "files_active_created (tenant=?", "files_active_created"),
+    ("AND -id > $2 AND type_name IN ($4, $5)", "files_active (tenant=? AND <expr>>?)", "files_active"),
+    (
+        "AND -id > $3 AND type_name IN ($5, $6)",
+        "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
+        "files_active_customer",
+    ),
     ("AND (created_at, id) <", "files_active_created (tenant=? AND created_at<?)", "files_active_created"),
     ("state = 'deleted' AND state", "files_deleted (tenant=?)", "files_deleted"),
     ("COUNT(*) FROM (SELECT 1 FROM files WHERE tenant = $1 AND state = 'active' LIMIT", "INDEX files_active", "files_active"),
@@ -134,6 +140,9 @@ impl Subject {
         let log = self.folder.path().join("log");
         let user = self.run(&["token", "create", "--user", "7", "--tenant", "t0"]);
         let customer = self.run(&["token", "create", "--user", "1", "--type", "customers", "--tenant", "t0"]);
+        let limited = ["users", "customers"].map(|kind| {
+            self.run(&["token", "create", "--user", "1", "--type", kind, "--tenant", "t0", "--file-types", "attachment,image"])
+        });
         let serving = Serving::logging_to(File::create(&log).unwrap(), self.folder.path(), &self.settings(), "metrics are at");
         let http = reqwest::Client::new();
         let scrape = serving.banner.lines().find_map(|line| line.strip_prefix("metrics are at ")).unwrap();
@@ -150,6 +159,9 @@ impl Subject {
             let (status, page) = ask(token, "GET", &format!("/v2/files.json?pageSize=5{cursor}"), None).await;
             assert_eq!((status.as_u16(), page["files"].as_array().unwrap().len()), (200, 5), "what was filled in reads back: {page}");
             cursor = format!("&cursor={}", page["meta"]["page"]["nextCursor"].as_str().unwrap());
+        }
+        for token in limited {
+            assert_eq!(ask(&token, "GET", "/v2/files.json?pageSize=5", None).await.0, 200);
         }
         // As Desk's clients ask, on to the next page by number and by cursor; then what was deleted.
         let by_time = "/v2/files.json?pageSize=5&orderBy=createdAt&orderMode=desc";

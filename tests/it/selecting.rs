@@ -4,7 +4,7 @@ mod chance;
 mod plain;
 
 use dropslip::domain::{
-    Actor, ActorKind, Caller, Deletion, Disposition, Evidence, File, FileName, Grant, NewFile, Pixels, Scopes, Verdict,
+    Actor, ActorKind, Caller, Deletion, Disposition, Evidence, File, FileName, Grant, NewFile, Pixels, Scopes, TypeLimit, Verdict,
 };
 use dropslip::store::{NewRow, Sealed, Store};
 use reqwest::StatusCode;
@@ -27,7 +27,7 @@ async fn fill(store: &Store, dice: &mut Dice, tenant: &str, count: usize) -> Vec
     for number in 0..count {
         let kind = *dice.of(&[ActorKind::Users, ActorKind::Customers]);
         let actor = Actor { id: i64::try_from(dice.below(4)).unwrap() + 1, kind };
-        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: Scopes::all() };
+        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: Scopes::all(), types: TypeLimit::default() };
         let at = START + Duration::microseconds(i64::try_from(dice.below(40)).unwrap());
         let new = NewFile {
             type_name: (*dice.of(&["attachment", "image"])).to_owned(),
@@ -316,7 +316,12 @@ async fn no_filter_shows_what_one_may_not_read() {
         let there = fill(&broker.store, &mut dice, "default", 60).await;
         let others = fill(&broker.store, &mut dice, "another", 30).await;
         let token = async |tenant: &str, id: i64, kind: ActorKind| {
-            let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes: "files:read".parse().unwrap() };
+            let caller = Caller {
+                actor: Actor { id, kind },
+                tenant: tenant.parse().unwrap(),
+                scopes: "files:read".parse().unwrap(),
+                types: TypeLimit::default(),
+            };
             let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
             tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
         };

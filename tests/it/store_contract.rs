@@ -2,7 +2,7 @@
 
 use dropslip::domain::{
     Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Scopes,
-    Verdict,
+    TypeLimit, Verdict,
 };
 use dropslip::store::{Doomed, Idempotency, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
 use tempfile::TempDir;
@@ -26,7 +26,12 @@ async fn fixture(db: Db) -> Fixture {
 }
 
 fn caller(tenant: &str) -> Caller {
-    Caller { actor: Actor { id: 5, kind: ActorKind::Customers }, tenant: tenant.parse().unwrap(), scopes: Scopes::all() }
+    Caller {
+        actor: Actor { id: 5, kind: ActorKind::Customers },
+        tenant: tenant.parse().unwrap(),
+        scopes: Scopes::all(),
+        types: TypeLimit::default(),
+    }
 }
 
 async fn insert(store: &Store, tenant: &str, staging_key: &str) -> File {
@@ -365,17 +370,35 @@ async fn forgetting_a_file_forgets_its_idempotency_key(db: Db) {
 
 async fn tokens_read_back_and_end(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
-    let caller = Caller { scopes: "files:read".parse().unwrap(), ..caller("one") };
-    let token = NewToken { lookup: "0123456789abcdef", secret_sha256: [9; 32], caller: &caller, created_at: NOW };
+    let types: TypeLimit = "image,attachment".parse().unwrap();
+    let caller = Caller { scopes: "files:read".parse().unwrap(), types, ..caller("one") };
+    let token = NewToken { lookup: "0123456789abcdef", secret_sha256: [9; 32], caller: &caller, expires_at: Some(NOW), created_at: NOW };
     let id = store.insert_token(&token).await.unwrap();
     let row = store.find_token("0123456789abcdef").await.unwrap().unwrap();
     assert_eq!((row.id, row.secret_sha256.as_slice(), &row.caller, row.revoked_at), (id, &[9; 32][..], &caller, None));
+    assert_eq!(row.expires_at, Some(NOW));
+    let unlimited = Caller { types: TypeLimit::default(), ..caller.clone() };
+    let other = NewToken { lookup: "00000000deadbeef", caller: &unlimited, expires_at: None, ..token };
+    store.insert_token(&other).await.unwrap();
+    let row = store.find_token("00000000deadbeef").await.unwrap().unwrap();
+    assert_eq!((&row.caller, row.expires_at), (&unlimited, None));
     assert!(store.find_token("fedcba9876543210").await.unwrap().is_none());
 
     assert!(store.revoke_token(id, NOW + Duration::MINUTE).await.unwrap());
     assert!(!store.revoke_token(id, NOW + Duration::HOUR).await.unwrap(), "only once");
     assert_eq!(store.list_tokens().await.unwrap()[0].revoked_at, Some(NOW + Duration::MINUTE));
     assert!(matches!(store.insert_token(&token).await, Err(StoreError::Broken(_))), "a public half stands for one token");
+}
+
+async fn a_shared_key_is_made_once(db: Db) {
+    let Fixture { store, url, _folder } = fixture(db).await;
+    let other = Store::open(&url).await.unwrap();
+    let asked = futures_util::future::join_all(
+        (0..8).map(|n| if n % 2 == 0 { store.shared_key("k", [n; 32]) } else { other.shared_key("k", [n; 32]) }),
+    );
+    let keys: Vec<_> = asked.await.into_iter().map(Result::unwrap).collect();
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    assert_eq!(store.shared_key("another", [9; 32]).await.unwrap(), [9; 32]);
 }
 
 async fn opening_again_keeps_everything(db: Db) {
@@ -419,6 +442,7 @@ on_both_engines!(
     an_idempotency_key_makes_one_file,
     forgetting_a_file_forgets_its_idempotency_key,
     tokens_read_back_and_end,
+    a_shared_key_is_made_once,
     opening_again_keeps_everything,
 );
 

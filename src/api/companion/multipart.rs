@@ -167,13 +167,13 @@ impl PartBody {
         WithBody, AnyCall
     )
 )]
-async fn create(State(state): State<AppState>, uploader: Uploader, request: Request<Body>) -> Result<Json<CreatedBody>, Fault> {
+async fn create(State(state): State<AppState>, Uploader(caller): Uploader, request: Request<Body>) -> Result<Json<CreatedBody>, Fault> {
     let described: Described = object(&read_body(request).await?)
         .map_err(|_| FieldErrors::one("body", "must be one JSON object with filename, type and metadata"))
         .map_err(Fault::Invalid)?;
-    let new = new_file(described, uploader.types.as_deref()).map_err(Fault::Invalid)?;
+    let new = new_file(described, caller.types.names()).map_err(Fault::Invalid)?;
     let new = NewFile { multipart: Some(PartSizes::ChosenByClient), ..new };
-    match state.broker.authorize(&uploader.caller, &new, None, OffsetDateTime::now_utc()).await? {
+    match state.broker.authorize(&caller, &new, None, OffsetDateTime::now_utc()).await? {
         Authorized::Slip(file, _) => Ok(Json(CreatedBody { upload_id: file.id.to_string(), key: file.staging_key })),
         Authorized::Already(_) => Err(Fault::AlreadyActive),
     }

@@ -33,6 +33,7 @@ fn message(fault: &Fault) -> String {
         Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.to_string(),
         Fault::Unauthenticated => "this page may not upload (any more): load it again".to_owned(),
         Fault::Forbidden(scope) => format!("the token must have the scope {}", scope.as_str()),
+        Fault::ForbiddenType(name) => format!("the token must be for the file type ‘{name}’"),
         Fault::NotFound => "not found".to_owned(),
         Fault::MethodNotAllowed => "this method is not allowed here".to_owned(),
         Fault::NotUploaded => "nothing was uploaded yet".to_owned(),

@@ -51,16 +51,18 @@ struct ContentTypeBody {
 
 /// List the file types
 ///
-/// What may be uploaded here. It is advice, for refusing early and in plain words: step 1 judges every request by the rules themselves.
+/// What may be uploaded here, with this token. It is advice, for refusing early and in plain words: step 1 judges every request by the rules themselves.
 /// Any good token may ask.
 #[utoipa::path(
     get,
     path = "/file-types.json",
     operation_id = "listFileTypes",
-    responses((status = 200, body = FileTypesBody, description = "Every file type, by name."), AnyCall)
+    responses((status = 200, body = FileTypesBody, description = "Every file type that the token is for, by name."), AnyCall)
 )]
-pub(super) async fn list(State(state): State<AppState>, _caller: Caller) -> Json<FileTypesBody> {
-    Json(FileTypesBody { file_types: state.broker.file_types().iter().map(FileTypeBody::new).collect() })
+pub(super) async fn list(State(state): State<AppState>, caller: Caller) -> Json<FileTypesBody> {
+    let rules = state.broker.file_types();
+    let for_token = rules.iter().filter(|rule| caller.types.allows(&rule.name));
+    Json(FileTypesBody { file_types: for_token.map(FileTypeBody::new).collect() })
 }
 
 impl FileTypeBody {

@@ -14,51 +14,54 @@
 /// | `cust-u` | a customer with every scope | a user's |
 /// | `alien` | a user of another tenant with every scope | a user's |
 /// | `up` | an upload token in the place of a token | a user's |
+/// | `ltd`, `ltd-x` | a user whose token is for the file's type alone, or for another one alone | another user's |
+/// | `jwt`, `jwt-0`, `jwt-x` | a user with a JWT: with every scope, with none, signed by another key | another user's |
+/// | `link`, `link-x` | no token, but the key of the file's link, or of a file of another tenant | a user's |
 ///
 /// Below `/u` the token is in the path: an upload token made from the one that the column names; `x` where there can be none.
-/// An answer of 404, and each in the columns `cust-c`, `cust-u` and `alien`, is to the byte the one for a file that does not exist. An
+/// An answer of 404, and each in the columns `cust-c`, `cust-u`, `alien` and `ltd-x`, is to the byte the one for a file that does not exist. An
 /// upload by Companion's routes is nobody's but its maker's: colleagues may share a token without sharing uploads.
 pub const TABLE: &str = "
-method path                                                     state    none bad gone read write del user cust cust-c cust-u alien up
-GET    /healthz                                                 -        200  200 200  200  200   200 200  200  200    200    200   200
-GET    /readyz                                                  -        200  200 200  200  200   200 200  200  200    200    200   200
-GET    /openapi.json                                            -        200  200 200  200  200   200 200  200  200    200    200   200
-POST   /notifications/s3                                        arrived  401  401 401  401  401   401 401  401  401    401    401   401
+method path                                                     state    none bad gone read write del user cust cust-c cust-u alien up  ltd ltd-x jwt jwt-0 jwt-x link link-x
+GET    /healthz                                                 -        200  200 200  200  200   200 200  200  200    200    200   200 200 200   200 200   200   200  200
+GET    /readyz                                                  -        200  200 200  200  200   200 200  200  200    200    200   200 200 200   200 200   200   200  200
+GET    /openapi.json                                            -        200  200 200  200  200   200 200  200  200    200    200   200 200 200   200 200   200   200  200
+POST   /notifications/s3                                        arrived  401  401 401  401  401   401 401  401  401    401    401   401 401 401   401 401   401   401  401
 
-GET    /v2/file-types.json                                      -        401  401 401  200  200   200 200  200  200    200    200   401
-GET    /v2/files.json                                           active   401  401 401  200  403   403 200  200  200    200    200   401
-POST   /v2/files/ref.json                                       -        401  401 401  403  201   403 201  201  201    201    201   401
-POST   /v2/files/{id}/ref.json                                  temp     401  401 401  403  201   403 201  201  404    404    404   401
-GET    /v2/files/{id}.json                                      active   401  401 401  200  403   403 200  200  404    404    404   401
-PATCH  /v2/files/{id}.json                                      arrived  401  401 401  403  200   403 200  200  404    404    404   401
-PUT    /v2/files/{id}.json                                      arrived  401  401 401  403  200   403 200  200  404    404    404   401
-DELETE /v2/files.json                                           active   401  401 401  403  403   200 200  200  200    200    200   401
-POST   /v2/files/delete.json                                    active   401  401 401  403  403   200 200  200  200    200    200   401
-DELETE /v2/files/{id}.json                                      active   401  401 401  403  403   204 204  204  404    404    404   401
-POST   /v2/files/{id}/restore.json                              deleted  401  401 401  403  403   200 200  200  404    404    404   401
-PUT    /v2/files/{id}/restore.json                              deleted  401  401 401  403  403   200 200  200  404    404    404   401
-GET    /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401
-POST   /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401
-DELETE /v2/files/{id}/parts.json                                parts    401  401 401  403  204   403 204  204  404    404    404   401
+GET    /v2/file-types.json                                      -        401  401 401  200  200   200 200  200  200    200    200   401 200 200   200 200   401   401  401
+GET    /v2/files.json                                           active   401  401 401  200  403   403 200  200  200    200    200   401 200 200   200 403   401   401  401
+POST   /v2/files/ref.json                                       -        401  401 401  403  201   403 201  201  201    201    201   401 201 403   201 403   401   401  401
+POST   /v2/files/{id}/ref.json                                  temp     401  401 401  403  201   403 201  201  404    404    404   401 201 404   201 403   401   401  401
+GET    /v2/files/{id}.json                                      active   401  401 401  200  403   403 200  200  404    404    404   401 200 404   200 403   401   401  401
+PATCH  /v2/files/{id}.json                                      arrived  401  401 401  403  200   403 200  200  404    404    404   401 200 404   200 403   401   401  401
+PUT    /v2/files/{id}.json                                      arrived  401  401 401  403  200   403 200  200  404    404    404   401 200 404   200 403   401   401  401
+DELETE /v2/files.json                                           active   401  401 401  403  403   200 200  200  200    200    200   401 200 200   200 403   401   401  401
+POST   /v2/files/delete.json                                    active   401  401 401  403  403   200 200  200  200    200    200   401 200 200   200 403   401   401  401
+DELETE /v2/files/{id}.json                                      active   401  401 401  403  403   204 204  204  404    404    404   401 204 404   204 403   401   401  401
+POST   /v2/files/{id}/restore.json                              deleted  401  401 401  403  403   200 200  200  404    404    404   401 200 404   200 403   401   401  401
+PUT    /v2/files/{id}/restore.json                              deleted  401  401 401  403  403   200 200  200  404    404    404   401 200 404   200 403   401   401  401
+GET    /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401 200 404   200 403   401   401  401
+POST   /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401 200 404   200 403   401   401  401
+DELETE /v2/files/{id}/parts.json                                parts    401  401 401  403  204   403 204  204  404    404    404   401 204 404   204 403   401   401  401
 
-POST   /companion/tokens.json                                   -        401  401 401  403  201   403 201  201  201    201    201   401
-GET    /companion/s3/params                                     -        401  401 401  403  200   403 200  200  200    200    200   401
-POST   /companion/s3/confirm                                    arrived  401  401 401  403  200   403 404  200  404    404    404   401
-POST   /companion/s3/multipart                                  -        401  401 401  403  200   403 200  200  200    200    200   401
-GET    /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 404  200  404    404    404   401
-DELETE /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 404  200  404    404    404   401
-GET    /companion/s3/multipart/{upload_id}/{part_number}        parts    401  401 401  403  200   403 404  200  404    404    404   401
-GET    /companion/s3/multipart/{upload_id}/batch                parts    401  401 401  403  200   403 404  200  404    404    404   401
-POST   /companion/s3/multipart/{upload_id}/complete             uploaded 401  401 401  403  200   403 404  200  404    404    404   401
+POST   /companion/tokens.json                                   -        401  401 401  403  201   403 201  201  201    201    201   401 201 403   201 403   401   401  401
+GET    /companion/s3/params                                     -        401  401 401  403  200   403 200  200  200    200    200   401 200 400   200 403   401   401  401
+POST   /companion/s3/confirm                                    arrived  401  401 401  403  200   403 404  200  404    404    404   401 404 404   404 403   401   401  401
+POST   /companion/s3/multipart                                  -        401  401 401  403  200   403 200  200  200    200    200   401 200 400   200 403   401   401  401
+GET    /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 404  200  404    404    404   401 404 404   404 403   401   401  401
+DELETE /companion/s3/multipart/{upload_id}                      parts    401  401 401  403  200   403 404  200  404    404    404   401 404 404   404 403   401   401  401
+GET    /companion/s3/multipart/{upload_id}/{part_number}        parts    401  401 401  403  200   403 404  200  404    404    404   401 404 404   404 403   401   401  401
+GET    /companion/s3/multipart/{upload_id}/batch                parts    401  401 401  403  200   403 404  200  404    404    404   401 404 404   404 403   401   401  401
+POST   /companion/s3/multipart/{upload_id}/complete             uploaded 401  401 401  403  200   403 404  200  404    404    404   401 404 404   404 403   401   401  401
 
-GET    /u/{upload_token}/s3/params                              -        401  401 401  x    200   x   200  200  200    200    200   x
-POST   /u/{upload_token}/s3/confirm                             arrived  401  401 401  x    200   x   404  200  404    404    404   x
-POST   /u/{upload_token}/s3/multipart                           -        401  401 401  x    200   x   200  200  200    200    200   x
-GET    /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   404  200  404    404    404   x
-DELETE /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   404  200  404    404    404   x
-GET    /u/{upload_token}/s3/multipart/{upload_id}/{part_number} parts    401  401 401  x    200   x   404  200  404    404    404   x
-GET    /u/{upload_token}/s3/multipart/{upload_id}/batch         parts    401  401 401  x    200   x   404  200  404    404    404   x
-POST   /u/{upload_token}/s3/multipart/{upload_id}/complete      uploaded 401  401 401  x    200   x   404  200  404    404    404   x
+GET    /u/{upload_token}/s3/params                              -        401  401 401  x    200   x   200  200  200    200    200   x   200 400   200 x     x     x    x
+POST   /u/{upload_token}/s3/confirm                             arrived  401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x
+POST   /u/{upload_token}/s3/multipart                           -        401  401 401  x    200   x   200  200  200    200    200   x   200 400   200 x     x     x    x
+GET    /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x
+DELETE /u/{upload_token}/s3/multipart/{upload_id}               parts    401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x
+GET    /u/{upload_token}/s3/multipart/{upload_id}/{part_number} parts    401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x
+GET    /u/{upload_token}/s3/multipart/{upload_id}/batch         parts    401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x
+POST   /u/{upload_token}/s3/multipart/{upload_id}/complete      uploaded 401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x
 ";
 
 /// What a caller is to be answered.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use dropslip::domain::{Actor, ActorKind, Caller, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
 use dropslip::tokens::Tokens;
+use jsonwebtoken::{EncodingKey, Header};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -14,6 +15,9 @@ use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file};
 use crate::objects::{Object, uppy_file};
 
 const ALL: &str = "files:read,files:write,files:delete";
+
+const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
+const ISSUER: &str = "https://id.example.com/";
 
 /// Nobody made it: right in its shape, and in nothing else.
 const MADE_UP: &str = "dslip_0123456789abcdef_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -26,6 +30,8 @@ pub struct World {
     /// By column.
     tokens: HashMap<&'static str, String>,
     upload_tokens: HashMap<&'static str, String>,
+    /// Keys of links, which are for one file each.
+    links: HashMap<&'static str, String>,
     /// Those who make the files that are asked about.
     makers: HashMap<&'static str, String>,
     /// By state and maker, until a request has changed it.
@@ -85,10 +91,14 @@ impl World {
         for limit in ["REQUESTS_PER_SECOND", "OPEN_SLIPS", "RESERVED_BYTES"] {
             setup = setup.setting(&format!("DROPSLIP_ACTOR_{limit}"), "0").setting(&format!("DROPSLIP_TENANT_{limit}"), "0");
         }
+        let jwt = [("SECRET", JWT_SECRET), ("ISSUER", ISSUER), ("AUDIENCE", "dropslip"), ("TENANT", "acme")];
+        for (name, value) in jwt {
+            setup = setup.setting(&format!("DROPSLIP_JWT_{name}"), value);
+        }
         let broker = setup.start().await;
         let database = Database::of(&broker.database_url).await;
         let mut world =
-            Self { broker, tokens: HashMap::new(), upload_tokens: HashMap::new(), makers: HashMap::new(), objects: HashMap::new(), database };
+            Self { broker, tokens: HashMap::new(), upload_tokens: HashMap::new(), links: HashMap::new(), makers: HashMap::new(), objects: HashMap::new(), database };
         world.meet().await;
         world
     }
@@ -109,17 +119,34 @@ impl World {
         ];
         let mut numbers = HashMap::new();
         for (column, tenant, kind, id, scopes) in people {
-            let (number, token) = self.new_token(tenant, kind, id, scopes).await;
+            let (number, token) = self.new_token(tenant, kind, id, scopes, TypeLimit::default()).await;
             numbers.insert(column, number);
             self.tokens.insert(column, token);
         }
         for (maker, kind, id) in [("a user", Users, 1), ("a customer", Customers, 5)] {
-            let (_, token) = self.new_token("acme", kind, id, ALL).await;
+            let (_, token) = self.new_token("acme", kind, id, ALL, TypeLimit::default()).await;
             self.makers.insert(maker, token);
         }
-        for column in ["write", "gone", "user", "cust", "cust-c", "cust-u", "alien"] {
-            let token = self.upload_token(&self.tokens[column]).await;
+        for (column, types) in [("ltd", "attachment"), ("ltd-x", "image")] {
+            let (_, token) = self.new_token("acme", Users, 2, ALL, types.parse().unwrap()).await;
+            self.tokens.insert(column, token);
+        }
+        let scope = ALL.replace(',', " ");
+        for (column, scope, secret) in [("jwt", scope.as_str(), JWT_SECRET), ("jwt-0", "", JWT_SECRET), ("jwt-x", &scope, &JWT_SECRET.replace('0', "1"))] {
+            let exp = OffsetDateTime::now_utc().unix_timestamp() + 3600;
+            let claims = json!({"iss": ISSUER, "aud": "dropslip", "sub": "2", "scope": scope, "exp": exp});
+            let key = EncodingKey::from_secret(secret.as_bytes());
+            self.tokens.insert(column, jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap());
+        }
+        for column in ["write", "gone", "user", "cust", "cust-c", "cust-u", "alien", "ltd", "ltd-x", "jwt"] {
+            let types = if column == "ltd-x" { "image" } else { "attachment" };
+            let token = self.upload_token(&self.tokens[column], types).await;
             self.upload_tokens.insert(column, token);
+        }
+        for (column, owner) in [("link", &self.makers["a user"]), ("link-x", &self.tokens["alien"])] {
+            let object = self.broker.object("active", owner).await;
+            let key = self.link_key(owner, object.id).await;
+            self.links.insert(column, key);
         }
         // The proof of another one: right in its shape.
         let good = self.upload_tokens["write"].clone();
@@ -140,20 +167,27 @@ impl World {
         }
     }
 
-    async fn new_token(&self, tenant: &str, kind: ActorKind, id: i64, scopes: &str) -> (i64, String) {
+    async fn new_token(&self, tenant: &str, kind: ActorKind, id: i64, scopes: &str, types: TypeLimit) -> (i64, String) {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes };
+        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types };
         let tokens = Tokens::new(self.broker.store.clone(), None);
         let (number, token) = tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         (number, token.reveal().to_owned())
     }
 
-    async fn upload_token(&self, token: &str) -> String {
-        let wish = json!({"types": ["attachment", "image"]}).to_string();
+    async fn upload_token(&self, token: &str, types: &str) -> String {
+        let wish = json!({"types": [types]}).to_string();
         let request = self.broker.http.post(format!("{}/companion/tokens.json", self.broker.base));
         let (status, body) = answer(request.bearer_auth(token).body(wish)).await;
         assert_eq!(status, 201, "{body}");
         body["companionEndpoint"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned()
+    }
+
+    /// The key of a file's link.
+    async fn link_key(&self, token: &str, id: i64) -> String {
+        let (status, body) = answer(self.broker.http.get(format!("{}/v2/files/{id}.json", self.broker.base)).bearer_auth(token)).await;
+        assert_eq!(status, 200, "{body}");
+        body["file"]["proxyKey"].as_str().unwrap_or_default().to_owned()
     }
 
     pub fn token(&self, column: &str) -> &str {
@@ -213,11 +247,17 @@ impl World {
         assert!(!path.contains('{'), "what is to be in {path}?");
         let (query, body) = said(row, object);
         let mut url = format!("{}{path}", self.broker.base);
+        let mut query = query.replace("{id}", &id).replace("{key}", key);
+        if let Some(key) = self.links.get(*column) {
+            // Of this very file, where it is one that has links.
+            let own = object.link.as_ref().filter(|_| *column == "link").unwrap_or(key);
+            query = format!("{query}&proxyKey={own}");
+        }
         if !query.is_empty() {
-            url = format!("{url}?{}", query.replace("{id}", &id).replace("{key}", key));
+            url = format!("{url}?{query}");
         }
         let mut request = self.broker.http.request(row.method.parse().unwrap(), url);
-        if !in_path && *column != "none" {
+        if !in_path && *column != "none" && !column.starts_with("link") {
             request = request.bearer_auth(self.token(column));
         }
         if body.is_null() { request } else { request.body(body.to_string()) }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use dropslip::broker::{Broker, Swept};
 use dropslip::config::Config;
-use dropslip::domain::{Actor, ActorKind, Caller, FileId, FileState, Scopes};
+use dropslip::domain::{Actor, ActorKind, Caller, FileId, FileState, Scopes, TypeLimit};
 use dropslip::store::{Store, Waiting};
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
@@ -115,7 +115,12 @@ impl World {
             ("DROPSLIP_DELETED_RETENTION", "1d".to_owned()),
         ];
         let scopes: Scopes = "files:read,files:write,files:delete".parse().unwrap();
-        let caller = Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "default".parse().unwrap(), scopes };
+        let caller = Caller {
+            actor: Actor { id: 1, kind: ActorKind::Users },
+            tenant: "default".parse().unwrap(),
+            scopes,
+            types: TypeLimit::default(),
+        };
         let (_, token) = Tokens::new(store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         Self {
             folder,

@@ -1,6 +1,6 @@
 //! Deleting, restoring, describing and purging: each happens once or not at all, whoever is at it besides.
 
-use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState};
+use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, TypeLimit};
 use dropslip::store::{Idempotency, Store, Waiting};
 use futures_util::future::join_all;
 use time::{Duration, OffsetDateTime};
@@ -34,7 +34,7 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     assert_eq!(deleted, File { state: FileState::Deleted, deleted: Some(by(9)), ..file.clone() });
     assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(deleted.clone()));
     assert_eq!(store.delete_file(&file, &by(10)).await.unwrap(), None, "once");
-    assert_eq!(store.list_files(&file.tenant, None, None, 10).await.unwrap(), [], "lists hide it");
+    assert_eq!(store.list_files(&file.tenant, None, &TypeLimit::default(), None, 10).await.unwrap(), [], "lists hide it");
     assert!(store.owned_keys(&[file.sealed_key.clone().unwrap()]).await.unwrap().len() == 1, "its object is owned");
 
     let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
@@ -42,7 +42,7 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     assert_eq!(store.delete_file(&foreign, &by(9)).await.unwrap(), None);
     assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), Some(file.clone()));
     assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), None, "once");
-    assert_eq!(store.list_files(&file.tenant, None, None, 10).await.unwrap(), [file]);
+    assert_eq!(store.list_files(&file.tenant, None, &TypeLimit::default(), None, 10).await.unwrap(), [file]);
 }
 
 async fn of_many_who_delete_or_restore_one_does(db: Db) {
