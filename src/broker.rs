@@ -11,6 +11,7 @@
 mod audit;
 mod authorize;
 mod confirm;
+mod download;
 mod judge;
 mod list;
 mod parts;
@@ -32,6 +33,7 @@ pub use audit::Audit;
 use turns::Turns;
 
 pub use authorize::Authorized;
+pub use download::{Offered, Reader};
 pub use list::Page;
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};

@@ -5,6 +5,7 @@
 //! silently ignored is worse than none.
 
 mod client;
+mod downloads;
 mod settings;
 mod values;
 
@@ -19,6 +20,7 @@ use url::Url;
 use crate::domain::UploadMethod;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
+pub use downloads::Downloads;
 pub use settings::{SETTINGS, Setting};
 use values::{
     as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
@@ -69,6 +71,8 @@ pub struct Config {
     pub tenant_limit: Limit,
     /// Most connections at the same time.
     pub max_connections: u32,
+    /// How files are downloaded.
+    pub downloads: Downloads,
     /// What to log.
     pub log: Log,
     /// Where a test wants this process to die.
@@ -169,7 +173,11 @@ impl Config {
     pub fn describe(&self) -> String {
         let mut lines = String::new();
         for (key, value) in &self.effective {
-            let shown = if *key == "database_url" { redacted(&value.text) } else { value.text.clone() };
+            let shown = match *key {
+                "database_url" => redacted(&value.text),
+                "proxy_keys" => "***".to_owned(),
+                _ => value.text.clone(),
+            };
             let source = match &value.source {
                 Source::Environment => format!("{PREFIX}{}", key.to_uppercase()),
                 Source::File(path) => path.display().to_string(),
@@ -264,6 +272,7 @@ impl Reader {
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
         let max_connections = self.required("max_connections", "900", connections);
+        let downloads = self.downloads();
         let filter = self.required("log", "info", log_filter);
         let json = self.required("log_format", "auto", log_format);
         if name.is_none() && endpoint.is_some() {
@@ -298,6 +307,7 @@ impl Reader {
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,
             max_connections: max_connections?,
+            downloads: downloads?,
             log,
             #[cfg(feature = "failpoints")]
             failpoint: None,

@@ -27,6 +27,7 @@ pub mod store;
 pub mod limits;
 
 pub mod broker;
+pub mod proxy_key;
 pub mod sweeper;
 pub mod tokens;
 

@@ -1,5 +1,7 @@
 //! The composition root: a configuration becomes a running broker.
 
+mod proxy_keys;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AppState};
+use crate::api::{self, AppState, Downloads};
 use crate::broker::{Broker, Rules};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::config::{Config, Storage};
@@ -22,6 +24,7 @@ use crate::secret_file;
 use crate::store::Store;
 use crate::sweeper;
 use crate::tokens::{Token, Tokens};
+pub use proxy_keys::proxy_keys_source;
 
 /// The file types that come with dropslip: file name and text.
 pub const SHIPPED_POLICIES: [(&str, &str); 3] = [
@@ -82,7 +85,8 @@ impl Server {
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_store.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
         let tokens = Tokens::new(store.clone(), development_token.clone());
-        let state = AppState::from(api::Parts { broker: broker.clone(), tokens, public_url: public_url.as_str().into() });
+        let downloads = downloads(config)?;
+        let state = AppState::from(api::Parts { broker: broker.clone(), tokens, public_url: public_url.as_str().into(), downloads });
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
         let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
@@ -107,6 +111,16 @@ impl Server {
         }
         self.store.close().await;
     }
+}
+
+fn downloads(config: &Config) -> anyhow::Result<Downloads> {
+    let keys = proxy_keys::proxy_keys(config)?;
+    if keys.is_none() {
+        tracing::warn!("links to files have no keys, so each needs a token: set DROPSLIP_PROXY_KEYS for links that work without one");
+    }
+    let settings = &config.downloads;
+    let url_lifetime = settings.url_lifetime.try_into().context("DROPSLIP_DOWNLOAD_URL_LIFETIME")?;
+    Ok(Downloads::new(keys, settings.proxied, url_lifetime, settings.at_once))
 }
 
 /// The broker alone, for commands that work beside or without a running `serve`; an embedded store ends with `stop`.

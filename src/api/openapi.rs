@@ -219,6 +219,7 @@ pub(super) fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `dropslip token create`."},
                 "basic": {"type": "http", "scheme": "basic", "description": "The same token as the user name, with any password."},
+                "proxyKey": {"type": "apiKey", "in": "query", "name": "proxyKey", "description": "The `proxyKey` of a file, for its download alone; `downloadURL` has it."},
             },
         },
     });

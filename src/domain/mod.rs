@@ -10,11 +10,13 @@
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
+//! | [`byte_range`] | which bytes a `Range` header asks for |
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
+pub mod byte_range;
 pub mod caller;
 pub mod evidence;
 pub mod field_errors;

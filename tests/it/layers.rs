@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("random", &[]),
@@ -32,12 +32,28 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
     ("sweeper", &["broker"]),
-    ("api", &["api", "broker", "bucket", "domain", "limits", "random", "post_policy", "store", "tokens"]),
-    ("config", &["domain", "failpoint", "limits"]),
+    ("proxy_key", &["domain"]),
+    ("api", &["api", "broker", "bucket", "domain", "limits", "proxy_key", "random", "post_policy", "store", "tokens"]),
+    ("config", &["domain", "failpoint", "limits", "proxy_key"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",
-        &["api", "broker", "bucket", "config", "domain", "embedded_s3", "limits", "listener", "secret_file", "store", "sweeper", "tokens"],
+        &[
+            "api",
+            "broker",
+            "bucket",
+            "config",
+            "domain",
+            "embedded_s3",
+            "limits",
+            "listener",
+            "proxy_key",
+            "random",
+            "secret_file",
+            "store",
+            "sweeper",
+            "tokens",
+        ],
     ),
     ("upload", &["upload", "config", "domain"]),
     ("doctor", &["broker", "bucket", "doctor", "domain", "limits", "post_policy", "random", "store"]),

@@ -18,6 +18,7 @@ mod companion;
 mod confirm;
 mod cors;
 mod desk;
+mod downloads;
 mod evidence;
 mod faults;
 mod guides;

@@ -8,6 +8,7 @@ use utoipa::openapi::OpenApi;
 use super::answer::{Envelope, FileBody, SlipBody};
 use super::error_body;
 use super::list::PageBody;
+use crate::api::downloads::Links;
 use crate::api::openapi::{Part, media_type, shared_responses};
 use crate::broker::{Page, Slip};
 use crate::domain::media_type::MAX_CHARS;
@@ -36,7 +37,7 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
     let links = links(&paths);
     for item in paths.values_mut() {
         for pointer in ["/post/responses/201", "/get/responses/200"] {
-            let Some(content) = item.pointer_mut(pointer).map(|response| &mut response["content"]["application/json"]) else { continue };
+            let Some(content) = item.pointer_mut(&format!("{pointer}/content/application~1json")) else { continue };
             let example = match content["schema"]["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
                 Some("Slip") => slip_example(),
                 Some("FileAnswer") => file_example(),
@@ -173,12 +174,13 @@ fn slip_example() -> Option<Value> {
 }
 
 fn file_example() -> Option<Value> {
-    serde_json::to_value(Envelope { file: FileBody::new(&photo()?) }).ok()
+    let photo = photo()?;
+    serde_json::to_value(Envelope { file: FileBody::new(&photo).linked(&photo, Links::of_example()) }).ok()
 }
 
 fn page_example() -> Option<Value> {
     let page = Page { files: vec![photo()?], next: None };
-    serde_json::to_value(PageBody::new(&page, 50)).ok()
+    serde_json::to_value(PageBody::new(&page, 50, Links::of_example())).ok()
 }
 
 fn photo() -> Option<File> {
@@ -197,7 +199,7 @@ fn photo() -> Option<File> {
         max_size: 10 * 1024 * 1024,
         checksum_sha256: None,
         staging_key: String::new(),
-        sealed_key: Some(String::new()),
+        sealed_key: Some("files/01a20173b5c4-5f2d1c0b9a8e7f6d4c3b2a1908f7e6d5".to_owned()),
         multipart: None,
         reissued: 0,
         size: 83_415,

@@ -10,12 +10,14 @@ use axum::http::{Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
 use super::answer::FileBody;
 use crate::api::body::json;
+use crate::api::downloads::Links;
 use crate::api::openapi::{AnyCall, Errors};
 use crate::api::query::Query;
 use crate::api::{AppState, Fault};
@@ -94,7 +96,8 @@ struct MetaPageBody {
 )]
 pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: PageWanted) -> Result<Response<Body>, Fault> {
     let page = state.broker.list(&caller, wanted.before, wanted.size).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted.size)))
+    let links = Links::new(&state, OffsetDateTime::now_utc());
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted.size, links)))
 }
 
 /// The page that is asked for.
@@ -169,10 +172,10 @@ fn id_of(cursor: &str) -> Result<FileId, FieldErrors> {
 }
 
 impl<'a> PageBody<'a> {
-    pub(super) fn new(page: &'a Page, page_size: u32) -> Self {
+    pub(super) fn new(page: &'a Page, page_size: u32, links: Links<'_>) -> Self {
         let (more, next_cursor) = (page.next.is_some(), page.next.map(cursor_of));
         Self {
-            files: page.files.iter().map(FileBody::new).collect(),
+            files: page.files.iter().map(|file| FileBody::new(file).linked(file, links)).collect(),
             pagination: PaginationBody { page_size, has_more_pages: more },
             meta: MetaBody { page: MetaPageBody { page_size, has_more: more, next_cursor } },
         }
