@@ -1,5 +1,6 @@
 //! Downloads: where they lead, to whom, and what the store says with the bytes, on every store.
 
+mod browsers;
 mod links;
 mod proxied;
 
