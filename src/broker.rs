@@ -14,6 +14,7 @@ mod confirm;
 mod download;
 mod judge;
 mod list;
+mod pace;
 mod parts;
 mod slip;
 mod sweep;

@@ -229,13 +229,10 @@ impl Store {
         Ok(())
     }
 
-    /// Whether others write at this moment who would have to wait for a long transaction; never on Postgres, which takes many at once.
+    /// How many batches of slips this broker began to write. While it grows, somebody waits for the database.
     #[must_use]
-    pub fn others_write(&self) -> bool {
-        match &self.engine {
-            Engine::Sqlite { write, .. } => write.is_held(),
-            Engine::Postgres(_) => false,
-        }
+    pub fn batches_of_slips(&self) -> u64 {
+        self.records.batches()
     }
 
     /// Ends every connection after what is under way.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use time::{Duration, OffsetDateTime};
 
 use super::authorize::IDEMPOTENCY;
+use super::pace::Pace;
 use super::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
@@ -13,10 +14,12 @@ use crate::domain::{Caller, File, Scopes};
 use crate::failpoint;
 use crate::store::{Doomed, OpenUpload, Waiting};
 
-/// How many records or objects are taken at once; S3 deletes at most 1000 objects in one request.
+/// How many records or objects are taken at once, and how many while slips are written that would wait for it. S3 deletes at most
+/// 1000 objects in one request.
 const BATCH: u32 = 1000;
+const BATCH_AMONG_OTHERS: u32 = 100;
 
-/// How many records are forgotten in one transaction, and how many while somebody else writes who would wait for it.
+/// The same for records that are forgotten in one transaction.
 const DISCARDED_AT_ONCE: usize = 500;
 const DISCARDED_AMONG_OTHERS: usize = 50;
 
@@ -55,15 +58,18 @@ impl Broker {
     }
 
     async fn settle_expired(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
-        let mut failures = 0;
-        let mut expired = self.store.expired_files(now - self.grace, None, BATCH).await?;
+        let (mut failures, mut pace) = (0, Pace::new(&self.store));
+        let mut limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
+        let mut expired = self.store.expired_files(now - self.grace, None, limit).await?;
         while let Some(last) = expired.last() {
             let after = Some((last.expires_at, last.id));
+            let is_last = expired.len() < limit as usize;
+            limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
             // The next ones are read meanwhile: what becomes of them before their turn is noticed when they have it.
             let next = async {
-                if expired.len() < BATCH as usize { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, BATCH).await }
+                if is_last { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, limit).await }
             };
-            let (settled, next) = tokio::join!(self.settle_all(&expired, clock, &mut failures, swept), next);
+            let (settled, next) = tokio::join!(self.settle_all(&expired, clock, &mut pace, &mut failures, swept), next);
             settled?;
             expired = next?;
         }
@@ -74,6 +80,7 @@ impl Broker {
         &self,
         expired: &[File],
         clock: &impl Fn() -> OffsetDateTime,
+        pace: &mut Pace<'_>,
         failures: &mut u32,
         swept: &mut Swept,
     ) -> Result<(), BrokerError> {
@@ -104,16 +111,15 @@ impl Broker {
                 }
             }
         }
-        self.discard(&unwanted, swept).await?;
+        self.discard(&unwanted, pace, swept).await?;
         failure.map_or(Ok(()), Err)
     }
 
     /// Forgets temp files that nobody wants, many in one transaction.
-    async fn discard(&self, unwanted: &[&File], swept: &mut Swept) -> Result<(), BrokerError> {
+    async fn discard(&self, unwanted: &[&File], pace: &mut Pace<'_>, swept: &mut Swept) -> Result<(), BrokerError> {
         let (started, mut count, mut rest) = (Instant::now(), 0, unwanted);
         while !rest.is_empty() {
-            let others_write = self.store.others_write();
-            let most = if others_write { DISCARDED_AMONG_OTHERS } else { DISCARDED_AT_ONCE };
+            let most = pace.bite(DISCARDED_AT_ONCE, DISCARDED_AMONG_OTHERS);
             let (batch, left) = rest.split_at(most.min(rest.len()));
             rest = left;
             let began = Instant::now();
@@ -125,24 +131,22 @@ impl Broker {
                 tracing::debug!(file.id = %id, "temp file discarded");
             }
             count += gone.len();
-            if others_write {
-                // They go first: a sweep has time.
-                tokio::time::sleep(began.elapsed()).await;
-            }
+            pace.rest(began.elapsed()).await;
         }
         if count > 0 {
-            tracing::info!(count, duration_ms = millis(started), "temp files discarded");
+            tracing::info!(count, duration_ms = millis(started.elapsed()), "temp files discarded");
         }
         swept.discarded += count;
         Ok(())
     }
 
     async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
-        let mut failure = None;
+        let (mut failure, mut pace) = (None, Pace::new(&self.store));
         loop {
             let started = Instant::now();
-            let doomed = self.store.lease_doomed(clock(), clock() + LEASE, BATCH).await?;
-            let leased_ms = millis(started);
+            let limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
+            let doomed = self.store.lease_doomed(clock(), clock() + LEASE, limit).await?;
+            let leasing = started.elapsed();
             if doomed.is_empty() {
                 return failure.map_or(Ok(()), |error| Err(BrokerError::Bucket(error)));
             }
@@ -154,13 +158,15 @@ impl Broker {
             let started = Instant::now();
             let left = self.bucket.delete_many(&keys).await?;
             failpoint::reach("sweep: objects deleted");
-            let bucket_ms = millis(started);
+            let bucket_ms = millis(started.elapsed());
             let gone: Vec<String> = keys.into_iter().filter(|key| !left.contains(key)).collect();
             let started = Instant::now();
             self.store.forget_doomed(&gone).await?;
             failpoint::reach("sweep: keys forgotten");
-            tracing::info!(count = gone.len(), database_ms = leased_ms + millis(started), bucket_ms, "objects deleted");
+            let database = leasing + started.elapsed();
+            tracing::info!(count = gone.len(), database_ms = millis(database), bucket_ms, "objects deleted");
             swept.deleted += gone.len();
+            pace.rest(database).await;
         }
     }
 
@@ -236,7 +242,7 @@ enum Settled {
     Left,
 }
 
-/// Milliseconds since then, for the log.
-fn millis(started: Instant) -> f64 {
-    started.elapsed().as_secs_f64() * 1000.0
+/// Milliseconds, for the log.
+fn millis(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }

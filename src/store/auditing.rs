@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::files::{COLUMNS, FileRow};
+use super::listing::Bound;
 use super::{Store, StoreError, on_pool};
 use crate::domain::{File, FileId};
 
@@ -12,10 +12,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn sealed_files(&self, after: FileId, limit: u32) -> Result<Vec<File>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE id > $1 AND sealed_key IS NOT NULL ORDER BY id LIMIT $2"));
-        let rows: Vec<FileRow> =
-            on_pool!(self, read pool => sqlx::query_as(sql).bind(after.0).bind(i64::from(limit)).fetch_all(pool).await)?;
-        rows.into_iter().map(File::try_from).collect()
+        let which = "WHERE id > $1 AND sealed_key IS NOT NULL ORDER BY id LIMIT $2";
+        self.files(which, &[Bound::Number(after.0), Bound::Number(limit.into())]).await
     }
 
     /// Those of `keys` that a record owns or the doomed list names.

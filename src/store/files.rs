@@ -50,7 +50,8 @@ pub struct Sealed<'a> {
 pub(super) const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
     staging_key, sealed_key, upload_id, part_size, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
 
-#[derive(sqlx::FromRow)]
+/// As in [`COLUMNS`], in the same order: SQLite also answers rows as JSON arrays.
+#[derive(sqlx::FromRow, serde::Deserialize)]
 pub(super) struct FileRow {
     id: i64,
     tenant: String,

@@ -19,6 +19,14 @@ impl Instant {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Instant {
+    /// Reads what SQLite keeps.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let micros = i64::deserialize(deserializer)?;
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Type<Postgres> for Instant {
     fn type_info() -> PgTypeInfo {
         <OffsetDateTime as Type<Postgres>>::type_info()

@@ -57,11 +57,6 @@ impl WriteConnection {
         OwnedMutexGuard::try_map(current, Option::as_mut).map(Held).map_err(|_| sqlx::Error::PoolClosed)
     }
 
-    /// Whether somebody writes now.
-    pub(super) fn is_held(&self) -> bool {
-        self.current.try_lock().is_err()
-    }
-
     /// Ends the connection after what is under way.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);

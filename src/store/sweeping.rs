@@ -7,8 +7,9 @@ use sqlx::Connection as _;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-use super::files::{COLUMNS, DOOM, FileRow, doom, parsed, unsigned};
+use super::files::{DOOM, doom, parsed, unsigned};
 use super::instant::Instant;
+use super::listing::Bound;
 use super::{Engine, Store, StoreError, on_pool, within_time};
 use crate::domain::{Actor, Caller, File, FileId, Tenant};
 
@@ -118,20 +119,9 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<File>, StoreError> {
         let (last_time, last_id) = after.map_or((OffsetDateTime::UNIX_EPOCH, 0), |(at, id)| (at, id.0));
-        let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM files WHERE state = 'temp' AND expires_at < $1 AND expires_at >= $2 AND (expires_at > $2 OR id > $3) \
-             ORDER BY expires_at, id LIMIT $4"
-        ));
-        let rows: Vec<FileRow> = on_pool!(self, read pool => {
-            sqlx::query_as(sql)
-                .bind(Instant(before))
-                .bind(Instant(last_time))
-                .bind(last_id)
-                .bind(i64::from(limit))
-                .fetch_all(pool)
-                .await
-        })?;
-        rows.into_iter().map(File::try_from).collect()
+        let which = "WHERE state = 'temp' AND expires_at < $1 AND expires_at >= $2 AND (expires_at > $2 OR id > $3) \
+                     ORDER BY expires_at, id LIMIT $4";
+        self.files(which, &[Bound::Time(before), Bound::Time(last_time), Bound::Number(last_id), Bound::Number(limit.into())]).await
     }
 
     /// Forgets a temp file and dooms its staging key, all or nothing; `false` when it is not `temp` any more or was re-issued.

@@ -8,6 +8,7 @@
 //! - A batch that the database refuses is written again in halves, so that it fails nobody but the caller it is about.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -43,6 +44,7 @@ type Written = Result<Option<Box<File>>, StoreError>;
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Waiting>,
+    batches: Arc<AtomicU64>,
     closing: CancellationToken,
 }
 
@@ -56,15 +58,22 @@ impl Writer {
     pub(super) fn start<const N: usize>(targets: [impl WriteBatch; N]) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (queue, closing) = (Arc::new(Mutex::new(receiver)), CancellationToken::new());
+        let batches = Arc::<AtomicU64>::default();
         for mut target in targets {
-            let (queue, closing) = (queue.clone(), closing.clone());
+            let (queue, closing, batches) = (queue.clone(), closing.clone(), batches.clone());
             tokio::spawn(async move {
                 while let Some(Some(batch)) = closing.run_until_cancelled(next_batch(&queue)).await {
+                    batches.fetch_add(1, Ordering::Relaxed);
                     settle(&mut target, batch).await;
                 }
             });
         }
-        Self { queue: sender, closing }
+        Self { queue: sender, batches, closing }
+    }
+
+    /// How many batches were begun: who sees it grow is not alone.
+    pub(super) fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
     }
 
     /// Ends the writers after what is under way; who waits still is told that the database is away.
