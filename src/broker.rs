@@ -18,6 +18,7 @@ mod pace;
 mod parts;
 mod slip;
 mod sweep;
+mod tickets;
 mod turns;
 
 use time::{Duration, OffsetDateTime};
@@ -39,6 +40,7 @@ pub use list::Page;
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
+pub use tickets::{TicketArchive, Wanted};
 
 /// Where forms may write; sealed objects stand elsewhere.
 pub const STAGING_PREFIX: &str = "temp/";

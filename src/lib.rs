@@ -30,6 +30,7 @@ pub mod broker;
 pub mod proxy_key;
 pub mod sweeper;
 pub mod tokens;
+pub mod zip;
 
 pub mod api;
 

@@ -22,6 +22,7 @@ pub mod probing;
 mod reissuing;
 mod sqlite;
 mod sweeping;
+mod tickets;
 mod tokens;
 mod writing;
 
@@ -44,6 +45,7 @@ use writing::Writer;
 pub use files::{NewRow, Sealed};
 pub use reissuing::{Idempotency, Reissued, Used};
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
+pub use tickets::Attached;
 pub use tokens::{NewToken, TokenRow};
 
 /// How long a caller waits for a free connection, or SQLite for another writer.

@@ -11,6 +11,7 @@ mod download;
 mod list;
 mod parts;
 mod request;
+mod tickets;
 mod types;
 
 use axum::Router;
@@ -61,7 +62,7 @@ fn with_resource(router: Router<AppState>, prefix: &str) -> Router<AppState> {
 }
 
 /// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
-fn resource() -> [UtoipaMethodRouter<AppState>; 7] {
+fn resource() -> [UtoipaMethodRouter<AppState>; 11] {
     [
         routes!(types::list),
         routes!(list::list),
@@ -70,6 +71,10 @@ fn resource() -> [UtoipaMethodRouter<AppState>; 7] {
         routes!(read, confirm),
         routes!(parts::list, parts::sign, parts::abort),
         routes!(download::download),
+        routes!(tickets::list, tickets::attach),
+        routes!(tickets::detach),
+        routes!(tickets::download),
+        routes!(tickets::archive),
     ]
 }
 

@@ -15,6 +15,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{Object, Type};
 
 use super::query::Query;
 use super::{AppState, Fault};
@@ -113,6 +115,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Wish {
             Some("attachment") => Ok(Self(Some(Disposition::Attachment))),
             Some(_) => Err(Fault::Invalid(FieldErrors::one("disposition", "must be one of ‘inline, attachment’"))),
         }
+    }
+}
+
+impl utoipa::IntoParams for Wish {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, place, description: &str, schema: Object| {
+            Parameter::builder().name(name).parameter_in(place).description(Some(description)).schema(Some(schema)).build()
+        };
+        let text = || Object::builder().schema_type(Type::String).build();
+        let wish = Object::builder().schema_type(Type::String).enum_values(Some(["inline", "attachment"])).build();
+        let shown = "`inline` shows what is safe to show: raster images, sound, film, plain text. Everything else is saved. At most once.";
+        vec![
+            parameter("disposition", ParameterIn::Query, shown, wish),
+            parameter("If-None-Match", ParameterIn::Header, "Entity tags of what you have: `evidence.etag` in quotes.", text()),
+            parameter(
+                "Range",
+                ParameterIn::Header,
+                "One range of bytes; several are ignored. Only where the broker sends the bytes.",
+                text(),
+            ),
+        ]
     }
 }
 

@@ -66,9 +66,7 @@ impl Broker {
             let is_last = expired.len() < limit as usize;
             limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
             // The next ones are read meanwhile: what becomes of them before their turn is noticed when they have it.
-            let next = async {
-                if is_last { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, limit).await }
-            };
+            let next = async { if is_last { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, limit).await } };
             let (settled, next) = tokio::join!(self.settle_all(&expired, clock, &mut pace, &mut failures, swept), next);
             settled?;
             expired = next?;

@@ -30,7 +30,7 @@ pub mod policy_file;
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
-pub use file::{Disposition, File, FileId, FileState, NewFile, UploadMethod};
+pub use file::{Disposition, File, FileId, FileState, NewFile, TicketId, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;

@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("random", &[]),
@@ -30,9 +30,10 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("store", &["store", "domain"]),
     ("tokens", &["domain", "random", "store"]),
     ("limits", &["domain", "store"]),
-    ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store"]),
+    ("broker", &["bucket", "failpoint", "limits", "domain", "post_policy", "random", "store", "zip"]),
     ("sweeper", &["broker"]),
     ("proxy_key", &["domain"]),
+    ("zip", &[]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "proxy_key", "random", "post_policy", "store", "tokens"]),
     ("config", &["domain", "failpoint", "limits", "proxy_key"]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),

@@ -38,5 +38,6 @@ mod query_plans;
 mod store_contract;
 mod sweeping;
 mod tampering;
+mod tickets;
 mod upload;
 mod uppy;

@@ -429,3 +429,4 @@ async fn a_database_that_is_not_there_is_told_at_the_start() {
 }
 
 mod discarding;
+mod tickets;

@@ -58,6 +58,9 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
             sized(fields);
         }
     }
+    if let Some(files) = schemas.get_mut("FilesToAttach") {
+        files["oneOf"] = json!([{"required": ["files"]}, {"required": ["ids"]}]);
+    }
     schemas.insert(
         "WrappedNewFile".to_owned(),
         json!({
@@ -84,7 +87,8 @@ fn as_sent(path: &str) -> String {
 
 /// From a slip to everything that can be asked about its file.
 fn links(paths: &Map<String, Value>) -> Map<String, Value> {
-    let about_a_file = paths.iter().filter(|(path, _)| path.contains("{id}")).filter_map(|(_, item)| item.as_object());
+    let about_a_file =
+        paths.iter().filter(|(path, _)| path.contains("{id}") && !path.contains("{tid}")).filter_map(|(_, item)| item.as_object());
     let names = about_a_file.flat_map(Map::values).filter_map(|operation| operation["operationId"].as_str());
     names.map(|name| (name.to_owned(), json!({"operationId": name, "parameters": {"id": "$response.body#/file/id"}}))).collect()
 }

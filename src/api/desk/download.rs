@@ -20,13 +20,7 @@ use crate::broker::Reader;
     path = "/files/{id}/download",
     operation_id = "downloadFile",
     security(("bearer" = []), ("basic" = []), ("proxyKey" = [])),
-    params(
-        IdInPath,
-        ("disposition" = Option<String>, Query, pattern = "^(inline|attachment)$", nullable = false,
-            description = "`inline` shows what is safe to show: raster images, sound, film, plain text. Everything else is saved. At most once."),
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags of what you have: `evidence.etag` in quotes."),
-        ("Range" = Option<String>, Header, description = "One range of bytes; several are ignored. Only where the broker sends the bytes.")
-    ),
+    params(IdInPath, Wish),
     responses(
         (status = 302, description = "The bytes are at `Location`, without a token, for a short time.",
             headers(("Location" = String, description = "A presigned URL of the store's."))),

@@ -102,8 +102,8 @@ pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: 
 
 /// The page that is asked for.
 pub(super) struct PageWanted {
-    size: u32,
-    before: Option<FileId>,
+    pub(super) size: u32,
+    pub(super) before: Option<FileId>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PageWanted {
@@ -130,6 +130,11 @@ impl utoipa::IntoParams for PageWanted {
 }
 
 impl PageWanted {
+    /// When nothing is said.
+    pub(super) fn first() -> Self {
+        Self { size: PAGE_SIZE, before: None }
+    }
+
     fn parse(query: &Query) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let size = query.at_most_one("pageSize").and_then(|text| text.map_or(Ok(PAGE_SIZE), |text| page_size(&text)));

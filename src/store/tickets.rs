@@ -1,0 +1,118 @@
+//! Which files are attached to which tickets.
+
+use sqlx::Connection as _;
+use time::OffsetDateTime;
+
+use super::instant::Instant;
+use super::listing::Bound;
+use super::{Store, StoreError, on_pool};
+use crate::domain::{Actor, ActorKind, File, FileId, Tenant, TicketId};
+
+/// Columns that both tables have are named apart.
+const ATTACHED: &str = "JOIN (SELECT tenant AS ticket_tenant, ticket_id, file_id FROM ticket_files) AS attached ON file_id = id \
+    WHERE ticket_tenant = $1 AND ticket_id = $2 AND file_id < $3 AND tenant = $1 AND state = 'active'";
+
+/// What became of files that were to be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attached {
+    /// All of them are.
+    All,
+    /// None was: this one is not active any more.
+    Gone(FileId),
+    /// None was: the ticket would have more files than it may.
+    TooMany,
+}
+
+impl Store {
+    /// Attaches active files to a ticket, all or none; those that are attached already stay as they are.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn attach(
+        &self,
+        tenant: &Tenant,
+        ticket: TicketId,
+        files: &[FileId],
+        most: u32,
+        actor: Actor,
+        at: OffsetDateTime,
+    ) -> Result<Attached, StoreError> {
+        let insert = "INSERT INTO ticket_files (tenant, ticket_id, file_id, added_at, added_by_id, added_by_kind) \
+            SELECT tenant, $2, id, $4, $5, $6 FROM files WHERE id = $3 AND tenant = $1 AND state = 'active' \
+            ON CONFLICT (tenant, ticket_id, file_id) DO NOTHING";
+        let active = "SELECT COUNT(*) FROM files WHERE id = $1 AND tenant = $2 AND state = 'active'";
+        let count = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2";
+        on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            for file in files {
+                let query = sqlx::query(insert).bind(tenant.as_str()).bind(ticket.0).bind(file.0).bind(Instant(at));
+                let done = query.bind(actor.id).bind(actor.kind.as_str()).execute(&mut *transaction).await?;
+                if done.rows_affected() > 0 {
+                    continue;
+                }
+                let found: i64 = sqlx::query_scalar(active).bind(file.0).bind(tenant.as_str()).fetch_one(&mut *transaction).await?;
+                if found == 0 {
+                    transaction.rollback().await?;
+                    return Ok(Attached::Gone(*file));
+                }
+            }
+            let now: i64 = sqlx::query_scalar(count).bind(tenant.as_str()).bind(ticket.0).fetch_one(&mut *transaction).await?;
+            if now > i64::from(most) {
+                transaction.rollback().await?;
+                return Ok(Attached::TooMany);
+            }
+            transaction.commit().await?;
+            Ok(Attached::All)
+        })
+        .map_err(StoreError::from)
+    }
+
+    /// Takes a file off a ticket; whether it was on it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn detach(&self, tenant: &Tenant, ticket: TicketId, file: FileId) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM ticket_files WHERE tenant = $1 AND ticket_id = $2 AND file_id = $3";
+        let gone = on_pool!(self, write connection => {
+            sqlx::query(sql).bind(tenant.as_str()).bind(ticket.0).bind(file.0).execute(connection).await.map(|r| r.rows_affected())
+        })?;
+        Ok(gone > 0)
+    }
+
+    /// Whether a file is attached to a ticket.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn is_attached(&self, tenant: &Tenant, ticket: TicketId, file: FileId) -> Result<bool, StoreError> {
+        let sql = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2 AND file_id = $3";
+        let found: i64 = on_pool!(self, read connection => {
+            sqlx::query_scalar(sql).bind(tenant.as_str()).bind(ticket.0).bind(file.0).fetch_one(connection).await
+        })?;
+        Ok(found > 0)
+    }
+
+    /// A ticket's active files with numbers below `before`, newest first, at most `limit`; with `customer`, only those that this
+    /// customer made.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn ticket_files(
+        &self,
+        tenant: &Tenant,
+        ticket: TicketId,
+        customer: Option<i64>,
+        before: Option<FileId>,
+        limit: u32,
+    ) -> Result<Vec<File>, StoreError> {
+        let (tenant, ticket) = (Bound::Text(tenant.as_str()), Bound::Number(ticket.0));
+        let before = Bound::Number(before.map_or(i64::MAX, |id| id.0));
+        let limit = Bound::Number(limit.into());
+        if let Some(customer) = customer {
+            let customers = ActorKind::Customers.as_str();
+            let which = format!("{ATTACHED} AND created_by_kind = '{customers}' AND created_by_id = $4 ORDER BY file_id DESC LIMIT $5");
+            self.files(&which, &[tenant, ticket, before, Bound::Number(customer), limit]).await
+        } else {
+            self.files(&format!("{ATTACHED} ORDER BY file_id DESC LIMIT $4"), &[tenant, ticket, before, limit]).await
+        }
+    }
+}
