@@ -34,7 +34,7 @@ DIALECTS = {
 }
 
 COLUMNS = """tenant, state, type_name, name, disposition, declared_type, granted_type, detected_type, decided_type, verdict, pixel_width, pixel_height, min_size, max_size,
-checksum_sha256, staging_key, sealed_key, reissued, size, etag, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind"""
+checksum_sha256, staging_key, sealed_key, reissued, size, etag, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, deleted_at, deleted_by_id, deleted_by_kind"""
 
 # What chance decides is drawn once for each row, in a step of its own, and used in several columns of the next.
 ROWS = """
@@ -70,7 +70,8 @@ SELECT 't' || CAST({tenants} * who * who * who AS BIGINT), state,
     CASE WHEN state = 'temp' THEN NULL ELSE noise END,
     {created}, CASE WHEN state = 'temp' THEN {created} ELSE {updated} END, {expires},
     1 + CAST(200 * extra * extra AS BIGINT), CASE WHEN kind < 0.75 THEN 'users' ELSE 'customers' END,
-    1 + CAST(200 * extra * extra AS BIGINT), CASE WHEN kind < 0.75 THEN 'users' ELSE 'customers' END
+    1 + CAST(200 * extra * extra AS BIGINT), CASE WHEN kind < 0.75 THEN 'users' ELSE 'customers' END,
+    CASE WHEN state = 'deleted' THEN {deleted} END, CASE WHEN state = 'deleted' THEN 1 END, CASE WHEN state = 'deleted' THEN 'users' END
 FROM told
 """
 
@@ -94,7 +95,9 @@ def rows(engine, first, last, files, tenants, now, expired_only):
     return ROWS.format(
         columns=COLUMNS, materialized=words["materialized"], random=words["random"], hex=words["hex"], made=made, state=state, tenants=tenants,
         places=words["places"].format(first, last), staging_millis=millis("made"), sealed_millis=millis("(made + 5)"),
-        created=instant("made"), updated=instant("(made + 5)"), expires=instant(f"({expires})"))
+        created=instant("made"), updated=instant("(made + 5)"), expires=instant(f"({expires})"),
+        # Deleted a moment ago: no sweep purges them meanwhile.
+        deleted=instant(str(now)))
 
 
 def chunks(files):

@@ -121,6 +121,7 @@ fn file(new: NewFile, rule: &FileType) -> File {
         expires_at: TODAY + TERMS.lifetime,
         created_by: actor,
         updated_by: actor,
+        deleted: None,
     }
 }
 

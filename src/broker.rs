@@ -11,6 +11,7 @@
 mod audit;
 mod authorize;
 mod confirm;
+mod delete;
 mod download;
 mod judge;
 mod list;
@@ -35,8 +36,9 @@ pub use audit::Audit;
 use turns::Turns;
 
 pub use authorize::Authorized;
+pub use delete::{Execution, Removal};
 pub use download::{Offered, Reader};
-pub use list::Page;
+pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
@@ -102,6 +104,7 @@ pub struct Broker {
     file_types: FileTypes,
     limits: Limits,
     grace: Duration,
+    deleted_retention: Duration,
     method: UploadMethod,
     multipart_threshold: u64,
     part_size: u64,
@@ -116,6 +119,8 @@ pub struct Rules {
     pub limits: Limits,
     /// How long what belongs to an expired slip is left alone: it may still be receiving bytes.
     pub grace: Duration,
+    /// How long a deleted file can be brought back for certain; a sweep purges it after that.
+    pub deleted_retention: Duration,
     /// How files come that come in one request.
     pub method: UploadMethod,
     /// From how many bytes on files come in parts, if the client can.
@@ -128,8 +133,9 @@ impl Broker {
     /// A broker.
     #[must_use]
     pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
-        let Rules { file_types, limits, grace, method, multipart_threshold, part_size } = rules;
-        Self { store, bucket, file_types, limits, grace, method, multipart_threshold, part_size, confirming: Turns::default() }
+        let Rules { file_types, limits, grace, deleted_retention, method, multipart_threshold, part_size } = rules;
+        let confirming = Turns::default();
+        Self { store, bucket, file_types, limits, grace, deleted_retention, method, multipart_threshold, part_size, confirming }
     }
 
     /// The rules of this installation.
@@ -212,6 +218,11 @@ impl Broker {
         let reached = file.filter(|file| caller.actor.kind == ActorKind::Users || file.created_by == caller.actor);
         reached.ok_or(BrokerError::NotFound)
     }
+}
+
+/// What a file that is deleted says to whoever wants to change it.
+fn is_deleted() -> BrokerError {
+    BrokerError::Conflict(FieldErrors::one("state", "is deleted: restore it first"))
 }
 
 /// After how many whole days nothing under the staging prefix can be wanted any more.

@@ -24,7 +24,7 @@ pub use downloads::Downloads;
 pub use settings::{SETTINGS, Setting};
 use values::{
     as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled, log_filter,
-    log_format, origins, part_size, redacted, socket_address, upload_method, web_url, whole_number,
+    log_format, origins, part_size, redacted, retention, socket_address, upload_method, web_url, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -65,6 +65,8 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// How long an expired form's upload is left alone.
     pub sweep_grace: Duration,
+    /// How long a deleted file can be brought back.
+    pub deleted_retention: Duration,
     /// What one actor may ask for.
     pub actor_limit: Limit,
     /// What one tenant may ask for.
@@ -269,6 +271,7 @@ impl Reader {
         let cors_origins = self.optional("cors_origins", origins).unwrap_or_default();
         let sweep_interval = self.required("sweep_interval", "1m", duration);
         let sweep_grace = self.required("sweep_grace", "1h", duration);
+        let deleted_retention = self.required("deleted_retention", "30d", retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
         let max_connections = self.required("max_connections", "900", connections);
@@ -304,6 +307,7 @@ impl Reader {
             cors_origins,
             sweep_interval: sweep_interval?,
             sweep_grace: sweep_grace?,
+            deleted_retention: deleted_retention?,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,
             max_connections: max_connections?,

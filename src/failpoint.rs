@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 25] = [
+pub const ALL: [&str; 29] = [
     "authorize: judged",
     "authorize: form signed",
     "authorize: record written",
@@ -29,6 +29,10 @@ pub const ALL: [&str; 25] = [
     "confirm: staging deleted",
     "refusal: judged",
     "refusal: object deleted",
+    "rename: recorded",
+    "delete: recorded",
+    "restore: recorded",
+    "purge: records gone",
     "sweep: expired found",
     "sweep: record discarded",
     "sweep: keys leased",

@@ -168,6 +168,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
         file_types: file_types.with_max_request(max_request(config, method)),
         limits: Limits::new(config.actor_limit, config.tenant_limit),
         grace,
+        deleted_retention: config.deleted_retention.try_into().context("DROPSLIP_DELETED_RETENTION")?,
         method,
         multipart_threshold: config.multipart_threshold,
         part_size: config.part_size,

@@ -12,6 +12,7 @@
 //! other failure is [`StoreError::Broken`].
 
 mod auditing;
+mod deleting;
 mod files;
 mod inserting;
 mod instant;
@@ -20,6 +21,7 @@ mod multipart;
 mod postgres;
 pub mod probing;
 mod reissuing;
+mod selecting;
 mod sqlite;
 mod sweeping;
 mod tickets;
@@ -44,6 +46,7 @@ use writing::Writer;
 
 pub use files::{NewRow, Sealed};
 pub use reissuing::{Idempotency, Reissued, Used};
+pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tickets::Attached;
 pub use tokens::{NewToken, TokenRow};

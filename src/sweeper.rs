@@ -27,7 +27,7 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
         };
         match swept {
             Ok(swept) if swept == Swept::default() => {}
-            Ok(Swept { activated, discarded, deleted }) => tracing::info!(activated, discarded, deleted, "swept"),
+            Ok(Swept { activated, discarded, purged, deleted }) => tracing::info!(activated, discarded, purged, deleted, "swept"),
             Err(error) => tracing::warn!(%error, "a sweep did not end; the next one goes on"),
         }
     }

@@ -6,13 +6,20 @@
 
 mod answer;
 pub mod bench;
+mod cursor;
+mod delete;
 mod document;
 mod download;
+mod filter;
+mod filter_json;
+mod ids;
 mod list;
+mod members;
 mod parts;
 mod request;
 mod tickets;
 mod types;
+mod wanted;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,7 +28,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use axum::middleware::Next;
 use axum::routing::any;
+use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
@@ -33,12 +42,17 @@ use super::{AppState, Fault, IDEMPOTENCY_KEY, answered, rendered, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, UploadMethod};
 use answer::{Envelope, FileBody, SlipBody};
-use request::parse_new_file;
+use members::{Included, Members, SomeOf};
+use request::{parse_description, parse_new_file};
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
 
 /// What the document says of bodies that [`ignore_body`] reads.
 const IGNORED: &str = "Any JSON, or nothing. It is ignored: the official clients send the whole file object back.";
+
+/// What the document says of bodies that [`parse_description`] reads.
+const DESCRIBING: &str = "Nothing; or the file object, bare or in `file`, as the official clients send it back. `filename` (or `fileName`) and `disposition` \
+    are read, and the rest is ignored. What is absent, null or blank changes nothing.";
 
 /// The other prefix under which a documented path works too, before its `/v2`.
 pub(super) fn other_prefix(path: &str) -> Option<&'static str> {
@@ -62,13 +76,15 @@ fn with_resource(router: Router<AppState>, prefix: &str) -> Router<AppState> {
 }
 
 /// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
-fn resource() -> [UtoipaMethodRouter<AppState>; 11] {
+fn resource() -> [UtoipaMethodRouter<AppState>; 13] {
     [
         routes!(types::list),
-        routes!(list::list),
+        routes!(list::list, delete::delete_listed),
+        routes!(delete::delete_many),
         routes!(authorize),
         routes!(reissue),
-        routes!(read, confirm),
+        routes!(read, confirm, delete::delete),
+        routes!(delete::restore),
         routes!(parts::list, parts::sign, parts::abort),
         routes!(download::download),
         routes!(tickets::list, tickets::attach),
@@ -151,21 +167,22 @@ async fn reissue(
     Ok(json(StatusCode::CREATED, &SlipBody::new(&file, slip)))
 }
 
-/// Confirm an upload
+/// Confirm an upload, rename a file
 ///
 /// Puts together what came in parts and looks at what landed. Only what is as granted becomes `active`. It can be repeated at will:
-/// it answers the same file each time.
+/// it answers the same file each time. Where the body has another name or disposition than the file, the file gets it in the same step, also
+/// when it is active already: what is not granted under its file type is refused, and nothing is done then.
 #[utoipa::path(
     method(patch, put),
     path = "/files/{id}",
     operation_id = "confirmFile",
     params(IdInPath),
-    request_body(content = Option<serde_json::Value>, description = IGNORED),
+    request_body(content = Option<serde_json::Value>, description = DESCRIBING),
     responses(
         (status = 200, body = Envelope, description = "The active file."),
-        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
-            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
-        (status = 409, body = Errors, description = "`state`: nothing was uploaded yet, or the upload keeps changing. `parts`: which are missing.",
+        (status = 400, body = Errors, description = "The file's rule takes no such name or disposition, or the body is not JSON.",
+            example = json!({"errors": {"filename": ["must not end in ‘.exe’"]}})),
+        (status = 409, body = Errors, description = "`state`: nothing was uploaded yet, the upload keeps changing, or the file is deleted. `parts`: which are missing.",
             example = json!({"errors": {"state": ["nothing was uploaded yet"]}})),
         (status = 422, body = Errors, description = "What landed is not what was granted. It is deleted; the slip stays good.",
             example = json!({"errors": {"size": ["must be 17 or lower, but 18 bytes landed"]}})),
@@ -179,9 +196,9 @@ async fn confirm(
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
-    ignore_body(request).await?;
+    let wished = parse_description(&read_body(request).await?).map_err(Fault::Invalid)?;
     let broker = state.broker.clone();
-    let file = to_its_end(async move { broker.confirm(&caller, id, OffsetDateTime::now_utc()).await }).await?;
+    let file = to_its_end(async move { broker.confirm_as(&caller, id, &wished, OffsetDateTime::now_utc()).await }).await?;
     Ok(one(&state, &file))
 }
 
@@ -190,13 +207,30 @@ async fn confirm(
     get,
     path = "/files/{id}",
     operation_id = "readFile",
-    params(IdInPath),
-    responses((status = 200, body = Envelope, description = "The file."), AnyFile, AnyCall)
+    params(IdInPath, Members),
+    responses((status = 200, body = FoundBody, description = "The file, also a deleted one."), AnyFile, AnyCall)
 )]
-async fn read(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Response<Body>, Fault> {
+async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    id: Result<IdInPath, Fault>,
+    members: Members,
+) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
-    Ok(one(&state, &file))
+    let links = Links::new(&state, OffsetDateTime::now_utc());
+    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, links), included: members.included([&file]) }))
+}
+
+/// One file, and what was asked for beside it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FoundFile)]
+struct FoundBody<'a> {
+    file: SomeOf<'a>,
+    /// The actors that `includes` asks for; absent when it asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    included: Option<Included>,
 }
 
 /// One file as an answer.

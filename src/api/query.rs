@@ -10,7 +10,10 @@ pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn of(parts: &Parts) -> Self {
-        let query = parts.uri.query().unwrap_or_default();
+        Self::parsed(parts.uri.query().unwrap_or_default())
+    }
+
+    pub(super) fn parsed(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
@@ -23,9 +26,33 @@ impl Query {
         self.at_most_one(name)?.ok_or_else(|| FieldErrors::one(name, "must be set"))
     }
 
+    /// A member that has several names, under whichever of them; complaints go by the first. It may be there twice if it says the same.
+    pub(super) fn spelled(&self, names: &[&str]) -> Result<Option<String>, FieldErrors> {
+        let mut found = None;
+        for name in names {
+            let value = self.at_most_one(name)?;
+            if let (Some(one), Some(other)) = (&found, &value)
+                && one != other
+            {
+                return Err(FieldErrors::one(names.first().copied().unwrap_or_default(), format!("must be the same as {name}")));
+            }
+            found = found.or(value);
+        }
+        Ok(found)
+    }
+
     pub(super) fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
         let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
         let value = values.next();
         if values.next().is_some() { Err(FieldErrors::one(name, "must be given once")) } else { Ok(value) }
+    }
+}
+
+/// A member that is true or false, which is what it is when it is absent.
+pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> {
+    match text {
+        Some("true") => Ok(true),
+        None | Some("false") => Ok(false),
+        Some(_) => Err(FieldErrors::one(name, "must be true or false")),
     }
 }

@@ -75,7 +75,9 @@ impl Broker {
     async fn compared(&self, file: &File) -> Result<Finding, BrokerError> {
         let Some(key) = &file.sealed_key else { return Ok(Finding::Good) };
         Ok(match self.bucket.head(key).await? {
-            None => Finding::Lost(file.id),
+            // It may have been purged since the record was read.
+            None if self.store.find_file(&file.tenant, file.id).await?.is_some() => Finding::Lost(file.id),
+            None => Finding::Good,
             Some(found) if found.size == file.size && Some(&found.etag) == file.etag.as_ref() => Finding::Good,
             Some(_) => Finding::Forged(file.id),
         })

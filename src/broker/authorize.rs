@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::parts::in_time;
 use super::slip::{InParts, Slip, Wanted};
-use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key};
+use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, is_deleted};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
 use crate::failpoint;
 use crate::limits::Exceeded;
@@ -71,7 +71,7 @@ impl Broker {
             match file.state {
                 FileState::Temp => {}
                 FileState::Active => return Err(BrokerError::AlreadyActive),
-                FileState::Deleted => return Err(BrokerError::NotFound),
+                FileState::Deleted => return Err(is_deleted()),
             }
             if file.multipart.is_some() {
                 in_time(&file, now)?;

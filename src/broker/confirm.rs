@@ -3,10 +3,10 @@
 use time::{Duration, OffsetDateTime};
 
 use super::judge::Judged;
-use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key};
+use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::domain::file::Landed;
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Scope};
+use crate::domain::{Caller, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Scope};
 use crate::failpoint;
 use crate::store::Sealed;
 
@@ -24,25 +24,57 @@ impl Broker {
     /// [`BrokerError::NotUploaded`] before step 2; [`BrokerError::Refused`] when what landed is not what was granted: it is
     /// deleted then, and the record stays `temp` so that the client can upload again.
     pub async fn confirm(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<File, BrokerError> {
+        self.confirm_as(caller, id, &Description::default(), now).await
+    }
+
+    /// The same, and describes the file as wished; one that is active already is described alone. All of it is done or nothing.
+    ///
+    /// # Errors
+    /// [`BrokerError::Invalid`] when the file's rule does not take the name or disposition, and as for [`Broker::confirm`].
+    pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: &Description, now: OffsetDateTime) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         // Two at once would copy the same bytes twice, and clients repeat what takes long.
         let _turn = self.confirming.wait(id).await;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
-            match file.state {
-                FileState::Active => return Ok(file),
-                FileState::Deleted => return Err(BrokerError::NotFound),
-                FileState::Temp => {}
-            }
-            if let Some(active) = self.seal(caller, &file, now).await? {
+            let done = match file.state {
+                FileState::Active => self.describe(caller, file, wished, now).await?,
+                FileState::Deleted => return Err(is_deleted()),
+                FileState::Temp => self.seal(caller, &file, wished, now).await?,
+            };
+            if let Some(active) = done {
                 return Ok(active);
             }
         }
         Err(BrokerError::Changing)
     }
 
+    /// Describes an active file as wished; `None` when its record changed meanwhile.
+    async fn describe(&self, caller: &Caller, file: File, wished: &Description, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
+        let described = self.described(&file, file.content_type(), wished)?;
+        if described == file {
+            return Ok(Some(file));
+        }
+        let described = self.store.describe(&file, &described, caller.actor, now).await?;
+        failpoint::reach("rename: recorded");
+        if let Some(file) = &described {
+            tracing::info!(file.id = %file.id, "file described anew");
+        }
+        Ok(described)
+    }
+
+    /// The file as it will be described, if its rule takes that.
+    fn described(&self, file: &File, content_type: &MediaType, wished: &Description) -> Result<File, BrokerError> {
+        let changes = wished.changes(file).map_err(BrokerError::Invalid)?;
+        if changes.is_empty() {
+            return Ok(file.clone());
+        }
+        let rule = self.file_types.get(&file.type_name);
+        rule.and_then(|rule| changes.made(file, rule, content_type)).map_err(BrokerError::Invalid)
+    }
+
     /// Judges, copies and claims once; `None` when the object or the record changed meanwhile.
-    async fn seal(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
+    async fn seal(&self, caller: &Caller, file: &File, wished: &Description, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
             if Box::pin(self.put_together(file, None)).await? {
                 return Ok(None);
@@ -69,6 +101,8 @@ impl Broker {
             Judged::Changed => return Ok(None),
         };
         failpoint::reach("confirm: judged");
+        // Only now it is known what the bytes are; and nothing has happened yet that the client would not repeat.
+        let file = &self.described(file, &evidence.decided, wished)?;
         doomed?;
         failpoint::reach("confirm: sealed key doomed");
         let content_type = evidence.decided.as_served();

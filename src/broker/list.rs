@@ -1,32 +1,66 @@
-//! Lists of active files, page by page.
+//! Lists of files, page by page.
 
 use super::{Broker, BrokerError, allowed};
-use crate::domain::{ActorKind, Caller, File, FileId, Scope};
+use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start};
+use crate::store::Selected;
+
+/// How far files are counted: what lies behind is said to be as many.
+const COUNTED: u32 = 100_000;
 
 /// Some files, and where the next page begins.
 #[derive(Debug)]
 pub struct Page {
-    /// Newest first.
+    /// In the order of the selection.
     pub files: Vec<File>,
-    /// The last one's number when more follow.
-    pub next: Option<FileId>,
+    /// The place of the last one when more follow.
+    pub next: Option<Position>,
+    /// How many there are on all pages, up to 100 000; `None` when nobody wanted to know.
+    pub records: Option<u32>,
+}
+
+/// A page that is asked for.
+#[derive(Debug)]
+pub struct PageWanted {
+    /// Of which files.
+    pub selection: Selection,
+    /// Where it begins.
+    pub start: Start,
+    /// Most files of it.
+    pub size: u32,
+    /// Whether all files are counted too. Never done from a [`Start::After`], where nobody can say on which page that is.
+    pub counted: bool,
 }
 
 impl Broker {
-    /// The newest `size` active files that the caller may read, of those with numbers below `before`.
+    /// Some of the files that the caller may read.
     ///
-    /// A walk from page to page meets each file once: numbers are never used again, and what is new has a higher one.
+    /// A walk from position to position meets each file once that stays where it is in the order, also while others come and go. Newest
+    /// first, all do: numbers are never used again, and what is new has a higher one.
     ///
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.
-    pub async fn list(&self, caller: &Caller, before: Option<FileId>, size: u32) -> Result<Page, BrokerError> {
+    pub async fn list(&self, caller: &Caller, wanted: &PageWanted) -> Result<Page, BrokerError> {
         allowed(caller, Scope::FilesRead)?;
+        let PageWanted { selection, start, size, counted } = wanted;
         // Customers reach their own files only, as in `find`.
         let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
+        let selected = Selected { tenant: &caller.tenant, customer, selection };
         // One more than asked for tells whether there are more.
-        let mut files = self.store.list_files(&caller.tenant, customer, before, size.saturating_add(1)).await?;
-        let more = files.len() > size as usize;
-        files.truncate(size as usize);
-        Ok(Page { next: files.last().map(|file| file.id).filter(|_| more), files })
+        let mut files = self.store.select_files(&selected, start, size.saturating_add(1)).await?;
+        let more = files.len() > *size as usize;
+        files.truncate(*size as usize);
+        let there = u32::try_from(files.len()).unwrap_or(u32::MAX);
+        let records = match start {
+            Start::Skip(skipped) if *counted => Some(match there {
+                // The last page tells by itself.
+                1.. if !more => skipped + there,
+                0 if *skipped == 0 => 0,
+                _ => self.store.count_files(&selected, COUNTED).await?,
+            }),
+            _ => None,
+        };
+        let by = selection.order.by;
+        let next = files.last().filter(|_| more).map(|file| Position { id: file.id, value: by.of(file) });
+        Ok(Page { files, next, records })
     }
 }

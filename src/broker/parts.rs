@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::slip::InParts;
-use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed};
+use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, is_deleted};
 use crate::bucket::{Completed, PartTerms, PresignedPut};
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Part, Scope};
@@ -137,7 +137,7 @@ impl Broker {
             match file.state {
                 FileState::Temp => {}
                 FileState::Active => return Err(BrokerError::AlreadyActive),
-                FileState::Deleted => return Err(BrokerError::NotFound),
+                FileState::Deleted => return Err(is_deleted()),
             }
             if self.store.discard_temp_file(&file, file.expires_at + self.grace).await? {
                 failpoint::reach("abort: record discarded");
@@ -191,7 +191,7 @@ impl Broker {
         match file.state {
             FileState::Temp => {}
             FileState::Active => return Err(BrokerError::AlreadyActive),
-            FileState::Deleted => return Err(BrokerError::NotFound),
+            FileState::Deleted => return Err(is_deleted()),
         }
         // A crash may have come between the record and the upload.
         let file = self.with_upload(caller, file).await?;

@@ -23,6 +23,10 @@ const BATCH_AMONG_OTHERS: u32 = 100;
 const DISCARDED_AT_ONCE: usize = 500;
 const DISCARDED_AMONG_OTHERS: usize = 50;
 
+/// The same for deleted files.
+const PURGED_AT_ONCE: u32 = 500;
+const PURGED_AMONG_OTHERS: u32 = 50;
+
 /// How long a sweeper has for a batch of objects: twice what the request may take. If it dies, another goes on after that.
 const LEASE: Duration = Duration::minutes(1);
 
@@ -36,6 +40,8 @@ pub struct Swept {
     pub activated: usize,
     /// Temp files that were forgotten.
     pub discarded: usize,
+    /// Deleted files whose retention was over.
+    pub purged: usize,
     /// Doomed keys whose objects are gone now.
     pub deleted: usize,
 }
@@ -52,6 +58,7 @@ impl Broker {
         let mut swept = Swept::default();
         // What is doomed goes in any case: one file that cannot be settled keeps nothing else waiting.
         let settled = self.settle_expired(now, &clock, &mut swept).await;
+        self.purge(now, &clock, &mut swept).await?;
         self.delete_doomed(&clock, &mut swept).await?;
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
         settled.map(|()| swept)
@@ -138,6 +145,29 @@ impl Broker {
         Ok(())
     }
 
+    /// Forgets files that were deleted long enough ago; their objects go with what is doomed.
+    async fn purge(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
+        let (deleted_until, mut pace) = (now - self.deleted_retention, Pace::new(&self.store));
+        loop {
+            let limit = pace.bite(PURGED_AT_ONCE, PURGED_AMONG_OTHERS);
+            let began = Instant::now();
+            let purged = self.store.purge_files(deleted_until, clock(), limit).await?;
+            for file in &purged {
+                tracing::debug!(file.id = %file.id, "deleted file purged");
+            }
+            if purged.is_empty() {
+                return Ok(());
+            }
+            failpoint::reach("purge: records gone");
+            tracing::info!(count = purged.len(), duration_ms = millis(began.elapsed()), "deleted files purged");
+            swept.purged += purged.len();
+            if purged.len() < limit as usize {
+                return Ok(());
+            }
+            pace.rest(began.elapsed()).await;
+        }
+    }
+
     async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
         let (mut failure, mut pace) = (None, Pace::new(&self.store));
         loop {
@@ -212,7 +242,7 @@ impl Broker {
     /// # Errors
     /// When the database fails.
     pub async fn waiting(&self, now: OffsetDateTime) -> Result<Waiting, BrokerError> {
-        Ok(self.store.waiting(now, now - self.grace).await?)
+        Ok(self.store.waiting(now, now - self.grace, now - self.deleted_retention).await?)
     }
 
     /// Activates one temp file whose form is long dead, where its type says so and its bytes have arrived.

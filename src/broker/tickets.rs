@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::list::Page;
 use super::{Broker, BrokerError, allowed};
 use crate::bucket::{BucketError, ObjectBody};
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Scope, TicketId};
+use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, TicketId};
 use crate::store::Attached;
 use crate::zip::Archive;
 
@@ -122,7 +122,8 @@ impl Broker {
         let mut files = self.store.ticket_files(&caller.tenant, ticket, customer, before, size.saturating_add(1)).await?;
         let more = files.len() > size as usize;
         files.truncate(size as usize);
-        Ok(Page { next: files.last().map(|file| file.id).filter(|_| more), files })
+        let next = files.last().filter(|_| more).map(|file| Position { id: file.id, value: None });
+        Ok(Page { files, next, records: None })
     }
 
     /// Whether a file is on a ticket of the caller's tenant.
@@ -139,9 +140,9 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.
     pub async fn archive(self: Arc<Self>, caller: Caller, ticket: TicketId) -> Result<Option<TicketArchive>, BrokerError> {
-        let Page { files, next } = self.ticket_files(&caller, ticket, None, ARCHIVE_PAGE).await?;
+        let Page { files, next, .. } = self.ticket_files(&caller, ticket, None, ARCHIVE_PAGE).await?;
         let first = !files.is_empty();
-        let step = if next.is_some() { Step::More(next) } else { Step::Last };
+        let step = Step::after(next.as_ref());
         let archive = TicketArchive { broker: self, caller, ticket, files: files.into(), step, current: None, archive: Archive::default() };
         Ok(first.then_some(archive))
     }
@@ -166,9 +167,15 @@ pub struct TicketArchive {
 /// What comes after the files at hand.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    More(Option<FileId>),
+    More(FileId),
     Last,
     Ended,
+}
+
+impl Step {
+    fn after(next: Option<&Position>) -> Self {
+        next.map_or(Self::Last, |position| Self::More(position.id))
+    }
 }
 
 impl TicketArchive {
@@ -193,9 +200,9 @@ impl TicketArchive {
             }
             match self.step {
                 Step::More(before) => {
-                    let Page { files, next } = self.broker.ticket_files(&self.caller, self.ticket, before, ARCHIVE_PAGE).await?;
+                    let Page { files, next, .. } = self.broker.ticket_files(&self.caller, self.ticket, Some(before), ARCHIVE_PAGE).await?;
                     self.files = files.into();
-                    self.step = if next.is_some() { Step::More(next) } else { Step::Last };
+                    self.step = Step::after(next.as_ref());
                 }
                 Step::Last => {
                     self.step = Step::Ended;

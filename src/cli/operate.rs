@@ -10,6 +10,7 @@ use crate::broker::{Audit, STAGING_PREFIX, Swept, lifecycle_days};
 use crate::bucket::lifecycle;
 use crate::config::Config;
 use crate::server;
+use crate::store::Waiting;
 use crate::sweeper;
 
 /// How many findings of a kind are printed one by one.
@@ -41,10 +42,11 @@ pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Res
     let broker = server::broker(config, stop.clone()).await?;
     if options.dry_run {
         let waiting = broker.waiting(OffsetDateTime::now_utc()).await?;
-        println!("waiting: {} expired temp files, {} doomed objects", waiting.expired_files, waiting.due_objects);
+        let Waiting { expired_files, due_objects, purgeable_files } = waiting;
+        println!("waiting: {expired_files} expired temp files, {due_objects} doomed objects, {purgeable_files} deleted files to purge");
     } else if options.once {
-        let Swept { activated, discarded, deleted } = broker.sweep(OffsetDateTime::now_utc()).await?;
-        println!("swept: {activated} activated, {discarded} discarded, {deleted} objects deleted");
+        let Swept { activated, discarded, purged, deleted } = broker.sweep(OffsetDateTime::now_utc()).await?;
+        println!("swept: {activated} activated, {discarded} discarded, {purged} purged, {deleted} objects deleted");
     } else {
         tokio::select! {
             () = sweeper::run(broker.clone(), config.sweep_interval, stop.clone()) => {}

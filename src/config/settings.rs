@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 35] = [
+pub const SETTINGS: [Setting; 36] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -50,6 +50,10 @@ pub const SETTINGS: [Setting; 35] = [
         help: "how often expired slips and their bytes are swept away, such as 30s; 0 for never (default 1m)",
     },
     Setting { key: "sweep_grace", help: "how long after its end a form's upload may still arrive before it is swept away (default 1h)" },
+    Setting {
+        key: "deleted_retention",
+        help: "how long a deleted file can be brought back, such as 90d; a sweep purges it after that (default 30d)",
+    },
     Setting { key: "actor_open_slips", help: "most temp files of one actor at the same time; 0 for no limit (default 100000)" },
     Setting { key: "tenant_open_slips", help: "most temp files of one tenant at the same time; 0 for no limit (default 1000000)" },
     Setting {

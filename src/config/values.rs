@@ -41,6 +41,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parsed.filter(|duration| *duration <= longest).ok_or_else(|| format!("must be a time such as 30s or 1h, at most 30 days, not ‘{text}’"))
 }
 
+/// Ten years are more than anybody has to keep what was thrown away, and no instant goes out of range by them.
+pub(super) fn retention(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_hours(3_650 * 24);
+    let parsed = if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() };
+    parsed.filter(|time| *time <= longest).ok_or_else(|| format!("must be a time such as 30d or 12h, at most 3650 days, not ‘{text}’"))
+}
+
 pub(super) fn whole_number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("must be a whole number, not ‘{text}’"))
 }

@@ -65,6 +65,7 @@ impl Bench {
             file_types: FileTypes::new(vec![file_type()]),
             limits: Limits::new(Limit::default(), Limit::default()),
             grace: Duration::ZERO,
+            deleted_retention: Duration::ZERO,
             method: UploadMethod::Post,
             multipart_threshold: u64::MAX,
             part_size: MIN_PART_SIZE,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 
 use super::field_errors::{FieldErrors, one_of};
-use super::{Actor, Evidence, FileName, MediaType, Multipart, PartSizes, Tenant};
+use super::{Actor, ActorKind, Evidence, FileName, MediaType, Multipart, PartSizes, Tenant};
 
 /// A file's number; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,6 +138,15 @@ pub struct NewFile {
     pub multipart: Option<PartSizes>,
 }
 
+/// When and by whom a file was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deletion {
+    /// When.
+    pub at: OffsetDateTime,
+    /// Who asked for it.
+    pub by: Actor,
+}
+
 /// One uploaded content and its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
@@ -179,7 +188,7 @@ pub struct File {
     pub etag: Option<String>,
     /// When the slip was issued.
     pub created_at: OffsetDateTime,
-    /// When its content or description last changed.
+    /// When its content or description last changed; deleting it and bringing it back are neither.
     pub updated_at: OffsetDateTime,
     /// When its current form dies.
     pub expires_at: OffsetDateTime,
@@ -187,6 +196,8 @@ pub struct File {
     pub created_by: Actor,
     /// Who changed it last.
     pub updated_by: Actor,
+    /// Set exactly while it is deleted.
+    pub deleted: Option<Deletion>,
 }
 
 /// What the bucket says about an object.
@@ -203,6 +214,12 @@ pub struct Landed {
 }
 
 impl File {
+    /// Whose file it is among the people that the installation serves: its maker, if that is one of them.
+    #[must_use]
+    pub fn customer(&self) -> Option<Actor> {
+        Some(self.created_by).filter(|maker| maker.kind == ActorKind::Customers)
+    }
+
     /// Its content type: what was decided once it was looked at, what was granted before.
     #[must_use]
     pub fn content_type(&self) -> &MediaType {

@@ -3,7 +3,7 @@
 use time::Duration;
 
 use super::field_errors::{FieldErrors, one_of};
-use super::{Disposition, MediaType, NewFile, PartSizes, Sniff};
+use super::{Disposition, FileName, MediaType, NewFile, PartSizes, Sniff};
 
 /// One content type a file type allows, and the extensions that go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,10 +106,7 @@ impl FileType {
     /// # Errors
     /// Everything that is wrong, by field: `mimeType`, `filename`, `disposition`, `size`.
     pub fn judge(&self, new: &NewFile) -> Result<Grant, FieldErrors> {
-        let mut errors = FieldErrors::new();
-        if !self.dispositions.contains(&new.disposition) {
-            errors.add("disposition", one_of(self.dispositions.iter().map(|d| d.as_str())));
-        }
+        let mut errors = self.judge_disposition(new.disposition).err().unwrap_or_default();
         let (min_size, max_size) = match new.size {
             Some(size) if size < self.min_size => {
                 errors.add("size", format!("must be {} or higher", self.min_size));
@@ -127,11 +124,34 @@ impl FileType {
             None if new.multipart == Some(PartSizes::ChosenByClient) => (self.min_size, self.max_size),
             None => (self.min_size.min(self.max_request), self.max_size.min(self.max_request)),
         };
-        let content_type = self.canonical_type(new).unwrap_or_else(|refusal| {
+        let content_type = self.canonical_type(&new.name, new.declared_type.as_ref()).unwrap_or_else(|refusal| {
             errors.merge(refusal);
             MediaType::octet_stream()
         });
         errors.or_ok(Grant { content_type, min_size, max_size, max_request: self.max_request, lifetime: self.slip_lifetime })
+    }
+
+    /// Judges another name for a file whose content type is known: it must be one that a file of this type could come with.
+    ///
+    /// # Errors
+    /// What is wrong with `filename`.
+    pub fn judge_name(&self, name: &FileName, content_type: &MediaType) -> Result<(), FieldErrors> {
+        self.canonical_type(name, Some(content_type)).map(drop).map_err(|refusal| {
+            // The type is what the bytes are: only the name can be another.
+            let about_name = refusal.by_field().contains_key("filename");
+            if about_name { refusal } else { FieldErrors::one("filename", format!("must have an ending that goes with {content_type}")) }
+        })
+    }
+
+    /// Judges a disposition.
+    ///
+    /// # Errors
+    /// What is wrong with `disposition`.
+    pub fn judge_disposition(&self, disposition: Disposition) -> Result<(), FieldErrors> {
+        if self.dispositions.contains(&disposition) {
+            return Ok(());
+        }
+        Err(FieldErrors::one("disposition", one_of(self.dispositions.iter().map(|d| d.as_str()))))
     }
 
     /// Whether this rule allows that content type under some name.
@@ -141,15 +161,15 @@ impl FileType {
     }
 
     /// The type that extension and declaration stand for together, when this rule allows it.
-    fn canonical_type(&self, new: &NewFile) -> Result<MediaType, FieldErrors> {
-        let extension = new.name.extension();
+    fn canonical_type(&self, name: &FileName, declared: Option<&MediaType>) -> Result<MediaType, FieldErrors> {
+        let extension = name.extension();
         let extension = extension.as_deref();
         // A name that is all extension has none, but Windows runs ‘.exe’ all the same.
-        let ending = new.name.as_str().rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
+        let ending = name.as_str().rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
         if let Some(refused) = ending.filter(|ending| self.refused_extensions.contains(ending)) {
             return Err(FieldErrors::one("filename", format!("must not end in ‘.{refused}’")));
         }
-        let declared = new.declared_type.as_ref().filter(|declared| !declared.is_unknown());
+        let declared = declared.filter(|declared| !declared.is_unknown());
         let canonical = match declared {
             Some(declared) => self
                 .admitted(declared.clone(), extension)

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`caller`] | who is asking: actor, tenant, scopes |
 //! | [`mod@file`] | the record of one uploaded content and its states |
+//! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
@@ -14,10 +15,12 @@
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
+//! | [`selection`] | which files a list has, and in which order |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod byte_range;
 pub mod caller;
+pub mod description;
 pub mod evidence;
 pub mod field_errors;
 pub mod file;
@@ -26,12 +29,15 @@ pub mod file_type;
 pub mod media_type;
 pub mod multipart;
 pub mod policy_file;
+pub mod selection;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant};
+pub use description::Description;
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
-pub use file::{Disposition, File, FileId, FileState, NewFile, TicketId, UploadMethod};
+pub use file::{Deletion, Disposition, File, FileId, FileState, NewFile, TicketId, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
+pub use selection::{Condition, Field, Order, Position, Selection, Start};

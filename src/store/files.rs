@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
-use crate::domain::{Actor, Caller, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Tenant};
+use crate::domain::{Actor, Caller, Deletion, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Pixels, Tenant};
 
 /// A temp record about to be written.
 #[derive(Debug)]
@@ -48,7 +48,8 @@ pub struct Sealed<'a> {
 }
 
 pub(super) const COLUMNS: &str = "id, tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
-    staging_key, sealed_key, upload_id, part_size, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+    staging_key, sealed_key, upload_id, part_size, reissued, size, etag, detected_type, decided_type, verdict, pixel_width, pixel_height, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, \
+    deleted_at, deleted_by_id, deleted_by_kind";
 
 /// As in [`COLUMNS`], in the same order: SQLite also answers rows as JSON arrays.
 #[derive(sqlx::FromRow, serde::Deserialize)]
@@ -83,6 +84,9 @@ pub(super) struct FileRow {
     created_by_kind: String,
     updated_by_id: i64,
     updated_by_kind: String,
+    deleted_at: Option<Instant>,
+    deleted_by_id: Option<i64>,
+    deleted_by_kind: Option<String>,
 }
 
 impl FileRow {
@@ -95,6 +99,15 @@ impl FileRow {
         };
         let detected = self.detected_type.as_deref().map(parsed).transpose()?;
         Ok(Some(Evidence { detected, verdict: parsed(verdict)?, decided: parsed(decided)?, pixels }))
+    }
+
+    pub(super) fn sealed_key(&self) -> Option<&str> {
+        self.sealed_key.as_deref()
+    }
+
+    fn deleted(&self) -> Result<Option<Deletion>, StoreError> {
+        let (Some(at), Some(id), Some(kind)) = (self.deleted_at, self.deleted_by_id, &self.deleted_by_kind) else { return Ok(None) };
+        Ok(Some(Deletion { at: at.0, by: Actor { id, kind: parsed(kind)? } }))
     }
 
     fn multipart(&self) -> Result<Option<Multipart>, StoreError> {
@@ -111,6 +124,7 @@ impl TryFrom<FileRow> for File {
         let id = row.id;
         let evidence = row.evidence()?;
         let multipart = row.multipart()?;
+        let deleted = row.deleted()?;
         Ok(Self {
             id: FileId(id),
             tenant: parsed(&row.tenant)?,
@@ -135,6 +149,7 @@ impl TryFrom<FileRow> for File {
             expires_at: row.expires_at.0,
             created_by: Actor { id: row.created_by_id, kind: parsed(&row.created_by_kind)? },
             updated_by: Actor { id: row.updated_by_id, kind: parsed(&row.updated_by_kind)? },
+            deleted,
         })
     }
 }
@@ -187,7 +202,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a temp file active, claims its sealed key and dooms its staging key, all or nothing.
+    /// Makes a temp file active with the name and disposition of `file`, claims its sealed key and dooms its staging key, all or
+    /// nothing.
     ///
     /// `None` when there is nothing to do: the file is not `temp` any more, has another staging key since, or the sealed key is
     /// no longer on the doomed list (its object may be gone).
@@ -200,7 +216,7 @@ impl Store {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7, \
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16, \
-             upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END \
+             upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END, name = $17, disposition = $18 \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
         let row: Option<FileRow> = on_pool!(self, write connection => {
@@ -222,6 +238,8 @@ impl Store {
                 .bind(evidence.verdict.as_str())
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.width)))
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.height)))
+                .bind(file.name.as_str())
+                .bind(file.disposition.as_str())
                 .fetch_optional(&mut *transaction)
                 .await?;
             let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
@@ -235,6 +253,32 @@ impl Store {
             doom.execute(&mut *transaction).await?;
             transaction.commit().await?;
             Ok(Some(active))
+        })?;
+        row.map(File::try_from).transpose()
+    }
+
+    /// Gives an active file the name and disposition of `wished`. `None` when it is not as `seen` any more.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Option<File>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE files SET name = $1, disposition = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5 \
+             WHERE id = $6 AND tenant = $7 AND state = 'active' AND name = $8 AND disposition = $9 RETURNING {COLUMNS}"
+        ));
+        let row: Option<FileRow> = on_pool!(self, write connection => {
+            sqlx::query_as(sql)
+                .bind(wished.name.as_str())
+                .bind(wished.disposition.as_str())
+                .bind(Instant(at))
+                .bind(by.id)
+                .bind(by.kind.as_str())
+                .bind(seen.id.0)
+                .bind(seen.tenant.as_str())
+                .bind(seen.name.as_str())
+                .bind(seen.disposition.as_str())
+                .fetch_optional(connection)
+                .await
         })?;
         row.map(File::try_from).transpose()
     }

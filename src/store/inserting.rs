@@ -94,6 +94,7 @@ fn record(row: &NewRow<'_>) -> File {
         expires_at: micros(row.expires_at),
         created_by: caller.actor,
         updated_by: caller.actor,
+        deleted: None,
     }
 }
 

@@ -26,6 +26,7 @@ macro_rules! bind_all {
         })
     };
 }
+pub(super) use bind_all;
 
 impl Store {
     /// The tenant's active files with numbers below `before`, newest first, at most `limit`; with `customer`, only those that this

@@ -46,6 +46,8 @@ pub struct Waiting {
     pub expired_files: i64,
     /// Doomed keys past theirs.
     pub due_objects: i64,
+    /// Deleted files past their retention.
+    pub purgeable_files: i64,
 }
 
 /// Temp files, and the bytes that their forms allow.
@@ -278,13 +280,20 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn waiting(&self, now: OffsetDateTime, expired_before: OffsetDateTime) -> Result<Waiting, StoreError> {
+    pub async fn waiting(
+        &self,
+        now: OffsetDateTime,
+        expired_before: OffsetDateTime,
+        deleted_until: OffsetDateTime,
+    ) -> Result<Waiting, StoreError> {
         let expired = "SELECT COUNT(*) FROM files WHERE state = 'temp' AND expires_at < $1";
         let due = "SELECT COUNT(*) FROM doomed_objects WHERE delete_after <= $1";
+        let purgeable = "SELECT COUNT(*) FROM files WHERE state = 'deleted' AND deleted_at <= $1";
         on_pool!(self, read connection => {
             let expired_files = sqlx::query_scalar(expired).bind(Instant(expired_before)).fetch_one(&mut *connection).await?;
-            let due_objects = sqlx::query_scalar(due).bind(Instant(now)).fetch_one(connection).await?;
-            Ok(Waiting { expired_files, due_objects })
+            let due_objects = sqlx::query_scalar(due).bind(Instant(now)).fetch_one(&mut *connection).await?;
+            let purgeable_files = sqlx::query_scalar(purgeable).bind(Instant(deleted_until)).fetch_one(connection).await?;
+            Ok(Waiting { expired_files, due_objects, purgeable_files })
         })
         .map_err(StoreError::from)
     }

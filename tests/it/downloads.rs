@@ -25,7 +25,7 @@ impl TestBroker {
         body["file"].take()
     }
 
-    pub async fn active_text(&self, bytes: &str) -> i64 {
+    pub async fn active_note(&self, bytes: &str) -> i64 {
         self.active(&new_file("note.txt", "text/plain"), bytes.as_bytes()).await["id"].as_i64().unwrap()
     }
 
@@ -137,7 +137,7 @@ async fn only_what_cannot_run_is_shown_and_only_if_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_wish_names_its_field() {
     let broker = TestBroker::on(Bed::Embedded).await;
-    let id = broker.active_text("Hello").await;
+    let id = broker.active_note("Hello").await;
     for query in ["?disposition=", "?disposition=show", "?disposition=inline&disposition=inline"] {
         let (status, body) = broker.call("GET", &format!("/v2/files/{id}/download{query}"), None).await;
         assert_eq!((status.as_u16(), error_fields(&body)), (400, vec!["disposition".to_owned()]), "{query}");
@@ -174,7 +174,7 @@ async fn who_has_the_bytes_is_told_so_before_any_redirect() {
 async fn what_is_not_active_or_not_ones_own_is_not_found() {
     for db in [Db::Sqlite, Db::Postgres] {
         let broker = Setup::on(Bed::Embedded).database(db).start().await;
-        let active = broker.active_text("Hello").await;
+        let active = broker.active_note("Hello").await;
         let temp = broker.text_slip().await;
         broker.drop_bytes(&temp, b"Hello").await;
         let stranger = broker.new_token("other", 1, "files:read,files:write").await;
@@ -210,7 +210,7 @@ async fn what_is_not_active_or_not_ones_own_is_not_found() {
 async fn a_customer_downloads_its_own_file() {
     let mut broker = TestBroker::on(Bed::Embedded).await;
     broker.token = broker.new_customer("default", 9).await;
-    let id = broker.active_text("mine").await;
+    let id = broker.active_note("mine").await;
     let bytes = followed(&broker, &broker.download(id, "").await).await;
     assert_eq!(bytes.text().await.unwrap(), "mine");
 }
@@ -219,7 +219,7 @@ async fn a_customer_downloads_its_own_file() {
 async fn a_redirect_leads_to_the_public_endpoint_for_a_short_time() {
     for bed in [Bed::Embedded, Bed::SeaweedFs] {
         let broker = Setup::on(bed).setting("DROPSLIP_DOWNLOAD_URL_LIFETIME", "5s").start().await;
-        let id = broker.active_text("Hello").await;
+        let id = broker.active_note("Hello").await;
         let url = told(broker.download(id, "").await.headers(), "location").to_owned();
         assert_eq!(member(&url, "X-Amz-Expires"), "5");
         assert_eq!(broker.http.get(&url).send().await.unwrap().status(), 200);
@@ -245,7 +245,7 @@ async fn a_redirect_leads_to_the_public_endpoint_for_a_short_time() {
 async fn curl_follows_with_its_token() {
     for bed in [Bed::Embedded, Bed::SeaweedFs, Bed::LocalStack] {
         let broker = TestBroker::on(bed).await;
-        let id = broker.active_text("Hello").await;
+        let id = broker.active_note("Hello").await;
         let (url, bearer) = (format!("{}/v2/files/{id}/download", broker.base), format!("Authorization: Bearer {}", broker.token));
         let output = tokio::task::spawn_blocking(move || Command::new("curl").args(["-sSfL", "-H", &bearer, &url]).output().unwrap());
         let output = output.await.unwrap();

@@ -148,7 +148,7 @@ async fn a_page_has_50_files_or_as_many_as_asked_for_up_to_100() {
         ("?pageSize=100", 100),
         ("?pageSize=101", 100),
         ("?pageSize=99999999999999999999999", 100),
-        ("?includes=all&fields=id,name&page=2&orderBy=createdAt&pagesize=2&%ff=%", 50),
+        ("?includes=all&fields=id,name&aggregate=x&pagesize=2&%ff=%", 50),
     ];
     for (query, size) in queries {
         for prefix in ["/v2", "/desk/api/v2"] {

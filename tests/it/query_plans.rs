@@ -20,7 +20,7 @@ const LARGE: [&str; 5] = ["files", "doomed_objects", "idempotency_keys", "ticket
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 24] = [
+const EXPECTED: [(&str, &str, &str); 33] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -35,6 +35,9 @@ const EXPECTED: [(&str, &str, &str); 24] = [
     ("FROM files WHERE staging_key = $1 AND tenant = $2", "files_staging (staging_key=?)", "files_staging"),
     ("UPDATE files SET state = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
     ("UPDATE files SET staging_key = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
+    ("UPDATE files SET name = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("UPDATE files SET state = 'deleted'", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("UPDATE files SET state = 'active'", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("UPDATE files SET upload_id = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
     ("DELETE FROM doomed_objects WHERE key = $1 AND leased_until IS NULL", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
     // Lists.
@@ -44,6 +47,10 @@ const EXPECTED: [(&str, &str, &str); 24] = [
         "files_active_customer (tenant=? AND created_by_id=? AND <expr>>?)",
         "files_active_customer",
     ),
+    ("ORDER BY created_at DESC, id DESC LIMIT", "files_active_created (tenant=?)", "files_active_created"),
+    ("AND (created_at, id) <", "files_active_created (tenant=? AND created_at<?)", "files_active_created"),
+    ("state = 'deleted' AND state", "files_deleted (tenant=?)", "files_deleted"),
+    ("COUNT(*) FROM (SELECT 1", "files_active", "files_active"),
     // Tickets.
     ("INSERT INTO ticket_files", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("FROM files WHERE id = $1 AND tenant = $2 AND state = 'active'", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
@@ -57,6 +64,8 @@ const EXPECTED: [(&str, &str, &str); 24] = [
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
+    ("WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY", "COVERING INDEX files_purgeable (deleted_at<?)", "files_purgeable"),
+    ("COUNT(*) FROM files WHERE state = 'deleted'", "COVERING INDEX files_purgeable (deleted_at<?)", "files_purgeable"),
     ("DELETE FROM files", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
     ("AS wanted", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("UPDATE doomed_objects SET leased_until", "doomed_objects_due (delete_after<?)", "doomed_objects_due"),
@@ -127,6 +136,15 @@ impl Subject {
             assert_eq!((status.as_u16(), page["files"].as_array().unwrap().len()), (200, 5), "what was filled in reads back: {page}");
             cursor = format!("&cursor={}", page["meta"]["page"]["nextCursor"].as_str().unwrap());
         }
+        // As Desk's clients ask, on to the next page by number and by cursor; then what was deleted.
+        let by_time = "/v2/files.json?pageSize=5&orderBy=createdAt&orderMode=desc";
+        let (_, first) = ask(&user, "GET", by_time, None).await;
+        let cursor = first["meta"]["page"]["nextCursor"].as_str().unwrap();
+        for query in [format!("{by_time}&page=2"), format!("{by_time}&cursor={cursor}")] {
+            assert_eq!(ask(&user, "GET", &query, None).await.1["files"].as_array().unwrap().len(), 5);
+        }
+        let (status, page) = ask(&user, "GET", "/v2/files.json?pageSize=5&filter=%7B%22state%22:%22deleted%22%7D", None).await;
+        assert_eq!((status.as_u16(), page["files"].as_array().unwrap().len()), (200, 5), "{page}");
         for _ in 0..2 {
             let (status, body) = ask(&user, "POST", "/v2/files/ref.json", Some(new_file("a.txt", "text/plain"))).await;
             assert_eq!(status, 201, "{body}");
@@ -141,7 +159,7 @@ impl Subject {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(serving.terminate().0, 0);
-        assert_eq!(self.run(&["sweep", "--dry-run"]), "waiting: 0 expired temp files, 0 doomed objects");
+        assert_eq!(self.run(&["sweep", "--dry-run"]), "waiting: 0 expired temp files, 0 doomed objects, 0 deleted files to purge");
         statements(&log)
     }
 
@@ -165,7 +183,9 @@ impl Subject {
         let key = slip.param("key");
         let confirm = format!("/companion/s3/confirm?key={key}");
         assert_eq!(ask(user, "POST", &confirm, None).await.0, 200);
-        assert_eq!(ask(user, "GET", &format!("/v2/files/{id}.json"), None).await.1["file"]["state"], "active");
+        let path = format!("/v2/files/{id}.json");
+        assert_eq!(ask(user, "GET", &path, None).await.1["file"]["state"], "active");
+        assert_eq!(ask(user, "PATCH", &path, Some(json!({"filename": "c.txt"}))).await.1["file"]["filename"], "c.txt");
         let ticket = "/v2/tickets/1/files";
         for _ in 0..2 {
             assert_eq!(ask(user, "PUT", &format!("{ticket}.json"), Some(json!({"ids": [id]}))).await.0, 200);
@@ -176,6 +196,9 @@ impl Subject {
         assert_eq!(asked.status(), 302);
         let off = http.delete(format!("{}{ticket}/{id}.json", serving.url())).bearer_auth(user).send().await.unwrap();
         assert_eq!(off.status(), 204);
+        let removed = ask(user, "POST", "/v2/files/delete.json", Some(json!({"ids": [id]}))).await.1;
+        assert_eq!(removed["files"], json!([{"id": id, "result": "deleted"}]));
+        assert_eq!(ask(user, "POST", &format!("/v2/files/{id}/restore.json"), None).await.0, 200);
 
         let wish = json!({"filename": "b.txt", "type": "text/plain", "metadata": {"fileType": "attachment"}});
         let (status, begun) = ask(user, "POST", "/companion/s3/multipart", Some(wish)).await;

@@ -218,7 +218,7 @@ async fn expired_temp_files_are_found_and_forgotten_once(db: Db) {
     let late = NOW + Duration::HOUR + Duration::SECOND;
     assert_eq!(store.expired_files(late, None, 10).await.unwrap(), std::slice::from_ref(&file));
     assert_eq!(store.expired_files(late, Some((file.expires_at, file.id)), 10).await.unwrap(), [], "none after the last");
-    assert_eq!(store.waiting(late, late).await.unwrap(), Waiting { expired_files: 1, due_objects: 0 });
+    assert_eq!(store.waiting(late, late, late).await.unwrap(), Waiting { expired_files: 1, due_objects: 0, purgeable_files: 0 });
     let other_key = File { staging_key: "temp/b".to_owned(), ..file.clone() };
     assert!(!store.discard_temp_file(&other_key, NOW).await.unwrap(), "it was re-issued");
     let tries = futures_util::future::join_all((0..6).map(|_| store.discard_temp_file(&file, NOW))).await;
@@ -428,5 +428,6 @@ async fn a_database_that_is_not_there_is_told_at_the_start() {
     }
 }
 
+mod deleting;
 mod discarding;
 mod tickets;

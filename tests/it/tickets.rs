@@ -35,7 +35,7 @@ fn numbers(page: &Value) -> Vec<i64> {
 
 async fn files_are_attached_listed_and_taken_off(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
-    let (a, b, c) = (broker.active_text("a").await, broker.active_text("b").await, broker.active_text("c").await);
+    let (a, b, c) = (broker.active_note("a").await, broker.active_note("b").await, broker.active_note("c").await);
     assert_eq!(broker.on_ticket(7).await, Vec::<i64>::new());
     let (status, body) = broker.attach(7, &json!({"files": [{"id": a}]})).await;
     assert_eq!((status.as_u16(), numbers(&body)), (200, vec![a]), "{body}");
@@ -80,7 +80,7 @@ async fn files_are_attached_listed_and_taken_off_on_postgres() {
 async fn attaching_confirms_what_has_arrived_and_names_what_has_not() {
     for (bed, db) in [(Bed::Embedded, Db::Postgres), (Bed::SeaweedFs, Db::Sqlite), (Bed::LocalStack, Db::Sqlite)] {
         let broker = Setup::on(bed).database(db).start().await;
-        let active = broker.active_text("a").await;
+        let active = broker.active_note("a").await;
         let (arrived, missing) = (broker.text_slip().await, broker.text_slip().await);
         broker.drop_bytes(&arrived, b"Hello").await;
         let (status, body) = broker.attach(7, &json!({"files": [{"id": active}, {"id": missing.id}, {"id": arrived.id}]})).await;
@@ -101,7 +101,7 @@ async fn attaching_confirms_what_has_arrived_and_names_what_has_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_ones_own_is_neither_attached_nor_told() {
     let broker = TestBroker::on(Bed::Embedded).await;
-    let mine = broker.active_text("a").await;
+    let mine = broker.active_note("a").await;
     let stranger = broker.new_token("other", 1, "files:read,files:write").await;
     let customer = broker.new_customer("default", 9).await;
     let blind = broker.new_token("default", 1, "files:write").await;
@@ -215,7 +215,7 @@ async fn an_archive_goes_on_from_page_to_page_of_records() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let mut ids = Vec::new();
     for number in 0..205 {
-        ids.push(broker.active_text(&format!("file {number}")).await);
+        ids.push(broker.active_note(&format!("file {number}")).await);
     }
     for some in ids.chunks(100) {
         assert_eq!(broker.attach(7, &json!({"ids": some})).await.0, 200);

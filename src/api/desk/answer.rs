@@ -150,7 +150,7 @@ pub(super) struct FileBody<'a> {
     disposition: &'static str,
     /// The name of the file type it was granted under.
     r#type: &'a str,
-    /// `temp`: a slip was issued. `active`: what arrived was looked at and sealed.
+    /// `temp`: a slip was issued. `active`: what arrived was looked at and sealed. `deleted`: it was, and can be restored until it is purged.
     #[schema(schema_with = states)]
     state: &'static str,
     /// Always empty; absent while `temp`.
@@ -180,13 +180,25 @@ pub(super) struct FileBody<'a> {
     /// When the slip was issued, UTC, with microseconds.
     #[schema(value_type = String, format = DateTime)]
     created_at: Micros,
-    /// When its content or description last changed, UTC, with microseconds.
+    /// When its content or description last changed, UTC, with microseconds. Deleting and restoring do not move it.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Micros,
     /// Whose token asked for the slip.
     created_by: ActorBody,
     /// Whose token changed it last.
     updated_by: ActorBody,
+    /// Whose file it is, where a customer's token asked for the slip; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    customer: Option<ActorBody>,
+    /// When it was deleted, UTC, with microseconds; absent unless it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    deleted_at: Option<Micros>,
+    /// Whose token deleted it; absent unless it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    deleted_by: Option<ActorBody>,
 }
 
 /// What was declared, granted, detected and decided: all that an auditor asks about one upload.
@@ -230,12 +242,18 @@ pub(super) struct ActorBody {
     r#type: &'static str,
 }
 
+impl ActorBody {
+    pub(super) fn of(kind: &'static str, id: i64) -> Self {
+        Self { id, r#type: kind }
+    }
+}
+
 fn dispositions() -> Object {
     words(Disposition::ALL.map(Disposition::as_str))
 }
 
 fn states() -> Object {
-    words([FileState::Temp, FileState::Active].map(FileState::as_str))
+    words([FileState::Temp, FileState::Active, FileState::Deleted].map(FileState::as_str))
 }
 
 fn verdicts() -> Object {
@@ -247,7 +265,7 @@ fn actor_kinds() -> Object {
 }
 
 /// The schema of a text that is one of these words.
-fn words<const N: usize>(words: [&'static str; N]) -> Object {
+pub(super) fn words<const N: usize>(words: [&'static str; N]) -> Object {
     Object::builder().schema_type(Type::String).enum_values(Some(words)).build()
 }
 
@@ -385,6 +403,9 @@ impl<'a> FileBody<'a> {
             updated_at: Micros(file.updated_at),
             created_by: actor(file.created_by),
             updated_by: actor(file.updated_by),
+            customer: file.customer().map(actor),
+            deleted_at: file.deleted.map(|deletion| Micros(deletion.at)),
+            deleted_by: file.deleted.map(|deletion| actor(deletion.by)),
         }
     }
 

@@ -8,8 +8,10 @@ use utoipa::openapi::OpenApi;
 use super::answer::{Envelope, FileBody, SlipBody};
 use super::error_body;
 use super::list::PageBody;
+use super::wanted::Wanted;
 use crate::api::downloads::Links;
 use crate::api::openapi::{Part, media_type, shared_responses};
+use crate::api::query::Query;
 use crate::broker::{Page, Slip};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
@@ -40,7 +42,7 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
             let Some(content) = item.pointer_mut(&format!("{pointer}/content/application~1json")) else { continue };
             let example = match content["schema"]["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
                 Some("Slip") => slip_example(),
-                Some("FileAnswer") => file_example(),
+                Some("FileAnswer" | "FoundFile") => file_example(),
                 Some("FilePage") => page_example(),
                 _ => None,
             };
@@ -58,9 +60,6 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
             sized(fields);
         }
     }
-    if let Some(files) = schemas.get_mut("FilesToAttach") {
-        files["oneOf"] = json!([{"required": ["files"]}, {"required": ["ids"]}]);
-    }
     schemas.insert(
         "WrappedNewFile".to_owned(),
         json!({
@@ -70,6 +69,26 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
             "properties": {"file": {"$ref": "#/components/schemas/NewFile"}},
         }),
     );
+    schemas.insert("FileChanges".to_owned(), changes_schema());
+    // With `fields`, any member may be missing but the number.
+    if let Some(mut some) = schemas.get("File").cloned() {
+        some["required"] = json!(["id"]);
+        some["description"] = json!("A file object, or with `fields` some of its members.");
+        schemas.insert("SomeOfFile".to_owned(), some);
+    }
+    for method in ["patch", "put"] {
+        let body =
+            paths.get_mut(&format!("{prefix}/files/{{id}}.json")).and_then(|item| item.pointer_mut(&format!("/{method}/requestBody")));
+        if let Some(body) = body {
+            body["content"]["application/json"] = json!({
+                "schema": {"$ref": "#/components/schemas/FileChanges"},
+                "examples": {
+                    "confirm": {"summary": "Confirm an upload", "value": {}},
+                    "rename": {"summary": "Rename a file", "value": {"filename": "another name.txt"}},
+                },
+            });
+        }
+    }
     if let Some(body) = paths.get_mut(&format!("{prefix}/files/ref.json")).and_then(|item| item.pointer_mut("/post/requestBody")) {
         body["required"] = json!(true);
         body["content"]["application/json"] = json!({
@@ -107,6 +126,22 @@ fn judged(fields: &mut Value, rules: &FileTypes) {
     let known = Disposition::ALL.into_iter().filter(|known| rules.iter().any(|rule| rule.dispositions.contains(known)));
     properties["disposition"]["enum"] = known.map(|known| json!(known.as_str())).chain([json!(""), Value::Null]).collect();
     properties["size"]["maximum"] = json!(rules.iter().map(|rule| rule.max_size).max());
+}
+
+/// What a confirmation reads, bare or wrapped; JSON of another shape is read past.
+fn changes_schema() -> Value {
+    let any = ["object", "array", "string", "number", "boolean", "null"];
+    let dispositions: Vec<Value> =
+        Disposition::ALL.map(|known| json!(known.as_str())).into_iter().chain([json!(""), Value::Null]).collect();
+    let members = json!({
+        "filename": {"type": ["string", "null"], "description": "Another name; it is cleaned. Null or blank changes nothing."},
+        "fileName": {"type": ["string", "null"], "description": "Another spelling of `filename`. One that is the name already says nothing."},
+        "disposition": {"enum": dispositions, "description": "Another disposition."},
+    });
+    let mut bare = json!({"type": any, "description": "What to change of the file. All other members are ignored.", "properties": members});
+    bare["properties"]["file"] = json!({"type": any, "description": "The same in the shape of the official clients; then what stands beside it is ignored.",
+        "properties": members});
+    bare
 }
 
 /// A presigned PUT has no range of sizes.
@@ -183,8 +218,9 @@ fn file_example() -> Option<Value> {
 }
 
 fn page_example() -> Option<Value> {
-    let page = Page { files: vec![photo()?], next: None };
-    serde_json::to_value(PageBody::new(&page, 50, Links::of_example())).ok()
+    let page = Page { files: vec![photo()?], next: None, records: Some(1) };
+    let wanted = Wanted::parse(&Query::parsed("")).ok()?;
+    serde_json::to_value(PageBody::new(&page, &wanted, Links::of_example())).ok()
 }
 
 fn photo() -> Option<File> {
@@ -219,5 +255,6 @@ fn photo() -> Option<File> {
         expires_at: datetime!(2026-01-02 04:04:05 UTC),
         created_by: somebody,
         updated_by: somebody,
+        deleted: None,
     })
 }

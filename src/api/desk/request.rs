@@ -1,14 +1,15 @@
 //! What Desk's clients send: bare or wrapped, with every complaint at once.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::api::body::{object, whole};
+use crate::api::body::{not_json, object, whole};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
-use crate::domain::{FieldErrors, FileName, NewFile, PartSizes};
+use crate::domain::{Description, FieldErrors, FileName, NewFile, PartSizes};
 
 /// The members of a request that mean something; each may have any JSON type, so that every complaint can name its field.
 ///
@@ -43,6 +44,43 @@ pub(super) struct FileFields {
     /// Whether the client can upload in parts. Large files then come as `MULTIPART`; `size` is needed for that.
     #[schema(value_type = Option<bool>)]
     multipart: Option<Value>,
+}
+
+/// The members of a file object that can be changed afterwards. Everything else that clients send back with them is read past, and
+/// so is JSON of any other shape.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Describing<'a> {
+    #[serde(borrow)]
+    filename: Option<&'a RawValue>,
+    #[serde(borrow, rename = "fileName")]
+    file_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    disposition: Option<&'a RawValue>,
+}
+
+/// Reads what a confirmation says of the file, bare or wrapped. What is not set, null or blank changes nothing: the official clients send
+/// back the whole object, and their unset texts are blank.
+pub(super) fn parse_description(body: &[u8]) -> Result<Description, FieldErrors> {
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return Ok(Description::default());
+    }
+    serde_json::from_slice::<IgnoredAny>(body).map_err(|error| not_json(&error))?;
+    if !body.starts_with(b"{") {
+        return Ok(Description::default());
+    }
+    let Wrapper { file } = object(body)?;
+    let inner = file.map(|file| file.get().as_bytes()).filter(|inner| inner.starts_with(b"{"));
+    let fields: Describing<'_> = object(inner.unwrap_or(body))?;
+    let mut errors = FieldErrors::new();
+    // What holds more than a text holds no text, however deep it is.
+    let value = |raw: Option<&RawValue>| raw.map(|raw| serde_json::from_str(raw.get()).unwrap_or(Value::Array(Vec::new())));
+    let named = [("filename", fields.filename), ("fileName", fields.file_name)];
+    let names = named.into_iter().filter_map(|(field, raw)| text(&mut errors, field, value(raw)));
+    let names = names.filter(|name| !name.trim().is_empty()).map(|name| FileName::sanitized(&name)).collect();
+    let disposition = parsed(&mut errors, "disposition", value(fields.disposition));
+    errors.or_ok(Description { names, disposition })
 }
 
 #[derive(Deserialize)]

@@ -12,16 +12,20 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Array, Object, Type};
 
-use super::list::{PageBody, PageWanted};
+use super::list::PageBody;
+use super::members::members_parameters;
+use super::wanted::{PAGE_SIZE, Wanted as WantedList, parameter};
 use super::{IGNORED, ignore_body};
 use crate::api::body::{json, object, read_body, whole};
 use crate::api::downloads::{Links, Wish, answer, header};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, WithBody, id_parameter};
+use crate::api::query::Query;
 use crate::api::{AppState, Fault, to_its_end};
 use crate::broker::{Reader, Wanted};
-use crate::domain::{Caller, FieldErrors, FileId, TicketId};
+use crate::domain::{Caller, FieldErrors, FileId, Start, TicketId};
 
 /// How many files are attached in one request.
 const MOST_AT_ONCE: usize = 100;
@@ -42,13 +46,18 @@ fn id_schema() -> Object {
     Object::builder().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i64::MAX)).build()
 }
 
+/// Null is the same as absent.
+fn or_null() -> SchemaType {
+    SchemaType::from_iter([Type::Array, Type::Null])
+}
+
 fn files_schema() -> Array {
     let file = Object::builder().schema_type(Type::Object).property("id", id_schema()).required("id");
-    Array::builder().items(file).min_items(Some(1)).max_items(Some(MOST_AT_ONCE)).build()
+    Array::builder().schema_type(or_null()).items(file).min_items(Some(1)).max_items(Some(MOST_AT_ONCE)).build()
 }
 
 fn ids_schema() -> Array {
-    Array::builder().items(id_schema()).min_items(Some(1)).max_items(Some(MOST_AT_ONCE)).build()
+    Array::builder().schema_type(or_null()).items(id_schema()).min_items(Some(1)).max_items(Some(MOST_AT_ONCE)).build()
 }
 
 /// Attach files to a ticket
@@ -83,7 +92,8 @@ pub(super) async fn attach(
     let (broker, asking) = (state.broker.clone(), caller.clone());
     // Confirming is what may take long.
     to_its_end(async move { broker.attach(&asking, ticket, &wanted, OffsetDateTime::now_utc()).await }).await?;
-    page(&state, &caller, ticket, &PageWanted::first()).await
+    let first = Walk::parse(&Query::parsed(""))?;
+    page(&state, &caller, ticket, &first).await
 }
 
 /// List the files of a ticket
@@ -93,11 +103,11 @@ pub(super) async fn attach(
     get,
     path = "/tickets/{tid}/files.json",
     operation_id = "listTicketFiles",
-    params(OfTicket, PageWanted),
+    params(OfTicket, Walk),
     responses(
         (status = 200, body = PageBody, description = "A page of files; none for a ticket that nothing is attached to."),
         (status = 400, body = Errors, description = "`cursor` is none that a page told, or `pageSize` is no whole number.",
-            example = json!({"errors": {"cursor": ["must be the nextCursor of a page"]}})),
+            example = json!({"errors": {"cursor": ["must be the nextCursor of a page in the same order"]}})),
         AnyFile, AnyCall
     )
 )]
@@ -105,14 +115,48 @@ pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,
     ticket: Result<OfTicket, Fault>,
-    wanted: PageWanted,
+    walk: Walk,
 ) -> Result<Response<Body>, Fault> {
-    page(&state, &caller, ticket?.0, &wanted).await
+    page(&state, &caller, ticket?.0, &walk).await
 }
 
-async fn page(state: &AppState, caller: &Caller, ticket: TicketId, wanted: &PageWanted) -> Result<Response<Body>, Fault> {
-    let page = state.broker.ticket_files(caller, ticket, wanted.before, wanted.size).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted.size, Links::new(state, OffsetDateTime::now_utc()))))
+async fn page(state: &AppState, caller: &Caller, ticket: TicketId, Walk(wanted): &Walk) -> Result<Response<Body>, Fault> {
+    let before = match &wanted.page.start {
+        Start::After(position) => Some(position.id),
+        Start::Skip(_) => None,
+    };
+    let page = state.broker.ticket_files(caller, ticket, before, wanted.page.size).await?;
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, Links::new(state, OffsetDateTime::now_utc()))))
+}
+
+/// A page of a ticket's files.
+pub(super) struct Walk(WantedList);
+
+impl Walk {
+    fn parse(query: &Query) -> Result<Self, Fault> {
+        WantedList::newest(query).map(Self).map_err(Fault::Invalid)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Walk {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Self::parse(&Query::of(parts))
+    }
+}
+
+impl utoipa::IntoParams for Walk {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let size = Object::builder().schema_type(Type::Integer).minimum(Some(1)).default(Some(PAGE_SIZE.into()));
+        let cursor = Object::builder().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]+$"));
+        let mut parameters = vec![
+            parameter("pageSize", "Most files of the page. What is over 100 means 100. Also as `per_page`.", size),
+            parameter("cursor", "The `nextCursor` of the page before; absent for the first page.", cursor),
+        ];
+        parameters.extend(members_parameters());
+        parameters
+    }
 }
 
 /// Take a file off a ticket

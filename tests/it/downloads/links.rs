@@ -12,7 +12,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789
 
 impl TestBroker {
     /// Asked by nobody in particular.
-    async fn status_of(&self, path: &str) -> u16 {
+    async fn asked_by_nobody(&self, path: &str) -> u16 {
         self.http.get(format!("{}{path}", self.base)).send().await.unwrap().status().as_u16()
     }
 }
@@ -51,10 +51,10 @@ async fn a_key_opens_nothing_but_its_file() {
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_PROXY_KEYS", SECRET).start().await;
     let file = broker.active(&new_file("a.txt", "text/plain"), b"a").await;
     let (id, key) = (file["id"].as_i64().unwrap(), file["proxyKey"].as_str().unwrap());
-    let other = broker.active_text("b").await;
+    let other = broker.active_note("b").await;
     let temp = broker.text_slip().await.id;
-    assert_eq!(broker.status_of(&format!("/v2/files/{id}/download?proxyKey={key}")).await, 302);
-    assert_eq!(broker.status_of(&format!("/desk/api/v2/files/{id}/download?x=1&proxyKey={key}&disposition=inline")).await, 302);
+    assert_eq!(broker.asked_by_nobody(&format!("/v2/files/{id}/download?proxyKey={key}")).await, 302);
+    assert_eq!(broker.asked_by_nobody(&format!("/desk/api/v2/files/{id}/download?x=1&proxyKey={key}&disposition=inline")).await, 302);
     // Another installation's, for the same number.
     let elsewhere = Setup::on(Bed::Embedded).start().await;
     let theirs = elsewhere.active(&new_file("a.txt", "text/plain"), b"a").await["proxyKey"].as_str().unwrap().to_owned();
@@ -75,7 +75,7 @@ async fn a_key_opens_nothing_but_its_file() {
         &format!("{key}&proxyKey={key}"),
     ] {
         for asked in [id, other, temp, 999_999] {
-            assert_eq!(broker.status_of(&format!("/v2/files/{asked}/download?proxyKey={bad}")).await, 401, "{asked} {bad}");
+            assert_eq!(broker.asked_by_nobody(&format!("/v2/files/{asked}/download?proxyKey={bad}")).await, 401, "{asked} {bad}");
         }
     }
     // The right key says nothing about other numbers, whether there is such a file or not.
@@ -88,7 +88,7 @@ async fn a_key_opens_nothing_but_its_file() {
     }
     // It is no token: nothing else takes it.
     for path in [format!("/v2/files/{id}.json?proxyKey={key}"), format!("/v2/files.json?proxyKey={key}")] {
-        assert_eq!(broker.status_of(&path).await, 401, "{path}");
+        assert_eq!(broker.asked_by_nobody(&path).await, 401, "{path}");
     }
     let bearer = broker.http.get(format!("{}/v2/files/{id}/download", broker.base)).bearer_auth(key).send().await.unwrap();
     assert_eq!(bearer.status(), 401);
@@ -100,18 +100,64 @@ async fn a_key_opens_nothing_but_its_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_file_is_gone_for_links_and_tickets_until_it_is_restored() {
+    for mode in ["redirect", "proxy"] {
+        let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_DOWNLOADS", mode).start().await;
+        let file = broker.active(&new_file("a.txt", "text/plain"), b"a").await;
+        let id = file["id"].as_i64().unwrap();
+        assert_eq!(broker.call("PUT", "/v2/tickets/7/files.json", Some(&json!({"ids": [id]}))).await.0, 200);
+        let link = file["downloadURL"].as_str().unwrap().strip_prefix(&broker.base).unwrap().to_owned();
+        let ways = [link.clone(), format!("{link}&disposition=inline")];
+        let with_token =
+            [format!("/v2/files/{id}/download"), format!("/v2/tickets/7/files/{id}/download"), "/v2/tickets/7/files.zip".to_owned()];
+        let served = if mode == "proxy" { 200 } else { 302 };
+        for (act, status) in [("", served), ("DELETE", 404), ("restore", served)] {
+            match act {
+                "DELETE" => {
+                    let gone = broker.request("DELETE", &format!("/v2/files/{id}.json")).send().await.unwrap();
+                    assert_eq!(gone.status(), 204);
+                    let told = broker.read(id).await.1["file"].take();
+                    assert_eq!(
+                        (&told["state"], &told["downloadURL"], &told["proxyKey"], &told["s3Path"]),
+                        (&json!("deleted"), &json!(""), &json!(""), &json!(""))
+                    );
+                }
+                "restore" => assert_eq!(broker.call("POST", &format!("/v2/files/{id}/restore.json"), None).await.0, 200),
+                _ => {}
+            }
+            for way in &ways {
+                assert_eq!(broker.asked_by_nobody(way).await, status, "{mode} {act} {way}");
+                let known = broker.http.get(format!("{}{way}", broker.base)).header("if-none-match", "*").send().await.unwrap();
+                assert_eq!(known.status(), if status == 404 { 404 } else { 304 }, "{mode} {act} {way}");
+            }
+            for path in &with_token {
+                let expected = if path.ends_with(".zip") && status != 404 { 200 } else { status };
+                assert_eq!(broker.request("GET", path).send().await.unwrap().status(), expected, "{mode} {act} {path}");
+            }
+            let listed = broker.call("GET", "/v2/tickets/7/files.json", None).await.1["files"].as_array().unwrap().len();
+            assert_eq!(listed, usize::from(status != 404));
+        }
+        // What is deleted is not attached either.
+        let gone = broker.request("DELETE", &format!("/v2/files/{id}.json")).send().await.unwrap();
+        assert_eq!(gone.status(), 204);
+        let (status, body) = broker.call("PUT", "/v2/tickets/8/files.json", Some(&json!({"ids": [id]}))).await;
+        assert_eq!((status.as_u16(), body), (400, json!({"errors": {"ids[0]": ["not found"]}})));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_ends_with_its_time() {
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_PROXY_KEY_LIFETIME", "5s").start().await;
     let file = broker.active(&new_file("a.txt", "text/plain"), b"a").await;
     let path = file["downloadURL"].as_str().unwrap().strip_prefix(&broker.base).unwrap().to_owned();
-    assert_eq!(broker.status_of(&path).await, 302);
+    assert_eq!(broker.asked_by_nobody(&path).await, 302);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(15);
-    while broker.status_of(&path).await != 401 {
+    while broker.asked_by_nobody(&path).await != 401 {
         assert!(std::time::Instant::now() < deadline, "it is good for ever");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     let fresh = broker.read(file["id"].as_i64().unwrap()).await.1["file"]["downloadURL"].as_str().unwrap().to_owned();
-    assert_eq!(broker.status_of(fresh.strip_prefix(&broker.base).unwrap()).await, 302);
+    assert_eq!(broker.asked_by_nobody(fresh.strip_prefix(&broker.base).unwrap()).await, 302);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 use dropslip::failpoint;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::all;
@@ -36,6 +37,9 @@ async fn dies(db: Db, point: &'static str, swept: bool) {
         "confirm" | "refusal" if swept => dies_while_the_sweeper_confirms(db, point).await,
         "confirm" => dies_while_confirming(db, point).await,
         "refusal" => dies_while_refusing(db, point).await,
+        "rename" => dies_while_renaming(db, point).await,
+        "delete" | "restore" => dies_while_deleting_or_restoring(db, point).await,
+        "purge" => dies_while_purging(db, point).await,
         "sweep" => dies_while_sweeping(db, point).await,
         other => panic!("no scenario reaches {other}"),
     }
@@ -172,13 +176,67 @@ async fn dies_while_refusing(db: Db, point: &str) {
     world.sweep_and_audit(point).await;
 }
 
+async fn dies_while_renaming(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let program = world.start(None).await;
+    let (slip, bytes) = world.uploaded(&program, "kept").await;
+    confirm(&mut world, &program, slip.id, &bytes).await;
+    drop(program);
+    let (path, name) = (format!("/v2/files/{}.json", slip.id), json!({"filename": "another name.txt"}));
+    let dying = world.start(Some(point)).await;
+    let answer = world.ask(&dying, "PATCH", &path, None, &name).await;
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    let there = world.ask(&program, "GET", &path, None, &Value::Null).await.unwrap().body;
+    assert_eq!(there["file"]["filename"], "another name.txt", "{point}");
+    assert_eq!(world.ask(&program, "PATCH", &path, None, &name).await.unwrap().body, there, "{point}: asking again changes nothing");
+    world.sweep_and_audit(point).await;
+}
+
+async fn dies_while_deleting_or_restoring(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let program = world.start(None).await;
+    let (slip, bytes) = world.uploaded(&program, "kept").await;
+    confirm(&mut world, &program, slip.id, &bytes).await;
+    let restoring = point.starts_with("restore");
+    if restoring {
+        assert_eq!(world.delete(&program, slip.id).await.unwrap().status, 204);
+    }
+    drop(program);
+    let dying = world.start(Some(point)).await;
+    let answer = if restoring { world.restore(&dying, slip.id).await } else { world.delete(&dying, slip.id).await };
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    if restoring {
+        assert_eq!(world.restore(&program, slip.id).await.unwrap().body["file"]["state"], "active", "{point}");
+    } else {
+        assert_eq!(world.delete(&program, slip.id).await.unwrap().status, 204, "{point}");
+        world.must_lose(slip.id);
+    }
+    world.sweep_and_audit(point).await;
+}
+
+async fn dies_while_purging(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    world.set("DROPSLIP_DELETED_RETENTION", "0s");
+    let program = world.start(None).await;
+    let (slip, bytes) = world.uploaded(&program, "kept").await;
+    confirm(&mut world, &program, slip.id, &bytes).await;
+    assert_eq!(world.delete(&program, slip.id).await.unwrap().status, 204);
+    drop(program);
+    world.must_lose(slip.id);
+    sweeper_dies(&world, point).await;
+}
+
 /// A slip whose form is dead.
 async fn expired(world: &World, type_name: &str) -> Slip {
     let program = world.start(None).await;
     let slip = world.slip(&program, type_name).await;
     let deadline = Instant::now() + Duration::from_secs(20);
     let now = OffsetDateTime::now_utc;
-    while world.store.waiting(now(), now()).await.unwrap().expired_files == 0 {
+    while world.store.waiting(now(), now(), now()).await.unwrap().expired_files == 0 {
         assert!(Instant::now() < deadline, "the form does not die");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use dropslip::broker::{Broker, Swept};
 use dropslip::config::Config;
 use dropslip::domain::{Actor, ActorKind, Caller, FileId, FileState, Scopes};
-use dropslip::store::Store;
+use dropslip::store::{Store, Waiting};
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -24,6 +24,9 @@ use crate::harness::{Db, Slip, database, from_servers, s3_client, slip, unique};
 
 /// Longer than every form, grace and lease.
 pub const LONG: time::Duration = time::Duration::days(2);
+
+/// How long a deleted file stays: shorter than what a sweep in the end looks ahead.
+pub const RETENTION: time::Duration = time::Duration::days(1);
 
 /// `kept` is activated when nobody confirms it, `brief` dies after a second, `lost` and `brief-lost` are discarded.
 const POLICIES: [(&str, &str, &str); 4] =
@@ -107,8 +110,9 @@ impl World {
             ("DROPSLIP_MULTIPART_THRESHOLD", "1".to_owned()),
             ("DROPSLIP_SWEEP_GRACE", "0s".to_owned()),
             ("DROPSLIP_SWEEP_INTERVAL", "0".to_owned()),
+            ("DROPSLIP_DELETED_RETENTION", "1d".to_owned()),
         ];
-        let scopes: Scopes = "files:read,files:write".parse().unwrap();
+        let scopes: Scopes = "files:read,files:write,files:delete".parse().unwrap();
         let caller = Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "default".parse().unwrap(), scopes };
         let (_, token) = Tokens::new(store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         Self {
@@ -184,6 +188,16 @@ impl World {
         self.ask(program, "PATCH", &format!("/v2/files/{id}.json"), None, &Value::Null).await
     }
 
+    #[cfg(feature = "failpoints")]
+    pub async fn delete(&self, program: &Program, id: i64) -> Result<Answer, String> {
+        self.ask(program, "DELETE", &format!("/v2/files/{id}.json"), None, &Value::Null).await
+    }
+
+    #[cfg(feature = "failpoints")]
+    pub async fn restore(&self, program: &Program, id: i64) -> Result<Answer, String> {
+        self.ask(program, "POST", &format!("/v2/files/{id}/restore.json"), None, &Value::Null).await
+    }
+
     pub async fn slip(&self, program: &Program, type_name: &str) -> Slip {
         granted(self.authorize(program, type_name, None).await)
     }
@@ -212,6 +226,7 @@ impl World {
 
     /// In the end this file must be gone: nobody came back for it.
     pub fn must_lose(&mut self, id: i64) {
+        self.told.retain(|told| told.id != id);
         self.told.push(Told { id, bytes: None });
     }
 
@@ -242,8 +257,8 @@ impl World {
         // Later than any sweep that failed before: what that one leased is free again.
         let later = OffsetDateTime::now_utc() + LONG * 2;
         let swept = self.broker().await.sweep(later).await.unwrap_or_else(|error| panic!("{case}: {error}"));
-        let waiting = self.store.waiting(later + LONG, later + LONG).await.unwrap();
-        assert_eq!((waiting.expired_files, waiting.due_objects), (0, 0), "{case}: one sweep takes everything");
+        let waiting = self.store.waiting(later + LONG, later + LONG, later - RETENTION).await.unwrap();
+        assert_eq!(waiting, Waiting { expired_files: 0, due_objects: 0, purgeable_files: 0 }, "{case}: one sweep takes everything");
         let mut owned = BTreeSet::new();
         for Told { id, bytes } in &self.told {
             let file = self.store.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap();

@@ -1,0 +1,280 @@
+//! Lists by any condition and in any order: a [`Selection`] as SQL.
+//!
+//! The text is put together from what stands in this file alone; whatever a client said is bound as a parameter. Both engines compare
+//! and order texts by their bytes and instants by microseconds.
+
+use std::fmt::Write as _;
+
+use sqlx::AssertSqlSafe;
+
+use super::instant::Instant;
+use super::listing::{Bound, bind_all};
+use super::{Engine, Store, StoreError, on_pool};
+use crate::domain::selection::{Comparison, Kind, Value};
+use crate::domain::{ActorKind, Condition, Field, File, FileId, FileState, Order, Position, Selection, Start, Tenant};
+
+/// Whose files, and which of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Selected<'a> {
+    /// Files of this tenant.
+    pub tenant: &'a Tenant,
+    /// Only those that this customer made.
+    pub customer: Option<i64>,
+    /// Which of them.
+    pub selection: &'a Selection,
+}
+
+impl Store {
+    /// A page of files: at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn select_files(&self, selected: &Selected<'_>, start: &Start, limit: u32) -> Result<Vec<File>, StoreError> {
+        let order = selected.selection.order;
+        // What every list asks first has a statement of its own, which does without a plan of ours.
+        if let Some(before) = newest(selected.selection, start) {
+            return self.list_files(selected.tenant, selected.customer, before, limit).await;
+        }
+        let mut statement = Statement::new(self.dialect());
+        let states = selected.selection.states();
+        let skip = match start {
+            Start::Skip(files) => *files,
+            Start::After(_) => 0,
+        };
+        let position = if let Start::After(position) = start { Some(position) } else { None };
+        let mut branches = Vec::new();
+        for state in &states {
+            branches.push(statement.of_state(selected, *state, position));
+        }
+        let (limit, skip) = (statement.bind(Bound::Number(limit.into())), statement.bind(Bound::Number(skip.into())));
+        let ordered = statement.dialect.ordered(order);
+        let which = match branches.as_slice() {
+            [] => return Ok(Vec::new()),
+            [one] => format!("WHERE {one} ORDER BY {ordered} LIMIT {limit} OFFSET {skip}"),
+            // Each state has its own indexes, and a planner uses them for one state at a time.
+            several => {
+                let key = statement.dialect.column(order.by);
+                let branch = |branch: &String| format!("SELECT id, {key} AS key FROM files WHERE {branch}");
+                let several = several.iter().map(branch).collect::<Vec<_>>().join(" UNION ALL ");
+                let inner = ordered_by("key", order);
+                format!(
+                    "WHERE id IN (SELECT id FROM ({several}) AS several ORDER BY {inner} LIMIT {limit} OFFSET {skip}) ORDER BY {ordered}"
+                )
+            }
+        };
+        self.files(&which, &statement.bound).await
+    }
+
+    /// How many files are selected, counted up to `most`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn count_files(&self, selected: &Selected<'_>, most: u32) -> Result<u32, StoreError> {
+        let mut statement = Statement::new(self.dialect());
+        let mut branches = Vec::new();
+        for state in selected.selection.states() {
+            branches.push(format!("SELECT 1 FROM files WHERE {}", statement.of_state(selected, state, None)));
+        }
+        if branches.is_empty() {
+            return Ok(0);
+        }
+        let most = statement.bind(Bound::Number(most.into()));
+        let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM ({} LIMIT {most}) AS counted", branches.join(" UNION ALL ")));
+        let bound = &statement.bound;
+        let count: i64 = on_pool!(self, read connection => bind_all!(sqlx::query_scalar(sql), bound).fetch_one(connection).await)?;
+        u32::try_from(count).map_err(|_| StoreError::Broken(format!("{count} files were counted")))
+    }
+
+    fn dialect(&self) -> Dialect {
+        match &self.engine {
+            Engine::Sqlite { .. } => Dialect { bytes: "", position: "instr(lower(name)" },
+            // Its own collations are those of a language, and so is what it takes for a small letter.
+            Engine::Postgres(_) => Dialect { bytes: " COLLATE \"C\"", position: "strpos(lower(name COLLATE \"C\")" },
+        }
+    }
+}
+
+/// The number below which a plain list goes on; `None` when the list is another.
+fn newest(selection: &Selection, start: &Start) -> Option<Option<FileId>> {
+    let plain = selection.condition == Condition::none() && selection.name_holds.is_none() && selection.ids.is_none();
+    match start {
+        _ if !plain || selection.order != Order::NEWEST => None,
+        Start::Skip(0) => Some(None),
+        Start::Skip(_) => None,
+        Start::After(position) => Some(Some(position.id)),
+    }
+}
+
+/// How an engine says what the other says otherwise.
+#[derive(Clone, Copy)]
+struct Dialect {
+    /// Behind a text that is compared or ordered by its bytes.
+    bytes: &'static str,
+    /// The beginning of what tells where in the name, in small letters, a text stands; 0 for nowhere.
+    position: &'static str,
+}
+
+impl Dialect {
+    /// What a field is in the table.
+    fn column(self, field: Field) -> String {
+        let column = match field {
+            Field::Id => "id",
+            Field::Filename => "name",
+            Field::MimeType => "COALESCE(decided_type, granted_type)",
+            Field::Size => "size",
+            Field::Type => "type_name",
+            Field::Disposition => "disposition",
+            Field::State => "state",
+            Field::PixelWidth => "pixel_width",
+            Field::PixelHeight => "pixel_height",
+            Field::CreatedAt => "created_at",
+            Field::UpdatedAt => "updated_at",
+            Field::DeletedAt => "deleted_at",
+            Field::CreatedById => "created_by_id",
+            Field::CreatedByType => "created_by_kind",
+            Field::UpdatedById => "updated_by_id",
+            Field::UpdatedByType => "updated_by_kind",
+            Field::DeletedById => "deleted_by_id",
+            Field::DeletedByType => "deleted_by_kind",
+            Field::Customer => "CASE WHEN created_by_kind = 'customers' THEN created_by_id END",
+        };
+        match field.kind() {
+            Kind::Text | Kind::Word => format!("{column}{}", self.bytes),
+            Kind::Number | Kind::Instant => column.to_owned(),
+        }
+    }
+
+    fn ordered(self, order: Order) -> String {
+        match order {
+            // As in the indexes, which have it so that no planner takes the primary key for this.
+            Order { by: Field::Id, descending: true } => "-id".to_owned(),
+            Order { by: Field::Id, descending: false } => "-id DESC".to_owned(),
+            _ => ordered_by(&self.column(order.by), order),
+        }
+    }
+}
+
+fn ordered_by(column: &str, order: Order) -> String {
+    let direction = if order.descending { "DESC" } else { "ASC" };
+    // Each engine has its own idea of where they come. Not said where there are none: it keeps Postgres from using an index.
+    let absent = match (order.by.may_be_absent(), order.descending) {
+        (false, _) => "",
+        (true, false) => " NULLS FIRST",
+        (true, true) => " NULLS LAST",
+    };
+    format!("{column} {direction}{absent}, id {direction}")
+}
+
+/// A statement that grows, and what is bound to it.
+struct Statement<'a> {
+    dialect: Dialect,
+    bound: Vec<Bound<'a>>,
+}
+
+impl<'a> Statement<'a> {
+    fn new(dialect: Dialect) -> Self {
+        Self { dialect, bound: Vec::new() }
+    }
+
+    /// The place of a value in the text.
+    fn bind(&mut self, value: Bound<'a>) -> String {
+        self.bound.push(value);
+        format!("${}", self.bound.len())
+    }
+
+    fn bind_value(&mut self, value: &'a Value) -> String {
+        self.bind(match value {
+            Value::Number(number) => Bound::Number(*number),
+            Value::Text(text) => Bound::Text(text),
+            Value::Instant(at) => Bound::Time(*at),
+        })
+    }
+
+    /// What is true of the selected files in one state. The word of the state stands in the text: only then do planners see that
+    /// a partial index has every row.
+    fn of_state(&mut self, selected: &Selected<'a>, state: FileState, after: Option<&'a Position>) -> String {
+        let selection = selected.selection;
+        let mut text = format!("tenant = {} AND state = '{}'", self.bind(Bound::Text(selected.tenant.as_str())), state.as_str());
+        if let Some(customer) = selected.customer {
+            let id = self.bind(Bound::Number(customer));
+            let _ = write!(text, " AND created_by_kind = '{}' AND created_by_id = {id}", ActorKind::Customers.as_str());
+        }
+        if let Some(ids) = &selection.ids {
+            let ids: Vec<String> = ids.iter().map(|id| self.bind(Bound::Number(id.0))).collect();
+            let _ = write!(text, " AND id IN ({})", ids.join(", "));
+        }
+        if let Some(part) = &selection.name_holds {
+            let part = self.bind(Bound::Text(part));
+            let _ = write!(text, " AND {}, {part}) > 0", self.dialect.position);
+        }
+        if selection.condition != Condition::none() {
+            let _ = write!(text, " AND {}", self.condition(&selection.condition));
+        }
+        if let Some(position) = after {
+            let _ = write!(text, " AND {}", self.after(selection.order, position));
+        }
+        text
+    }
+
+    /// What is true of files behind that place.
+    fn after(&mut self, order: Order, position: &'a Position) -> String {
+        if order.by == Field::Id {
+            let id = self.bind(Bound::Number(-position.id.0));
+            return format!("-id {} {id}", if order.descending { ">" } else { "<" });
+        }
+        let (column, sign) = (self.dialect.column(order.by), if order.descending { "<" } else { ">" });
+        let id = self.bind(Bound::Number(position.id.0));
+        match (&position.value, order.descending) {
+            // Those without a value come first, or last.
+            (None, false) => format!("({column} IS NOT NULL OR id > {id})"),
+            (None, true) => format!("({column} IS NULL AND id < {id})"),
+            (Some(value), descending) => {
+                let value = self.bind_value(value);
+                let behind = format!("({column}, id) {sign} ({value}, {id})");
+                if descending && order.by.may_be_absent() { format!("({column} IS NULL OR {behind})") } else { behind }
+            }
+        }
+    }
+
+    fn condition(&mut self, condition: &'a Condition) -> String {
+        match condition {
+            Condition::All(inner) => self.joined(inner, " AND ", "1 = 1"),
+            Condition::Any(inner) => self.joined(inner, " OR ", "1 = 0"),
+            Condition::Compare(field, comparison, value) => {
+                let sign = match comparison {
+                    Comparison::Less => "<",
+                    Comparison::LessOrEqual => "<=",
+                    Comparison::Greater => ">",
+                    Comparison::GreaterOrEqual => ">=",
+                };
+                format!("{} {sign} {}", self.dialect.column(*field), self.bind_value(value))
+            }
+            Condition::In(field, values) => self.among(*field, values),
+            Condition::NotIn(field, values) => {
+                let among = self.among(*field, values);
+                format!("NOT ({among})")
+            }
+        }
+    }
+
+    fn joined(&mut self, inner: &'a [Condition], word: &str, none: &str) -> String {
+        let texts: Vec<String> = inner.iter().map(|one| self.condition(one)).collect();
+        if texts.is_empty() { none.to_owned() } else { format!("({})", texts.join(word)) }
+    }
+
+    fn among(&mut self, field: Field, values: &'a [Option<Value>]) -> String {
+        let column = self.dialect.column(field);
+        let given: Vec<String> = values.iter().flatten().map(|value| self.bind_value(value)).collect();
+        let among = match given.as_slice() {
+            [] => "1 = 0".to_owned(),
+            [one] => format!("{column} = {one}"),
+            several => format!("{column} IN ({})", several.join(", ")),
+        };
+        // Never unknown: so it can be turned round.
+        match (field.may_be_absent(), values.contains(&None)) {
+            (false, _) => among,
+            (true, true) => format!("({column} IS NULL OR ({column} IS NOT NULL AND {among}))"),
+            (true, false) => format!("({column} IS NOT NULL AND {among})"),
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! `GET /v2/files.json` with filters and orders: what it answers is what plain Rust finds in the same files, on both databases.
+
+use std::cmp::Ordering;
+
+use dropslip::domain::{
+    Actor, ActorKind, Caller, Deletion, Disposition, Evidence, File, FileName, Grant, NewFile, Pixels, Scopes, Verdict,
+};
+use dropslip::store::{NewRow, Sealed, Store};
+use reqwest::StatusCode;
+use serde_json::{Map, Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, error_fields};
+
+const START: OffsetDateTime = datetime!(2026-01-02 03:04:05.123456 UTC);
+
+/// Chance that can be repeated.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn of<'a, T>(&mut self, several: &'a [T]) -> &'a T {
+        &several[self.below(several.len())]
+    }
+}
+
+const NAMES: [&str; 12] =
+    ["a.txt", "B.txt", "b.txt", "Z", "ä.txt", "zz.txt", "100%_.txt", "a\\b'\"$1.txt", "日本.txt", "👩‍🔬.txt", "A.TXT", "_x.txt"];
+
+/// Files of every kind, straight into the database: the bucket is not asked about any.
+async fn fill(store: &Store, dice: &mut Dice, tenant: &str, count: usize) -> Vec<File> {
+    let mut files = Vec::new();
+    for number in 0..count {
+        let kind = *dice.of(&[ActorKind::Users, ActorKind::Customers]);
+        let actor = Actor { id: i64::try_from(dice.below(4)).unwrap() + 1, kind };
+        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: Scopes::all() };
+        let at = START + Duration::microseconds(i64::try_from(dice.below(40)).unwrap());
+        let new = NewFile {
+            type_name: (*dice.of(&["attachment", "image"])).to_owned(),
+            name: FileName::sanitized(dice.of(&NAMES).rsplit('\\').next().unwrap()),
+            declared_type: None,
+            disposition: *dice.of(&Disposition::ALL),
+            size: None,
+            checksum_sha256: None,
+            multipart: None,
+        };
+        let content_type = dice.of(&["text/plain", "image/png"]).parse().unwrap();
+        let grant = Grant { content_type, min_size: 0, max_size: 1 << 40, max_request: 1 << 40, lifetime: Duration::HOUR };
+        let staging_key = format!("temp/{tenant}-{number}");
+        let row = NewRow {
+            new: &new,
+            grant: &grant,
+            caller: &caller,
+            staging_key: &staging_key,
+            multipart: None,
+            created_at: at,
+            expires_at: START + Duration::DAY * 9000,
+        };
+        let mut file = *store.insert_file(&row, None).await.unwrap().unwrap();
+        let fate = dice.below(10);
+        if fate > 0 {
+            let key = format!("files/{tenant}-{number}");
+            store.doom(&key, START + Duration::DAY * 9000, false).await.unwrap();
+            let pixels = (dice.below(2) == 0).then(|| Pixels { width: u32::try_from(dice.below(3)).unwrap() + 1, height: 7 });
+            let decided = dice.of(&["text/plain", "image/jpeg"]).parse().unwrap();
+            let evidence = Evidence { detected: None, verdict: Verdict::Matches, decided, pixels };
+            let size = *dice.of(&[0, 5, 5, 17, 1 << 40]);
+            let actor = Actor { id: 9, kind: ActorKind::Users };
+            let at = at + Duration::microseconds(i64::try_from(dice.below(5)).unwrap());
+            let sealed = Sealed { key: &key, size, etag: "e", evidence: &evidence, actor, at, late_uploads: Duration::ZERO };
+            file = store.activate(&file, &sealed).await.unwrap().unwrap();
+        }
+        if fate > 7 {
+            let at = START + Duration::microseconds(i64::try_from(dice.below(9)).unwrap());
+            file = store.delete_file(&file, &Deletion { at, by: actor }).await.unwrap().unwrap();
+        }
+        files.push(file);
+    }
+    files
+}
+
+// ---- what a list should have, in plain Rust over the objects that are answered ----
+
+const FIELDS: [&str; 19] = [
+    "id",
+    "filename",
+    "mimeType",
+    "size",
+    "type",
+    "disposition",
+    "state",
+    "pixelWidth",
+    "pixelHeight",
+    "createdAt",
+    "updatedAt",
+    "deletedAt",
+    "createdBy",
+    "createdBy.type",
+    "updatedBy",
+    "updatedBy.type",
+    "deletedBy",
+    "deletedBy.type",
+    "customer",
+];
+
+fn is_instant(field: &str) -> bool {
+    field.ends_with("At")
+}
+
+fn member<'a>(file: &'a Value, field: &str) -> &'a Value {
+    let (first, second) = field.split_once('.').unwrap_or((field, ""));
+    let value = &file[first];
+    if value.is_object() { &value[if second.is_empty() { "id" } else { second }] } else { value }
+}
+
+/// `None` where one of them is nothing.
+fn compared(field: &str, left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) if is_instant(field) => {
+            let instant = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
+            Some(instant(left).cmp(&instant(right)))
+        }
+        (Value::String(left), Value::String(right)) => Some(left.as_bytes().cmp(right.as_bytes())),
+        (Value::Number(left), Value::Number(right)) => Some(left.as_i64().unwrap().cmp(&right.as_i64().unwrap())),
+        _ => None,
+    }
+}
+
+fn equal(field: &str, left: &Value, right: &Value) -> bool {
+    left.is_null() && right.is_null() || compared(field, left, right) == Some(Ordering::Equal)
+}
+
+fn field_matches(file: &Value, field: &str, wanted: &Value) -> bool {
+    let value = member(file, field);
+    let Value::Object(operators) = wanted else { return equal(field, value, wanted) };
+    operators.iter().all(|(operator, operand)| {
+        let order = compared(field, value, operand);
+        match operator.as_str() {
+            "$eq" => equal(field, value, operand),
+            "$ne" => !equal(field, value, operand),
+            "$lt" => order == Some(Ordering::Less),
+            "$lte" => order.is_some_and(Ordering::is_le),
+            "$gt" => order == Some(Ordering::Greater),
+            "$gte" => order.is_some_and(Ordering::is_ge),
+            "$in" => operand.as_array().unwrap().iter().any(|one| equal(field, value, one)),
+            "$nin" => !operand.as_array().unwrap().iter().any(|one| equal(field, value, one)),
+            "$and" => operand.as_array().unwrap().iter().all(|one| field_matches(file, field, one)),
+            "$or" => operand.as_array().unwrap().iter().any(|one| field_matches(file, field, one)),
+            other => panic!("{other}"),
+        }
+    })
+}
+
+fn matches(file: &Value, filter: &Value) -> bool {
+    filter.as_object().unwrap().iter().all(|(name, inner)| match name.as_str() {
+        "$and" => inner.as_array().unwrap().iter().all(|one| matches(file, one)),
+        "$or" => inner.as_array().unwrap().iter().any(|one| matches(file, one)),
+        field => field_matches(file, field, inner),
+    })
+}
+
+fn expected<'a>(files: &'a [Value], filter: &Value, by: &str, descending: bool) -> Vec<&'a Value> {
+    let words = filter.to_string();
+    let any_state = [words.as_str(), by].iter().any(|text| ["state", "deletedAt", "deletedBy"].iter().any(|word| text.contains(word)));
+    let mut chosen: Vec<_> = files.iter().filter(|file| (any_state || file["state"] == "active") && matches(file, filter)).collect();
+    chosen.sort_by(|one, other| {
+        let (left, right) = (member(one, by), member(other, by));
+        let absent_first = left.is_null().cmp(&right.is_null()).reverse();
+        let order = absent_first.then(compared(by, left, right).unwrap_or(Ordering::Equal));
+        order.then(one["id"].as_i64().cmp(&other["id"].as_i64()))
+    });
+    if descending {
+        chosen.reverse();
+    }
+    chosen
+}
+
+// ---- filters by chance ----
+
+fn operand(dice: &mut Dice, files: &[Value], field: &str) -> Value {
+    let value = member(dice.of(files), field).clone();
+    match (&value, dice.below(6)) {
+        (Value::Null, _) => member(dice.of(files), field).clone(),
+        (Value::Number(number), 0) => json!(number.as_i64().unwrap() + 1),
+        (Value::String(_), 0) if field == "filename" => json!(dice.of(&["", "b", "Ü", "'; DROP TABLE files; --", "%", "\u{10ffff}"])),
+        (Value::String(text), 0) if is_instant(field) => json!(text.replace('Z', &format!("{}Z", dice.of(&["5", "000", "999"])))),
+        (Value::String(text), 1) if is_instant(field) => {
+            let offset = time::UtcOffset::from_hms(5, 30, 0).unwrap();
+            json!(OffsetDateTime::parse(text, &Rfc3339).unwrap().to_offset(offset).format(&Rfc3339).unwrap())
+        }
+        _ => value,
+    }
+}
+
+fn term(dice: &mut Dice, files: &[Value], field: &str) -> Value {
+    if dice.below(5) == 0 {
+        return operand(dice, files, field);
+    }
+    let mut operators = Map::new();
+    for _ in 0..=dice.below(2) {
+        let operator = *dice.of(&["$eq", "$ne", "$lt", "$lte", "$gt", "$gte", "$in", "$nin", "$or"]);
+        let value = match operator {
+            "$in" | "$nin" => json!((0..dice.below(4)).map(|_| operand(dice, files, field)).collect::<Vec<_>>()),
+            "$or" => json!((0..=dice.below(2)).map(|_| operand(dice, files, field)).collect::<Vec<_>>()),
+            "$eq" | "$ne" => operand(dice, files, field),
+            // Less than nothing is refused.
+            _ => match operand(dice, files, field) {
+                Value::Null => continue,
+                value => value,
+            },
+        };
+        operators.insert(operator.to_owned(), value);
+    }
+    if operators.is_empty() { Value::Null } else { operators.into() }
+}
+
+fn filter(dice: &mut Dice, files: &[Value], depth: usize) -> Value {
+    let mut members = Map::new();
+    for _ in 0..dice.below(3) + usize::from(depth > 0) {
+        if depth < 3 && dice.below(3) == 0 {
+            let inner = (0..=dice.below(2)).map(|_| filter(dice, files, depth + 1)).collect::<Vec<_>>();
+            members.insert((*dice.of(&["$and", "$or"])).to_owned(), json!(inner));
+        } else {
+            let field = *dice.of(&FIELDS);
+            members.insert(field.to_owned(), term(dice, files, field));
+        }
+    }
+    members.into()
+}
+
+impl TestBroker {
+    async fn select(&self, parameters: &[(&str, &str)]) -> (StatusCode, Value) {
+        self.select_as(&self.token, parameters).await
+    }
+
+    async fn select_as(&self, token: &str, parameters: &[(&str, &str)]) -> (StatusCode, Value) {
+        let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        answer(self.http.get(format!("{}/v2/files.json?{query}", self.base)).bearer_auth(token)).await
+    }
+}
+
+fn ids(page: &Value) -> Vec<i64> {
+    page["files"].as_array().unwrap_or_else(|| panic!("{page}")).iter().map(|file| file["id"].as_i64().unwrap()).collect()
+}
+
+async fn lists_have_what_plain_rust_finds(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).start().await;
+    let mut dice = Dice(20_260_102);
+    let there = fill(&broker.store, &mut dice, "default", 90).await;
+    fill(&broker.store, &mut dice, "another", 20).await;
+    let (_, all) = broker.select(&[("filter", r#"{"state":{"$in":["temp","active","deleted"]}}"#), ("pageSize", "100")]).await;
+    let files = all["files"].as_array().unwrap();
+    assert_eq!((files.len(), all["pagination"]["records"].as_u64()), (there.len(), Some(90)));
+    assert!(files.iter().map(|file| &file["state"]).collect::<std::collections::HashSet<_>>().len() == 3);
+
+    let (mut found, mut empty) = (0, 0);
+    for round in 0..250 {
+        let (filter, by) = (filter(&mut dice, files, 0), *dice.of(&FIELDS));
+        let (descending, size) = (dice.below(2) == 0, *dice.of(&[3, 20, 100]));
+        let expected: Vec<i64> = expected(files, &filter, by, descending).into_iter().map(|file| file["id"].as_i64().unwrap()).collect();
+        let case = format!("{round}: {filter} by {by} {descending} {size}");
+        let (text, size_text, mode) = (filter.to_string(), size.to_string(), if descending { "desc" } else { "asc" });
+        let asked = [("filter", text.as_str()), ("pageSize", &size_text), ("orderBy", by), ("orderMode", mode)];
+        // By number, then by cursor.
+        let (mut met, mut number) = (Vec::new(), 1);
+        loop {
+            let page_text = number.to_string();
+            let (status, page) = broker.select(&[&asked[..], &[("page", &page_text)]].concat()).await;
+            assert_eq!(status, 200, "{case}: {page}");
+            met.extend(ids(&page));
+            let (pagination, meta) = (&page["pagination"], &page["meta"]["page"]);
+            let pages = expected.len().div_ceil(size);
+            let more = met.len() < expected.len();
+            assert_eq!(
+                *pagination,
+                json!({"records": expected.len(), "pageSize": size, "pages": pages, "page": number, "hasMorePages": more}),
+                "{case}"
+            );
+            let mut known = meta.clone();
+            known.as_object_mut().unwrap().remove("nextCursor");
+            assert_eq!(
+                known,
+                json!({"count": expected.len(), "pageSize": size, "pageOffset": number - 1, "pages": pages, "hasMore": more}),
+                "{case}"
+            );
+            if !more {
+                break;
+            }
+            number += 1;
+        }
+        assert_eq!(met, expected, "{case}");
+        let (mut met, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let from = cursor.iter().map(|cursor| ("cursor", cursor.as_str())).collect::<Vec<_>>();
+            let (status, page) = broker.select(&[&asked[..], &from].concat()).await;
+            assert_eq!(status, 200, "{case}: {page}");
+            met.extend(ids(&page));
+            assert_eq!(page["pagination"].get("records").is_none(), cursor.is_some(), "a page by cursor counts nothing");
+            cursor = page["meta"]["page"]["nextCursor"].as_str().map(ToOwned::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(met, expected, "by cursor: {case}");
+        found += expected.len();
+        empty += usize::from(expected.is_empty());
+    }
+    // Filters that all find nothing, or everything, would prove little.
+    assert!(found > 2000 && (20..200).contains(&empty), "{found} files found, {empty} lists empty");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_have_what_plain_rust_finds_on_sqlite() {
+    lists_have_what_plain_rust_finds(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_have_what_plain_rust_finds_on_postgres() {
+    lists_have_what_plain_rust_finds(Db::Postgres).await;
+}
+
+async fn a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).start().await;
+    let mut dice = Dice(7);
+    let there = fill(&broker.store, &mut dice, "default", 40).await;
+    for (by, mode) in [("filename", "asc"), ("createdAt", "desc"), ("pixelWidth", "asc"), ("pixelWidth", "desc"), ("customer", "desc")] {
+        let (_, before) = broker.select(&[("orderBy", by), ("orderMode", mode), ("pageSize", "100")]).await;
+        let (mut met, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let mut asked = vec![("orderBy", by), ("orderMode", mode), ("pageSize", "4")];
+            if !cursor.is_empty() {
+                asked.push(("cursor", &cursor));
+            }
+            let (status, page) = broker.select(&asked).await;
+            assert_eq!(status, 200, "{page}");
+            met.extend(ids(&page));
+            // One that was met goes and comes back.
+            let gone = there.iter().find(|file| file.id.0 == *met.last().unwrap()).unwrap();
+            let deleted = broker.store.delete_file(gone, &Deletion { at: START, by: gone.created_by }).await.unwrap().unwrap();
+            let Some(next) = page["meta"]["page"]["nextCursor"].as_str() else {
+                broker.store.restore_file(&deleted).await.unwrap();
+                break;
+            };
+            next.clone_into(&mut cursor);
+            let (status, page) = broker.select(&[("orderBy", by), ("orderMode", mode), ("pageSize", "1"), ("cursor", &cursor)]).await;
+            assert_eq!(status, 200, "a place is good without the file that was there: {page}");
+            broker.store.restore_file(&deleted).await.unwrap();
+        }
+        assert_eq!(met, ids(&before), "{by} {mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go_on_sqlite() {
+    a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go(Db::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go_on_postgres() {
+    a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go(Db::Postgres).await;
+}
+
+#[tokio::test]
+async fn every_parameter_does_its_part() {
+    for db in [Db::Sqlite, Db::Postgres] {
+        let broker = Setup::on(Bed::Embedded).database(db).start().await;
+        let mut dice = Dice(3);
+        let there = fill(&broker.store, &mut dice, "default", 60).await;
+        let active = there.iter().filter(|file| file.deleted.is_none() && file.etag.is_some()).count();
+        // A bare question mark, nothing, and every name of the SDK's.
+        for query in ["", "?"] {
+            let (status, page) = answer(broker.request("GET", &format!("/desk/api/v2/files.json{query}"))).await;
+            assert_eq!((status.as_u16(), &page["pagination"]["records"], &page["included"]), (200, &json!(active), &json!({})));
+        }
+        let proper =
+            broker.select(&[("pageSize", "7"), ("orderBy", "size"), ("orderMode", "desc"), ("includes", "all"), ("page", "2")]).await.1;
+        let sdks =
+            broker.select(&[("per_page", "7"), ("sort_by", "size"), ("sort_dir", "desc"), ("embed", "all"), ("pageOffset", "1")]).await.1;
+        assert_eq!((proper.clone(), ids(&proper).len()), (sdks, 7));
+        let actors = |kind: &str| {
+            let of = |file: &Value| ["createdBy", "updatedBy"].map(|name| file[name].clone());
+            let named = proper["files"].as_array().unwrap().iter().flat_map(of).filter(|actor| actor["type"] == kind);
+            let mut ids: Vec<_> = named.map(|actor| actor["id"].as_i64().unwrap()).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            json!(ids.into_iter().map(|id| json!({"id": id, "type": kind})).collect::<Vec<_>>())
+        };
+        assert_eq!(proper["included"], json!({"users": actors("users"), "customers": actors("customers")}));
+        let only = broker.select(&[("includes", "customers,tickets")]).await.1;
+        assert_eq!(only["included"].as_object().unwrap().keys().collect::<Vec<_>>(), ["customers"]);
+
+        // Some members; the number is always there, and what is no member is passed over.
+        let some = broker.select(&[("fields", "filename,name,state"), ("pageSize", "1")]).await.1;
+        assert_eq!(some["files"][0].as_object().unwrap().keys().collect::<Vec<_>>(), ["filename", "id", "state"]);
+        let id = ids(&some)[0];
+        let (_, one) = broker.call("GET", &format!("/v2/files/{id}.json?fields=size&includes=all"), None).await;
+        assert_eq!(one["file"].as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "size"]);
+        assert!(one["included"]["users"].is_array() && one["included"]["customers"].is_array());
+        let (_, whole) = broker.call("GET", &format!("/v2/files/{id}.json"), None).await;
+        assert_eq!((whole.get("included"), whole["file"]["state"].as_str()), (None, Some("active")));
+
+        // Only these numbers, in the list's own order, and only what is listed anyway.
+        let gone = there.iter().find(|file| file.deleted.is_some()).unwrap().id.0;
+        let page = broker.select(&[("ids", &format!("{id},987654,{gone}"))]).await.1;
+        assert_eq!(ids(&page), [id]);
+        let page = broker.select(&[("id", &gone.to_string()), ("filter", r#"{"state":"deleted"}"#)]).await.1;
+        assert_eq!((ids(&page), page["files"][0]["deletedAt"].is_string()), (vec![gone], true));
+
+        // Names are searched for what is written, not for patterns.
+        let named = |part: &str| {
+            let holds = |file: &&File| file.name.as_str().to_ascii_lowercase().contains(part);
+            there.iter().filter(holds).filter(|file| file.deleted.is_none() && file.etag.is_some()).count()
+        };
+        for part in ["a.TXT", "%", "_", "'", "ä", "日", ".txt", "nowhere"] {
+            let page = broker.select(&[("q", part), ("pageSize", "100")]).await.1;
+            assert_eq!(page["pagination"]["records"], json!(named(&part.to_ascii_lowercase())), "{part}");
+        }
+        assert!(named("%") > 0 && named("%") < active);
+
+        // Nothing is counted: what is known of the page is told all the same.
+        let page = broker.select(&[("skipAggregation", "true"), ("pageSize", "2"), ("page", "2")]).await.1;
+        assert_eq!(page["pagination"], json!({"pageSize": 2, "page": 2, "hasMorePages": true}));
+        assert_eq!((&page["meta"]["page"]["pageOffset"], page["meta"]["page"].get("count")), (&json!(1), None));
+        let page = broker.select(&[("page", "2000"), ("pageSize", "500")]).await.1;
+        assert_eq!((ids(&page), &page["pagination"]["records"]), (vec![], &json!(active)), "{page}");
+        assert_eq!((&page["pagination"]["pageSize"], &page["pagination"]["hasMorePages"]), (&json!(100), &json!(false)));
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_query_is_named_all_at_once() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let long = "x".repeat(256);
+    for (parameters, fields) in [
+        (vec![("filter", r#"{"createdAt":{"$gt":1},"$or":[{"id":1},{"size":"x"}]}"#)], vec!["filter.$or[1].size", "filter.createdAt.$gt"]),
+        (vec![("filter", "size=5"), ("page", "0"), ("pageSize", "x")], vec!["filter", "page", "pageSize"]),
+        (vec![("filter", "{}"), ("filter", "{}")], vec!["filter"]),
+        (vec![("orderBy", "tenant"), ("orderMode", "up")], vec!["orderBy", "orderMode"]),
+        (vec![("orderBy", "size"), ("sort_by", "id")], vec!["orderBy"]),
+        (vec![("page", "2"), ("pageOffset", "2")], vec!["pageOffset"]),
+        (vec![("page", "2001")], vec!["page"]),
+        (vec![("ids", "1,x"), ("q", &long), ("skipAggregation", "maybe")], vec!["ids", "q", "skipAggregation"]),
+        (vec![("q", "\0")], vec!["q"]),
+        (vec![("cursor", "AQAAAAAAAAAp"), ("page", "1")], vec!["cursor"]),
+        (vec![("cursor", "AQAAAAAAAAAp"), ("orderBy", "size")], vec!["cursor"]),
+    ] {
+        let (status, body) = broker.select(&parameters).await;
+        assert_eq!((status.as_u16(), error_fields(&body)), (400, fields.into_iter().map(ToOwned::to_owned).collect()), "{parameters:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_filter_shows_what_one_may_not_read() {
+    for db in [Db::Sqlite, Db::Postgres] {
+        let broker = Setup::on(Bed::Embedded).database(db).start().await;
+        let mut dice = Dice(11);
+        let there = fill(&broker.store, &mut dice, "default", 60).await;
+        let others = fill(&broker.store, &mut dice, "another", 30).await;
+        let token = async |tenant: &str, id: i64, kind: ActorKind| {
+            let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes: "files:read".parse().unwrap() };
+            let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
+            tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
+        };
+        let everything = [
+            r#"{"state":{"$nin":[]}}"#,
+            r#"{"$or":[{"state":"temp"},{"state":{"$ne":"temp"}}]}"#,
+            r#"{"$or":[{"id":{"$gt":0}},{"createdBy.type":"users"},{"state":"active"}]}"#,
+        ];
+        let list = others.iter().chain(&there).map(|file| file.id.0.to_string()).collect::<Vec<_>>();
+        for (tenant, id, kind) in [
+            ("default", 1, ActorKind::Customers),
+            ("default", 3, ActorKind::Customers),
+            ("another", 1, ActorKind::Customers),
+            ("another", 1, ActorKind::Users),
+        ] {
+            let token = token(tenant, id, kind).await;
+            let all = if tenant == "default" { &there } else { &others };
+            let may = all.iter().filter(|file| kind == ActorKind::Users || file.created_by == Actor { id, kind });
+            let mut may: Vec<i64> = may.map(|file| file.id.0).collect();
+            may.sort_unstable();
+            assert!(!may.is_empty());
+            for filter in everything {
+                for order in ["id", "size", "deletedAt"] {
+                    let (_, page) = broker.select_as(&token, &[("filter", filter), ("orderBy", order), ("pageSize", "100")]).await;
+                    let mut seen = ids(&page);
+                    seen.sort_unstable();
+                    assert_eq!((seen, &page["pagination"]["records"]), (may.clone(), &json!(may.len())), "{filter} {order}");
+                }
+            }
+            for some in list.chunks(90) {
+                let (_, page) = broker.select_as(&token, &[("ids", &some.join(",")), ("filter", everything[0]), ("pageSize", "100")]).await;
+                assert!(ids(&page).iter().all(|id| may.contains(id)), "{page}");
+            }
+        }
+        let writer = broker.new_token("default", 1, "files:write").await;
+        assert_eq!(broker.select_as(&writer, &[("filter", "{}")]).await.0, 403);
+    }
+}

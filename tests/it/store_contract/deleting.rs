@@ -1,0 +1,150 @@
+//! Deleting, restoring, describing and purging: each happens once or not at all, whoever is at it besides.
+
+use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState};
+use dropslip::store::{Idempotency, Store, Waiting};
+use futures_util::future::join_all;
+use time::{Duration, OffsetDateTime};
+
+use super::{Fixture, NOW, doomed, evidence, fixture, insert, insert_once, leased, sealed};
+use crate::harness::Db;
+
+const LATER: OffsetDateTime = NOW.saturating_add(Duration::DAY);
+
+fn by(id: i64) -> Deletion {
+    Deletion { at: LATER, by: Actor { id, kind: ActorKind::Users } }
+}
+
+async fn active(store: &Store, number: usize) -> File {
+    let file = insert(store, "one", &format!("temp/{number:04}")).await;
+    activated(store, &file).await
+}
+
+async fn activated(store: &Store, file: &File) -> File {
+    let key = format!("files/{:04}", file.id.0);
+    store.doom(&key, NOW, false).await.unwrap();
+    store.activate(file, &sealed(&key, &evidence())).await.unwrap().unwrap()
+}
+
+async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let temp = insert(&store, "one", "temp/t").await;
+    let file = active(&store, 1).await;
+    assert_eq!(store.delete_file(&temp, &by(9)).await.unwrap(), None, "a temp file has nothing that could be kept");
+    let deleted = store.delete_file(&file, &by(9)).await.unwrap().unwrap();
+    assert_eq!(deleted, File { state: FileState::Deleted, deleted: Some(by(9)), ..file.clone() });
+    assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(deleted.clone()));
+    assert_eq!(store.delete_file(&file, &by(10)).await.unwrap(), None, "once");
+    assert_eq!(store.list_files(&file.tenant, None, None, 10).await.unwrap(), [], "lists hide it");
+    assert!(store.owned_keys(&[file.sealed_key.clone().unwrap()]).await.unwrap().len() == 1, "its object is owned");
+
+    let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
+    assert_eq!(store.restore_file(&foreign).await.unwrap(), None);
+    assert_eq!(store.delete_file(&foreign, &by(9)).await.unwrap(), None);
+    assert_eq!(store.restore_file(&deleted).await.unwrap(), Some(file.clone()));
+    assert_eq!(store.restore_file(&deleted).await.unwrap(), None, "once");
+    assert_eq!(store.list_files(&file.tenant, None, None, 10).await.unwrap(), [file]);
+}
+
+async fn of_many_who_delete_or_restore_one_does(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = active(&store, 1).await;
+    let deletions: Vec<_> = (1..=8).map(by).collect();
+    let won: Vec<File> =
+        join_all(deletions.iter().map(|by| store.delete_file(&file, by))).await.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(won.len(), 1);
+    let found = store.find_file(&file.tenant, file.id).await.unwrap().unwrap();
+    assert_eq!(found.deleted, won[0].deleted);
+    let won = join_all((0..8).map(|_| store.restore_file(&found))).await.into_iter().filter_map(Result::unwrap).count();
+    assert_eq!(won, 1);
+}
+
+async fn a_file_is_described_anew_if_it_is_as_it_was_seen(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let file = active(&store, 1).await;
+    let who = Actor { id: 77, kind: ActorKind::Customers };
+    let wished = File { name: FileName::sanitized("ünï 'code'.txt"), disposition: Disposition::Attachment, ..file.clone() };
+    let described = store.describe(&file, &wished, who, LATER).await.unwrap().unwrap();
+    assert_eq!(described, File { updated_at: LATER, updated_by: who, ..wished.clone() });
+    assert_eq!(store.describe(&file, &wished, who, LATER).await.unwrap(), None, "it has another name since");
+    let deleted = store.delete_file(&described, &by(9)).await.unwrap().unwrap();
+    assert_eq!(store.describe(&deleted, &file, who, LATER).await.unwrap(), None, "a deleted file stays as it is");
+    // In the step that makes it active, too.
+    let temp = insert(&store, "one", "temp/named").await;
+    let named = activated(&store, &File { name: FileName::sanitized("new.txt"), ..temp.clone() }).await;
+    assert_eq!((named.name.as_str(), named.id), ("new.txt", temp.id));
+}
+
+async fn purging_takes_what_was_deleted_long_ago_and_dooms_its_object(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let once = insert_once(&store, "temp/once", &Idempotency { key: "k", request_sha256: [1; 32] }).await.unwrap();
+    let mut files = vec![activated(&store, &once).await];
+    for number in 1..6 {
+        files.push(active(&store, number).await);
+    }
+    let temp = insert(&store, "one", "temp/t").await;
+    assert_eq!(doomed(&store).await.len(), 6, "the staging keys");
+    for (number, file) in files.iter().enumerate().take(5) {
+        let at = LATER + Duration::seconds(i64::try_from(number).unwrap());
+        store.delete_file(file, &Deletion { at, ..by(9) }).await.unwrap().unwrap();
+    }
+    let ids = |files: &[File]| files.iter().map(|file| file.id).collect::<std::collections::BTreeSet<FileId>>();
+    let until = LATER + Duration::seconds(3);
+    let now = LATER + Duration::WEEK;
+    let micro = Duration::MICROSECOND;
+    assert_eq!(store.purge_files(LATER - micro, now, 10).await.unwrap(), []);
+    let waiting = store.waiting(NOW, NOW, until).await.unwrap();
+    assert_eq!(waiting, Waiting { expired_files: 0, due_objects: waiting.due_objects, purgeable_files: 4 });
+    assert_eq!(ids(&store.purge_files(until, now, 3).await.unwrap()), ids(&files[..3]), "those that were deleted first");
+    let gone = store.purge_files(until, now, 3).await.unwrap();
+    assert_eq!((ids(&gone), gone[0].state, gone[0].deleted.unwrap().by.id), (ids(&files[3..4]), FileState::Deleted, 9));
+    assert_eq!(store.purge_files(until, now, 3).await.unwrap(), []);
+
+    assert_eq!(leased(&store, now - micro, 100).await.len(), 6, "only the staging keys, whose lease is over");
+    let mut due = leased(&store, now, 100).await;
+    due.sort();
+    let keys: Vec<_> = files[..4].iter().map(|file| file.sealed_key.clone().unwrap()).collect();
+    assert_eq!(due, keys);
+    for file in &files[..4] {
+        assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), None);
+        assert_eq!(store.restore_file(file).await.unwrap(), None);
+    }
+    assert_eq!(store.find_idempotency_key(&super::caller("one"), "k").await.unwrap(), None);
+    assert!(store.restore_file(&files[4]).await.unwrap().is_some(), "its time has not come");
+    assert!(store.find_file(&temp.tenant, temp.id).await.unwrap().is_some());
+}
+
+async fn each_file_is_restored_or_purged_and_never_both(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let mut files = Vec::new();
+    for number in 0..120 {
+        let file = active(&store, number).await;
+        files.push(store.delete_file(&file, &by(9)).await.unwrap().unwrap());
+    }
+    let purging = (0..4).map(async |_| {
+        let mut gone = Vec::new();
+        for _ in 0..12 {
+            gone.extend(store.purge_files(LATER, LATER, 7).await.unwrap().into_iter().map(|file| file.id));
+        }
+        gone
+    });
+    let restoring = files.iter().rev().take(60).map(async |file| store.restore_file(file).await.unwrap().map(|file| file.id));
+    let (purged, restored) = futures_util::future::join(join_all(purging), join_all(restoring)).await;
+    let rest = store.purge_files(LATER, LATER, 1000).await.unwrap();
+    let restored: Vec<_> = restored.into_iter().flatten().collect();
+    let mut all: Vec<_> = purged.concat().into_iter().chain(restored.iter().copied()).chain(rest.iter().map(|file| file.id)).collect();
+    all.sort();
+    assert_eq!(all, files.iter().map(|file| file.id).collect::<Vec<_>>());
+    let doomed = leased(&store, LATER, 1000).await;
+    for file in &files {
+        let key = file.sealed_key.as_ref().unwrap();
+        assert_eq!(doomed.contains(key), !restored.contains(&file.id), "{key}");
+    }
+}
+
+on_both_engines!(
+    a_deleted_file_is_the_same_file_and_comes_back_as_it_was,
+    of_many_who_delete_or_restore_one_does,
+    a_file_is_described_anew_if_it_is_as_it_was_seen,
+    purging_takes_what_was_deleted_long_ago_and_dooms_its_object,
+    each_file_is_restored_or_purged_and_never_both,
+);
