@@ -5,7 +5,7 @@ from report import table
 from slips import COLUMNS, figures_of, request
 
 FILES = 500
-LIST = "/v2/files.json?pageSize=50"
+LIST = "/v2/files.json?pageSize=50&skipAggregation=true"
 
 
 def get(path, token):

@@ -244,7 +244,8 @@ async function recall() {
   for (let start = 0; start < ids.length; start += 4) {
     const read = ids.slice(start, start + 4).map((id) => recalledFile(id));
     for (const file of await Promise.all(read)) {
-      if (!file) continue;
+      // One that was deleted is hidden; it may come back.
+      if (!file || file.state === "deleted") continue;
       const row = new Row({ name: file.filename }, { cancel() {}, retry() {}, link: () => linkOf(file), say });
       if (file.state === "temp") row.show("temp", "Not finished. Choose the same file again to go on.");
       else row.show("active", activeText(file, file.filename));

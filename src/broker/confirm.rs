@@ -40,7 +40,7 @@ impl Broker {
             let done = match file.state {
                 FileState::Active => self.describe(caller, file, wished, now).await?,
                 FileState::Deleted => return Err(is_deleted()),
-                FileState::Temp => self.seal(caller, &file, wished, now).await?,
+                FileState::Temp => Box::pin(self.seal(caller, &file, wished, now)).await?,
             };
             if let Some(active) = done {
                 return Ok(active);

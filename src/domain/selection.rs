@@ -236,10 +236,10 @@ impl Condition {
                 if holds.clone().any(|one| one == Some(true)) { Some(true) } else { holds.all(|one| one == Some(false)).then_some(false) }
             }
             Self::Compare(field, comparison, value) => {
-                known(*field, state).map(|known| known.is_some_and(|known| comparison.holds(&known, value)))
+                Known::of(*field, state).map(|known| known.is_some_and(|known| comparison.holds(known, value)))
             }
-            Self::In(field, values) => known(*field, state).map(|known| values.contains(&known)),
-            Self::NotIn(field, values) => known(*field, state).map(|known| !values.contains(&known)),
+            Self::In(field, values) => Known::of(*field, state).map(|known| values.iter().any(|value| value.as_ref() == known)),
+            Self::NotIn(field, values) => Known::of(*field, state).map(|known| values.iter().all(|value| value.as_ref() != known)),
         }
     }
 }
@@ -255,12 +255,29 @@ impl Comparison {
     }
 }
 
-/// What every file in that state has in a field; `None` when they differ.
-fn known(field: Field, state: FileState) -> Option<Option<Value>> {
-    match field {
-        Field::State => Some(Some(Value::Text(state.as_str().to_owned()))),
-        _ if field.tells_deletion() && state != FileState::Deleted => Some(None),
-        _ => None,
+/// What every file in a state has in a field.
+enum Known {
+    Same(Value),
+    Nothing,
+    Different,
+}
+
+impl Known {
+    fn of(field: Field, state: FileState) -> Self {
+        match field {
+            Field::State => Self::Same(Value::Text(state.as_str().to_owned())),
+            _ if field.tells_deletion() && state != FileState::Deleted => Self::Nothing,
+            _ => Self::Different,
+        }
+    }
+
+    /// What follows from it; `None` when the files differ.
+    fn map(self, follows: impl FnOnce(Option<&Value>) -> bool) -> Option<bool> {
+        match self {
+            Self::Same(value) => Some(follows(Some(&value))),
+            Self::Nothing => Some(follows(None)),
+            Self::Different => None,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::instant::Instant;
 use super::listing::{Bound, bind_all};
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
-use crate::domain::{ActorKind, Condition, Field, File, FileId, FileState, Order, Position, Selection, Start, Tenant};
+use crate::domain::{ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant};
 
 /// Whose files, and which of them.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,8 @@ impl Store {
     pub async fn select_files(&self, selected: &Selected<'_>, start: &Start, limit: u32) -> Result<Vec<File>, StoreError> {
         let order = selected.selection.order;
         // What every list asks first has a statement of its own, which does without a plan of ours.
-        if let Some(before) = newest(selected.selection, start) {
+        if is_plain(selected.selection, start) {
+            let before = if let Start::After(position) = start { Some(position.id) } else { None };
             return self.list_files(selected.tenant, selected.customer, before, limit).await;
         }
         let mut statement = Statement::new(self.dialect());
@@ -94,15 +95,9 @@ impl Store {
     }
 }
 
-/// The number below which a plain list goes on; `None` when the list is another.
-fn newest(selection: &Selection, start: &Start) -> Option<Option<FileId>> {
-    let plain = selection.condition == Condition::none() && selection.name_holds.is_none() && selection.ids.is_none();
-    match start {
-        _ if !plain || selection.order != Order::NEWEST => None,
-        Start::Skip(0) => Some(None),
-        Start::Skip(_) => None,
-        Start::After(position) => Some(Some(position.id)),
-    }
+/// Whether it is the list that is asked for most: active files, newest first, from the beginning or on from one.
+fn is_plain(selection: &Selection, start: &Start) -> bool {
+    matches!(start, Start::Skip(0) | Start::After(_)) && *selection == Selection::newest()
 }
 
 /// How an engine says what the other says otherwise.

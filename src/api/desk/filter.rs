@@ -139,7 +139,7 @@ impl Reader {
 
     fn equal(&mut self, field: Field, json: &Json, place: &str) -> Condition {
         match self.value(field, json, place) {
-            Some(value) => Condition::In(field, value.exact().into_iter().collect()),
+            Some(value) => Condition::In(field, value.exact()),
             None => Condition::none(),
         }
     }
@@ -150,7 +150,8 @@ impl Reader {
             return Vec::new();
         };
         let read = several.iter().take(MOST_VALUES + 1).enumerate();
-        read.filter_map(|(number, one)| self.value(field, one, &format!("{place}[{number}]"))?.exact()).collect()
+        let read = read.filter_map(|(number, one)| self.value(field, one, &format!("{place}[{number}]")));
+        read.flat_map(Given::exact).collect()
     }
 
     fn compare(&mut self, field: Field, comparison: Comparison, json: &Json, place: &str) -> Condition {
@@ -197,11 +198,11 @@ enum Given {
 }
 
 impl Given {
-    /// What may be equal to it.
-    fn exact(self) -> Option<Option<Value>> {
+    /// What may be equal to it: one value, or none whatever.
+    fn exact(self) -> Vec<Option<Value>> {
         match self {
-            Self::Exact(value) => Some(value),
-            Self::Between(..) => None,
+            Self::Exact(value) => vec![value],
+            Self::Between(..) => Vec::new(),
         }
     }
 }

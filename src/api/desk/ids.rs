@@ -23,7 +23,7 @@ pub(super) fn ids_in(query: &Query) -> Result<Option<Vec<FileId>>, FieldErrors> 
     let number = |word: &str| word.bytes().all(|b| b.is_ascii_digit()).then(|| word.parse().ok())?;
     // One more than may be: a request of a million commas is not looked at to its end.
     let numbers: Option<Vec<i64>> = words.take(MOST_IDS + 1).map(number).collect();
-    numbers.and_then(distinct).map(Some).ok_or_else(|| FieldErrors::one("ids", complaint("commas between them")))
+    numbers.as_deref().and_then(distinct).map(Some).ok_or_else(|| FieldErrors::one("ids", complaint("commas between them")))
 }
 
 /// The numbers in the member `ids` of a body.
@@ -32,14 +32,14 @@ pub(super) fn ids_of(value: Option<&Value>) -> Result<Vec<FileId>, FieldErrors> 
     // No file has a number that is too large for one.
     let number = |value: &Value| whole(value).map(|number| i64::try_from(number).unwrap_or(i64::MAX));
     let numbers: Option<Vec<i64>> = numbers.and_then(|numbers| numbers.iter().map(number).collect());
-    numbers.and_then(distinct).ok_or_else(|| FieldErrors::one("ids", complaint("in a list")))
+    numbers.as_deref().and_then(distinct).ok_or_else(|| FieldErrors::one("ids", complaint("in a list")))
 }
 
 fn complaint(how: &str) -> String {
     format!("must be 1 to {MOST_IDS} whole numbers, {how}")
 }
 
-fn distinct(numbers: Vec<i64>) -> Option<Vec<FileId>> {
+fn distinct(numbers: &[i64]) -> Option<Vec<FileId>> {
     let mut distinct = Vec::with_capacity(numbers.len());
     for id in numbers.iter().copied().map(FileId) {
         if !distinct.contains(&id) {

@@ -76,8 +76,8 @@ pub(super) fn parse_description(body: &[u8]) -> Result<Description, FieldErrors>
     let mut errors = FieldErrors::new();
     // What holds more than a text holds no text, however deep it is.
     let value = |raw: Option<&RawValue>| raw.map(|raw| serde_json::from_str(raw.get()).unwrap_or(Value::Array(Vec::new())));
-    let named = [("filename", fields.filename), ("fileName", fields.file_name)];
-    let names = named.into_iter().filter_map(|(field, raw)| text(&mut errors, field, value(raw)));
+    let spellings = [("filename", fields.filename), ("fileName", fields.file_name)];
+    let names = spellings.into_iter().filter_map(|(field, raw)| text(&mut errors, field, value(raw)));
     let names = names.filter(|name| !name.trim().is_empty()).map(|name| FileName::sanitized(&name)).collect();
     let disposition = parsed(&mut errors, "disposition", value(fields.disposition));
     errors.or_ok(Description { names, disposition })
