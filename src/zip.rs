@@ -169,15 +169,15 @@ fn name_length(name: &str) -> u16 {
 }
 
 fn u16s(to: &mut Vec<u8>, numbers: &[u16]) {
-    numbers.iter().for_each(|number| to.extend(number.to_le_bytes()));
+    to.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
 }
 
 fn u32s(to: &mut Vec<u8>, numbers: &[u32]) {
-    numbers.iter().for_each(|number| to.extend(number.to_le_bytes()));
+    to.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
 }
 
 fn u64s(to: &mut Vec<u8>, numbers: &[u64]) {
-    numbers.iter().for_each(|number| to.extend(number.to_le_bytes()));
+    to.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
 }
 
 /// A moment as MS-DOS told it: two seconds exact, from 1980 to 2107; in UTC, as nobody knows the reader's zone.

@@ -10,7 +10,7 @@ use super::{PNG, told};
 use crate::faults::proxy::{Break, Proxy};
 use crate::harness::{Bed, Setup, TestBroker, from_servers, new_file};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 fn proxying(bed: Bed) -> Setup {
     Setup::on(bed).setting("DROPSLIP_DOWNLOADS", "proxy")
