@@ -13,12 +13,14 @@ mod audit;
 mod authorize;
 mod confirm;
 mod delete;
+mod download;
 mod judge;
 mod list;
 mod pace;
 mod parts;
 mod slip;
 mod sweep;
+mod tickets;
 mod turns;
 mod watching;
 
@@ -40,10 +42,12 @@ use turns::Turns;
 
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
+pub use download::{Offered, Reader};
 pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
+pub use tickets::{TicketArchive, Wanted};
 
 /// Where forms may write; sealed objects stand elsewhere.
 pub const STAGING_PREFIX: &str = "temp/";

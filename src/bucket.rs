@@ -39,7 +39,8 @@ use crate::post_policy::{PresignedPost, Signer, UploadTerms};
 use credentials::CredentialSource;
 use failure::status;
 pub use multipart::Completed;
-pub use presigning::{PartTerms, PresignedPut, PutTerms};
+pub use presigning::{GetTerms, PartTerms, PresignedGet, PresignedPut, PutTerms};
+pub use reading::ObjectBody;
 
 /// How long the store may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -5,6 +5,7 @@
 //! silently ignored is worse than none.
 
 mod client;
+mod downloads;
 mod events;
 mod identity;
 mod operating;
@@ -23,6 +24,7 @@ use crate::domain::UploadMethod;
 use crate::jwt;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
+pub use downloads::Downloads;
 pub use events::{Events, NotificationsToken};
 pub use operating::Operating;
 pub use settings::{SETTINGS, Setting};
@@ -85,6 +87,8 @@ pub struct Config {
     pub max_connections: u32,
     /// How it is watched and stopped.
     pub operating: Operating,
+    /// How files are downloaded.
+    pub downloads: Downloads,
     /// What to log.
     pub log: Log,
     /// Where a test wants this process to die.
@@ -173,7 +177,7 @@ impl Config {
         for (key, value) in &self.effective {
             let shown = match *key {
                 "database_url" => redacted(&value.text),
-                "jwt_secret" | "notifications_token" => "***".to_owned(),
+                "jwt_secret" | "notifications_token" | "proxy_keys" => "***".to_owned(),
                 _ => value.text.clone(),
             };
             let source = match &value.source {
@@ -275,6 +279,7 @@ impl Reader {
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
         let max_connections = self.required("max_connections", "900", connections);
         let operating = self.operating();
+        let downloads = self.downloads();
         let filter = self.required("log", "info", log_filter);
         let json = self.required("log_format", "auto", log_format);
         if name.is_none() && endpoint.is_some() {
@@ -314,6 +319,7 @@ impl Reader {
             tenant_limit: tenant_limit?,
             max_connections: max_connections?,
             operating: operating?,
+            downloads: downloads?,
             log,
             #[cfg(feature = "failpoints")]
             failpoint: None,

@@ -9,6 +9,7 @@
 
 mod callers;
 mod cleaning;
+mod downloads;
 mod finding;
 mod forms;
 mod judging;
@@ -64,6 +65,8 @@ pub struct Installation {
     pub origins: Vec<String>,
     /// After how many days the bucket should expire what was never confirmed.
     pub expiry_days: i32,
+    /// Where the secrets of keys in links come from, or why they cannot be read.
+    pub proxy_keys: Result<Option<&'static str>, String>,
     /// The longest life that a file type gives its forms.
     pub longest_slip: time::Duration,
     /// The file of tokens.
@@ -144,6 +147,7 @@ async fn look_closer(installation: &Installation, probe: &Probe, bench: &mut Opt
     objects::look(probe, way, report).await;
     settings::look(installation, probe, report).await;
     pages::look(installation, probe, report).await;
+    downloads::look(installation, report);
 }
 
 /// A bucket that answers, and what this run has written there.

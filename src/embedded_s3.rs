@@ -9,6 +9,7 @@
 //! - **A slow upload blocks nobody.** What `s3s-fs` would write under a lock is written down before.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
 
+mod reading;
 mod uploads;
 
 use std::collections::BTreeSet;
@@ -180,7 +181,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
         .allow_headers([header::CONTENT_TYPE, header::IF_NONE_MATCH, header::RANGE, HeaderName::from_static("x-amz-checksum-sha256")])
-        .expose_headers([header::ETAG, header::LOCATION])
+        .expose_headers([header::ETAG, header::LOCATION, header::ACCEPT_RANGES, header::CONTENT_RANGE, header::CONTENT_DISPOSITION])
         .max_age(Duration::from_mins(10))
 }
 
@@ -224,12 +225,12 @@ impl S3 for Guarded {
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let _guard = self.reading(&request.input.bucket, &request.input.key).await;
-        self.files.head_object(request).await
+        self.look(request).await
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let _guard = self.reading(&request.input.bucket, &request.input.key).await;
-        self.files.get_object(request).await
+        self.read(request).await
     }
 
     async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {

@@ -32,9 +32,11 @@ pub mod limits;
 
 pub mod broker;
 pub mod notifications;
+pub mod proxy_key;
 pub mod sweeper;
 pub mod tokens;
 pub mod webhooks;
+pub mod zip;
 
 pub mod api;
 

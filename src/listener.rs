@@ -1,7 +1,10 @@
 //! The HTTP server below broker and embedded store: hyper, with bounds on what a connection may cost.
 
 use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,8 +14,10 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -33,6 +38,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 /// How long to wait when the process has no file handles left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take none of the bytes that are sent to it.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Serves connections within `bounds` until `stop`, then lets requests under way end.
 ///
@@ -64,7 +72,8 @@ where
         };
         // Answers are small and wanted at once.
         let _ = stream.set_nodelay(true);
-        let connection = connections.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
+        let connection =
+            connections.serve_connection(TokioIo::new(Impatient::new(stream, WRITE_TIMEOUT)), TowerToHyperService::new(service.clone()));
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             let _place = place;
@@ -76,5 +85,85 @@ where
     drop(listener);
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!(seconds = DRAIN.as_secs(), "requests were cut off: they did not end in time");
+    }
+}
+
+/// A stream that ends when nobody takes what is written to it: what waits for its room would be held for ever.
+struct Impatient<S> {
+    stream: S,
+    patience: Duration,
+    /// Set while a write waits.
+    ends: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: Unpin> Impatient<S> {
+    fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, patience, ends: None }
+    }
+
+    /// What became of a write, or the end of patience with it.
+    fn judged<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.ends = None;
+            return written;
+        }
+        let patience = self.patience;
+        let ends = self.ends.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ends.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judged(context, written)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.judged(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.judged(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_given_up_and_one_that_reads_is_not() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let mut ours = Impatient::new(ours, Duration::from_millis(500));
+        let reading = tokio::spawn(async move {
+            let mut taken = [0; 256];
+            theirs.read_exact(&mut taken).await.unwrap();
+            // Still there, and reading no more.
+            theirs
+        });
+        ours.write_all(&[1; 256]).await.unwrap();
+        let theirs = reading.await.unwrap();
+        let error = ours.write_all(&[2; 256]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
     }
 }

@@ -1,5 +1,7 @@
 //! The composition root: a configuration becomes a running broker.
 
+mod configured;
+mod proxy_keys;
 mod reloading;
 
 use std::net::SocketAddr;
@@ -12,15 +14,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AppState, NotificationsSecret};
+use crate::api::{self, AppState};
 use crate::broker::{Broker, Rules};
-use crate::bucket::queue::{Queue, QueueOptions};
 use crate::bucket::{Bucket, BucketOptions};
-use crate::config::{Config, NotificationsToken, Storage};
+use crate::config::{Config, Storage};
 use crate::domain::multipart::MAX_PART_SIZE;
 use crate::domain::{FileTypes, UploadMethod, policy_file};
 use crate::embedded_s3::{self, FolderLock};
-use crate::jwt::{KeySource, Verifier};
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
 use crate::metrics;
@@ -28,9 +28,11 @@ use crate::notifications;
 use crate::secret_file;
 use crate::store::Store;
 use crate::sweeper;
-use crate::tokens::{Token, TokenFile, Tokens};
-use crate::webhooks::{self, Endpoint, Webhooks};
+use crate::tokens::{Token, Tokens};
+use crate::webhooks::Webhooks;
 
+pub use configured::endpoints;
+pub use proxy_keys::proxy_keys_source;
 pub use reloading::Reloaded;
 
 /// The file types that come with dropslip: file name and text.
@@ -106,13 +108,14 @@ impl Server {
         let stop_rest = CancellationToken::new();
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        let tokens = tokens(config, store.clone(), development_token.clone()).await?;
-        let notifications = notifications_secret(config)?;
+        let tokens = configured::tokens(config, store.clone(), development_token.clone()).await?;
+        let notifications = configured::notifications_secret(config)?;
         let state = AppState::from(api::Parts {
             broker: broker.clone(),
             tokens: tokens.clone(),
             public_url: public_url.as_str().into(),
             notifications,
+            downloads: configured::downloads(config)?,
             stopping: stopping.clone(),
         });
         let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -125,7 +128,7 @@ impl Server {
         let webhooks =
             Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
         working.push(tokio::spawn(Arc::new(webhooks).run(stop.clone())));
-        if let Some(queue) = queue(config).await? {
+        if let Some(queue) = configured::queue(config).await? {
             working.push(tokio::spawn(notifications::run(broker.clone(), queue, stop.clone())));
         }
         let (ending, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
@@ -288,30 +291,6 @@ async fn storage(
     }
 }
 
-/// Everybody who may call, by all that is configured.
-async fn tokens(config: &Config, store: Store, development: Option<Token>) -> anyhow::Result<Tokens> {
-    let file = match &config.tokens_file {
-        None => None,
-        Some(path) => {
-            let named = || format!("DROPSLIP_TOKENS_FILE: {}", path.display());
-            Some(TokenFile::open(path.clone()).map_err(anyhow::Error::msg).with_context(named)?)
-        }
-    };
-    let jwt = match &config.jwt {
-        None => None,
-        Some(options) => {
-            let named = || match &options.keys {
-                KeySource::Secret(_) => "DROPSLIP_JWT_SECRET".to_owned(),
-                KeySource::SecretFile(path) => format!("DROPSLIP_JWT_SECRET_FILE: {}", path.display()),
-                KeySource::File(path) => format!("DROPSLIP_JWT_JWKS: {}", path.display()),
-                KeySource::Url(_) => "DROPSLIP_JWT_JWKS".to_owned(),
-            };
-            Some(Verifier::open(options.clone()).await.map_err(anyhow::Error::msg).with_context(named)?)
-        }
-    };
-    Ok(Tokens::new(store, development).and(file, jwt))
-}
-
 /// What the database is bound to.
 fn identity(storage: &Storage) -> anyhow::Result<String> {
     Ok(match storage {
@@ -327,33 +306,6 @@ fn identity(storage: &Storage) -> anyhow::Result<String> {
 pub fn file_types(config: &Config) -> anyhow::Result<FileTypes> {
     let method = if config.s3_method == Some(UploadMethod::Put) { UploadMethod::Put } else { UploadMethod::Post };
     Ok(read_file_types(config.policies.as_deref())?.with_max_request(max_request(config, method)))
-}
-
-/// Who is told of events.
-///
-/// # Errors
-/// With what is wrong with the file, and where.
-pub fn endpoints(config: &Config) -> anyhow::Result<Vec<Endpoint>> {
-    let Some(path) = &config.events.webhooks_file else { return Ok(Vec::new()) };
-    let in_file = || format!("DROPSLIP_WEBHOOKS_FILE: {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(in_file)?;
-    webhooks::parse(&text).map_err(anyhow::Error::msg).with_context(in_file)
-}
-
-fn notifications_secret(config: &Config) -> anyhow::Result<Option<NotificationsSecret>> {
-    let token = config.events.notifications_token.as_ref().map(NotificationsToken::read).transpose();
-    let token = token.map_err(anyhow::Error::msg).context("DROPSLIP_NOTIFICATIONS_TOKEN_FILE")?;
-    Ok(token.map(|token| NotificationsSecret::new(&token)))
-}
-
-/// The queue of the bucket's notifications.
-async fn queue(config: &Config) -> anyhow::Result<Option<Queue>> {
-    let Some(url) = config.events.notifications_sqs.clone() else { return Ok(None) };
-    let Storage::Bucket { region, .. } = &config.storage else {
-        bail!("DROPSLIP_NOTIFICATIONS_SQS: has no effect without DROPSLIP_S3_BUCKET: the embedded store sends no notifications");
-    };
-    let options = QueueOptions { url, region: region.clone() };
-    Ok(Some(Box::pin(Queue::open(&options)).await.context("DROPSLIP_NOTIFICATIONS_SQS")?))
 }
 
 fn max_request(config: &Config, method: UploadMethod) -> u64 {

@@ -27,6 +27,7 @@ mod reissuing;
 mod selecting;
 mod sqlite;
 mod sweeping;
+mod tickets;
 mod tokens;
 mod watching;
 mod writing;
@@ -59,6 +60,7 @@ pub use outbox::{EventFilter, EventRow, EventState, Leased, Outcome, Replay};
 pub use reissuing::{Idempotency, Reissued, Used};
 pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
+pub use tickets::Attached;
 pub use tokens::{NewToken, TokenRow};
 pub use watching::{Load, Oldest, Unfit};
 

@@ -244,7 +244,7 @@ impl Webhooks {
                 tracing::info!(endpoint = name, event = event.event_id, attempt = event.attempts, answer = answer.said, again_at = %at, "event not delivered");
             }
             Outcome::Dead => {
-                tracing::warn!(endpoint = name, event = event.event_id, attempt = event.attempts, answer = answer.said, "event given up")
+                tracing::warn!(endpoint = name, event = event.event_id, attempt = event.attempts, answer = answer.said, "event given up");
             }
         }
         Ok((outcome, pause))

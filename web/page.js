@@ -199,7 +199,7 @@ function activeText({ size, filename, mimeType }, name) {
 
 /** @param {FileObject} file */
 function linkOf(file) {
-  return file.downloadURL ?? `${client.server}/v2/files/${file.id}.json`;
+  return file.downloadURL || `${client.server}/v2/files/${file.id}.json`;
 }
 
 // ---- adding ----

@@ -86,7 +86,8 @@ impl Asked {
                 trace::failed(span);
             }
         }
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
+        // Beside what the handler has said itself.
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
         if let Some(id) = self.id {
             response.headers_mut().insert(REQUEST_ID, id);
         }

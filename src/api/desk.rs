@@ -1,4 +1,4 @@
-//! Teamwork Desk's files API, v2: asking for a slip, confirming an upload, reading and listing files.
+//! Teamwork Desk's files API, v2: asking for a slip, confirming an upload, reading, listing and downloading files.
 //!
 //! Served under `/v2` and `/desk/api/v2`. Bodies come bare or wrapped in `{"file": ...}`, and unknown members are ignored, because
 //! the official clients send whole objects back. Beyond Desk a request may carry `size` and `checksumSHA256`, and the answer
@@ -9,6 +9,7 @@ pub mod bench;
 mod cursor;
 mod delete;
 mod document;
+mod download;
 mod filter;
 mod filter_json;
 mod ids;
@@ -18,6 +19,7 @@ mod parts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod request;
+mod tickets;
 mod types;
 mod wanted;
 
@@ -36,6 +38,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, json, not_json, read_body};
+use super::downloads::Links;
 use super::openapi::{AnyCall, AnyFile, Errors, Part, WithBody, id_parameter};
 use super::{AppState, Fault, IDEMPOTENCY_KEY, answered, rendered, to_its_end};
 use crate::broker::Authorized;
@@ -80,7 +83,7 @@ fn with_resource(router: Router<AppState>, prefix: &str) -> Router<AppState> {
 }
 
 /// Routes and their documentation; `document.rs` shows `/{id}` at a path's end as `/{id}.json`.
-fn resource() -> [UtoipaMethodRouter<AppState>; 8] {
+fn resource() -> [UtoipaMethodRouter<AppState>; 13] {
     [
         routes!(types::list),
         routes!(list::list, delete::delete_listed),
@@ -90,6 +93,11 @@ fn resource() -> [UtoipaMethodRouter<AppState>; 8] {
         routes!(read, confirm, delete::delete),
         routes!(delete::restore),
         routes!(parts::list, parts::sign, parts::abort),
+        routes!(download::download),
+        routes!(tickets::list, tickets::attach),
+        routes!(tickets::detach),
+        routes!(tickets::download),
+        routes!(tickets::archive),
     ]
 }
 
@@ -131,7 +139,7 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
     match state.broker.authorize(&caller, &new, key.as_deref(), OffsetDateTime::now_utc()).await? {
         Authorized::Slip(file, slip) => Ok(json(StatusCode::CREATED, &SlipBody::new(&file, slip))),
-        Authorized::Already(file) => Ok(one(&file)),
+        Authorized::Already(file) => Ok(one(&state, &file)),
     }
 }
 
@@ -198,7 +206,7 @@ async fn confirm(
     let wished = parse_description(&read_body(request).await?).map_err(Fault::Invalid)?;
     let broker = state.broker.clone();
     let file = to_its_end(async move { broker.confirm_as(&caller, id, &wished, OffsetDateTime::now_utc()).await }).await?;
-    Ok(one(&file))
+    Ok(one(&state, &file))
 }
 
 /// Read one file
@@ -217,7 +225,8 @@ async fn read(
 ) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
-    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file), included: members.included([&file]) }))
+    let links = Links::new(&state, OffsetDateTime::now_utc());
+    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, links), included: members.included([&file]) }))
 }
 
 /// One file, and what was asked for beside it.
@@ -232,8 +241,9 @@ struct FoundBody<'a> {
 }
 
 /// One file as an answer.
-fn one(file: &File) -> Response<Body> {
-    json(StatusCode::OK, &Envelope { file: FileBody::new(file) })
+fn one(state: &AppState, file: &File) -> Response<Body> {
+    let links = Links::new(state, OffsetDateTime::now_utc());
+    json(StatusCode::OK, &Envelope { file: FileBody::new(file).linked(file, links) })
 }
 
 /// `{id}.json`; what is no number of a file is no file.
@@ -294,6 +304,7 @@ pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
         Fault::LimitExceeded(exceeded) => {
             FieldErrors::one("limit", format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds))
         }
+        Fault::RangeNotSatisfiable(size) => FieldErrors::one("range", format!("must begin below {size}")),
         Fault::BodyTooLarge => FieldErrors::one("body", format!("must be {MAX_BODY_BYTES} bytes or shorter")),
         Fault::Internal(_) => FieldErrors::one("server", "failed"),
         Fault::Unavailable(_) => FieldErrors::one("server", "not available now, try again"),

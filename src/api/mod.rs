@@ -12,6 +12,7 @@ mod auth;
 mod body;
 mod companion;
 mod desk;
+mod downloads;
 mod notifications;
 mod openapi;
 mod operation;
@@ -25,6 +26,7 @@ use openapi::Documents;
 
 #[doc(hidden)]
 pub use desk::bench;
+pub use downloads::Downloads;
 pub use notifications::Secret as NotificationsSecret;
 
 use std::convert::Infallible;
@@ -83,6 +85,8 @@ pub struct Parts {
     pub notifications: Option<NotificationsSecret>,
     /// Cancelled once a stop was asked for: requests are taken, and `/readyz` sends them elsewhere.
     pub stopping: CancellationToken,
+    /// How files are downloaded.
+    pub downloads: Downloads,
 }
 
 impl From<Parts> for AppState {
@@ -187,13 +191,14 @@ async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
     response
 }
 
-/// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it.
+/// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it, unless its
+/// handler says how long.
 async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
     let asked = Asked::of(&request);
     let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
     let response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
     let mut response = rendered(response);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     asked.end(&mut response);
     response
 }
@@ -225,6 +230,8 @@ pub enum Fault {
     TooSlow,
     /// 413: the body is longer than any description of a file.
     BodyTooLarge,
+    /// 416: the file has so many bytes, and none of those that were asked for.
+    RangeNotSatisfiable(u64),
     /// 422: what was uploaded is not what was granted.
     Refused(FieldErrors),
     /// 429: the caller's actor or tenant asks for too much.
@@ -248,6 +255,7 @@ impl Fault {
             Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -317,6 +325,9 @@ fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Respon
     match &*fault {
         Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
         Fault::LimitExceeded(exceeded) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
+        Fault::RangeNotSatisfiable(size) => {
+            drop(HeaderValue::from_str(&format!("bytes */{size}")).map(|value| headers.insert(header::CONTENT_RANGE, value)));
+        }
         Fault::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
         _ => {}
     }

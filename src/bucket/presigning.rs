@@ -1,4 +1,4 @@
-//! Presigned URLs: one PUT each, of a whole object or of one part of it.
+//! Presigned URLs: one PUT each, of a whole object or of one part of it; or one object to read.
 //!
 //! "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", Amazon S3 API Reference. What such a URL demands
 //! stands in its signed headers: a request with another type or length has another signature.
@@ -11,6 +11,7 @@ use aws_sigv4::http_request::{
     PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
 use url::Url;
 
@@ -19,6 +20,9 @@ use crate::post_policy::{CREDENTIALS_MARGIN, Credentials};
 
 /// Longest life of a presigned URL.
 const LONGEST_LIFE: time::Duration = time::Duration::days(7);
+
+/// RFC 3986 section 2.3: what stays as it is in a query.
+const NOT_UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What one presigned PUT of a whole object allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,36 @@ pub struct PartTerms<'a> {
     pub upload_id: &'a str,
     /// How long the URL stays good, unless the credentials end sooner.
     pub lifetime: time::Duration,
+}
+
+/// What one presigned URL for reading allows, and what the store is to say with the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GetTerms<'a> {
+    /// The only key it reads.
+    pub key: &'a str,
+    /// Whether it is for the headers alone; the method is signed too.
+    pub head: bool,
+    /// `Content-Type` of the answer.
+    pub content_type: &'a str,
+    /// `Content-Disposition` of the answer.
+    pub content_disposition: &'a str,
+    /// How long the URL stays good, unless the credentials end sooner.
+    pub lifetime: time::Duration,
+}
+
+/// A presigned URL for reading; as good as a password for one object, so it does not belong in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PresignedGet {
+    /// Where the bytes are.
+    pub url: String,
+    /// When it stops being accepted, to the second.
+    pub expires_at: OffsetDateTime,
+}
+
+impl fmt::Debug for PresignedGet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresignedGet").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
 }
 
 /// A presigned PUT: where to send the bytes and with which headers.
@@ -76,8 +110,23 @@ impl Bucket {
             headers.push(("x-amz-checksum-sha256", checksum.to_owned()));
         }
         let signing = self.signing(terms.lifetime, now).await?;
-        let url = signing.url(&self.address_of(terms.key, &[])?, &headers, Some(terms.size))?;
+        let url = signing.url("PUT", &self.address_of(terms.key, &[])?, &headers, Some(terms.size))?;
         Ok(PresignedPut { url, headers, expires_at: signing.expires_at })
+    }
+
+    /// A presigned URL for `terms`, on the endpoint that browsers reach.
+    ///
+    /// # Errors
+    /// When there are no credentials that live long enough.
+    pub async fn presign_get(&self, terms: &GetTerms<'_>, now: OffsetDateTime) -> Result<PresignedGet, BucketError> {
+        let signing = self.signing(terms.lifetime, now).await?;
+        let mut address = self.address_of(terms.key, &[])?;
+        let said = [("response-content-disposition", terms.content_disposition), ("response-content-type", terms.content_type)];
+        // A plus sign for a space is a form's way to write one, and not every store reads it so.
+        let query = said.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, &NOT_UNRESERVED)));
+        address.set_query(Some(&query.join("&")));
+        let url = signing.url(if terms.head { "HEAD" } else { "GET" }, &address, &[], None)?;
+        Ok(PresignedGet { url, expires_at: signing.expires_at })
     }
 
     /// A presigned PUT for each part, given as its number and, where that is known, its size.
@@ -93,7 +142,7 @@ impl Bucket {
         let signing = self.signing(terms.lifetime, now).await?;
         let presigned = parts.iter().map(|(number, size)| {
             let address = self.address_of(terms.key, &[("partNumber", &number.to_string()), ("uploadId", terms.upload_id)])?;
-            Ok(PresignedPut { url: signing.url(&address, &[], *size)?, headers: Vec::new(), expires_at: signing.expires_at })
+            Ok(PresignedPut { url: signing.url("PUT", &address, &[], *size)?, headers: Vec::new(), expires_at: signing.expires_at })
         });
         presigned.collect()
     }
@@ -131,7 +180,7 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    fn url(&self, address: &Url, headers: &[(&'static str, String)], size: Option<u64>) -> Result<String, BucketError> {
+    fn url(&self, method: &str, address: &Url, headers: &[(&'static str, String)], size: Option<u64>) -> Result<String, BucketError> {
         let unfit = |error: &dyn fmt::Display| BucketError::Refused(format!("a URL that cannot be signed: {error}"));
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
@@ -159,7 +208,7 @@ impl Signing<'_> {
         let signed =
             headers.iter().map(|(name, value)| (*name, value.as_str())).chain(length.iter().map(|n| ("Content-Length", n.as_str())));
         let request =
-            SignableRequest::new("PUT", address.as_str(), signed, SignableBody::UnsignedPayload).map_err(|error| unfit(&error))?;
+            SignableRequest::new(method, address.as_str(), signed, SignableBody::UnsignedPayload).map_err(|error| unfit(&error))?;
         let (instructions, _) = sign(request, &params.into()).map_err(|error| unfit(&error))?.into_parts();
         let mut url = address.clone();
         let query = instructions.params().iter().map(|(name, value)| (*name, value.as_ref()));

@@ -3,9 +3,12 @@
 //! A form can write its key again at any moment, also back and forth between two contents. So every read is bound to the entity
 //! tag that is being judged: by a condition where the store knows it, and by the answer's own tag everywhere.
 
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 
@@ -47,14 +50,58 @@ impl Bucket {
         }
     }
 
+    /// The bytes from `first` to `last`, or all `size` of them, piece by piece as they are asked for; `None` when there is no such object
+    /// with that entity tag.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn read(&self, key: &str, etag: &str, size: u64, part: Option<(u64, u64)>) -> Result<Option<ObjectBody>, BucketError> {
+        let range = part.map(|(first, last)| format!("bytes={first}-{last}"));
+        let Some(output) = self.get_if_unchanged(key, etag, range).await? else { return Ok(None) };
+        let wanted = part.map_or(size, |(first, last)| last + 1 - first);
+        if output.content_length().and_then(|length| u64::try_from(length).ok()) != Some(wanted) {
+            return Err(BucketError::Unavailable("it sends other bytes than it was asked for".to_owned()));
+        }
+        Ok(Some(ObjectBody { body: output.body, left: wanted }))
+    }
+
     async fn get_if_unchanged(&self, key: &str, etag: &str, range: Option<String>) -> Result<Option<GetObjectOutput>, BucketError> {
         let request = self.client.get_object().bucket(&self.name).key(key).if_match(format!("\"{etag}\"")).set_range(range);
+        // Whoever reads has a bound of time for each piece; the SDK's own would count the time in which nobody asks for one.
+        let patient = StalledStreamProtectionConfig::disabled();
+        let request = request.customize().config_override(aws_sdk_s3::config::Builder::new().stalled_stream_protection(patient));
         match request.send().await {
             Ok(output) if output.e_tag().map(unquoted).as_deref() == Some(etag) => Ok(Some(output)),
             Ok(_) => Ok(None),
             // Gone, changed, or empty where it was not.
             Err(error) if matches!(status(&error), Some(404 | 412 | 416)) => Ok(None),
             Err(error) => Err(self.explained(&error)),
+        }
+    }
+}
+
+/// The bytes of an object on their way; dropped, it frees its connection to the store.
+pub struct ObjectBody {
+    body: ByteStream,
+    left: u64,
+}
+
+impl ObjectBody {
+    /// The next piece; `None` after the last one.
+    ///
+    /// # Errors
+    /// When the store stops sending before the end, or sends more than there is.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BucketError> {
+        let piece = tokio::time::timeout(REQUEST_TIMEOUT, self.body.try_next()).await;
+        match piece.map_err(|_| BucketError::Unavailable("it did not answer in time".to_owned()))? {
+            Ok(Some(bytes)) => {
+                let left = u64::try_from(bytes.len()).ok().and_then(|length| self.left.checked_sub(length));
+                self.left = left.ok_or_else(|| BucketError::Unavailable("it sends more than there is".to_owned()))?;
+                Ok(Some(bytes))
+            }
+            Ok(None) if self.left == 0 => Ok(None),
+            Ok(None) => Err(BucketError::Unavailable("it stopped before the end".to_owned())),
+            Err(error) => Err(BucketError::Unavailable(error.to_string())),
         }
     }
 }

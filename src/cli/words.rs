@@ -1,5 +1,7 @@
 //! Words of several commands: numbers, times and actors as people type them, and texts that a terminal may be shown.
 
+use std::fmt::Write as _;
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -39,7 +41,9 @@ pub(super) fn printable(text: &str) -> String {
     for c in text.chars() {
         if c.is_control() || is_invisible(c) {
             let mut units = [0; 2];
-            c.encode_utf16(&mut units).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
         } else {
             shown.push(c);
         }

@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 57] = [
+pub const SETTINGS: [Setting; 63] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -97,6 +97,19 @@ pub const SETTINGS: [Setting; 57] = [
     Setting { key: "drain_delay", help: "how long requests are still taken after SIGTERM, while /readyz is 503; at most 5m (default 0)" },
     Setting { key: "otlp_endpoint", help: "where traces go by OTLP over HTTP, such as http://127.0.0.1:4318 (default: nowhere)" },
     Setting { key: "trace_share", help: "share of requests that are traced unless traceparent says so, 0 to 1 (default 0.01)" },
+    Setting {
+        key: "downloads",
+        help: "redirect: downloads go to the store; proxy: the broker sends the bytes, for stores that browsers cannot reach (default redirect)",
+    },
+    Setting { key: "download_url_lifetime", help: "how long the store's URL in a redirect stays good, 5s to 12h (default 5m)" },
+    Setting { key: "max_downloads", help: "most downloads through the broker at the same time; more are answered with 503 (default 100)" },
+    Setting {
+        key: "proxy_keys",
+        help: "secrets of keys in links, 32 characters or more, separated by commas: the first signs, all verify (default: links need a token; \
+               the embedded mode makes one)",
+    },
+    Setting { key: "proxy_keys_file", help: "a file with these secrets, one a line, instead of proxy_keys" },
+    Setting { key: "proxy_key_lifetime", help: "how long a key in a link stays good, 5s to 30 days (default 24h)" },
     Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
     Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },
 ];

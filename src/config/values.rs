@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::domain::UploadMethod;
 use crate::domain::multipart::{MAX_PART_SIZE, MIN_PART_SIZE};
+use crate::proxy_key::Secrets;
 
 /// Where a setting's value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +113,19 @@ pub(super) fn upload_method(text: &str) -> Result<Option<UploadMethod>, String> 
         "auto" => Ok(None),
         _ => Err(format!("must be post, put or auto, not ‘{text}’")),
     }
+}
+
+/// Whether the bytes go through the broker.
+pub(super) fn download_mode(text: &str) -> Result<bool, String> {
+    match text {
+        "redirect" => Ok(false),
+        "proxy" => Ok(true),
+        _ => Err(format!("must be redirect or proxy, not ‘{text}’")),
+    }
+}
+
+pub(super) fn proxy_secrets(text: &str) -> Result<Secrets, String> {
+    text.parse()
 }
 
 pub(super) fn web_url(text: &str) -> Result<Url, String> {

@@ -68,7 +68,12 @@ impl FileName {
     /// backslash or percent sign of the name's.
     #[must_use]
     pub fn content_disposition(&self, disposition: Disposition, content_type: &MediaType) -> String {
-        let shown = disposition == Disposition::AttachmentInline && content_type.is_inline_safe();
+        self.offered(disposition == Disposition::AttachmentInline && content_type.is_inline_safe())
+    }
+
+    /// The same header where it was decided already whether it is `shown` or saved.
+    #[must_use]
+    pub fn offered(&self, shown: bool) -> String {
         let mut header = String::from(if shown { "inline" } else { "attachment" });
         let fallback: String = self.0.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
         let _ = write!(header, "; filename=\"{fallback}\"");

@@ -50,6 +50,26 @@ const ALIASES: [(&str, &str); 25] = [
 /// Types a browser may show inside a page of ours without running anything the uploader wrote.
 const INLINE_SAFE: [&str; 6] = ["image/avif", "image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp"];
 
+/// Types that a browser may show instead of saving, where the uploader asked for no page to be written around them: the raster
+/// images, sound, film and plain text. Never what can hold script, nor PDF, whose viewers run some.
+const VIEWABLE: [&str; 15] = [
+    "audio/aac",
+    "audio/flac",
+    "audio/mp4",
+    "audio/mpeg",
+    "audio/ogg",
+    "audio/opus",
+    "audio/wav",
+    "audio/webm",
+    "text/plain",
+    "video/mp4",
+    "video/mpeg",
+    "video/ogg",
+    "video/quicktime",
+    "video/webm",
+    "video/x-matroska",
+];
+
 /// The longest text that is read as a content type, in characters.
 pub const MAX_CHARS: usize = 512;
 
@@ -96,6 +116,12 @@ impl MediaType {
     #[must_use]
     pub fn is_inline_safe(&self) -> bool {
         INLINE_SAFE.contains(&self.essence.as_str())
+    }
+
+    /// Whether a download of it may be shown instead of saved.
+    #[must_use]
+    pub fn is_viewable(&self) -> bool {
+        self.is_inline_safe() || VIEWABLE.contains(&self.essence.as_str())
     }
 
     /// Whether its bytes are text that a person could read.
@@ -177,6 +203,20 @@ mod tests {
             assert_eq!(scriptable.parse::<MediaType>().unwrap().as_served(), MediaType::octet_stream(), "{scriptable}");
         }
         assert_eq!("image/png".parse::<MediaType>().unwrap().as_served().to_string(), "image/png");
+    }
+
+    #[test]
+    fn what_could_run_is_never_viewable() {
+        let is_viewable = |text: &str| text.parse::<MediaType>().unwrap().is_viewable();
+        for shown in ["image/png", "text/plain; charset=utf-8", "video/webm", "audio/mpeg"] {
+            assert!(is_viewable(shown), "{shown}");
+        }
+        for saved in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/javascript", "application/pdf", "text/css"] {
+            assert!(!is_viewable(saved), "{saved}");
+        }
+        for shown in INLINE_SAFE.iter().chain(&VIEWABLE) {
+            assert!(!shown.parse::<MediaType>().unwrap().is_scriptable(), "{shown}");
+        }
     }
 
     #[test]

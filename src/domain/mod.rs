@@ -11,6 +11,7 @@
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
+//! | [`byte_range`] | which bytes a `Range` header asks for |
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
@@ -20,6 +21,7 @@
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod bucket_event;
+pub mod byte_range;
 pub mod caller;
 pub mod description;
 pub mod event;
@@ -40,7 +42,7 @@ pub use description::Description;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
 pub use field_errors::FieldErrors;
-pub use file::{Deletion, Disposition, File, FileId, FileState, NewFile, UploadMethod};
+pub use file::{Deletion, Disposition, File, FileId, FileState, NewFile, TicketId, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;

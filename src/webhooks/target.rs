@@ -117,7 +117,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         // Addresses of version 4 in other clothes: NAT64 and 6to4.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
         // Teredo, benchmarks, ORCHID and others; documentation.
-        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Global unicast; all else is mapped, local, multicast or not given out.
         [first, ..] => first & 0xe000 == 0x2000,
     }

@@ -30,6 +30,11 @@ async fn every_change_leaves_a_line(db: Db) {
     assert_eq!(broker.confirm(slip.id).await.0, 200);
     assert_eq!(broker.confirm(slip.id).await.0, 200, "which changes nothing");
     assert_eq!(broker.call("PATCH", &path, Some(&json!({"filename": "other.txt"}))).await.0, 200);
+    let tickets = "/v2/tickets/7/files";
+    for _ in 0..2 {
+        assert_eq!(broker.call("PUT", &format!("{tickets}.json"), Some(&json!({"ids": [slip.id]}))).await.0, 200);
+    }
+    assert_eq!(broker.request("DELETE", &format!("{tickets}/{}.json", slip.id)).send().await.unwrap().status(), 204);
     let other = TestBroker { token: broker.new_token("default", 9, "files:read,files:write,files:delete").await, ..broker };
     for _ in 0..2 {
         assert_eq!(other.request("DELETE", &path).send().await.unwrap().status(), 204);
@@ -45,6 +50,8 @@ async fn every_change_leaves_a_line(db: Db) {
         ("file.rejected", Some(1)),
         ("file.activated", Some(1)),
         ("file.renamed", Some(1)),
+        ("file.attached", Some(1)),
+        ("file.detached", Some(1)),
         ("file.deleted", Some(9)),
         ("file.restored", Some(9)),
         ("file.deleted", Some(9)),
@@ -52,8 +59,8 @@ async fn every_change_leaves_a_line(db: Db) {
     ];
     assert_eq!(told, expected.map(|(action, actor)| (action.to_owned(), actor)));
     let all = lines(&other, AuditFilter { file: Some(FileId(slip.id)), ..AuditFilter::default() }).await;
-    assert!(all[6].details["reasons"]["mimeType"][0].is_string(), "{:?}", all[6]);
-    assert_eq!((&all[4].details["filename"], &all[4].details["before"]["filename"]), (&json!("other.txt"), &json!("note.txt")));
+    assert!(all[8].details["reasons"]["mimeType"][0].is_string(), "{:?}", all[8]);
+    assert_eq!((&all[6].details["filename"], &all[6].details["before"]["filename"]), (&json!("other.txt"), &json!("note.txt")));
     assert_eq!(all[0].details["via"], "sweep");
     let swept = lines(&other, AuditFilter { file: Some(FileId(unconfirmed.id)), ..AuditFilter::default() }).await;
     assert_eq!(

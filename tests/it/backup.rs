@@ -42,7 +42,7 @@ async fn done_among_others(world: &World, program: &Program, mut command: Comman
         asked += 1;
         ended = ended.or_else(|| child.try_wait().unwrap());
     }
-    assert!(ended.unwrap().success());
+    assert!(child.wait().unwrap().success());
 }
 
 async fn comes_back(db: Db) {

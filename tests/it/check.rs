@@ -112,7 +112,7 @@ impl Checked {
 }
 
 /// Every row of a run that gets through, beside those of origins.
-const ROWS: [&str; 44] = [
+const ROWS: [&str; 45] = [
     "bucket",
     "clean-up",
     "clock",
@@ -128,6 +128,7 @@ const ROWS: [&str; 44] = [
     "lifecycle",
     "multipart",
     "private",
+    "proxy-keys",
     "public-endpoint",
     "put",
     "reachable",
@@ -200,6 +201,7 @@ async fn seaweedfs_lets_fields_through_that_come_to_nothing() {
         ("cors-stranger", "info"),
         ("database", "info"),
         ("lifecycle", "warning"),
+        ("proxy-keys", "info"),
         ("region", "info"),
         ("tampered:acl-added", "info"),
         ("tampered:another-bucket-field", "info"),
@@ -232,6 +234,7 @@ async fn localstack_is_told_from_a_store_that_checks_signatures() {
         ("database", "info"),
         ("lifecycle", "warning"),
         ("private", "error"),
+        ("proxy-keys", "info"),
         ("tampered-put:another-key", "error"),
         ("tampered-put:another-type", "warning"),
         ("tampered-put:condition-removed", "info"),

@@ -121,7 +121,7 @@ impl Setup {
                 let s3 = s3_client(&endpoint, &key, &secret);
                 let bucket = unique(self.bucket_prefix);
                 s3.create_bucket().bucket(&bucket).send().await.unwrap();
-                settings.insert("DROPSLIP_S3_ENDPOINT".to_owned(), endpoint);
+                settings.entry("DROPSLIP_S3_ENDPOINT".to_owned()).or_insert(endpoint);
                 settings.insert("DROPSLIP_S3_BUCKET".to_owned(), bucket.clone());
                 settings.insert("DROPSLIP_S3_REGION".to_owned(), "us-east-1".to_owned());
                 (Some(s3), bucket)
@@ -238,6 +238,17 @@ impl TestBroker {
             actor: Actor { id: user, kind: ActorKind::Users },
             tenant: tenant.parse().unwrap(),
             scopes,
+            types: TypeLimit::default(),
+        };
+        let (_, token) = Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
+        token.reveal().to_owned()
+    }
+
+    pub async fn new_customer(&self, tenant: &str, id: i64) -> String {
+        let caller = Caller {
+            actor: Actor { id, kind: ActorKind::Customers },
+            tenant: tenant.parse().unwrap(),
+            scopes: Scopes::all(),
             types: TypeLimit::default(),
         };
         let (_, token) = Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();

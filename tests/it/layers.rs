@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("metrics", &["metrics"]),
@@ -35,10 +35,12 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("jwt", &["domain", "secret_file"]),
     ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
-    ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store"]),
+    ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store", "zip"]),
     ("sweeper", &["broker", "metrics"]),
-    ("api", &["api", "broker", "bucket", "domain", "limits", "metrics", "random", "post_policy", "store", "tokens", "trace"]),
-    ("config", &["domain", "failpoint", "jwt", "limits"]),
+    ("api", &["api", "broker", "bucket", "domain", "limits", "metrics", "proxy_key", "random", "post_policy", "store", "tokens", "trace"]),
+    ("config", &["domain", "failpoint", "jwt", "limits", "proxy_key"]),
+    ("proxy_key", &["domain"]),
+    ("zip", &[]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
     (
         "server",
@@ -54,6 +56,8 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "listener",
             "metrics",
             "notifications",
+            "proxy_key",
+            "random",
             "secret_file",
             "server",
             "store",

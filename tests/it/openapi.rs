@@ -183,7 +183,7 @@ async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_kno
 
 /// A documented path with something in each place.
 fn filled(path: &str) -> String {
-    ["{id}", "{upload_id}", "{part_number}", "{upload_token}"].iter().fold(path.to_owned(), |path, name| path.replace(name, "1"))
+    ["{tid}", "{id}", "{upload_id}", "{part_number}", "{upload_token}"].iter().fold(path.to_owned(), |path, name| path.replace(name, "1"))
 }
 
 #[tokio::test]

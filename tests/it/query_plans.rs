@@ -16,11 +16,11 @@ use crate::harness::{Db, answer, database, from_servers, new_file, project, slip
 use crate::process::{Serving, run, text};
 
 /// Tables that grow.
-const LARGE: [&str; 6] = ["files", "doomed_objects", "idempotency_keys", "tokens", "audit_log", "events"];
+const LARGE: [&str; 7] = ["files", "doomed_objects", "idempotency_keys", "ticket_files", "tokens", "audit_log", "events"];
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 39] = [
+const EXPECTED: [(&str, &str, &str); 45] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -57,6 +57,17 @@ const EXPECTED: [(&str, &str, &str); 39] = [
     ("AND (created_at, id) <", "files_active_created (tenant=? AND created_at<?)", "files_active_created"),
     ("state = 'deleted' AND state", "files_deleted (tenant=?)", "files_deleted"),
     ("COUNT(*) FROM (SELECT 1 FROM files WHERE tenant = $1 AND state = 'active' LIMIT", "INDEX files_active", "files_active"),
+    // Tickets.
+    ("INSERT INTO ticket_files", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("FROM files WHERE id = $1 AND tenant = $2 AND state = 'active'", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("FROM ticket_files WHERE tenant = $1 AND ticket_id = $2", "PRIMARY KEY (tenant=? AND ticket_id=?", "ticket_files_pkey"),
+    (
+        "file_id < $3 AND tenant = $1 AND state = 'active' ORDER BY",
+        "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)",
+        "ticket_files_pkey",
+    ),
+    ("created_by_id = $4 ORDER BY file_id", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)", "ticket_files_pkey"),
+    ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
     ("WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY", "COVERING INDEX files_purgeable (deleted_at<?)", "files_purgeable"),
@@ -178,7 +189,7 @@ impl Subject {
             let path = format!("/v2/files/{}.json", slip(body).id);
             assert_eq!(ask(&user, "PATCH", &path, None).await.0, 409);
         }
-        self.uploads(&ask, &user).await;
+        self.uploads(&ask, &serving, &user, &customer).await;
         // Every expired file is settled and every due key gone before the program ends.
         let deadline = Instant::now() + Duration::from_mins(1);
         while !fs::read_to_string(&log).unwrap().contains("\"message\":\"swept\"") {
@@ -190,8 +201,14 @@ impl Subject {
         statements(&log)
     }
 
-    /// A file in one request, re-issued before; one in parts that is given up; one of Uppy's.
-    async fn uploads(&self, ask: &impl AsyncFn(&str, &str, &str, Option<Value>) -> (reqwest::StatusCode, Value), user: &str) {
+    /// A file in one request, re-issued before; one in parts that is given up; one of Uppy's; and a ticket.
+    async fn uploads(
+        &self,
+        ask: &impl AsyncFn(&str, &str, &str, Option<Value>) -> (reqwest::StatusCode, Value),
+        serving: &Serving,
+        user: &str,
+        customer: &str,
+    ) {
         let http = reqwest::Client::new();
         let (_, body) = ask(user, "POST", "/v2/files/ref.json", Some(new_file("a.txt", "text/plain"))).await;
         let id = slip(body).id;
@@ -207,6 +224,16 @@ impl Subject {
         let path = format!("/v2/files/{id}.json");
         assert_eq!(ask(user, "GET", &path, None).await.1["file"]["state"], "active");
         assert_eq!(ask(user, "PATCH", &path, Some(json!({"filename": "c.txt"}))).await.1["file"]["filename"], "c.txt");
+        let ticket = "/v2/tickets/1/files";
+        for _ in 0..2 {
+            assert_eq!(ask(user, "PUT", &format!("{ticket}.json"), Some(json!({"ids": [id]}))).await.0, 200);
+        }
+        assert_eq!(ask(customer, "GET", &format!("{ticket}.json"), None).await.0, 200);
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let asked = client.get(format!("{}{ticket}/{id}/download", serving.url())).bearer_auth(user).send().await.unwrap();
+        assert_eq!(asked.status(), 302);
+        let off = http.delete(format!("{}{ticket}/{id}.json", serving.url())).bearer_auth(user).send().await.unwrap();
+        assert_eq!(off.status(), 204);
         let removed = ask(user, "POST", "/v2/files/delete.json", Some(json!({"ids": [id]}))).await.1;
         assert_eq!(removed["files"], json!([{"id": id, "result": "deleted"}]));
         assert_eq!(ask(user, "POST", &format!("/v2/files/{id}/restore.json"), None).await.0, 200);

@@ -456,3 +456,4 @@ async fn a_database_that_is_not_there_is_told_at_the_start() {
 
 mod deleting;
 mod discarding;
+mod tickets;

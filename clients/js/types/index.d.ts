@@ -85,8 +85,12 @@ export interface FileObject {
   /** Of an image whose header says so. */
   pixelWidth?: number;
   pixelHeight?: number;
-  /** Where it can be downloaded, from brokers that have downloads. */
+  /** Where it can be downloaded, from brokers that have downloads; empty while `temp`. */
   downloadURL?: string;
+  /** What makes `downloadURL` work without a token; empty where it needs one. */
+  proxyKey?: string;
+  /** The object's key in the bucket; empty while `temp`. */
+  s3Path?: string;
   /** What was declared, granted, detected and decided; only once active. */
   evidence?: Record<string, unknown>;
   createdAt: string;

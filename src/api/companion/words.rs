@@ -41,6 +41,7 @@ fn message(fault: &Fault) -> String {
         Fault::Changing => "the upload keeps changing, try again".to_owned(),
         Fault::TooSlow => format!("the request must arrive within {} seconds", BODY_TIMEOUT.as_secs()),
         Fault::LimitExceeded(exceeded) => format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds),
+        Fault::RangeNotSatisfiable(size) => format!("there is nothing from byte {size} on"),
         Fault::BodyTooLarge => "the request is too long".to_owned(),
         Fault::Internal(_) => "the server failed".to_owned(),
         Fault::Unavailable(_) => "the server is not available now, try again".to_owned(),

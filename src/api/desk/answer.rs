@@ -8,6 +8,7 @@ use time::macros::format_description;
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, Type};
 
+use crate::api::downloads::Links;
 use crate::broker::{Arrived, InParts, SignedPart, Slip};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{Actor, ActorKind, Disposition, Evidence, File, FileState, Part, Verdict};
@@ -156,6 +157,14 @@ pub(super) struct FileBody<'a> {
     #[serde(rename = "URL", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     url: Option<&'static str>,
+    /// Where the bytes are, for a person or a page: it needs no token while its `proxyKey` is good, or, without one, a token. Empty unless
+    /// `active`.
+    #[serde(rename = "downloadURL")]
+    download_url: String,
+    /// What opens `downloadURL` to whoever has it, for a time. Empty unless `active`, and where this installation has no secret for it.
+    proxy_key: String,
+    /// The sealed object's key in the bucket, for whoever has the bucket's own credentials. Empty unless `active`.
+    s3_path: &'a str,
     /// Width of an image in pixels, where its header says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -384,6 +393,9 @@ impl<'a> FileBody<'a> {
             r#type: &file.type_name,
             state: file.state.as_str(),
             url: (file.state != FileState::Temp).then_some(""),
+            download_url: String::new(),
+            proxy_key: String::new(),
+            s3_path: "",
             pixel_width: pixels.map(|pixels| pixels.width),
             pixel_height: pixels.map(|pixels| pixels.height),
             evidence: file.evidence.as_ref().map(|evidence| EvidenceBody::new(file, evidence)),
@@ -395,5 +407,14 @@ impl<'a> FileBody<'a> {
             deleted_at: file.deleted.map(|deletion| Micros(deletion.at)),
             deleted_by: file.deleted.map(|deletion| actor(deletion.by)),
         }
+    }
+
+    /// The same with what leads to the bytes, where there are any to be had.
+    pub(super) fn linked(mut self, file: &'a File, links: Links<'_>) -> Self {
+        if file.state == FileState::Active {
+            (self.proxy_key, self.download_url) = links.to(file);
+            self.s3_path = file.sealed_key.as_deref().unwrap_or_default();
+        }
+        self
     }
 }

@@ -115,7 +115,8 @@ pub(super) async fn restore(
 ) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     ignore_body(request).await?;
-    Ok(one(&state.broker.restore(&caller, id, OffsetDateTime::now_utc()).await?))
+    let file = state.broker.restore(&caller, id, OffsetDateTime::now_utc()).await?;
+    Ok(one(&state, &file))
 }
 
 /// Delete many files

@@ -9,6 +9,7 @@ use super::answer::{Envelope, FileBody, SlipBody};
 use super::error_body;
 use super::list::PageBody;
 use super::wanted::Wanted;
+use crate::api::downloads::Links;
 use crate::api::openapi::{Part, media_type, shared_responses};
 use crate::api::query::Query;
 use crate::broker::{Page, Slip};
@@ -38,7 +39,7 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
     let links = links(&paths);
     for item in paths.values_mut() {
         for pointer in ["/post/responses/201", "/get/responses/200"] {
-            let Some(content) = item.pointer_mut(pointer).map(|response| &mut response["content"]["application/json"]) else { continue };
+            let Some(content) = item.pointer_mut(&format!("{pointer}/content/application~1json")) else { continue };
             let example = match content["schema"]["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) {
                 Some("Slip") => slip_example(),
                 Some("FileAnswer" | "FoundFile") => file_example(),
@@ -105,7 +106,8 @@ fn as_sent(path: &str) -> String {
 
 /// From a slip to everything that can be asked about its file.
 fn links(paths: &Map<String, Value>) -> Map<String, Value> {
-    let about_a_file = paths.iter().filter(|(path, _)| path.contains("{id}")).filter_map(|(_, item)| item.as_object());
+    let about_a_file =
+        paths.iter().filter(|(path, _)| path.contains("{id}") && !path.contains("{tid}")).filter_map(|(_, item)| item.as_object());
     let names = about_a_file.flat_map(Map::values).filter_map(|operation| operation["operationId"].as_str());
     names.map(|name| (name.to_owned(), json!({"operationId": name, "parameters": {"id": "$response.body#/file/id"}}))).collect()
 }
@@ -211,13 +213,14 @@ fn slip_example() -> Option<Value> {
 }
 
 fn file_example() -> Option<Value> {
-    serde_json::to_value(Envelope { file: FileBody::new(&photo()?) }).ok()
+    let photo = photo()?;
+    serde_json::to_value(Envelope { file: FileBody::new(&photo).linked(&photo, Links::of_example()) }).ok()
 }
 
 fn page_example() -> Option<Value> {
     let page = Page { files: vec![photo()?], next: None, records: Some(1) };
     let wanted = Wanted::parse(&Query::parsed("")).ok()?;
-    serde_json::to_value(PageBody::new(&page, &wanted)).ok()
+    serde_json::to_value(PageBody::new(&page, &wanted, Links::of_example())).ok()
 }
 
 fn photo() -> Option<File> {
@@ -236,7 +239,7 @@ fn photo() -> Option<File> {
         max_size: 10 * 1024 * 1024,
         checksum_sha256: None,
         staging_key: String::new(),
-        sealed_key: Some(String::new()),
+        sealed_key: Some("files/01a20173b5c4-5f2d1c0b9a8e7f6d4c3b2a1908f7e6d5".to_owned()),
         multipart: None,
         reissued: 0,
         size: 83_415,

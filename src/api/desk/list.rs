@@ -7,12 +7,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
 use serde::Serialize;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::cursor::cursor_of;
 use super::members::{Included, SomeOf};
 use super::wanted::Wanted;
 use crate::api::body::json;
+use crate::api::downloads::Links;
 use crate::api::openapi::{AnyCall, Errors};
 use crate::api::{AppState, Fault};
 use crate::broker::Page;
@@ -108,17 +110,18 @@ struct MetaPageBody {
 )]
 pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: Wanted) -> Result<Response<Body>, Fault> {
     let page = state.broker.list(&caller, &wanted.page).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted)))
+    let links = Links::new(&state, OffsetDateTime::now_utc());
+    Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, links)))
 }
 
 impl<'a> PageBody<'a> {
-    pub(super) fn new(page: &'a Page, wanted: &'a Wanted) -> Self {
+    pub(super) fn new(page: &'a Page, wanted: &'a Wanted, links: Links<'a>) -> Self {
         let Wanted { page: asked, offset, members } = wanted;
         let (page_size, offset, more) = (asked.size, *offset, page.next.is_some());
         let pages = page.records.map(|records| records.div_ceil(page_size));
         let next_cursor = page.next.as_ref().map(|position| cursor_of(asked.selection.order, position));
         Self {
-            files: page.files.iter().map(|file| members.of(file)).collect(),
+            files: page.files.iter().map(|file| members.of(file, links)).collect(),
             included: members.included(&page.files).unwrap_or_default(),
             pagination: PaginationBody {
                 records: page.records,

@@ -12,6 +12,7 @@ use utoipa::openapi::{Object, Type};
 
 use super::answer::{ActorBody, FileBody};
 use super::wanted::parameter;
+use crate::api::downloads::Links;
 use crate::api::query::Query;
 use crate::domain::{Actor, ActorKind, File};
 
@@ -55,8 +56,8 @@ impl Members {
     }
 
     /// The members that are wanted of a file object.
-    pub(super) fn of<'a>(&'a self, file: &'a File) -> SomeOf<'a> {
-        SomeOf { file, fields: self.fields.as_ref() }
+    pub(super) fn of<'a>(&'a self, file: &'a File, links: Links<'a>) -> SomeOf<'a> {
+        SomeOf { file, fields: self.fields.as_ref(), links }
     }
 
     /// The actors that are wanted, each once; `None` when nobody asked for any.
@@ -92,11 +93,13 @@ pub(super) struct SomeOf<'a> {
     file: &'a File,
     #[schema(ignore)]
     fields: Option<&'a BTreeSet<String>>,
+    #[schema(ignore)]
+    links: Links<'a>,
 }
 
 impl Serialize for SomeOf<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let whole = FileBody::new(self.file);
+        let whole = FileBody::new(self.file).linked(self.file, self.links);
         let Some(fields) = self.fields else { return whole.serialize(serializer) };
         let mut some = serde_json::to_value(whole).map_err(serde::ser::Error::custom)?;
         if let Some(members) = some.as_object_mut() {

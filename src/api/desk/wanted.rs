@@ -47,6 +47,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
 }
 
 impl Wanted {
+    /// A walk by cursor through what has no other order and no filter: newest first.
+    pub(super) fn newest(query: &Query) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let size = kept(&mut errors, query.spelled(&["pageSize", "per_page"]).and_then(page_size)).unwrap_or(PAGE_SIZE);
+        let cursor = query.at_most_one("cursor").and_then(|text| text.map(|text| position_of(Order::NEWEST, &text)).transpose());
+        let start = kept(&mut errors, cursor).flatten().map_or(Start::Skip(0), Start::After);
+        let selection = Selection { condition: Condition::none(), name_holds: None, ids: None, order: Order::NEWEST };
+        let page = PageWanted { selection, start, size, counted: false };
+        errors.or_ok(Self { page, offset: None, members: Members::asked_in(query) })
+    }
+
     /// Every complaint at once.
     pub(super) fn parse(query: &Query) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();

@@ -56,6 +56,7 @@ struct Shared {
     hits: AtomicUsize,
     open: AtomicUsize,
     most_open: AtomicUsize,
+    answered: AtomicUsize,
 }
 
 /// A connection, counted while it is open.
@@ -81,7 +82,7 @@ impl Proxy {
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { fault: Mutex::new(None), hits: 0.into(), open: 0.into(), most_open: 0.into() });
+        let shared = Arc::new(Shared { fault: Mutex::new(None), hits: 0.into(), open: 0.into(), most_open: 0.into(), answered: 0.into() });
         let theirs = shared.clone();
         let accepting = tokio::spawn(async move {
             // Connections end with this task.
@@ -122,6 +123,16 @@ impl Proxy {
     /// How many connections were open at the same time, at most.
     pub fn most_open(&self) -> usize {
         self.shared.most_open.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open now.
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of answers have passed.
+    pub fn answered(&self) -> usize {
+        self.shared.answered.load(Ordering::SeqCst)
     }
 
     pub async fn until_hit(&self) {
@@ -196,6 +207,7 @@ async fn pass(mut client: TcpStream, target: &str, shared: &Shared) -> std::io::
                 let length = read?;
                 let passes = length.min(left);
                 client.write_all(&response[..passes]).await?;
+                shared.answered.fetch_add(passes, Ordering::SeqCst);
                 left = if left == usize::MAX { left } else { left - passes };
                 if length == 0 || left == 0 {
                     return Ok(());

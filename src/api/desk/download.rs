@@ -1,0 +1,47 @@
+//! `GET /files/{id}/download`: a file's bytes, by token or by the key in its link.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+
+use super::IdInPath;
+use crate::api::downloads::{Wish, answer};
+use crate::api::openapi::{AnyCall, AnyFile, Errors};
+use crate::api::{AppState, Fault};
+use crate::broker::Reader;
+
+/// Download a file
+///
+/// Answers where the bytes of an active file are, for a short time, on the store; where downloads go through the broker
+/// (`DROPSLIP_DOWNLOADS=proxy`), the bytes themselves, also in ranges. Needs a token, or the `proxyKey` of the file; a `downloadURL` has it.
+/// `HEAD` works too.
+#[utoipa::path(
+    get,
+    path = "/files/{id}/download",
+    operation_id = "downloadFile",
+    security(("bearer" = []), ("basic" = []), ("proxyKey" = [])),
+    params(IdInPath, Wish),
+    responses(
+        (status = 302, description = "The bytes are at `Location`, without a token, for a short time.",
+            headers(("Location" = String, description = "A presigned URL of the store's."))),
+        (status = 200, body = inline(Vec<u8>), content_type = "*/*", description = "The bytes, where they go through the broker."),
+        (status = 206, body = inline(Vec<u8>), content_type = "*/*", description = "The range of them that was asked for."),
+        (status = 304, description = "You have it already."),
+        (status = 400, body = Errors, description = "`disposition` is something else.",
+            example = json!({"errors": {"disposition": ["must be one of ‘inline, attachment’"]}})),
+        (status = 416, body = Errors, description = "The file has no such bytes.",
+            example = json!({"errors": {"range": ["must begin below 17"]}})),
+        AnyFile, AnyCall
+    )
+)]
+pub(super) async fn download(
+    State(state): State<AppState>,
+    reader: Reader,
+    id: Result<IdInPath, Fault>,
+    wish: Wish,
+    request: Request,
+) -> Result<Response<Body>, Fault> {
+    let IdInPath(id) = id?;
+    let file = state.broker.readable(&reader, id).await?;
+    answer(&state, &file, wish, request.method(), request.headers()).await
+}

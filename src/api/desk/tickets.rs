@@ -1,0 +1,374 @@
+//! Files on tickets. In Desk a ticket's own creation attaches them; here whoever keeps the tickets says so.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::{Array, Object, Type};
+
+use super::list::PageBody;
+use super::members::members_parameters;
+use super::wanted::{PAGE_SIZE, Wanted as WantedList, parameter};
+use super::{IGNORED, ignore_body};
+use crate::api::body::{json, object, read_body, whole};
+use crate::api::downloads::{Links, Wish, answer, header};
+use crate::api::openapi::{AnyCall, AnyFile, Errors, WithBody, id_parameter};
+use crate::api::query::Query;
+use crate::api::{AppState, Fault, to_its_end};
+use crate::broker::{Reader, Wanted};
+use crate::domain::{Caller, FieldErrors, FileId, Start, TicketId};
+
+/// How many files are attached in one request.
+const MOST_AT_ONCE: usize = 100;
+
+/// Which files to attach: one of the two members, with 1 to 100 files.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = FilesToAttach)]
+struct ToAttach {
+    /// As in Desk's tickets: each with the `id` of a file; other members are ignored.
+    #[schema(schema_with = files_schema, required = false)]
+    files: Option<Value>,
+    /// The same as numbers alone.
+    #[schema(schema_with = ids_schema, required = false)]
+    ids: Option<Value>,
+}
+
+fn id_schema() -> Object {
+    Object::builder().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i64::MAX)).build()
+}
+
+/// Null is the same as absent.
+fn or_null() -> SchemaType {
+    SchemaType::from_iter([Type::Array, Type::Null])
+}
+
+fn files_schema() -> Array {
+    let file = Object::builder().schema_type(Type::Object).property("id", id_schema()).required("id");
+    Array::builder().schema_type(or_null()).items(file).min_items(Some(1)).max_items(Some(MOST_AT_ONCE)).build()
+}
+
+fn ids_schema() -> Array {
+    Array::builder().schema_type(or_null()).items(id_schema()).min_items(Some(1)).max_items(Some(MOST_AT_ONCE)).build()
+}
+
+/// Attach files to a ticket
+///
+/// They are added to those that are on it, all or none; to attach one again changes nothing. What is still `temp` is confirmed first. Answers the
+/// newest files of the ticket. Only for tokens of users.
+#[utoipa::path(
+    put,
+    path = "/tickets/{tid}/files.json",
+    operation_id = "attachFiles",
+    params(OfTicket),
+    request_body(content = ToAttach),
+    responses(
+        (status = 200, body = PageBody, description = "The first page of the ticket's files."),
+        (status = 400, body = Errors, description = "A file is not there or not yours to see, or it is not such JSON.",
+            example = json!({"errors": {"files[1].id": ["not found"]}})),
+        (status = 409, body = Errors, description = "The bytes of a file have not arrived, or the ticket has as many files as it may.",
+            example = json!({"errors": {"files[1].id": ["nothing was uploaded yet"]}})),
+        (status = 422, body = Errors, description = "What landed of a file is not what was granted.",
+            example = json!({"errors": {"files[1].id": ["is not what was granted: size must be 17 or lower, but 18 bytes landed"]}})),
+        AnyFile, WithBody, AnyCall
+    )
+)]
+pub(super) async fn attach(
+    State(state): State<AppState>,
+    caller: Caller,
+    ticket: Result<OfTicket, Fault>,
+    request: Request,
+) -> Result<Response<Body>, Fault> {
+    let OfTicket(ticket) = ticket?;
+    let wanted = wanted(&read_body(request).await?).map_err(Fault::Invalid)?;
+    let (broker, asking) = (state.broker.clone(), caller.clone());
+    // Confirming is what may take long.
+    to_its_end(async move { broker.attach(&asking, ticket, &wanted, OffsetDateTime::now_utc()).await }).await?;
+    let first = Walk::parse(&Query::parsed(""))?;
+    page(&state, &caller, ticket, &first).await
+}
+
+/// List the files of a ticket
+///
+/// Those that are active and that the token may read, newest first, page by page like all files.
+#[utoipa::path(
+    get,
+    path = "/tickets/{tid}/files.json",
+    operation_id = "listTicketFiles",
+    params(OfTicket, Walk),
+    responses(
+        (status = 200, body = PageBody, description = "A page of files; none for a ticket that nothing is attached to."),
+        (status = 400, body = Errors, description = "`cursor` is none that a page told, or `pageSize` is no whole number.",
+            example = json!({"errors": {"cursor": ["must be the nextCursor of a page in the same order"]}})),
+        AnyFile, AnyCall
+    )
+)]
+pub(super) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    ticket: Result<OfTicket, Fault>,
+    walk: Walk,
+) -> Result<Response<Body>, Fault> {
+    page(&state, &caller, ticket?.0, &walk).await
+}
+
+async fn page(state: &AppState, caller: &Caller, ticket: TicketId, Walk(wanted): &Walk) -> Result<Response<Body>, Fault> {
+    let before = match &wanted.page.start {
+        Start::After(position) => Some(position.id),
+        Start::Skip(_) => None,
+    };
+    let page = state.broker.ticket_files(caller, ticket, before, wanted.page.size).await?;
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, Links::new(state, OffsetDateTime::now_utc()))))
+}
+
+/// A page of a ticket's files.
+pub(super) struct Walk(WantedList);
+
+impl Walk {
+    fn parse(query: &Query) -> Result<Self, Fault> {
+        WantedList::newest(query).map(Self).map_err(Fault::Invalid)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Walk {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Self::parse(&Query::of(parts))
+    }
+}
+
+impl utoipa::IntoParams for Walk {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let size = Object::builder().schema_type(Type::Integer).minimum(Some(1)).default(Some(PAGE_SIZE.into()));
+        let cursor = Object::builder().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]+$"));
+        let mut parameters = vec![
+            parameter("pageSize", "Most files of the page. What is over 100 means 100. Also as `per_page`.", size),
+            parameter("cursor", "The `nextCursor` of the page before; absent for the first page.", cursor),
+        ];
+        parameters.extend(members_parameters());
+        parameters
+    }
+}
+
+/// Take a file off a ticket
+///
+/// The file itself stays. Only for tokens of users.
+#[utoipa::path(
+    delete,
+    path = "/tickets/{tid}/files/{id}",
+    operation_id = "detachFile",
+    params(OnTicket),
+    request_body(content = Option<serde_json::Value>, description = IGNORED),
+    responses(
+        (status = 204, description = "It is off the ticket."),
+        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
+            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
+        AnyFile, WithBody, AnyCall
+    )
+)]
+pub(super) async fn detach(
+    State(state): State<AppState>,
+    caller: Caller,
+    place: Result<OnTicket, Fault>,
+    request: Request,
+) -> Result<StatusCode, Fault> {
+    let OnTicket(ticket, id) = place?;
+    ignore_body(request).await?;
+    state.broker.detach(&caller, ticket, id, OffsetDateTime::now_utc()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Download a file of a ticket
+///
+/// Like the download of any file, if it is on that ticket. Needs a token.
+#[utoipa::path(
+    get,
+    path = "/tickets/{tid}/files/{id}/download",
+    operation_id = "downloadTicketFile",
+    params(OnTicket, Wish),
+    responses(
+        (status = 302, description = "The bytes are at `Location`, without a token, for a short time.",
+            headers(("Location" = String, description = "A presigned URL of the store's."))),
+        (status = 200, body = inline(Vec<u8>), content_type = "*/*", description = "The bytes, where they go through the broker."),
+        (status = 206, body = inline(Vec<u8>), content_type = "*/*", description = "The range of them that was asked for."),
+        (status = 304, description = "You have it already."),
+        (status = 400, body = Errors, description = "`disposition` is something else.",
+            example = json!({"errors": {"disposition": ["must be one of ‘inline, attachment’"]}})),
+        (status = 416, body = Errors, description = "The file has no such bytes.",
+            example = json!({"errors": {"range": ["must begin below 17"]}})),
+        AnyFile, AnyCall
+    )
+)]
+pub(super) async fn download(
+    State(state): State<AppState>,
+    caller: Caller,
+    place: Result<OnTicket, Fault>,
+    wish: Wish,
+    request: Request,
+) -> Result<Response<Body>, Fault> {
+    let OnTicket(ticket, id) = place?;
+    state.broker.on_ticket(&caller, ticket, id).await?;
+    let file = state.broker.readable(&Reader::Caller(caller), id).await?;
+    answer(&state, &file, wish, request.method(), request.headers()).await
+}
+
+/// Download all files of a ticket
+///
+/// As one ZIP archive, made while it is sent. Two files of one name are told apart by a number. When something fails in the middle, the connection
+/// breaks: an archive that arrives whole has everything. Needs a token.
+#[utoipa::path(
+    get,
+    path = "/tickets/{tid}/files.zip",
+    operation_id = "downloadTicketFiles",
+    params(OfTicket),
+    responses(
+        (status = 200, body = inline(Vec<u8>), content_type = "application/zip", description = "The archive."),
+        AnyFile, AnyCall
+    )
+)]
+pub(super) async fn archive(
+    State(state): State<AppState>,
+    caller: Caller,
+    ticket: Result<OfTicket, Fault>,
+    method: Method,
+) -> Result<Response<Body>, Fault> {
+    let OfTicket(ticket) = ticket?;
+    let archive = state.broker.clone().archive(caller, ticket).await?;
+    let mut archive = archive.ok_or(Fault::NotFound)?;
+    let mut response = Response::new(Body::empty());
+    if method != Method::HEAD {
+        let place = state.downloads.place()?;
+        // What cannot even begin is answered, and not broken off.
+        let first = archive.next().await?;
+        let rest = futures_util::stream::try_unfold((first, archive, place), move |(first, mut archive, place)| async move {
+            let next = match first {
+                Some(first) => Ok(Some(first)),
+                None => archive.next().await,
+            };
+            match next {
+                Ok(piece) => Ok(piece.map(|piece| (piece, (None, archive, place)))),
+                Err(error) => {
+                    tracing::warn!(ticket.id = ticket.0, %error, "an archive was cut off");
+                    Err(error)
+                }
+            }
+        });
+        *response.body_mut() = Body::from_stream(rest);
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    headers.insert(CONTENT_DISPOSITION, header(&format!("attachment; filename=\"ticket-{}.zip\"", ticket.0))?);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(response)
+}
+
+/// What a request wants to attach, each file once, with every complaint.
+fn wanted(body: &[u8]) -> Result<Vec<Wanted>, FieldErrors> {
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let ToAttach { files, ids } = object(body)?;
+    let (list, name, member) = match (files.filter(|files| !files.is_null()), ids.filter(|ids| !ids.is_null())) {
+        (Some(files), None) => (files, "files", ".id"),
+        (None, Some(ids)) => (ids, "ids", ""),
+        (None, None) => return Err(FieldErrors::one("files", "must be set")),
+        (Some(_), Some(_)) => return Err(FieldErrors::one("ids", "must not be set beside files")),
+    };
+    let must_be = || FieldErrors::one(name, format!("must be a list of 1 to {MOST_AT_ONCE}"));
+    let Value::Array(list) = list else { return Err(must_be()) };
+    if list.is_empty() || list.len() > MOST_AT_ONCE {
+        return Err(must_be());
+    }
+    let (mut wanted, mut errors, mut seen) = (Vec::new(), FieldErrors::new(), BTreeSet::new());
+    for (number, item) in list.iter().enumerate() {
+        let place = format!("{name}[{number}]{member}");
+        let id = if member.is_empty() { Some(item) } else { item.get("id") };
+        match id.map(|id| whole(id).and_then(|id| i64::try_from(id).ok()).filter(|id| *id > 0)) {
+            None => errors.add(&place, "must be set"),
+            Some(None) => errors.add(&place, "must be a whole number, 1 or higher"),
+            Some(Some(id)) if seen.insert(id) => wanted.push(Wanted { place, id: FileId(id) }),
+            Some(Some(_)) => {}
+        }
+    }
+    errors.or_ok(wanted)
+}
+
+/// `/tickets/{tid}/...`; what is no number of a ticket is no ticket.
+pub(super) struct OfTicket(TicketId);
+
+/// `/tickets/{tid}/files/{id}...`, with or without `.json`.
+pub(super) struct OnTicket(TicketId, FileId);
+
+fn number(segment: &str) -> Option<i64> {
+    segment.parse().ok().filter(|number| *number > 0 && segment.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfTicket {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let Path(segment) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
+        number(&segment).map(|ticket| Self(TicketId(ticket))).ok_or(Fault::NotFound)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OnTicket {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((ticket, file)) = path.map_err(|_| Fault::NotFound)?;
+        let file = number(file.strip_suffix(".json").unwrap_or(&file));
+        number(&ticket).zip(file).map(|(ticket, file)| Self(TicketId(ticket), FileId(file))).ok_or(Fault::NotFound)
+    }
+}
+
+impl utoipa::IntoParams for OfTicket {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![id_parameter("tid", "The ticket's number, in the system that keeps tickets.")]
+    }
+}
+
+impl utoipa::IntoParams for OnTicket {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![id_parameter("tid", "The ticket's number, in the system that keeps tickets."), id_parameter("id", "The file's number.")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_shapes_name_files_and_each_complaint_its_place() {
+        let places = |body: &str| wanted(body.as_bytes()).map(|wanted| wanted.into_iter().map(|w| (w.place, w.id.0)).collect::<Vec<_>>());
+        assert_eq!(
+            places(r#"{"files":[{"id":7,"x":1},{"id":9.0},{"id":7}]}"#).unwrap(),
+            [("files[0].id".to_owned(), 7), ("files[1].id".to_owned(), 9)]
+        );
+        assert_eq!(places(r#"{"ids":[1],"files":null}"#).unwrap(), [("ids[0]".to_owned(), 1)]);
+        let many = format!("{{\"ids\":[{}]}}", vec!["1"; 101].join(","));
+        for (bad, fields) in [
+            ("", vec!["files"]),
+            ("{}", vec!["files"]),
+            (r#"{"files":[]}"#, vec!["files"]),
+            (r#"{"ids":{}}"#, vec!["ids"]),
+            (r#"{"ids":[1],"files":[{"id":1}]}"#, vec!["ids"]),
+            (r#"{"files":[{"id":1},{},{"id":"2"},3,{"id":0}]}"#, vec!["files[1].id", "files[2].id", "files[3].id", "files[4].id"]),
+            (r#"{"ids":[-1,99999999999999999999,1]}"#, vec!["ids[0]", "ids[1]"]),
+            ("[1]", vec!["body"]),
+            (&many, vec!["ids"]),
+        ] {
+            assert_eq!(wanted(bad.as_bytes()).unwrap_err().by_field().keys().collect::<Vec<_>>(), fields, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What dialects share about downloads: links to files, and how their bytes are answered.
+//!
+//! Either a redirect to a presigned URL of the store's, or the bytes themselves. A redirect has no entity tag: a browser that asked
+//! whether its copy of it is still good would be told yes, and go where nothing is answered any more.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::header::{
+    ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use time::{Duration, OffsetDateTime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{Object, Type};
+
+use super::query::Query;
+use super::{AppState, Fault};
+use crate::broker::{Offered, Reader};
+use crate::domain::byte_range::ByteRange;
+use crate::domain::{Caller, Disposition, FieldErrors, File, FileId};
+use crate::proxy_key::ProxyKeys;
+
+/// What a query calls a key in a link.
+pub(super) const PROXY_KEY: &str = "proxyKey";
+
+/// What is sent from here could have been written by anybody: should a browser show it, then as a page of nobody that can do nothing.
+const NOTHING_RUNS: &str =
+    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
+
+/// How files are downloaded here.
+pub struct Downloads {
+    /// What keys in links are made with; `None` where links need a token.
+    pub keys: Option<ProxyKeys>,
+    /// Whether the bytes go through the broker.
+    pub proxied: bool,
+    /// How long a presigned URL stays good.
+    pub url_lifetime: Duration,
+    places: Arc<Semaphore>,
+}
+
+impl Downloads {
+    /// With so many downloads through the broker at the same time.
+    #[must_use]
+    pub fn new(keys: Option<ProxyKeys>, proxied: bool, url_lifetime: Duration, at_once: u32) -> Self {
+        Self { keys, proxied, url_lifetime, places: Arc::new(Semaphore::new(at_once as usize)) }
+    }
+
+    /// The right to send bytes, until it is dropped.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let too_many = |_| Fault::Unavailable("there are as many downloads as DROPSLIP_MAX_DOWNLOADS allows".to_owned());
+        self.places.clone().try_acquire_owned().map_err(too_many)
+    }
+}
+
+/// Makes the links of one answer.
+#[derive(Clone, Copy)]
+pub(super) struct Links<'a> {
+    keys: Option<(&'a ProxyKeys, OffsetDateTime)>,
+    public_url: &'a str,
+}
+
+impl<'a> Links<'a> {
+    pub(super) fn new(state: &'a AppState, now: OffsetDateTime) -> Self {
+        Self { keys: state.downloads.keys.as_ref().map(|keys| (keys, keys.expiry(now))), public_url: &state.public_url }
+    }
+
+    /// Links to nothing in particular, for examples.
+    pub(super) fn of_example() -> Self {
+        Self { keys: None, public_url: "https://uploads.example.com" }
+    }
+
+    /// The key of a file's link, and the link; without keys, one that needs a token.
+    pub(super) fn to(&self, file: &File) -> (String, String) {
+        let url = format!("{}/v2/files/{}/download", self.public_url, file.id);
+        let Some((keys, expiry)) = self.keys else { return (String::new(), url) };
+        let key = keys.seal(&file.tenant, file.id, expiry);
+        let url = format!("{url}?{PROXY_KEY}={key}");
+        (key, url)
+    }
+}
+
+impl FromRequestParts<AppState> for Reader {
+    type Rejection = Fault;
+
+    /// By a token where there is one; else by the link's key. What is wrong with a key is not told.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+        let key = Query::of(parts).at_most_one(PROXY_KEY).map_err(|_| Fault::Unauthenticated)?;
+        let Some(key) = key.filter(|_| !parts.headers.contains_key(AUTHORIZATION)) else {
+            return Ok(Self::Caller(Caller::from_request_parts(parts, state).await?));
+        };
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
+        let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or(Fault::Unauthenticated)?;
+        let keys = state.downloads.keys.as_ref().ok_or(Fault::Unauthenticated)?;
+        let tenant = keys.open(&key, FileId(id), OffsetDateTime::now_utc());
+        tenant.map(Self::Link).ok_or(Fault::Unauthenticated)
+    }
+}
+
+/// What a download is wished to be: shown, saved, or as the file was described.
+pub(super) struct Wish(Option<Disposition>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Wish {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let wished = Query::of(parts).at_most_one("disposition").map_err(Fault::Invalid)?;
+        match wished.as_deref() {
+            None => Ok(Self(None)),
+            Some("inline") => Ok(Self(Some(Disposition::AttachmentInline))),
+            Some("attachment") => Ok(Self(Some(Disposition::Attachment))),
+            Some(_) => Err(Fault::Invalid(FieldErrors::one("disposition", "must be one of ‘inline, attachment’"))),
+        }
+    }
+}
+
+impl utoipa::IntoParams for Wish {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, place, description: &str, schema: Object| {
+            Parameter::builder().name(name).parameter_in(place).description(Some(description)).schema(Some(schema)).build()
+        };
+        let text = || Object::builder().schema_type(Type::String).build();
+        let wish = Object::builder().schema_type(Type::String).enum_values(Some(["inline", "attachment"])).build();
+        let shown = "`inline` shows what is safe to show: raster images, sound, film, plain text. Everything else is saved. At most once.";
+        vec![
+            parameter("disposition", ParameterIn::Query, shown, wish),
+            parameter("If-None-Match", ParameterIn::Header, "Entity tags of what you have: `evidence.etag` in quotes.", text()),
+            parameter(
+                "Range",
+                ParameterIn::Header,
+                "One range of bytes; several are ignored. Only where the broker sends the bytes.",
+                text(),
+            ),
+        ]
+    }
+}
+
+/// A file's bytes, or where they are, as the headers ask for it.
+pub(super) async fn answer(
+    state: &AppState,
+    file: &File,
+    Wish(wished): Wish,
+    method: &Method,
+    asked: &HeaderMap,
+) -> Result<Response<Body>, Fault> {
+    let etag = format!("\"{}\"", file.etag.as_deref().unwrap_or_default());
+    let mut response = Response::new(Body::empty());
+    // A token is a part of what was asked: another one may be answered otherwise.
+    response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // To be kept, and asked about each time: a file that was deleted is gone.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if is_known(asked, &etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().insert(ETAG, header(&etag)?);
+        return Ok(response);
+    }
+    let offered = Offered::new(file, wished);
+    if state.downloads.proxied {
+        return proxied(state, file, &offered, method, asked, response).await;
+    }
+    let now = OffsetDateTime::now_utc();
+    let presigned = state.broker.presign_download(file, &offered, method == Method::HEAD, state.downloads.url_lifetime, now).await?;
+    // Whoever follows a kept redirect must still have half of the URL's life to begin in.
+    let kept = (presigned.expires_at - now).whole_seconds().max(0) / 2;
+    response.headers_mut().insert(CACHE_CONTROL, header(&format!("private, max-age={kept}"))?);
+    response.headers_mut().insert(LOCATION, header(&presigned.url)?);
+    *response.status_mut() = StatusCode::FOUND;
+    Ok(response)
+}
+
+/// The bytes, through the broker.
+async fn proxied(
+    state: &AppState,
+    file: &File,
+    offered: &Offered,
+    method: &Method,
+    asked: &HeaderMap,
+    mut response: Response<Body>,
+) -> Result<Response<Body>, Fault> {
+    let etag = format!("\"{}\"", file.etag.as_deref().unwrap_or_default());
+    let part = match wanted(method, asked, &etag, file.size) {
+        ByteRange::Whole => None,
+        ByteRange::Part(first, last) => Some((first, last)),
+        ByteRange::Unsatisfiable => return Err(Fault::RangeNotSatisfiable(file.size)),
+    };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, header(&etag)?);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_TYPE, header(&offered.content_type)?);
+    headers.insert(CONTENT_DISPOSITION, header(&offered.content_disposition)?);
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_RUNS));
+    let length = part.map_or(file.size, |(first, last)| last + 1 - first);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some((first, last)) = part {
+        headers.insert(CONTENT_RANGE, header(&format!("bytes {first}-{last}/{}", file.size))?);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    if method != Method::HEAD && length > 0 {
+        let place = state.downloads.place()?;
+        let body = state.broker.read_download(file, part).await?;
+        let id = file.id;
+        // Nothing is read ahead: a piece is asked for when the client has room for it, and when it hangs up all of this is dropped. An
+        // error ends the connection before the promised length, so that nobody takes the beginning for the whole.
+        let pieces = futures_util::stream::try_unfold((body, place), move |(mut body, place)| async move {
+            match body.next().await {
+                Ok(piece) => Ok(piece.map(|piece| (piece, (body, place)))),
+                Err(error) => {
+                    tracing::warn!(file.id = %id, %error, "a download was cut off");
+                    Err(error)
+                }
+            }
+        });
+        *response.body_mut() = Body::from_stream(pieces);
+    }
+    Ok(response)
+}
+
+/// The bytes that are asked for; a range is for GET, and for the object that the client has a part of already.
+fn wanted(method: &Method, asked: &HeaderMap, etag: &str, size: u64) -> ByteRange {
+    let mut ranges = asked.get_all(RANGE).iter();
+    let (Some(range), None) = (ranges.next().and_then(|range| range.to_str().ok()), ranges.next()) else { return ByteRange::Whole };
+    // Dates are never told, so one in If-Range is about something else.
+    let same = asked.get(IF_RANGE).is_none_or(|known| known.as_bytes() == etag.as_bytes());
+    if method == Method::GET && same { ByteRange::of(range, size) } else { ByteRange::Whole }
+}
+
+/// Whether `If-None-Match` names the entity tag, compared weakly, or any.
+fn is_known(asked: &HeaderMap, etag: &str) -> bool {
+    asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || names(value, etag))
+}
+
+/// Whether a list of entity tags has this one; a comma may be a part of a tag.
+fn names(list: &str, etag: &str) -> bool {
+    let mut rest = list;
+    while let Some(begin) = rest.find('"') {
+        let Some(length) = rest.get(begin + 1..).and_then(|inside| inside.find('"')) else { return false };
+        let end = begin + length + 2;
+        if rest.get(begin..end) == Some(etag) {
+            return true;
+        }
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    false
+}
+
+pub(super) fn header(text: &str) -> Result<HeaderValue, Fault> {
+    HeaderValue::from_str(text).map_err(|_| Fault::Internal("an answer that is no header".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_are_found_in_lists_and_weak_ones_too() {
+        for known in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "\"b\",W/\"a\"", "  *  ", "\"x,\", \"a\"", "\"b\"\"a\""] {
+            let asked = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(known).unwrap())]);
+            assert!(is_known(&asked, "\"a\""), "{known}");
+        }
+        for other in ["", "a", "\"b\"", "\"a", "\"", "**", "\"b\", a", "\"b, \\\"a\\\"\"", "\"A\""] {
+            let asked = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(other).unwrap())]);
+            assert!(!is_known(&asked, "\"a\""), "{other}");
+        }
+        let two = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"b\""))]);
+        assert!(!is_known(&two, "\"a\"") && !is_known(&HeaderMap::new(), "\"a\""));
+    }
+}

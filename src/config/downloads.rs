@@ -1,0 +1,62 @@
+//! How files are downloaded: by redirects or through the broker, and by which links.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Reader;
+use super::values::{connections, download_mode, duration, filled, proxy_secrets};
+use crate::proxy_key::Secrets;
+
+/// The shortest life of a presigned URL or of a key in a link: less is over before a slow client has begun.
+const SHORTEST_LIFE: Duration = Duration::from_secs(5);
+
+/// The longest life of a presigned URL.
+const LONGEST_URL: Duration = Duration::from_hours(12);
+
+/// How files are downloaded.
+#[derive(Debug, Clone)]
+pub struct Downloads {
+    /// Whether the bytes go through the broker.
+    pub proxied: bool,
+    /// How long a presigned URL stays good.
+    pub url_lifetime: Duration,
+    /// Most downloads through the broker at the same time.
+    pub at_once: u32,
+    /// What keys in links are made with.
+    pub proxy_keys: Option<Secrets>,
+    /// The file that holds them instead.
+    pub proxy_keys_file: Option<PathBuf>,
+    /// How long a key in a link stays good.
+    pub proxy_key_lifetime: Duration,
+}
+
+impl Reader {
+    pub(super) fn downloads(&mut self) -> Option<Downloads> {
+        let proxied = self.required("downloads", "redirect", download_mode);
+        let url_lifetime = self.required("download_url_lifetime", "5m", url_lifetime);
+        let at_once = self.required("max_downloads", "100", connections);
+        let proxy_keys = self.optional("proxy_keys", proxy_secrets);
+        let proxy_keys_file = self.optional("proxy_keys_file", filled).map(PathBuf::from);
+        let proxy_key_lifetime = self.required("proxy_key_lifetime", "24h", key_lifetime);
+        if self.values.contains_key("proxy_keys") && self.values.contains_key("proxy_keys_file") {
+            self.errors.push(format!("{}: must not be set beside {}", self.named("proxy_keys_file"), super::env_name("proxy_keys")));
+        }
+        Some(Downloads {
+            proxied: proxied?,
+            url_lifetime: url_lifetime?,
+            at_once: at_once?,
+            proxy_keys,
+            proxy_keys_file,
+            proxy_key_lifetime: proxy_key_lifetime?,
+        })
+    }
+}
+
+fn url_lifetime(text: &str) -> Result<Duration, String> {
+    let lives = |life: &Duration| (SHORTEST_LIFE..=LONGEST_URL).contains(life);
+    duration(text).ok().filter(lives).ok_or_else(|| format!("must be a time from 5s to 12h, not ‘{text}’"))
+}
+
+fn key_lifetime(text: &str) -> Result<Duration, String> {
+    duration(text).ok().filter(|life| *life >= SHORTEST_LIFE).ok_or_else(|| format!("must be a time from 5s to 30 days, not ‘{text}’"))
+}

@@ -1,0 +1,242 @@
+//! Keys in links: whoever has such a link may download one file, without a token, for a time.
+//!
+//! A proxy key is `base64url(version, id of the secret, expiry, tenant, HMAC-SHA256)`. The HMAC is over all of that, the purpose and the
+//! file's number, so a key is good for one file of one tenant and nothing else, and nothing has to be looked up to know a bad one. It is
+//! kept nowhere: it ends with its time, with its secret, or with its file.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use time::{Duration, OffsetDateTime};
+
+use crate::domain::{FileId, Tenant};
+
+/// The layout of what follows it.
+const VERSION: u8 = 1;
+
+/// What a key is for; part of every HMAC, so that no other use of the same secret can be taken for this one.
+const PURPOSE: &[u8] = b"dropslip proxyKey download\0";
+
+/// Bytes of a secret's public name.
+const ID_BYTES: usize = 4;
+
+/// Bytes before the tenant: version, secret, expiry.
+const HEAD_BYTES: usize = 1 + ID_BYTES + 4;
+
+const MAC_BYTES: usize = 32;
+
+/// No key is longer, in characters: that of a tenant with the longest name.
+const LONGEST: usize = (HEAD_BYTES + 64 + MAC_BYTES).div_ceil(3) * 4;
+
+/// The shortest secret, in characters: 32 random letters and digits are more than anybody guesses.
+const SHORTEST_SECRET: usize = 32;
+
+/// Most secrets at the same time.
+const MOST_SECRETS: usize = 16;
+
+/// For so long the same key is answered for a file, so that browsers can keep what they got by it.
+const STEP: Duration = Duration::hours(1);
+
+/// What keys are made from: the first one signs, all of them verify.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets(Vec<String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+impl FromStr for Secrets {
+    type Err = String;
+
+    /// Reads secrets with commas, blanks or line ends between them. No complaint repeats one.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let secrets: Vec<String> =
+            text.split([',', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
+        if secrets.is_empty() || secrets.len() > MOST_SECRETS {
+            return Err(format!("must be 1 to {MOST_SECRETS} secrets, separated by commas"));
+        }
+        if secrets.iter().any(|secret| secret.len() < SHORTEST_SECRET || !secret.bytes().all(|b| b.is_ascii_graphic())) {
+            return Err(format!(
+                "must be secrets of {SHORTEST_SECRET} or more visible ASCII characters each, such as of ‘openssl rand -hex 32’"
+            ));
+        }
+        let mut ids: Vec<_> = secrets.iter().map(|secret| id_of(secret)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() < secrets.len() {
+            return Err("must not hold the same secret twice".to_owned());
+        }
+        Ok(Self(secrets))
+    }
+}
+
+/// Makes and checks keys.
+pub struct ProxyKeys {
+    /// Each with its public name.
+    secrets: Vec<([u8; ID_BYTES], Hmac<Sha256>)>,
+    lifetime: Duration,
+}
+
+impl ProxyKeys {
+    /// Keys that live for `lifetime` at most, and for no less than three quarters of it.
+    #[must_use]
+    pub fn new(secrets: &Secrets, lifetime: Duration) -> Self {
+        Self { secrets: secrets.0.iter().map(|secret| (id_of(secret), keyed(secret))).collect(), lifetime }
+    }
+
+    /// When keys end that are made now: the same moment for a while.
+    #[must_use]
+    pub fn expiry(&self, now: OffsetDateTime) -> OffsetDateTime {
+        let step = STEP.min(self.lifetime / 4).whole_seconds().max(1);
+        let last = (now + self.lifetime).unix_timestamp();
+        OffsetDateTime::from_unix_timestamp(last - last.rem_euclid(step)).unwrap_or(now)
+    }
+
+    /// The key of a file, good until `expires_at`.
+    #[must_use]
+    pub fn seal(&self, tenant: &Tenant, id: FileId, expires_at: OffsetDateTime) -> String {
+        let Some((name, secret)) = self.secrets.first() else { return String::new() };
+        let expiry = u32::try_from(expires_at.unix_timestamp()).unwrap_or_default();
+        let mut key = Vec::with_capacity(HEAD_BYTES + tenant.as_str().len() + MAC_BYTES);
+        key.push(VERSION);
+        key.extend(name);
+        key.extend(expiry.to_be_bytes());
+        key.extend(tenant.as_str().as_bytes());
+        let mac = mac(secret, id, &key);
+        key.extend(mac);
+        URL_SAFE_NO_PAD.encode(key)
+    }
+
+    /// The tenant whose file of that number the key opens; `None` when it opens none now.
+    #[must_use]
+    pub fn open(&self, key: &str, id: FileId, now: OffsetDateTime) -> Option<Tenant> {
+        if key.len() > LONGEST {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(key).ok()?;
+        let (said, proof) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+        let (head, tenant) = said.split_at_checked(HEAD_BYTES)?;
+        let (version, head) = head.split_first()?;
+        let (name, expiry) = head.split_at_checked(ID_BYTES)?;
+        let (_, secret) = self.secrets.iter().find(|(known, _)| known == name).filter(|_| *version == VERSION)?;
+        let proven = bool::from(mac(secret, id, said).ct_eq(proof));
+        let expires_at = OffsetDateTime::from_unix_timestamp(u32::from_be_bytes(expiry.try_into().ok()?).into()).ok()?;
+        // Should the lifetime have been made shorter meanwhile, older keys end with it.
+        let lives = expires_at > now && expires_at <= now + self.lifetime;
+        let tenant = std::str::from_utf8(tenant).ok()?.parse().ok()?;
+        (proven && lives).then_some(tenant)
+    }
+}
+
+/// A secret's public name.
+fn id_of(secret: &str) -> [u8; ID_BYTES] {
+    let hash = Sha256::new().chain_update(b"dropslip proxyKey id\0").chain_update(secret).finalize();
+    std::array::from_fn(|place| hash[place])
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+fn keyed(secret: &str) -> Hmac<Sha256> {
+    Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length")
+}
+
+fn mac(secret: &Hmac<Sha256>, id: FileId, said: &[u8]) -> [u8; MAC_BYTES] {
+    let mut mac = secret.clone();
+    mac.update(PURPOSE);
+    mac.update(&id.0.to_be_bytes());
+    mac.update(said);
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
+    const OLD: &str = "0123456789abcdef0123456789abcdef";
+    const NEW: &str = "fedcba9876543210fedcba9876543210";
+
+    fn keys(secrets: &str) -> ProxyKeys {
+        ProxyKeys::new(&secrets.parse().unwrap(), Duration::hours(24))
+    }
+
+    fn sealed(keys: &ProxyKeys, tenant: &str, id: i64) -> String {
+        keys.seal(&tenant.parse().unwrap(), FileId(id), keys.expiry(NOW))
+    }
+
+    #[test]
+    fn a_key_opens_its_own_file_until_it_ends() {
+        let keys = keys(OLD);
+        let key = sealed(&keys, "acme", 7);
+        assert_eq!(keys.open(&key, FileId(7), NOW).unwrap().as_str(), "acme");
+        assert_eq!(keys.open(&key, FileId(8), NOW), None, "another file's");
+        assert!(keys.open(&key, FileId(7), NOW + Duration::hours(23)).is_some() || keys.expiry(NOW) < NOW + Duration::hours(23));
+        assert!(keys.open(&key, FileId(7), keys.expiry(NOW) - Duration::seconds(1)).is_some());
+        assert_eq!(keys.open(&key, FileId(7), keys.expiry(NOW)), None);
+        assert_eq!(keys.open(&key, FileId(7), NOW - Duration::hours(1)), None, "made by a clock that is ahead, or for longer");
+    }
+
+    #[test]
+    fn the_same_key_is_answered_for_an_hour() {
+        let keys = keys(OLD);
+        let expiry = keys.expiry(NOW);
+        assert_eq!(expiry, datetime!(2026-01-03 03:00 UTC));
+        assert_eq!(keys.expiry(datetime!(2026-01-02 03:59:59 UTC)), expiry);
+        assert_eq!(keys.expiry(datetime!(2026-01-02 04:00 UTC)), expiry + Duration::hours(1));
+        let short = ProxyKeys::new(&OLD.parse().unwrap(), Duration::minutes(2));
+        let left = short.expiry(NOW) - NOW;
+        assert!(left > Duration::seconds(90) && left <= Duration::minutes(2), "{left}");
+    }
+
+    #[test]
+    fn secrets_rotate_and_one_that_is_gone_takes_its_keys_along() {
+        let (old, both, new) = (keys(OLD), keys(&format!("{NEW},{OLD}")), keys(NEW));
+        let key = sealed(&old, "acme", 7);
+        assert!(both.open(&key, FileId(7), NOW).is_some());
+        assert_eq!(sealed(&both, "acme", 7), sealed(&new, "acme", 7), "the first one signs");
+        assert_eq!(new.open(&key, FileId(7), NOW), None);
+    }
+
+    #[test]
+    fn every_changed_or_missing_character_is_noticed() {
+        let keys = keys(OLD);
+        let key = sealed(&keys, "acme", 7);
+        for place in 0..key.len() {
+            let mut changed = key.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(keys.open(&changed, FileId(7), NOW), None, "{changed}");
+            assert_eq!(keys.open(&key[..place], FileId(7), NOW), None);
+        }
+        for bad in [
+            format!("{key}A"),
+            format!("{key}="),
+            "ü".repeat(20),
+            "A".repeat(1 << 20),
+            String::new(),
+            sealed(&keys, "acmf", 7)[..40].to_owned(),
+        ] {
+            assert_eq!(keys.open(&bad, FileId(7), NOW), None);
+        }
+        let longest = sealed(&keys, &"t".repeat(64), i64::MAX);
+        assert!(longest.len() <= LONGEST && keys.open(&longest, FileId(i64::MAX), NOW).is_some());
+    }
+
+    #[test]
+    fn bad_secrets_are_refused_without_being_repeated() {
+        for bad in ["", " , ", "short", &format!("{OLD},{OLD}"), &format!("{OLD}ü"), &vec![OLD; 17].join(",")] {
+            let why = bad.parse::<Secrets>().unwrap_err();
+            assert!(!why.contains(OLD) && !why.contains("short"), "{why}");
+        }
+        let two: Secrets = format!("{NEW}\n{OLD}\n").parse().unwrap();
+        assert_eq!(format!("{two:?}"), "Secrets(2)");
+    }
+}

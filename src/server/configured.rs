@@ -1,0 +1,73 @@
+//! What the configuration names, opened: who may call, where events go and come from, how files are downloaded.
+
+use anyhow::{Context as _, bail};
+
+use super::proxy_keys;
+use crate::api::{Downloads, NotificationsSecret};
+use crate::bucket::queue::{Queue, QueueOptions};
+use crate::config::{Config, NotificationsToken, Storage};
+use crate::jwt::{KeySource, Verifier};
+use crate::store::Store;
+use crate::tokens::{Token, TokenFile, Tokens};
+use crate::webhooks::{self, Endpoint};
+
+pub(super) fn downloads(config: &Config) -> anyhow::Result<Downloads> {
+    let keys = proxy_keys::proxy_keys(config)?;
+    if keys.is_none() {
+        tracing::warn!("links to files have no keys, so each needs a token: set DROPSLIP_PROXY_KEYS for links that work without one");
+    }
+    let settings = &config.downloads;
+    let url_lifetime = settings.url_lifetime.try_into().context("DROPSLIP_DOWNLOAD_URL_LIFETIME")?;
+    Ok(Downloads::new(keys, settings.proxied, url_lifetime, settings.at_once))
+}
+
+/// Everybody who may call, by all that is configured.
+pub(super) async fn tokens(config: &Config, store: Store, development: Option<Token>) -> anyhow::Result<Tokens> {
+    let file = match &config.tokens_file {
+        None => None,
+        Some(path) => {
+            let named = || format!("DROPSLIP_TOKENS_FILE: {}", path.display());
+            Some(TokenFile::open(path.clone()).map_err(anyhow::Error::msg).with_context(named)?)
+        }
+    };
+    let jwt = match &config.jwt {
+        None => None,
+        Some(options) => {
+            let named = || match &options.keys {
+                KeySource::Secret(_) => "DROPSLIP_JWT_SECRET".to_owned(),
+                KeySource::SecretFile(path) => format!("DROPSLIP_JWT_SECRET_FILE: {}", path.display()),
+                KeySource::File(path) => format!("DROPSLIP_JWT_JWKS: {}", path.display()),
+                KeySource::Url(_) => "DROPSLIP_JWT_JWKS".to_owned(),
+            };
+            Some(Verifier::open(options.clone()).await.map_err(anyhow::Error::msg).with_context(named)?)
+        }
+    };
+    Ok(Tokens::new(store, development).and(file, jwt))
+}
+
+/// Who is told of events.
+///
+/// # Errors
+/// With what is wrong with the file, and where.
+pub fn endpoints(config: &Config) -> anyhow::Result<Vec<Endpoint>> {
+    let Some(path) = &config.events.webhooks_file else { return Ok(Vec::new()) };
+    let in_file = || format!("DROPSLIP_WEBHOOKS_FILE: {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(in_file)?;
+    webhooks::parse(&text).map_err(anyhow::Error::msg).with_context(in_file)
+}
+
+pub(super) fn notifications_secret(config: &Config) -> anyhow::Result<Option<NotificationsSecret>> {
+    let token = config.events.notifications_token.as_ref().map(NotificationsToken::read).transpose();
+    let token = token.map_err(anyhow::Error::msg).context("DROPSLIP_NOTIFICATIONS_TOKEN_FILE")?;
+    Ok(token.map(|token| NotificationsSecret::new(&token)))
+}
+
+/// The queue of the bucket's notifications.
+pub(super) async fn queue(config: &Config) -> anyhow::Result<Option<Queue>> {
+    let Some(url) = config.events.notifications_sqs.clone() else { return Ok(None) };
+    let Storage::Bucket { region, .. } = &config.storage else {
+        bail!("DROPSLIP_NOTIFICATIONS_SQS: has no effect without DROPSLIP_S3_BUCKET: the embedded store sends no notifications");
+    };
+    let options = QueueOptions { url, region: region.clone() };
+    Ok(Some(Box::pin(Queue::open(&options)).await.context("DROPSLIP_NOTIFICATIONS_SQS")?))
+}

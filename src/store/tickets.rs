@@ -1,0 +1,144 @@
+//! Which files are attached to which tickets.
+
+use sqlx::Connection as _;
+use time::OffsetDateTime;
+
+use super::files::{COLUMNS, FileRow};
+use super::history::{record, unreadable};
+use super::instant::Instant;
+use super::listing::{Bound, of_types};
+use super::{Store, StoreError, on_pool};
+use crate::domain::{Action, Actor, ActorKind, Change, File, FileId, Origin, Tenant, TicketId, TypeLimit};
+
+/// Columns that both tables have are named apart.
+const ATTACHED: &str = "JOIN (SELECT tenant AS ticket_tenant, ticket_id, file_id FROM ticket_files) AS attached ON file_id = id \
+    WHERE ticket_tenant = $1 AND ticket_id = $2 AND file_id < $3 AND tenant = $1 AND state = 'active'";
+
+/// What became of files that were to be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attached {
+    /// All of them are.
+    All,
+    /// None was: this one is not active any more.
+    Gone(FileId),
+    /// None was: the ticket would have more files than it may.
+    TooMany,
+}
+
+impl Store {
+    /// Attaches active files to a ticket, all or none; those that are attached already stay as they are.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn attach(
+        &self,
+        tenant: &Tenant,
+        ticket: TicketId,
+        files: &[FileId],
+        most: u32,
+        actor: Actor,
+        at: OffsetDateTime,
+    ) -> Result<Attached, StoreError> {
+        let insert = "INSERT INTO ticket_files (tenant, ticket_id, file_id, added_at, added_by_id, added_by_kind) \
+            SELECT tenant, $2, id, $4, $5, $6 FROM files WHERE id = $3 AND tenant = $1 AND state = 'active' \
+            ON CONFLICT (tenant, ticket_id, file_id) DO NOTHING";
+        let active = format!("SELECT {COLUMNS} FROM files WHERE id = $1 AND tenant = $2 AND state = 'active'");
+        let count = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2";
+        on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            for id in files {
+                let query = sqlx::query_as(sqlx::AssertSqlSafe(active.clone())).bind(id.0).bind(tenant.as_str());
+                let row: Option<FileRow> = query.fetch_optional(&mut *transaction).await?;
+                let Some(file) = row.map(File::try_from).transpose().map_err(unreadable)? else {
+                    transaction.rollback().await?;
+                    return Ok(Attached::Gone(*id));
+                };
+                let query = sqlx::query(insert).bind(tenant.as_str()).bind(ticket.0).bind(id.0).bind(Instant(at));
+                let done = query.bind(actor.id).bind(actor.kind.as_str()).execute(&mut *transaction).await?;
+                if done.rows_affected() > 0 {
+                    let change = Change::new(&file, Action::Attached, Origin::Request(actor), at).with("ticket", ticket.0);
+                    record!(self, transaction, &change);
+                }
+            }
+            let now: i64 = sqlx::query_scalar(count).bind(tenant.as_str()).bind(ticket.0).fetch_one(&mut *transaction).await?;
+            if now > i64::from(most) {
+                transaction.rollback().await?;
+                return Ok(Attached::TooMany);
+            }
+            transaction.commit().await?;
+            Ok(Attached::All)
+        })
+        .map_err(StoreError::from)
+    }
+
+    /// Takes a file off a ticket; whether it was on it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn detach(
+        &self,
+        tenant: &Tenant,
+        ticket: TicketId,
+        file: FileId,
+        actor: Actor,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let delete = "DELETE FROM ticket_files WHERE tenant = $1 AND ticket_id = $2 AND file_id = $3";
+        let find = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE id = $1 AND tenant = $2"));
+        on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            let query = sqlx::query(delete).bind(tenant.as_str()).bind(ticket.0).bind(file.0);
+            if query.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            // A file that is on a ticket has a record.
+            let row: FileRow = sqlx::query_as(find).bind(file.0).bind(tenant.as_str()).fetch_one(&mut *transaction).await?;
+            let file = File::try_from(row).map_err(unreadable)?;
+            record!(self, transaction, &Change::new(&file, Action::Detached, Origin::Request(actor), at).with("ticket", ticket.0));
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .map_err(StoreError::from)
+    }
+
+    /// Whether a file is attached to a ticket.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn is_attached(&self, tenant: &Tenant, ticket: TicketId, file: FileId) -> Result<bool, StoreError> {
+        let sql = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2 AND file_id = $3";
+        let found: i64 = on_pool!(self, read connection => {
+            sqlx::query_scalar(sql).bind(tenant.as_str()).bind(ticket.0).bind(file.0).fetch_one(connection).await
+        })?;
+        Ok(found > 0)
+    }
+
+    /// A ticket's active files with numbers below `before`, newest first, at most `limit`; with `customer`, only those that this
+    /// customer made, and none of a type that `types` leaves out.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn ticket_files(
+        &self,
+        tenant: &Tenant,
+        ticket: TicketId,
+        customer: Option<i64>,
+        types: &TypeLimit,
+        before: Option<FileId>,
+        limit: u32,
+    ) -> Result<Vec<File>, StoreError> {
+        let (tenant, ticket) = (Bound::Text(tenant.as_str()), Bound::Number(ticket.0));
+        let before = Bound::Number(before.map_or(i64::MAX, |id| id.0));
+        let limit = Bound::Number(limit.into());
+        let (which, mut bound) = if let Some(customer) = customer {
+            let (customers, types) = (ActorKind::Customers.as_str(), of_types(types, 6));
+            let which =
+                format!("{ATTACHED} AND created_by_kind = '{customers}' AND created_by_id = $4{types} ORDER BY file_id DESC LIMIT $5");
+            (which, vec![tenant, ticket, before, Bound::Number(customer), limit])
+        } else {
+            (format!("{ATTACHED}{} ORDER BY file_id DESC LIMIT $4", of_types(types, 5)), vec![tenant, ticket, before, limit])
+        };
+        bound.extend(types.names().into_iter().flatten().map(|name| Bound::Text(name)));
+        self.files(&which, &bound).await
+    }
+}

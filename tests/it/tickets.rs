@@ -1,0 +1,268 @@
+//! Files on tickets: attached whole or not at all, listed, taken off, downloaded one by one and in one archive.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::downloads::{PNG, told};
+use crate::faults::proxy::{Break, Proxy};
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, error_fields, from_servers, new_file};
+
+impl TestBroker {
+    async fn attach(&self, ticket: i64, body: &Value) -> (StatusCode, Value) {
+        self.call("PUT", &format!("/v2/tickets/{ticket}/files.json"), Some(body)).await
+    }
+
+    async fn on_ticket(&self, ticket: i64) -> Vec<i64> {
+        let (status, body) = self.call("GET", &format!("/v2/tickets/{ticket}/files.json"), None).await;
+        assert_eq!(status, 200, "{body}");
+        numbers(&body)
+    }
+
+    /// As somebody else.
+    async fn ask_as(&self, token: &str, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base)).bearer_auth(token);
+        answer(request.body(body.to_string())).await
+    }
+}
+
+fn numbers(page: &Value) -> Vec<i64> {
+    page["files"].as_array().unwrap().iter().map(|file| file["id"].as_i64().unwrap()).collect()
+}
+
+async fn files_are_attached_listed_and_taken_off(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).start().await;
+    let (a, b, c) = (broker.active_note("a").await, broker.active_note("b").await, broker.active_note("c").await);
+    assert_eq!(broker.on_ticket(7).await, Vec::<i64>::new());
+    let (status, body) = broker.attach(7, &json!({"files": [{"id": a}]})).await;
+    assert_eq!((status.as_u16(), numbers(&body)), (200, vec![a]), "{body}");
+    assert!(body["files"][0]["downloadURL"].as_str().unwrap().contains("/download?proxyKey="));
+    // Added to what is there, and again changes nothing; both shapes.
+    let (status, body) = broker.attach(7, &json!({"ids": [c, a, c]})).await;
+    assert_eq!((status.as_u16(), numbers(&body)), (200, vec![c, a]), "{body}");
+    // One file may be on several tickets.
+    assert_eq!(broker.attach(8, &json!({"files": [{"id": a}, {"id": b}]})).await.0, 200);
+    assert_eq!((broker.on_ticket(7).await, broker.on_ticket(8).await), (vec![c, a], vec![b, a]));
+    let (_, page) = broker.call("GET", "/desk/api/v2/tickets/7/files.json?pageSize=1", None).await;
+    let cursor = page["meta"]["page"]["nextCursor"].as_str().unwrap();
+    let (_, rest) = broker.call("GET", &format!("/desk/api/v2/tickets/7/files.json?pageSize=1&cursor={cursor}"), None).await;
+    assert_eq!((numbers(&page), numbers(&rest), &rest["pagination"]["hasMorePages"]), (vec![c], vec![a], &json!(false)));
+
+    assert_eq!(broker.request("GET", &format!("/v2/tickets/7/files/{a}/download")).send().await.unwrap().status(), 302);
+    for nowhere in
+        [format!("7/files/{b}"), format!("9/files/{a}"), "7/files/999999".to_owned(), format!("x/files/{a}"), "7/files/x".to_owned()]
+    {
+        let (status, _) = broker.call("GET", &format!("/v2/tickets/{nowhere}/download"), None).await;
+        assert_eq!(status, 404, "{nowhere}");
+    }
+    let gone = broker.request("DELETE", &format!("/v2/tickets/7/files/{a}.json")).send().await.unwrap();
+    assert_eq!(gone.status(), 204);
+    assert_eq!(broker.call("DELETE", &format!("/v2/tickets/7/files/{a}.json"), None).await.0, 404);
+    assert_eq!((broker.on_ticket(7).await, broker.on_ticket(8).await), (vec![c], vec![b, a]), "it stays on the other one");
+    assert_eq!(broker.read(a).await.1["file"]["state"], "active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_attached_listed_and_taken_off_on_sqlite() {
+    files_are_attached_listed_and_taken_off(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_attached_listed_and_taken_off_on_postgres() {
+    files_are_attached_listed_and_taken_off(Db::Postgres).await;
+}
+
+/// Some clients stop after the upload and attach the number.
+#[tokio::test(flavor = "multi_thread")]
+async fn attaching_confirms_what_has_arrived_and_names_what_has_not() {
+    for (bed, db) in [(Bed::Embedded, Db::Postgres), (Bed::SeaweedFs, Db::Sqlite), (Bed::LocalStack, Db::Sqlite)] {
+        let broker = Setup::on(bed).database(db).start().await;
+        let active = broker.active_note("a").await;
+        let (arrived, missing) = (broker.text_slip().await, broker.text_slip().await);
+        broker.drop_bytes(&arrived, b"Hello").await;
+        let (status, body) = broker.attach(7, &json!({"files": [{"id": active}, {"id": missing.id}, {"id": arrived.id}]})).await;
+        assert_eq!((status.as_u16(), error_fields(&body)), (409, vec!["files[1].id".to_owned()]), "{bed:?}: {body}");
+        assert_eq!(body["errors"]["files[1].id"], json!(["nothing was uploaded yet"]));
+        assert_eq!(broker.on_ticket(7).await, Vec::<i64>::new(), "all or none");
+        let (status, body) = broker.attach(7, &json!({"ids": [active, arrived.id]})).await;
+        assert_eq!((status.as_u16(), numbers(&body)), (200, vec![arrived.id, active]), "{bed:?}: {body}");
+        assert_eq!(broker.read(arrived.id).await.1["file"]["state"], "active");
+        // What is not what was granted is named too, and deleted as at any confirmation.
+        let other = broker.s3.put_object().bucket(&broker.bucket).key(missing.param("key")).content_type("text/html");
+        other.body(b"<html>".to_vec().into()).send().await.unwrap();
+        let (status, body) = broker.attach(7, &json!({"ids": [missing.id]})).await;
+        assert_eq!((status.as_u16(), error_fields(&body)), (422, vec!["ids[0]".to_owned()]), "{bed:?}: {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ones_own_is_neither_attached_nor_told() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let mine = broker.active_note("a").await;
+    let stranger = broker.new_token("other", 1, "files:read,files:write").await;
+    let customer = broker.new_customer("default", 9).await;
+    let blind = broker.new_token("default", 1, "files:write").await;
+    let mute = broker.new_token("default", 1, "files:read").await;
+    let attach = json!({"files": [{"id": mine}, {"id": 999_999}]});
+    let (status, body) = broker.ask_as(&stranger, "PUT", "/v2/tickets/7/files.json", &attach).await;
+    let same = json!({"errors": {"files[0].id": ["not found"], "files[1].id": ["not found"]}});
+    assert_eq!((status.as_u16(), body), (400, same), "another tenant's is the same as none");
+    assert_eq!(broker.attach(7, &json!({"ids": [mine]})).await.0, 200);
+    let nothing = json!({});
+    for (token, method, path, status) in [
+        (&stranger, "GET", "/v2/tickets/7/files.zip".to_owned(), 404),
+        (&stranger, "GET", format!("/v2/tickets/7/files/{mine}/download"), 404),
+        (&stranger, "DELETE", format!("/v2/tickets/7/files/{mine}.json"), 404),
+        (&customer, "GET", "/v2/tickets/7/files.zip".to_owned(), 404),
+        (&customer, "GET", format!("/v2/tickets/7/files/{mine}/download"), 404),
+        (&customer, "DELETE", format!("/v2/tickets/7/files/{mine}.json"), 404),
+        (&customer, "PUT", "/v2/tickets/7/files.json".to_owned(), 404),
+        (&blind, "GET", "/v2/tickets/7/files.zip".to_owned(), 403),
+        (&blind, "GET", "/v2/tickets/7/files.json".to_owned(), 403),
+        (&blind, "GET", format!("/v2/tickets/7/files/{mine}/download"), 403),
+        (&mute, "PUT", "/v2/tickets/7/files.json".to_owned(), 403),
+        (&mute, "DELETE", format!("/v2/tickets/7/files/{mine}.json"), 403),
+    ] {
+        let body = if method == "PUT" { json!({"ids": [mine]}) } else { nothing.clone() };
+        let (got, body) = broker.ask_as(token, method, &path, &body).await;
+        assert_eq!(got.as_u16(), status, "{method} {path}: {body}");
+    }
+    for token in [&stranger, &customer] {
+        let (_, page) = broker.ask_as(token, "GET", "/v2/tickets/7/files.json", &nothing).await;
+        assert_eq!(numbers(&page), Vec::<i64>::new());
+    }
+    // A link's key is for its own path.
+    let key = broker.read(mine).await.1["file"]["proxyKey"].as_str().unwrap().to_owned();
+    for path in [format!("/v2/tickets/7/files/{mine}/download?proxyKey={key}"), format!("/v2/tickets/7/files.zip?proxyKey={key}")] {
+        assert_eq!(broker.http.get(format!("{}{path}", broker.base)).send().await.unwrap().status(), 401, "{path}");
+    }
+    for bad in ["0", "-1", "x", "99999999999999999999", "7.json"] {
+        assert_eq!(broker.call("GET", &format!("/v2/tickets/{bad}/files.json"), None).await.0, 404, "{bad}");
+    }
+    assert_eq!(broker.call("GET", "/v2/tickets/8/files.zip", None).await.0, 404, "of nothing there is no archive");
+}
+
+/// What Python and Info-ZIP find in an archive: names and bytes.
+fn unpacked(broker: &TestBroker, archive: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
+    let folder = broker.folder.path().join("unpacked");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("files.zip");
+    std::fs::write(&path, archive).unwrap();
+    let tested = Command::new("unzip").arg("-tqq").arg(&path).output().unwrap();
+    assert!(tested.status.success(), "{}{}", String::from_utf8_lossy(&tested.stdout), String::from_utf8_lossy(&tested.stderr));
+    let script = "import json, sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n\
+        print(json.dumps([[i.filename, list(z.read(i)), bool(i.flag_bits & 0x800)] for i in z.infolist()]))";
+    let output = Command::new(from_servers("TEST_PYTHON")).args(["-c", script]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let entries: Vec<(String, Vec<u8>, bool)> = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(entries.iter().all(|(_, _, unicode)| *unicode));
+    let number = entries.len();
+    let files: BTreeMap<_, _> = entries.into_iter().map(|(name, bytes, _)| (name, bytes)).collect();
+    assert_eq!(files.len(), number, "two of one name");
+    files
+}
+
+async fn an_archive_has_every_file_of_a_ticket(bed: Bed, db: Db) {
+    let broker = Setup::on(bed).database(db).start().await;
+    let mut expected = BTreeMap::new();
+    let mut ids = Vec::new();
+    for (name, mime, bytes, entry) in [
+        ("note.txt", "text/plain", b"one".as_slice(), "note (3).txt"),
+        ("Note.txt", "text/plain", b"two", "Note (2).txt"),
+        ("note.txt", "text/plain", b"three", "note.txt"),
+        ("grüße 👩\u{200d}🔬.txt", "text/plain", b"Hello", "grüße 👩\u{200d}🔬.txt"),
+        ("con.txt", "text/plain", b"device", "_con.txt"),
+        ("dot.png", "image/png", PNG, "dot.png"),
+    ] {
+        ids.push(broker.active(&new_file(name, mime), bytes).await["id"].clone());
+        expected.insert(entry.to_owned(), bytes.to_vec());
+    }
+    assert_eq!(broker.attach(7, &json!({"ids": ids})).await.0, 200);
+    for prefix in ["/v2", "/desk/api/v2"] {
+        let answer = broker.request("GET", &format!("{prefix}/tickets/7/files.zip")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let headers = answer.headers().clone();
+        assert_eq!(told(&headers, "content-type"), "application/zip");
+        assert_eq!(told(&headers, "content-disposition"), "attachment; filename=\"ticket-7.zip\"");
+        assert_eq!((told(&headers, "x-content-type-options"), told(&headers, "cache-control")), ("nosniff", "private, no-store"));
+        assert_eq!(unpacked(&broker, answer.bytes().await.unwrap().to_vec()), expected, "{bed:?} {db:?}");
+        let head = broker.request("HEAD", &format!("{prefix}/tickets/7/files.zip")).send().await.unwrap();
+        assert_eq!((head.status().as_u16(), told(head.headers(), "content-type")), (200, "application/zip"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_has_every_file_of_a_ticket_on_embedded() {
+    an_archive_has_every_file_of_a_ticket(Bed::Embedded, Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_has_every_file_of_a_ticket_on_seaweedfs() {
+    an_archive_has_every_file_of_a_ticket(Bed::SeaweedFs, Db::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_has_every_file_of_a_ticket_on_localstack() {
+    an_archive_has_every_file_of_a_ticket(Bed::LocalStack, Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_goes_on_from_page_to_page_of_records() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let mut ids = Vec::new();
+    for number in 0..205 {
+        ids.push(broker.active_note(&format!("file {number}")).await);
+    }
+    for some in ids.chunks(100) {
+        assert_eq!(broker.attach(7, &json!({"ids": some})).await.0, 200);
+    }
+    let answer = broker.request("GET", "/v2/tickets/7/files.zip").send().await.unwrap();
+    let files = unpacked(&broker, answer.bytes().await.unwrap().to_vec());
+    assert_eq!((files.len(), &files["note.txt"], &files["note (205).txt"]), (205, &b"file 204".to_vec(), &b"file 0".to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_breaks_with_its_store_and_waits_for_its_client() {
+    let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
+    let broker = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_S3_ENDPOINT", format!("http://{}", proxy.address)).start().await;
+    let bytes: Vec<u8> = (0..24_usize << 20).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
+    let mut ids = Vec::new();
+    for name in ["a.bin", "b.bin"] {
+        let wish = json!({"type": "artifact", "filename": name, "mimeType": "application/octet-stream"});
+        ids.push(broker.active(&wish, &bytes).await["id"].clone());
+    }
+    assert_eq!(broker.attach(7, &json!({"ids": ids})).await.0, 200);
+
+    let before = proxy.answered();
+    let mut slow = broker.request("GET", "/v2/tickets/7/files.zip").send().await.unwrap();
+    let mut whole = slow.chunk().await.unwrap().unwrap().to_vec();
+    let (mut seen, deadline) = (0, std::time::Instant::now() + Duration::from_mins(1));
+    loop {
+        let now = proxy.answered() - before;
+        if now > 0 && now == seen {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "it never stops");
+        seen = now;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(seen < 20 << 20, "{seen} bytes were read for a client who took none");
+    while let Some(piece) = slow.chunk().await.unwrap() {
+        whole.extend(piece);
+    }
+    assert_eq!(&whole[whole.len() - 22..whole.len() - 18], b"PK\x05\x06");
+    let half = whole.windows(bytes.len()).take(100).position(|window| window == bytes).unwrap();
+    assert!(half < 100, "the first file begins at {half}");
+
+    proxy.breaks("GET /", Break::CutAnswer(1 << 20));
+    let cut = broker.request("GET", "/v2/tickets/7/files.zip").send().await.unwrap();
+    assert_eq!(cut.status(), 200);
+    cut.bytes().await.unwrap_err();
+    proxy.breaks("GET /", Break::Refuse);
+    let away = broker.request("GET", "/v2/tickets/7/files.zip").send().await.unwrap();
+    assert_eq!(away.status(), 503, "what cannot even begin is answered");
+}
