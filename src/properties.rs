@@ -3,7 +3,17 @@
 //! Built for tests and for the fuzzer only. Each target of `fuzz/` calls one function of this list; the test below calls the same one
 //! with every input that is kept in `fuzz/corpus`.
 
+use std::collections::HashSet;
+
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+use crate::domain::{FileId, FileName, Tenant};
+use crate::proxy_key::ProxyKeys;
+use crate::zip::Archive;
 use crate::{api, domain, jwt, tokens, trace};
+
+const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
 /// A property: it panics where it does not hold.
 pub type Property = fn(&[u8]);
@@ -11,6 +21,7 @@ pub type Property = fn(&[u8]);
 /// Every property by the name of its fuzz target and of its folder in `fuzz/corpus`.
 pub const ALL: &[(&str, Property)] = &[
     ("bucket_event", domain::properties::bucket_event),
+    ("byte_range", domain::properties::byte_range),
     ("evidence", domain::properties::evidence),
     ("file_name", domain::properties::file_name),
     ("media_type", domain::properties::media_type),
@@ -25,6 +36,9 @@ pub const ALL: &[(&str, Property)] = &[
     ("traceparent", trace::properties::traceparent),
     ("jwks", jwt::properties::keys),
     ("jwt", jwt::properties::token),
+    ("entity_tags", api::properties::downloads::entity_tags),
+    ("archive", archive),
+    ("proxy_key", proxy_key),
     ("access_token", tokens::properties::access_token),
     ("upload_token", tokens::properties::upload_token),
 ];
@@ -36,6 +50,53 @@ pub const ALL: &[(&str, Property)] = &[
 pub fn hold(name: &str, bytes: &[u8]) {
     let Some((_, property)) = ALL.iter().find(|(known, _)| *known == name) else { panic!("there is no property {name}") };
     property(bytes);
+}
+
+/// In an archive every file has a name of its own, on every system, that leads nowhere else.
+fn archive(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (mut archive, mut seen, mut written) = (Archive::default(), HashSet::new(), 0);
+    for line in text.split('\n').take(200) {
+        // What is asked for is cleaned already; what is in the database may be older than the cleaning.
+        for name in [line, FileName::sanitized(line).as_str()] {
+            let head = archive.begin(name, NOW, 5);
+            let entry = String::from_utf8_lossy(head.get(30..).unwrap_or_default()).into_owned();
+            assert!((1..=255).contains(&entry.len()), "{} bytes", entry.len());
+            assert!(!entry.contains(['/', '\\', ':']) && !entry.chars().any(char::is_control), "{entry:?}");
+            assert!(entry != ".." && !entry.ends_with(['.', ' ']), "{entry:?}");
+            assert!(seen.insert(entry.to_lowercase()), "{entry:?} is there twice");
+            archive.bytes(b"hello");
+            let Some(tail) = archive.end() else { panic!("{entry:?} has its five bytes") };
+            written += head.len() + 5 + tail.len();
+        }
+    }
+    let directory = archive.finish();
+    let place = directory.len() - 6;
+    let begin = directory.get(place..place + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    assert_eq!(begin.map(u64::from), Some(written as u64), "the directory does not say where it begins");
+}
+
+/// Nobody makes a key up; one that was made opens its own file, in its own time, and no other.
+fn proxy_key(bytes: &[u8]) {
+    let keys = |secret: &str| ProxyKeys::new(&secret.parse().unwrap_or_else(|why| panic!("{why}")), Duration::hours(24));
+    let (ours, others) = (keys("0123456789abcdef0123456789abcdef"), keys("fedcba9876543210fedcba9876543210"));
+    let text = String::from_utf8_lossy(bytes);
+    assert_eq!(others.open(&text, FileId(7), NOW), None, "nobody made {text:?}");
+    let mut given = bytes.iter().copied();
+    let mut next = || given.next().unwrap_or_default();
+    let (id, hours, place) = (FileId(i64::from(next()) + 1), i64::from(next()) % 48 - 12, usize::from(next()));
+    let name: String = given.take(64).map(|b| char::from(b"abcXYZ019-_."[usize::from(b) % 12])).collect();
+    let Ok(tenant) = name.parse::<Tenant>() else { return };
+    let expires_at = NOW + Duration::hours(hours);
+    let key = ours.seal(&tenant, id, expires_at);
+    assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{key} is no part of a URL");
+    assert_eq!(ours.open(&key, id, NOW), Some(tenant).filter(|_| (1..=24).contains(&hours)), "{key}");
+    assert_eq!(ours.open(&key, FileId(id.0 + 1), NOW), None);
+    assert_eq!(others.open(&key, id, NOW), None);
+    let mut other = key.into_bytes();
+    let place = place % other.len();
+    other[place] = if other[place] == b'A' { b'B' } else { b'A' };
+    assert_eq!(ours.open(&String::from_utf8_lossy(&other), id, NOW), None);
 }
 
 #[cfg(test)]

@@ -32,6 +32,12 @@ const ELSEWHERE: u32 = u32::MAX;
 /// Names that Windows takes for devices, whatever their ending.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
+/// Longest name, in bytes: what common file systems take.
+const LONGEST_NAME: usize = 255;
+
+/// Longest ending that is kept when a name is cut, in bytes with its dot.
+const LONGEST_ENDING: usize = 32;
+
 /// An archive on its way.
 #[derive(Default)]
 pub struct Archive {
@@ -211,10 +217,10 @@ impl Names {
         if self.taken.insert(folded.clone()) {
             return name;
         }
-        let (stem, ending) = name.rfind('.').filter(|dot| *dot > 0).map_or((name.as_str(), ""), |dot| name.split_at(dot));
+        let (stem, ending) = parted(&name);
         let number = self.next.entry(folded).or_insert(2);
         loop {
-            let other = format!("{stem} ({number}){ending}");
+            let other = fitting(stem, &format!(" ({number}){ending}"));
             *number += 1;
             if self.taken.insert(other.to_lowercase()) {
                 return other;
@@ -233,7 +239,23 @@ fn safe(name: &str) -> String {
         stem.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() == 1 && rest.chars().all(|c| "0123456789¹²³".contains(c)))
     };
     let is_device = DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt");
-    if kept.is_empty() || is_device { format!("_{kept}") } else { kept.to_owned() }
+    let (stem, ending) = parted(kept);
+    if kept.is_empty() || is_device { fitting(&format!("_{stem}"), ending) } else { fitting(stem, ending) }
+}
+
+/// A name and its ending.
+fn parted(name: &str) -> (&str, &str) {
+    let dot = name.rfind('.').filter(|dot| *dot > 0 && name.len() - dot <= LONGEST_ENDING);
+    dot.map_or((name, ""), |dot| name.split_at(dot))
+}
+
+/// Both together, the first one cut between characters where that is too long.
+fn fitting(stem: &str, ending: &str) -> String {
+    let room = LONGEST_NAME.saturating_sub(ending.len());
+    let kept = stem.get(..stem.floor_char_boundary(room)).unwrap_or_default();
+    // What ends in a dot or a blank is called otherwise by some systems.
+    let kept = if ending.is_empty() { kept.trim_end_matches(['.', ' ']) } else { kept };
+    format!("{kept}{ending}")
 }
 
 #[cfg(test)]

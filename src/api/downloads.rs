@@ -3,6 +3,9 @@
 //! Either a redirect to a presigned URL of the store's, or the bytes themselves. A redirect has no entity tag: a browser that asked
 //! whether its copy of it is still good would be told yes, and go where nothing is answered any more.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::sync::Arc;
 
 use axum::body::Body;

@@ -10,6 +10,7 @@ use crate::domain::FieldErrors;
 
 pub(crate) use super::companion::properties as companion;
 pub(crate) use super::desk::properties as desk;
+pub(crate) use super::downloads::properties as downloads;
 
 /// A header carries the token that stands in it, or none; Bearer and Basic carry the same.
 pub(crate) fn authorization(bytes: &[u8]) {

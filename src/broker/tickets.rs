@@ -48,6 +48,8 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<(), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
+        // Who attaches is answered the ticket's files: nothing is done for whoever may not read them.
+        allowed(caller, Scope::FilesRead)?;
         changes_tickets(caller)?;
         let mut unknown = FieldErrors::new();
         let mut waiting = Vec::new();

@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::byte_range::ByteRange;
 use super::evidence::{Weighing, bytes_wanted, weigh};
 use super::policy_file::parse;
 use super::{Disposition, FileName, MediaType, NewFile, PartSizes, Sniff, Verdict};
@@ -182,4 +183,23 @@ pub(crate) fn bucket_event(bytes: &[u8]) {
     let message = serde_json::json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": "b"}, "object": {"key": told}}}]});
     let read = super::bucket_event::parse(message.to_string().as_bytes());
     assert_eq!(read.map(|objects| objects.into_iter().map(|object| object.key).collect::<Vec<_>>()), Ok(vec![key]));
+}
+
+/// A range of bytes lies within the file.
+pub(crate) fn byte_range(bytes: &[u8]) {
+    let (size, header) = bytes.split_at(bytes.len().min(8));
+    let size = u64::from_le_bytes(std::array::from_fn(|place| size.get(place).copied().unwrap_or_default()));
+    let header = String::from_utf8_lossy(header);
+    for size in [size, size % 1000, 0] {
+        match ByteRange::of(&header, size) {
+            ByteRange::Part(first, last) => assert!(first <= last && last < size, "{header:?} of {size} is {first} to {last}"),
+            ByteRange::Whole => {}
+            ByteRange::Unsatisfiable => assert!(header.trim_start().to_ascii_lowercase().starts_with("bytes"), "{header:?}"),
+        }
+    }
+    if size > 0 {
+        let (one, other) = (size / 3, size / 2);
+        let (first, last) = (one.min(other), other.min(size - 1));
+        assert_eq!(ByteRange::of(&format!("bytes={first}-{last}"), size), ByteRange::Part(first, last));
+    }
 }

@@ -14,6 +14,8 @@ pub struct Object {
     pub name: String,
     /// The entity tag of its only part.
     pub etag: String,
+    /// A ticket of its own.
+    pub ticket: i64,
     /// The key of its link, once it is active.
     pub link: Option<String>,
 }
@@ -24,9 +26,21 @@ pub fn uppy_file(name: &str) -> Value {
 }
 
 impl TestBroker {
+    /// Puts a file on its ticket; for tokens of users.
+    pub async fn attach(&self, object: &Object, token: &str) {
+        let url = format!("{}/v2/tickets/{}/files.json", self.base, object.ticket);
+        let (status, body) = answer(self.http.put(url).bearer_auth(token).body(json!({"ids": [object.id]}).to_string())).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
     /// A file of the token's owner: `temp`, `arrived` (its bytes are there), `active`, `deleted`, `parts` (that it comes in), `uploaded` (its
-    /// only part is there); `-` is none.
+    /// only part is there); `-` is none. One that is to be `attached` is active.
     pub async fn object(&self, state: &str, token: &str) -> Object {
+        let object = self.made(state, token).await;
+        Object { ticket: 1_000_000 + object.id, ..object }
+    }
+
+    async fn made(&self, state: &str, token: &str) -> Object {
         let name = unique("nobody-elses-");
         let send = |method: &str, path: &str, body: String| {
             let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
@@ -38,7 +52,7 @@ impl TestBroker {
                 let (status, made) = send("POST", "/companion/s3/multipart", uppy_file(&name).to_string()).await;
                 assert_eq!(status, 200, "{made}");
                 let (key, upload_id) = (made["key"].as_str().unwrap().to_owned(), made["uploadId"].as_str().unwrap());
-                let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new(), link: None };
+                let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new(), ticket: 0, link: None };
                 if state == "uploaded" {
                     let (_, signed) = send("GET", &format!("/companion/s3/multipart/{upload_id}/1?key={}", object.key), String::new()).await;
                     let put = self.http.put(signed["url"].as_str().unwrap()).body("hello").send().await.unwrap();
@@ -51,12 +65,12 @@ impl TestBroker {
                 let (status, body) = send("POST", "/v2/files/ref.json", new_file(&format!("{name}.txt"), "text/plain").to_string()).await;
                 assert_eq!(status, 201, "{body}");
                 let slip = slip(body);
-                let mut object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new(), link: None };
+                let mut object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new(), ticket: 0, link: None };
                 if state != "temp" {
                     self.drop_bytes(&slip, b"hello").await;
                 }
                 let path = format!("/v2/files/{}.json", slip.id);
-                if ["active", "deleted"].contains(&state) {
+                if ["active", "attached", "deleted"].contains(&state) {
                     let (status, body) = send("PATCH", &path, String::new()).await;
                     assert_eq!(status, 200, "{body}");
                     object.link = body["file"]["proxyKey"].as_str().map(ToOwned::to_owned);

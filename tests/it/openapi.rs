@@ -57,7 +57,10 @@ async fn seeds(broker: &TestBroker) -> Value {
         let mut there = Vec::new();
         for _ in 0..SEEDS_EACH {
             let object = broker.object(row.state, &broker.token).await;
-            there.push(json!({"id": object.id, "key": object.key, "etag": object.etag}));
+            if row.state == "attached" {
+                broker.attach(&object, &broker.token).await;
+            }
+            there.push(json!({"id": object.id, "key": object.key, "etag": object.etag, "ticket": object.ticket}));
         }
         if row.state != "-" {
             seeds.insert(format!("{} {}", row.method, row.path), there.into());

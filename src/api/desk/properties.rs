@@ -1,12 +1,14 @@
 //! What must be true of what Desk's clients send; see `crate::properties`.
 
+use std::collections::BTreeSet;
+
 use super::cursor::{cursor_of, position_of};
 use super::filter::parse_filter;
 use super::ids::MOST_IDS;
 use super::parts::part_numbers;
 use super::request::{parse_description, parse_new_file};
 use super::wanted::Wanted;
-use super::{delete, idempotency_key};
+use super::{delete, idempotency_key, tickets};
 use crate::api::IDEMPOTENCY_KEY;
 use crate::api::properties::said_well;
 use crate::api::query::Query;
@@ -41,6 +43,13 @@ fn other_bodies(bytes: &[u8]) {
     match parse_description(bytes) {
         Ok(description) => description.names.iter().for_each(clean),
         Err(errors) => said_well(&errors, &["body", "filename", "fileName", "disposition"]),
+    }
+    match tickets::wanted(bytes) {
+        Ok(wanted) => {
+            let distinct: BTreeSet<i64> = wanted.iter().map(|wanted| wanted.id.0).collect();
+            assert!((1..=100).contains(&distinct.len()) && distinct.len() == wanted.len() && distinct.iter().all(|id| *id > 0));
+        }
+        Err(errors) => said_well(&errors, &["body", "files", "ids"]),
     }
     match delete::Wanted::in_body(bytes) {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),

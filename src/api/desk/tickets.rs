@@ -274,7 +274,7 @@ pub(super) async fn archive(
 }
 
 /// What a request wants to attach, each file once, with every complaint.
-fn wanted(body: &[u8]) -> Result<Vec<Wanted>, FieldErrors> {
+pub(super) fn wanted(body: &[u8]) -> Result<Vec<Wanted>, FieldErrors> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let ToAttach { files, ids } = object(body)?;
     let (list, name, member) = match (files.filter(|files| !files.is_null()), ids.filter(|ids| !ids.is_null())) {

@@ -43,6 +43,12 @@ PUT    /v2/files/{id}/restore.json                              deleted  401  40
 GET    /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401 200 404   200 403   401   401  401
 POST   /v2/files/{id}/parts.json                                parts    401  401 401  403  200   403 200  200  404    404    404   401 200 404   200 403   401   401  401
 DELETE /v2/files/{id}/parts.json                                parts    401  401 401  403  204   403 204  204  404    404    404   401 204 404   204 403   401   401  401
+GET    /v2/files/{id}/download                                  active   401  401 401  302  403   403 302  302  404    404    404   401 302 404   302 403   401   302  401
+GET    /v2/tickets/{tid}/files.json                             attached 401  401 401  200  403   403 200  200  200    200    200   401 200 200   200 403   401   401  401
+PUT    /v2/tickets/{tid}/files.json                             active   401  401 401  403  403   403 200  404  404    404    400   401 200 400   200 403   401   401  401
+DELETE /v2/tickets/{tid}/files/{id}.json                        attached 401  401 401  403  204   403 204  404  404    404    404   401 204 404   204 403   401   401  401
+GET    /v2/tickets/{tid}/files/{id}/download                    attached 401  401 401  302  403   403 302  302  404    404    404   401 302 404   302 403   401   401  401
+GET    /v2/tickets/{tid}/files.zip                              attached 401  401 401  200  403   403 200  200  404    404    404   401 200 404   200 403   401   401  401
 
 POST   /companion/tokens.json                                   -        401  401 401  403  201   403 201  201  201    201    201   401 201 403   201 403   401   401  401
 GET    /companion/s3/params                                     -        401  401 401  403  200   403 200  200  200    200    200   401 200 400   200 403   401   401  401

@@ -61,7 +61,7 @@ impl Answer {
 
     /// The same without what names the object.
     pub fn without(&self, object: &Object) -> String {
-        without_number(&self.whole().replace(&object.key, "{key}"), object.id)
+        without_number(&without_number(&self.whole().replace(&object.key, "{key}"), object.id), object.ticket)
     }
 }
 
@@ -187,7 +187,7 @@ impl World {
     async fn link_key(&self, token: &str, id: i64) -> String {
         let (status, body) = answer(self.broker.http.get(format!("{}/v2/files/{id}.json", self.broker.base)).bearer_auth(token)).await;
         assert_eq!(status, 200, "{body}");
-        body["file"]["proxyKey"].as_str().unwrap_or_default().to_owned()
+        body["file"]["proxyKey"].as_str().unwrap().to_owned()
     }
 
     pub fn token(&self, column: &str) -> &str {
@@ -207,6 +207,9 @@ impl World {
             return object.clone();
         }
         let object = self.broker.object(state, &self.makers[maker]).await;
+        if state == "attached" {
+            self.broker.attach(&object, &self.makers["a user"]).await;
+        }
         self.objects.insert((state.to_owned(), maker), object.clone());
         object
     }
@@ -221,7 +224,7 @@ impl World {
     /// A file that there is not.
     pub fn missing(&self) -> Object {
         let key = "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61".to_owned();
-        Object { id: 7_777_777, key, name: String::new(), etag: "\"5d41402abc4b2a76b9719d911017c592\"".to_owned() }
+        Object { id: 7_777_777, key, name: String::new(), etag: "\"5d41402abc4b2a76b9719d911017c592\"".to_owned(), ticket: 8_888_888, link: None }
     }
 
     // ---- requests ----
@@ -240,7 +243,7 @@ impl World {
             None => format!("{prefix}{}", row.path),
         };
         let in_path = row.path.starts_with("/u/");
-        let mut path = path.replace("{id}", &id).replace("{upload_id}", &id).replace("{part_number}", "1");
+        let mut path = path.replace("{id}", &id).replace("{tid}", &object.ticket.to_string()).replace("{upload_id}", &id).replace("{part_number}", "1");
         if in_path {
             path = path.replace("{upload_token}", &self.upload_tokens[*column]);
         }
@@ -277,7 +280,7 @@ fn said(row: &Row, object: &Object) -> (&'static str, Value) {
     match (row.method, below) {
         ("POST", "/v2/files/ref.json") => ("", new_file("a.txt", "text/plain")),
         ("DELETE", "/v2/files.json") => ("ids={id}", Value::Null),
-        ("POST", "/v2/files/delete.json") => ("", json!({"ids": [object.id]})),
+        ("PUT", "/v2/tickets/{tid}/files.json") | ("POST", "/v2/files/delete.json") => ("", json!({"ids": [object.id]})),
         ("POST", "/v2/files/{id}/parts.json") => ("", json!({"partNumbers": [1]})),
         ("POST", "/tokens.json") => ("", json!({"types": ["attachment"]})),
         ("POST", "/notifications/s3") => {
