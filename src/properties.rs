@@ -126,7 +126,10 @@ mod tests {
         for name in names {
             let target = fs::read_to_string(fuzz().join(format!("fuzz_targets/{name}.rs"))).unwrap();
             assert!(target.contains(&format!("properties::hold(\"{name}\", bytes)")), "{name}: {target}");
-            assert!(manifest.contains(&format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n")), "{name} is not in fuzz/Cargo.toml");
+            assert!(
+                manifest.contains(&format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n")),
+                "{name} is not in fuzz/Cargo.toml"
+            );
         }
     }
 

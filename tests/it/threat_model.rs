@@ -33,7 +33,8 @@ fn the_threat_model_names_tests_that_exist() {
         test_names(&project().join(folder), &mut names);
     }
     let page = fs::read_to_string(project().join("docs/threat-model.md")).unwrap();
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 3 && line.contains('`')).collect();
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 3 && line.contains('`')).collect();
     let mut named = 0;
     for row in &rows {
         let proofs = row.rsplit(" | ").next().unwrap();
