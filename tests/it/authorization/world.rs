@@ -217,7 +217,7 @@ impl World {
         }
         let object = self.broker.object(state, &self.makers[maker]).await;
         if state == "attached" {
-            self.broker.attach(&object, &self.makers["a user"]).await;
+            self.broker.put_on_ticket(&object, &self.makers["a user"]).await;
         }
         self.objects.insert((state.to_owned(), maker), object.clone());
         object
@@ -231,7 +231,7 @@ impl World {
     }
 
     /// A file that there is not.
-    pub fn missing(&self) -> Object {
+    pub fn missing() -> Object {
         let key = "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61".to_owned();
         Object {
             id: 7_777_777,
