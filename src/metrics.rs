@@ -36,7 +36,7 @@ labels! {
 labels! {
     /// What a request asks for.
     Operation, "operation": Slip = "slip", Reissue = "reissue", Parts = "parts", Confirm = "confirm", Read = "read", List = "list",
-    Delete = "delete", Download = "download", Ticket = "ticket", Companion = "companion", Other = "other",
+    Delete = "delete", Restore = "restore", Download = "download", Ticket = "ticket", Companion = "companion", Other = "other",
 }
 
 labels! {

@@ -13,6 +13,8 @@ pub(super) fn operation(method: &Method, path: &str) -> Operation {
     let mut segments = below.split('/');
     match (segments.next().unwrap_or_default(), segments.next(), segments.next()) {
         ("files", Some("ref.json"), None) => Operation::Slip,
+        ("files", Some("delete.json"), None) => Operation::Delete,
+        ("files", Some(_), Some("restore.json")) => Operation::Restore,
         ("files", Some(_), Some("ref.json")) => Operation::Reissue,
         ("files", Some(_), Some("parts.json")) => Operation::Parts,
         ("files", Some(_), Some("download")) => Operation::Download,
@@ -39,6 +41,10 @@ mod tests {
             (Method::PUT, "/v2/files/17.json", Operation::Confirm),
             (Method::GET, "/v2/files/17.json", Operation::Read),
             (Method::DELETE, "/v2/files/17.json", Operation::Delete),
+            (Method::POST, "/v2/files/delete.json", Operation::Delete),
+            (Method::DELETE, "/v2/files.json", Operation::Delete),
+            (Method::POST, "/v2/files/17/restore.json", Operation::Restore),
+            (Method::GET, "/v2/tickets/1/files.zip", Operation::Ticket),
             (Method::GET, "/v2/files.json", Operation::List),
             (Method::POST, "/v2/files/17/parts.json", Operation::Parts),
             (Method::GET, "/v2/files/17/download", Operation::Download),
