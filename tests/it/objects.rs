@@ -27,7 +27,7 @@ pub fn uppy_file(name: &str) -> Value {
 
 impl TestBroker {
     /// Puts a file on its ticket; for tokens of users.
-    pub async fn attach(&self, object: &Object, token: &str) {
+    pub async fn put_on_ticket(&self, object: &Object, token: &str) {
         let url = format!("{}/v2/tickets/{}/files.json", self.base, object.ticket);
         let (status, body) = answer(self.http.put(url).bearer_auth(token).body(json!({"ids": [object.id]}).to_string())).await;
         assert_eq!(status, 200, "{body}");

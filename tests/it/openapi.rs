@@ -58,7 +58,7 @@ async fn seeds(broker: &TestBroker) -> Value {
         for _ in 0..SEEDS_EACH {
             let object = broker.object(row.state, &broker.token).await;
             if row.state == "attached" {
-                broker.attach(&object, &broker.token).await;
+                broker.put_on_ticket(&object, &broker.token).await;
             }
             there.push(json!({"id": object.id, "key": object.key, "etag": object.etag, "ticket": object.ticket}));
         }

@@ -208,7 +208,7 @@ impl World {
         }
         let object = self.broker.object(state, &self.makers[maker]).await;
         if state == "attached" {
-            self.broker.attach(&object, &self.makers["a user"]).await;
+            self.broker.put_on_ticket(&object, &self.makers["a user"]).await;
         }
         self.objects.insert((state.to_owned(), maker), object.clone());
         object
