@@ -111,8 +111,8 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
     }
 
-    fn names_in(folder: PathBuf) -> BTreeSet<String> {
-        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    fn names_in(folder: &Path) -> BTreeSet<String> {
+        let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()
     }
 
@@ -120,13 +120,16 @@ mod tests {
     fn every_property_is_a_fuzz_target_and_has_a_corpus() {
         let names: BTreeSet<String> = ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(names.len(), ALL.len());
-        assert_eq!(names_in(fuzz().join("fuzz_targets")), names);
-        assert_eq!(names_in(fuzz().join("corpus")), names);
+        assert_eq!(names_in(&fuzz().join("fuzz_targets")), names);
+        assert_eq!(names_in(&fuzz().join("corpus")), names);
         let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
         for name in names {
             let target = fs::read_to_string(fuzz().join(format!("fuzz_targets/{name}.rs"))).unwrap();
             assert!(target.contains(&format!("properties::hold(\"{name}\", bytes)")), "{name}: {target}");
-            assert!(manifest.contains(&format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n")), "{name} is not in fuzz/Cargo.toml");
+            assert!(
+                manifest.contains(&format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n")),
+                "{name} is not in fuzz/Cargo.toml"
+            );
         }
     }
 

@@ -24,7 +24,8 @@ pub(crate) fn clean(name: &FileName) {
     assert!((1..=255).contains(&text.len()), "{} bytes", text.len());
     assert!(!text.contains(['/', '\\', ':']), "a part of a path: {text:?}");
     assert!(!text.chars().any(char::is_control), "a control character: {text:?}");
-    let deceptive = |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let deceptive =
+        |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     assert!(!text.chars().any(deceptive), "a deceptive character: {text:?}");
     assert_eq!(text, text.trim(), "blanks around it");
     assert!(!text.ends_with('.'), "Windows drops that dot: {text:?}");
@@ -180,7 +181,8 @@ pub(crate) fn bucket_event(bytes: &[u8]) {
     // A key is told as in a form, and comes back as it was.
     let key = String::from_utf8_lossy(bytes).into_owned();
     let told = percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+");
-    let message = serde_json::json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": "b"}, "object": {"key": told}}}]});
+    let message =
+        serde_json::json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": "b"}, "object": {"key": told}}}]});
     let read = super::bucket_event::parse(message.to_string().as_bytes());
     assert_eq!(read.map(|objects| objects.into_iter().map(|object| object.key).collect::<Vec<_>>()), Ok(vec![key]));
 }

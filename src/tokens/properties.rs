@@ -3,7 +3,7 @@
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-use super::upload_token::{LONGEST_LIFE, Maker, MOST_TYPES, UploadToken, seal};
+use super::upload_token::{LONGEST_LIFE, MOST_TYPES, Maker, UploadToken, seal};
 use super::{LOOKUP_CHARS, Token, sha256};
 use crate::domain::{Actor, ActorKind, Tenant};
 
@@ -33,7 +33,12 @@ pub(crate) fn upload_token(bytes: &[u8]) {
     let (seed, seconds) = (next(), i64::from(next()) * 400);
     let actor = Actor { id: i64::from(next()) * 77_777_777 + 1, kind: if next() < 128 { ActorKind::Users } else { ActorKind::Customers } };
     let maker_is_token = next() < 128;
-    let words: Vec<String> = given.map(|b| char::from(b"abcdefghij0123456789-"[usize::from(b) % 21])).collect::<String>().split('-').map(str::to_owned).collect();
+    let words: Vec<String> = given
+        .map(|b| char::from(b"abcdefghij0123456789-"[usize::from(b) % 21]))
+        .collect::<String>()
+        .split('-')
+        .map(str::to_owned)
+        .collect();
     let types = &words[..words.len().min(MOST_TYPES)];
     let lookup = format!("{seed:02x}").repeat(LOOKUP_CHARS / 2);
     let tenant: Tenant = format!("t{seed}.eu_1-x").parse().unwrap_or_default();

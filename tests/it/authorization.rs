@@ -103,7 +103,7 @@ impl World {
         if row.state == "-" || reachable {
             return Ok(());
         }
-        let missing = self.missing();
+        let missing = World::missing();
         let other = self.ask(&Asked { row, column, prefix, object: &missing }).await;
         // A list does not name it.
         let same = answer.whole() == other.whole() || answer.without(&object) == other.without(&missing);

@@ -28,7 +28,7 @@ impl TestBroker {
     }
 
     async fn becomes_active(&self, id: i64) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while self.read(id).await.1["file"]["state"] != "active" {
             assert!(Instant::now() < deadline, "nobody confirms it");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -198,7 +198,7 @@ async fn a_queue_confirms_files_whose_clients_vanished() {
     for body in [again.as_str(), again.as_str(), "{\"Records\": []}"] {
         sqs.send_message().queue_url(&queue).message_body(body).send().await.unwrap();
     }
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let attributes = sqs.get_queue_attributes().queue_url(&queue).attribute_names(aws_sdk_sqs::types::QueueAttributeName::All);
         let attributes = attributes.send().await.unwrap().attributes.unwrap();

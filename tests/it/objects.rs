@@ -54,7 +54,8 @@ impl TestBroker {
                 let (key, upload_id) = (made["key"].as_str().unwrap().to_owned(), made["uploadId"].as_str().unwrap());
                 let mut object = Object { id: upload_id.parse().unwrap(), key, name, etag: String::new(), ticket: 0, link: None };
                 if state == "uploaded" {
-                    let (_, signed) = send("GET", &format!("/companion/s3/multipart/{upload_id}/1?key={}", object.key), String::new()).await;
+                    let (_, signed) =
+                        send("GET", &format!("/companion/s3/multipart/{upload_id}/1?key={}", object.key), String::new()).await;
                     let put = self.http.put(signed["url"].as_str().unwrap()).body("hello").send().await.unwrap();
                     assert_eq!(put.status(), 200);
                     put.headers()["etag"].to_str().unwrap().clone_into(&mut object.etag);
@@ -65,7 +66,8 @@ impl TestBroker {
                 let (status, body) = send("POST", "/v2/files/ref.json", new_file(&format!("{name}.txt"), "text/plain").to_string()).await;
                 assert_eq!(status, 201, "{body}");
                 let slip = slip(body);
-                let mut object = Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new(), ticket: 0, link: None };
+                let mut object =
+                    Object { id: slip.id, key: slip.param("key").to_owned(), name, etag: String::new(), ticket: 0, link: None };
                 if state != "temp" {
                     self.drop_bytes(&slip, b"hello").await;
                 }

@@ -33,8 +33,9 @@ fn the_threat_model_names_tests_that_exist() {
         test_names(&project().join(folder), &mut names);
     }
     let page = fs::read_to_string(project().join("docs/threat-model.md")).unwrap();
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 3 && line.contains('`')).collect();
-    let mut named = 0;
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 3 && line.contains('`')).collect();
+    let mut count = 0;
     for row in &rows {
         let proofs = row.rsplit(" | ").next().unwrap();
         let mut quoted = proofs.split('`').skip(1).step_by(2).peekable();
@@ -46,13 +47,13 @@ fn the_threat_model_names_tests_that_exist() {
                 None => names.contains(test),
             };
             assert!(exists, "there is no test {test}, which is to prove: {row}");
-            named += 1;
+            count += 1;
         }
         for target in targets.split('`').skip(1).step_by(2) {
             assert!(project().join(format!("fuzz/fuzz_targets/{target}.rs")).exists(), "there is no fuzz target {target}");
         }
     }
-    assert!(rows.len() > 30 && named > 60, "{} rows with {named} tests: does this test still read the page?", rows.len());
+    assert!(rows.len() > 30 && count > 60, "{} rows with {count} tests: does this test still read the page?", rows.len());
     let targets = fs::read_dir(project().join("fuzz/fuzz_targets")).unwrap().map(|entry| entry.unwrap().path());
     for target in targets {
         let target = target.file_stem().unwrap().to_str().unwrap().to_owned();

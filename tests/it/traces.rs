@@ -49,7 +49,7 @@ impl Receiver {
 
     /// What it got once that many requests of this name have arrived, and what the program sends when it ends.
     async fn all(&self, program: &mut Program, name: &str, least: usize) -> Vec<Span> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while self.spans().iter().filter(|span| span.name == name).count() < least {
             assert!(Instant::now() < deadline, "no {least} {name} in {:?}: {}", self.spans(), program.log());
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -97,8 +97,15 @@ impl World {
         }
         let broker = setup.start().await;
         let database = Database::of(&broker.database_url).await;
-        let mut world =
-            Self { broker, tokens: HashMap::new(), upload_tokens: HashMap::new(), links: HashMap::new(), makers: HashMap::new(), objects: HashMap::new(), database };
+        let mut world = Self {
+            broker,
+            tokens: HashMap::new(),
+            upload_tokens: HashMap::new(),
+            links: HashMap::new(),
+            makers: HashMap::new(),
+            objects: HashMap::new(),
+            database,
+        };
         world.meet().await;
         world
     }
@@ -132,7 +139,9 @@ impl World {
             self.tokens.insert(column, token);
         }
         let scope = ALL.replace(',', " ");
-        for (column, scope, secret) in [("jwt", scope.as_str(), JWT_SECRET), ("jwt-0", "", JWT_SECRET), ("jwt-x", &scope, &JWT_SECRET.replace('0', "1"))] {
+        for (column, scope, secret) in
+            [("jwt", scope.as_str(), JWT_SECRET), ("jwt-0", "", JWT_SECRET), ("jwt-x", &scope, &JWT_SECRET.replace('0', "1"))]
+        {
             let exp = OffsetDateTime::now_utc().unix_timestamp() + 3600;
             let claims = json!({"iss": ISSUER, "aud": "dropslip", "sub": "2", "scope": scope, "exp": exp});
             let key = EncodingKey::from_secret(secret.as_bytes());
@@ -222,9 +231,16 @@ impl World {
     }
 
     /// A file that there is not.
-    pub fn missing(&self) -> Object {
+    pub fn missing() -> Object {
         let key = "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61".to_owned();
-        Object { id: 7_777_777, key, name: String::new(), etag: "\"5d41402abc4b2a76b9719d911017c592\"".to_owned(), ticket: 8_888_888, link: None }
+        Object {
+            id: 7_777_777,
+            key,
+            name: String::new(),
+            etag: "\"5d41402abc4b2a76b9719d911017c592\"".to_owned(),
+            ticket: 8_888_888,
+            link: None,
+        }
     }
 
     // ---- requests ----
@@ -243,7 +259,11 @@ impl World {
             None => format!("{prefix}{}", row.path),
         };
         let in_path = row.path.starts_with("/u/");
-        let mut path = path.replace("{id}", &id).replace("{tid}", &object.ticket.to_string()).replace("{upload_id}", &id).replace("{part_number}", "1");
+        let mut path = path
+            .replace("{id}", &id)
+            .replace("{tid}", &object.ticket.to_string())
+            .replace("{upload_id}", &id)
+            .replace("{part_number}", "1");
         if in_path {
             path = path.replace("{upload_token}", &self.upload_tokens[*column]);
         }
@@ -290,9 +310,7 @@ fn said(row: &Row, object: &Object) -> (&'static str, Value) {
         ("GET", "/s3/params") => ("filename=a.txt&type=text/plain&metadata[fileType]=attachment", Value::Null),
         ("POST", "/s3/multipart") => ("", uppy_file("a")),
         ("GET", "/s3/multipart/{upload_id}/batch") => ("partNumbers=1&key={key}", Value::Null),
-        ("POST", "/s3/multipart/{upload_id}/complete") => {
-            ("key={key}", json!({"parts": [{"PartNumber": 1, "ETag": object.etag}]}))
-        }
+        ("POST", "/s3/multipart/{upload_id}/complete") => ("key={key}", json!({"parts": [{"PartNumber": 1, "ETag": object.etag}]})),
         _ if below.starts_with("/s3/") => ("key={key}", Value::Null),
         _ => ("", Value::Null),
     }
