@@ -138,25 +138,18 @@ impl Archive {
 impl Entry {
     /// Its line of the directory.
     fn write(&self, directory: &mut Vec<u8>) {
-        let mut elsewhere = Vec::new();
-        if is_large(self.size) {
-            u64s(&mut elsewhere, &[self.size, self.size]);
-        }
-        if is_large(self.offset) {
-            u64s(&mut elsewhere, &[self.offset]);
-        }
-        let large = !elsewhere.is_empty();
+        // All three or none: Info-ZIP, reading one entry after the other, takes the absent ones of a mixture from the entry before.
+        let large = is_large(self.size) || is_large(self.offset);
+        let (size, offset) = if large { (ELSEWHERE, ELSEWHERE) } else { (short(self.size), short(self.offset)) };
         u32s(directory, &[0x0201_4b50]);
         u16s(directory, &[MADE_BY, if large { ZIP64 } else { PLAIN }, FLAGS, METHOD, self.at.time, self.at.date]);
-        u32s(directory, &[self.crc, short(self.size), short(self.size)]);
-        // At most three numbers of eight bytes.
-        let extra = u16::try_from(elsewhere.len()).unwrap_or_default();
-        u16s(directory, &[name_length(&self.name), if large { extra + 4 } else { 0 }, 0, 0, 0]);
-        u32s(directory, &[PERMISSIONS, short(self.offset)]);
+        u32s(directory, &[self.crc, size, size]);
+        u16s(directory, &[name_length(&self.name), if large { 28 } else { 0 }, 0, 0, 0]);
+        u32s(directory, &[PERMISSIONS, offset]);
         directory.extend(self.name.as_bytes());
         if large {
-            u16s(directory, &[1, extra]);
-            directory.extend(elsewhere);
+            u16s(directory, &[1, 24]);
+            u64s(directory, &[self.size, self.size, self.offset]);
         }
     }
 }

@@ -235,11 +235,13 @@ impl Condition {
                 let mut holds = inner.iter().map(|one| one.holds_in(state));
                 if holds.clone().any(|one| one == Some(true)) { Some(true) } else { holds.all(|one| one == Some(false)).then_some(false) }
             }
-            Self::Compare(field, comparison, value) => {
-                Known::of(*field, state).map(|known| known.is_some_and(|known| comparison.holds(known, value)))
-            }
-            Self::In(field, values) => Known::of(*field, state).map(|known| values.iter().any(|value| value.as_ref() == known)),
-            Self::NotIn(field, values) => Known::of(*field, state).map(|known| values.iter().all(|value| value.as_ref() != known)),
+            Self::Compare(field, comparison, value) => match Known::of(*field, state) {
+                Known::Same(known) => Some(comparison.holds(&known, value)),
+                Known::Nothing => Some(false),
+                Known::Something | Known::Different => None,
+            },
+            Self::In(field, values) => Known::of(*field, state).among(values),
+            Self::NotIn(field, values) => Known::of(*field, state).among(values).map(|is| !is),
         }
     }
 }
@@ -259,6 +261,9 @@ impl Comparison {
 enum Known {
     Same(Value),
     Nothing,
+    /// A value, each its own.
+    Something,
+    /// A value or none.
     Different,
 }
 
@@ -266,17 +271,19 @@ impl Known {
     fn of(field: Field, state: FileState) -> Self {
         match field {
             Field::State => Self::Same(Value::Text(state.as_str().to_owned())),
-            _ if field.tells_deletion() && state != FileState::Deleted => Self::Nothing,
+            _ if field.tells_deletion() && state == FileState::Deleted => Self::Something,
+            _ if field.tells_deletion() => Self::Nothing,
             _ => Self::Different,
         }
     }
 
-    /// What follows from it; `None` when the files differ.
-    fn map(self, follows: impl FnOnce(Option<&Value>) -> bool) -> Option<bool> {
+    /// Whether it is one of these; `None` when that is true of some files alone.
+    fn among(self, values: &[Option<Value>]) -> Option<bool> {
         match self {
-            Self::Same(value) => Some(follows(Some(&value))),
-            Self::Nothing => Some(follows(None)),
-            Self::Different => None,
+            Self::Same(value) => Some(values.contains(&Some(value))),
+            Self::Nothing => Some(values.contains(&None)),
+            Self::Something if values.iter().all(Option::is_none) => Some(false),
+            Self::Something | Self::Different => None,
         }
     }
 }

@@ -72,7 +72,12 @@ async fn confirmations_at_several_brokers_make_one_file() {
         let slip = slip(body);
         brokers.drop_bytes(&slip, "hello").await;
         let path = format!("/v2/files/{}.json", slip.id);
-        let answers = join_all((0..6).map(|broker| brokers.call(broker, "PATCH", &path, None))).await;
+        let mut answers = join_all((0..6).map(|broker| brokers.call(broker, "PATCH", &path, None))).await;
+        for (_, body) in &mut answers {
+            // Each names its own address.
+            let link = body["file"]["downloadURL"].take();
+            assert!(link.as_str().unwrap().ends_with(&format!("/v2/files/{}/download", slip.id)), "{link}");
+        }
         assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 200), "{answers:#?}");
     }));
     assert_eq!(files.await.len(), 15);

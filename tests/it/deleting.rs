@@ -62,6 +62,10 @@ async fn a_file_goes_comes_back_and_goes_for_good(bed: Bed, db: Db) {
     let mut same = deleted["file"].clone();
     same.as_object_mut().unwrap().retain(|name, _| !name.starts_with("deleted"));
     same["state"] = json!("active");
+    for link in ["downloadURL", "proxyKey", "s3Path"] {
+        assert_eq!(same[link], "", "there is nothing to download");
+        same[link] = before["file"][link].clone();
+    }
     assert_eq!(same, before["file"], "nothing else of it changed, updatedAt above all");
     assert_eq!(before["file"].get("deletedAt").or(before["file"].get("deletedBy")), None);
 

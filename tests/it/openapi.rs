@@ -10,7 +10,7 @@ use crate::authorization::table;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file, project};
 
 /// Of every operation, beside the examples, the edge cases and the chains.
-const EXAMPLES_EACH: &str = "300";
+const EXAMPLES_EACH: &str = "60";
 /// What the store says when it tells of an object.
 const NOTIFICATIONS: &str = "told-by-the-store-0123456789abcdef0123456789";
 const SEED: &str = "20260102";
