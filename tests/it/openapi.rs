@@ -10,7 +10,7 @@ use crate::authorization::table;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file, project};
 
 /// Of every operation, beside the examples, the edge cases and the chains.
-const EXAMPLES_EACH: &str = "60";
+const EXAMPLES_EACH: &str = "100";
 /// What the store says when it tells of an object.
 const NOTIFICATIONS: &str = "told-by-the-store-0123456789abcdef0123456789";
 const SEED: &str = "20260102";
@@ -112,18 +112,15 @@ async fn schemathesis_finds_nothing(db: Db) {
     // It leaves out the operation that the document itself came from.
     let tried = operations(&document(&broker).await).len() - 1;
     assert!(said.contains(&format!("Tested: {tried}")), "{said}");
-    // Every operation was carried out, and refused without its token and for what is not there.
+    // Every operation was carried out, and refused for what is not there. Who is refused is in authorization.rs.
     let statuses = statuses(&broker);
-    for (path, method, operation) in operations(&document(&broker).await) {
+    for (path, method, _) in operations(&document(&broker).await) {
         let label = format!("{method} {path}");
         let Some(met) = statuses.get(&label) else {
             assert_eq!(label, "GET /openapi.json");
             continue;
         };
         assert!(met.iter().any(|status| (200..400).contains(status)), "{label} never succeeded: {met:?}");
-        if operation.get("security").is_none() {
-            assert!(met.contains(&401), "{label} was never asked without a good token: {met:?}");
-        }
         if path.contains("{id}") || path.contains("{upload_id}") {
             assert!(met.contains(&404), "{label} was never asked about what is not there: {met:?}");
         }
