@@ -358,7 +358,7 @@ impl Store {
         let skip = self.skip_locked();
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE events SET state = 'dead', finished_at = $1, last_answer = 'no broker knows the endpoint' WHERE id IN (SELECT id FROM events \
-             WHERE state = 'pending' AND next_attempt_at < $2 AND (leased_until IS NULL OR leased_until <= $1) ORDER BY next_attempt_at LIMIT $3 {skip})"
+             WHERE state = 'pending' AND next_attempt_at < $2 AND (leased_until IS NULL OR leased_until <= $1) LIMIT $3 {skip})"
         ));
         let given_up = on_pool!(self, write connection => {
             let query = sqlx::query(sql).bind(Instant(now)).bind(Instant(before)).bind(i64::from(limit));

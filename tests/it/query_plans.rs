@@ -78,11 +78,11 @@ const EXPECTED: [(&str, &str, &str); 44] = [
     // Events.
     ("FROM audit_log WHERE file_id = $3", "audit_log_file (file_id=? AND <expr>>?)", "audit_log_file"),
     ("FROM events AS due", "events_due (endpoint=? AND next_attempt_at<?)", "events_due"),
-    ("FROM events AS earlier", "events_by_file (file_id=? AND <expr>>?)", "events_by_file"),
+    ("FROM events AS earlier", "events_by_file (file_id=? AND <expr>>?)", "events_by_file|events_due"),
     ("UPDATE events SET state = $1", "INTEGER PRIMARY KEY (rowid=?)", "events_pkey"),
-    ("UPDATE events SET next_attempt_at", "events_by_file (file_id=? AND <expr><?)", "events_by_file"),
+    ("UPDATE events SET next_attempt_at", "events_by_file (file_id=? AND <expr><?)", "events_by_file|events_due|events_overdue"),
     ("DELETE FROM events", "events_finished (finished_at<?)", "events_finished"),
-    ("UPDATE events SET state = 'dead'", "events_overdue (next_attempt_at<?)", "events_overdue"),
+    ("UPDATE events SET state = 'dead'", "events_overdue (next_attempt_at<?)|events_by_state (state=?)", "events_overdue|events_by_state"),
     ("UPDATE files SET reissued", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
     // Scrapes.
     ("SELECT MIN(expires_at) FROM files", "USING COVERING INDEX files_expiring", "files_expiring"),
