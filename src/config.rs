@@ -10,6 +10,7 @@ mod events;
 mod identity;
 mod operating;
 mod settings;
+mod storage;
 mod values;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use downloads::Downloads;
 pub use events::{Events, NotificationsToken};
 pub use operating::Operating;
 pub use settings::{SETTINGS, Setting};
+pub use storage::{Log, Storage};
 use values::{
     Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, database_url, duration, endpoint, filled,
     log_filter, log_format, origins, part_size, redacted, retention, socket_address, upload_method, web_url, whole_number,
@@ -95,46 +97,6 @@ pub struct Config {
     #[cfg(feature = "failpoints")]
     pub failpoint: Option<String>,
     effective: Vec<(&'static str, Value)>,
-}
-
-/// Where the bytes go.
-#[derive(Debug, Clone)]
-pub enum Storage {
-    /// An S3 store inside the process: for one person at one machine.
-    Embedded {
-        /// Where the store listens.
-        listen: SocketAddr,
-        /// The region in every signature; any will do.
-        region: Option<String>,
-        /// Where browsers reach it; `None` when that follows from the address it listens on.
-        public_endpoint: Option<String>,
-        /// Its folder.
-        data_dir: PathBuf,
-        /// Whether a token is made that anybody at this machine can use.
-        development_token: bool,
-    },
-    /// A real bucket.
-    Bucket {
-        /// The bucket's name.
-        name: String,
-        /// Its region.
-        region: Option<String>,
-        /// Where the broker reaches the store.
-        endpoint: Option<String>,
-        /// Where browsers reach it.
-        public_endpoint: Option<String>,
-        /// Whether the bucket's name goes into the path.
-        path_style: bool,
-    },
-}
-
-/// What to log, and how.
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// A filter of the `tracing` kind.
-    pub filter: String,
-    /// Lines of JSON; `None` leaves the choice to the terminal.
-    pub json: Option<bool>,
 }
 
 /// Everything that is wrong with the configuration, one line each.
