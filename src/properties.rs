@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use crate::domain::{FileId, FileName, Tenant};
 use crate::proxy_key::ProxyKeys;
 use crate::zip::Archive;
-use crate::{api, domain, jwt, tokens, trace};
+use crate::{api, config, domain, jwt, tokens, trace, upload, webhooks};
 
 const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
@@ -25,10 +25,12 @@ pub const ALL: &[(&str, Property)] = &[
     ("evidence", domain::properties::evidence),
     ("file_name", domain::properties::file_name),
     ("media_type", domain::properties::media_type),
+    ("parts", domain::properties::parts),
     ("policy", domain::properties::policy),
     ("authorization", api::properties::authorization),
     ("companion_body", api::properties::companion::body),
     ("companion_query", api::properties::companion::query),
+    ("companion_parts", api::properties::companion::parts),
     ("desk_body", api::properties::desk::body),
     ("desk_list", api::properties::desk::list),
     ("filter", api::properties::desk::filter),
@@ -40,7 +42,12 @@ pub const ALL: &[(&str, Property)] = &[
     ("archive", archive),
     ("proxy_key", proxy_key),
     ("access_token", tokens::properties::access_token),
+    ("tokens_file", tokens::properties::file),
     ("upload_token", tokens::properties::upload_token),
+    ("webhooks_file", webhooks::properties::file),
+    ("webhook_answer", webhooks::properties::answer),
+    ("settings", config::properties::file),
+    ("slip", upload::properties::answer),
 ];
 
 /// Calls the property of that name, which is a fuzz target's.
@@ -50,6 +57,11 @@ pub const ALL: &[(&str, Property)] = &[
 pub fn hold(name: &str, bytes: &[u8]) {
     let Some((_, property)) = ALL.iter().find(|(known, _)| *known == name) else { panic!("there is no property {name}") };
     property(bytes);
+}
+
+/// The words of a file that may be secrets: long, and nothing that a complaint would say by itself.
+pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/=_-".contains(c)).filter(|word| word.len() >= 20)
 }
 
 /// In an archive every file has a name of its own, on every system, that leads nowhere else.

@@ -4,6 +4,8 @@
 //! the same time and writes down what came of each. What it had taken on when its broker died, another takes on after that.
 
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod signature;
 mod target;
 

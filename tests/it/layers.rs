@@ -92,7 +92,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         ],
     ),
     // For tests and the fuzzer only.
-    ("properties", &["api", "domain", "jwt", "proxy_key", "tokens", "trace", "zip"]),
+    ("properties", &["api", "config", "domain", "jwt", "proxy_key", "tokens", "trace", "upload", "webhooks", "zip"]),
     ("main", &[]),
 ];
 
