@@ -59,11 +59,6 @@ pub fn hold(name: &str, bytes: &[u8]) {
     property(bytes);
 }
 
-/// The words of a file that may be secrets: long, and nothing that a complaint would say by itself.
-pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/=_-".contains(c)).filter(|word| word.len() >= 20)
-}
-
 /// In an archive every file has a name of its own, on every system, that leads nowhere else.
 fn archive(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Reader, SETTINGS};
-use crate::properties::long_words;
+use crate::domain::properties::long_words;
 
 /// Never shown, as a whole.
 const SECRETS: [&str; 3] = ["jwt_secret", "notifications_token", "proxy_keys"];

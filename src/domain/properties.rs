@@ -13,6 +13,11 @@ fn chosen(bytes: &[u8]) -> (usize, &[u8]) {
     bytes.split_first().map_or((0, bytes), |(first, rest)| (usize::from(*first), rest))
 }
 
+/// The words of a file that may be secrets: long, and nothing that a complaint would say by itself.
+pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/=_-".contains(c)).filter(|word| word.len() >= 20)
+}
+
 /// Nothing of a path, a terminal, a header or a direction of writing is left in a cleaned name; cleaning it again changes nothing.
 pub(crate) fn file_name(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

@@ -6,8 +6,8 @@ use time::{Duration, OffsetDateTime};
 use super::token_file::Entries;
 use super::upload_token::{LONGEST_LIFE, MOST_TYPES, Maker, UploadToken, seal};
 use super::{LOOKUP_CHARS, Token, sha256};
+use crate::domain::properties::long_words;
 use crate::domain::{Actor, ActorKind, Tenant};
-use crate::properties::long_words;
 
 const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 

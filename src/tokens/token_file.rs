@@ -305,7 +305,9 @@ mod tests {
             let failure = failure(&text);
             assert!(failure.starts_with(line) && failure.contains(said), "{failure:?} for {text}");
         }
-        for by_mistake in ["sha256 = \"dslip_0123_hunter2\"", "user = \"dslip_0123_hunter2\"", "dslip_0123_hunter2 = 1", "tenant = \"hunter2 \""] {
+        for by_mistake in
+            ["sha256 = \"dslip_0123_hunter2\"", "user = \"dslip_0123_hunter2\"", "dslip_0123_hunter2 = 1", "tenant = \"hunter2 \""]
+        {
             let failure = failure(&format!("[[token]]\nname = \"a\"\n\n{by_mistake}\n"));
             assert!(failure.starts_with("line 4: ") && !failure.contains("hunter2"), "{failure}");
         }

@@ -8,7 +8,7 @@ use time::macros::datetime;
 use time::{Date, OffsetDateTime, Time};
 
 use super::{LONGEST_RETRY_AFTER, parse, retry_after};
-use crate::properties::long_words;
+use crate::domain::properties::long_words;
 
 /// A list that reads has endpoints that can be told apart, whose URLs and secrets are as they must be; a complaint repeats no secret.
 pub(crate) fn file(bytes: &[u8]) {

@@ -31,7 +31,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("notifications", &["broker", "bucket"]),
     ("webhooks", &["domain", "failpoint", "random", "store"]),
     ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
-    ("store", &["store", "domain", "metrics", "random", "trace"]),
+    ("store", &["store", "domain", "failpoint", "metrics", "random", "trace"]),
     ("jwt", &["domain", "secret_file"]),
     ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
