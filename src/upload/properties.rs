@@ -10,6 +10,11 @@ use super::failure::{Failure, shortened};
 use super::slip::{Arrived, Cut, NEVER_SENT, Params, SignedPart, Slip, Way};
 use super::store::said;
 
+#[derive(Deserialize)]
+struct Signed {
+    parts: Vec<SignedPart>,
+}
+
 /// Whatever a broker answers, a request to the store is an ordinary one, and parts are those of the file; what is said is short.
 pub(crate) fn answer(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -31,10 +36,6 @@ pub(crate) fn answer(bytes: &[u8]) {
                 }
             }
         }
-    }
-    #[derive(Deserialize)]
-    struct Signed {
-        parts: Vec<SignedPart>,
     }
     if let Ok(Signed { parts }) = is_told_without_its_words(parsed::<Signed>(&text)) {
         for part in &parts {
