@@ -148,8 +148,10 @@ mod tests {
                 let path = entry.unwrap().path();
                 let bytes = fs::read(&path).unwrap();
                 std::panic::catch_unwind(|| property(&bytes)).unwrap_or_else(|_| panic!("{} does not hold", path.display()));
-                // What a person wrote down in a moment is where a fuzzer begins; the beginning of it must not be a surprise either.
-                for length in 0..bytes.len().min(256) {
+                // What a person wrote down is where a fuzzer begins; the beginning of it must not be a surprise either. What a fuzzer found
+                // is called after its SHA-1.
+                let found = path.file_name().is_some_and(|name| name.len() == 40);
+                for length in 0..if found { 0 } else { bytes.len().min(256) } {
                     property(&bytes[..length]);
                 }
                 inputs += 1;
