@@ -66,7 +66,7 @@ const EXPECTED: [(&str, &str, &str); 44] = [
         "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)",
         "ticket_files_pkey",
     ),
-    ("created_by_id = $4 ORDER BY file_id", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)", "ticket_files_pkey"),
+    ("created_by_id = $6 ORDER BY file_id", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)", "ticket_files_pkey"),
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
