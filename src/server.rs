@@ -208,7 +208,7 @@ enum Alone {
 
 async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: CancellationToken) -> anyhow::Result<Opened> {
     let file_types = file_types(config)?;
-    let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
+    let store = Store::open(config.database_url.reveal()).await.context("DROPSLIP_DATABASE_URL")?;
     store.subscribe(endpoints(config)?.into_iter().map(|endpoint| endpoint.subscription).collect());
     let (options, embedded) = Box::pin(storage(config, origins, alone, stop_store)).await?;
     let identity = identity(&config.storage)?;

@@ -44,7 +44,7 @@ pub(super) struct AuditLogOptions {
 
 pub(super) async fn run(options: AuditLogOptions, config: &Config) -> anyhow::Result<ExitCode> {
     let AuditLogOptions { tenant, file, actor, action, since, until, before, limit, json } = options;
-    let store = Store::open(&config.database_url).await?;
+    let store = Store::open(config.database_url.reveal()).await?;
     let lines = store.audit_log(&AuditFilter { tenant, file, actor, action, since, until, before }, limit).await;
     store.close().await;
     let lines = lines?;

@@ -101,7 +101,7 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
         Err(error) => (Err(format!("{error:#}")), None),
     };
     Ok(Installation {
-        database_url: config.database_url.clone(),
+        database_url: config.database_url.reveal().to_owned(),
         identity,
         bucket,
         embedded: matches!(config.storage, Storage::Embedded { .. }),

@@ -80,7 +80,7 @@ pub(super) struct ReplayOptions {
 }
 
 pub(super) async fn run(command: EventsCommand, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&config.database_url).await?;
+    let store = Store::open(config.database_url.reveal()).await?;
     let code = run_on(command, &store, config).await;
     store.close().await;
     code
@@ -198,13 +198,8 @@ async fn endpoints(store: &Store, config: &Config) -> anyhow::Result<ExitCode> {
         let types: Vec<_> = wish.types.iter().copied().map(Action::as_str).collect();
         let tenants: Vec<_> = wish.tenants.iter().map(crate::domain::Tenant::as_str).collect();
         let or_all = |list: Vec<&str>| if list.is_empty() { "all".to_owned() } else { list.join(",") };
-        // What stands in the query may be somebody's secret.
-        let mut url = endpoint.url.clone();
-        if url.query().is_some() {
-            url.set_query(Some("***"));
-        }
         let state = if gone.is_some() { "gone" } else { "enabled" };
-        println!("{:<16} {state:<8} {:<48} {:<40} {}", endpoint.name, url.as_str(), or_all(types), or_all(tenants));
+        println!("{:<16} {state:<8} {:<48} {:<40} {}", endpoint.name, endpoint.shown_url(), or_all(types), or_all(tenants));
     }
     Ok(ExitCode::SUCCESS)
 }

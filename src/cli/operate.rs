@@ -78,7 +78,7 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) async fn backup(options: &BackupOptions, config: &Config) -> anyhow::Result<ExitCode> {
-    copying::copy(&config.database_url, &options.file).await?;
+    copying::copy(config.database_url.reveal(), &options.file).await?;
     println!("copied the database to {}", options.file.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -80,7 +80,7 @@ pub(super) async fn run(command: TokenCommand, config: &Config) -> anyhow::Resul
             println!("{}", token.reveal());
         }
         command => {
-            let store = Store::open(&config.database_url).await?;
+            let store = Store::open(config.database_url.reveal()).await?;
             let code = run_on(command, &Tokens::new(store.clone(), None), now).await;
             store.close().await;
             return code;
