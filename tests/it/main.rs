@@ -49,6 +49,7 @@ mod program;
 mod put;
 mod query_plans;
 mod reloading;
+mod rotating;
 mod selecting;
 mod store_contract;
 mod sweeping;

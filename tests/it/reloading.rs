@@ -16,7 +16,7 @@ use crate::metrics::Scrape;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A world whose settings stand in a file beside those it has anyway.
-async fn with_file(text: &str) -> World {
+pub async fn with_file(text: &str) -> World {
     let mut world = World::new(Db::Sqlite).await;
     let path = world.folder.path().join("dropslip.toml");
     fs::write(&path, text).unwrap();
@@ -26,7 +26,7 @@ async fn with_file(text: &str) -> World {
 }
 
 /// A hangup, and what the log says of it.
-async fn reloaded(program: &Program, said: &str) {
+pub async fn reloaded(program: &Program, said: &str) {
     let before = program.log().matches(said).count();
     program.signal("-HUP");
     let deadline = Instant::now() + PATIENCE;

@@ -126,7 +126,7 @@ async fn page(state: &AppState, caller: &Caller, ticket: TicketId, Walk(wanted):
         Start::Skip(_) => None,
     };
     let page = state.broker.ticket_files(caller, ticket, before, wanted.page.size).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, Links::new(state, OffsetDateTime::now_utc()))))
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, &Links::new(state, OffsetDateTime::now_utc()))))
 }
 
 /// A page of a ticket's files.
