@@ -83,6 +83,22 @@ labels! {
     Reload, "outcome": Done = "done", Failed = "failed",
 }
 
+labels! {
+    /// What came of sending an event to an endpoint: it arrived; it is sent again later; it is not.
+    Delivery, "outcome": Delivered = "delivered", Failed = "failed", Dead = "dead",
+}
+
+labels! {
+    /// What came of an object that a bucket notification speaks of. `Unreadable` is a whole message.
+    Notification, "outcome": Confirmed = "confirmed", Refused = "refused", Unknown = "unknown", Ignored = "ignored", Failed = "failed",
+    Unreadable = "unreadable",
+}
+
+labels! {
+    /// Where events are that are kept.
+    Outbox, "state": Waiting = "waiting", Dead = "dead",
+}
+
 impl Operation {
     /// What it is called.
     #[must_use]
@@ -117,6 +133,8 @@ static SWEEPS: Times = Times::new();
 static SWEEP_FAILURES: Counter = Counter::new();
 static SWEPT: [Counter; Swept::ALL.len()] = [const { Counter::new() }; Swept::ALL.len()];
 static LAST_SWEEP: Gauge = Gauge::new();
+static DELIVERIES: [Counter; Delivery::ALL.len()] = [const { Counter::new() }; Delivery::ALL.len()];
+static NOTIFICATIONS: [Counter; Notification::ALL.len()] = [const { Counter::new() }; Notification::ALL.len()];
 static RELOADS: [Counter; Reload::ALL.len()] = [const { Counter::new() }; Reload::ALL.len()];
 
 // ---- counting ----
@@ -224,6 +242,16 @@ pub fn sweep(took: Duration, done: Option<[(Swept, usize); Swept::ALL.len()]>) {
     }
 }
 
+/// So many events were sent, or given up, with that outcome.
+pub fn deliveries(outcome: Delivery, count: u64) {
+    add(&DELIVERIES, outcome, count);
+}
+
+/// A bucket notification, or one of its objects, came to that.
+pub fn notification(outcome: Notification) {
+    add(&NOTIFICATIONS, outcome, 1);
+}
+
 /// The configuration was read again.
 pub fn reloaded(outcome: Reload) {
     add(&RELOADS, outcome, 1);
@@ -257,6 +285,19 @@ pub struct Gauges {
     pub expired_lag: Option<Duration>,
     /// Since when the oldest doomed object has been.
     pub doomed_lag: Option<Duration>,
+    /// What is in the outbox of events; `None` when the database did not say.
+    pub outbox: Option<Backlog>,
+}
+
+/// What is in the outbox of events, each counted up to a bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backlog {
+    /// Events that are to be sent, for the first time or again.
+    pub waiting: u32,
+    /// How long ago the oldest of them happened.
+    pub oldest: Duration,
+    /// Events that were given up and not forgotten yet.
+    pub dead: u32,
 }
 
 /// Everything, as Prometheus reads it: the `OpenMetrics` text format, see [`CONTENT_TYPE`].
@@ -281,6 +322,7 @@ impl Collector for Gauges {
         by::<S3, _>(encoder, "dropslip_s3_seconds", "Time of requests to the bucket with all their tries, in seconds.", &S3_TIMES)?;
         by_both::<S3, Outcome, _, _>(encoder, "dropslip_s3_requests", "Requests to the bucket by what it said.", &S3_OUTCOMES)?;
         self.sweeping(encoder)?;
+        self.events(encoder)?;
         by::<Reload, _>(encoder, "dropslip_reloads", "How often the configuration was read again.", &RELOADS)?;
         build(encoder)?;
         process::encode(encoder)
@@ -310,6 +352,23 @@ impl Gauges {
         if let (Some(expired), Some(doomed)) = (self.expired_lag, self.doomed_lag) {
             let lags = [expired.as_secs_f64(), doomed.as_secs_f64()];
             by::<Lagging, _>(encoder, "dropslip_sweep_lag_seconds", "How long the oldest thing has been due to be swept.", &lags)?;
+        }
+        Ok(())
+    }
+}
+
+impl Gauges {
+    fn events(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        by::<Delivery, _>(encoder, "dropslip_event_deliveries", "Events sent to webhooks by what came of it.", &DELIVERIES)?;
+        by::<Notification, _>(
+            encoder,
+            "dropslip_notifications",
+            "What bucket notifications spoke of, by what came of it.",
+            &NOTIFICATIONS,
+        )?;
+        if let Some(Backlog { waiting, oldest, dead }) = self.outbox {
+            by::<Outbox, _>(encoder, "dropslip_events", "Events that wait, or were given up.", &[f64::from(waiting), f64::from(dead)])?;
+            one(encoder, "dropslip_events_oldest_seconds", "How long ago the oldest event that waits happened.", &oldest.as_secs_f64())?;
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::event::instant;
 use crate::failpoint;
+use crate::metrics::{self, Delivery};
 use crate::random;
 use crate::store::{Leased, Outcome, Store, StoreError};
 pub use endpoint::{Endpoint, Secret, parse};
@@ -279,6 +280,17 @@ impl Webhooks {
         let (outcome, pause) = self.judged(target, &event, &answer, now);
         let settled = self.store.settle_event(&event, leased_at + LEASE, &outcome, &answer.said, now).await?;
         failpoint::reach("event: settled");
+        // What another broker took on meanwhile is counted there.
+        if settled {
+            metrics::deliveries(
+                match &outcome {
+                    Outcome::Delivered => Delivery::Delivered,
+                    Outcome::Later(_) => Delivery::Failed,
+                    Outcome::Dead => Delivery::Dead,
+                },
+                1,
+            );
+        }
         match &outcome {
             Outcome::Delivered => tracing::debug!(endpoint = name, event = event.event_id, settled, "event delivered"),
             Outcome::Later(at) => {

@@ -12,7 +12,7 @@ use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, Description, File, Origin, Scopes, TypeLimit};
 use crate::failpoint;
-use crate::metrics::{self, Step};
+use crate::metrics::{self, Delivery, Step};
 use crate::store::{Doomed, OpenUpload, Waiting};
 
 /// How many records or objects are taken at once, and how many while slips are written that would wait for it. S3 deletes at most
@@ -63,7 +63,13 @@ impl Broker {
         self.delete_doomed(&clock, &mut swept).await?;
         let old = now - self.events_retention;
         while self.store.forget_events(old, BATCH).await? == u64::from(BATCH) {}
-        while self.store.give_up_events(old, now, BATCH).await? == u64::from(BATCH) {}
+        loop {
+            let given_up = self.store.give_up_events(old, now, BATCH).await?;
+            metrics::deliveries(Delivery::Dead, given_up);
+            if given_up < u64::from(BATCH) {
+                break;
+            }
+        }
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
         settled.map(|()| swept)
     }

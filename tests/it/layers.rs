@@ -29,7 +29,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("listener", &[]),
     ("post_policy", &[]),
     ("notifications", &["broker", "bucket"]),
-    ("webhooks", &["domain", "failpoint", "random", "store"]),
+    ("webhooks", &["domain", "failpoint", "metrics", "random", "store"]),
     ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
     ("store", &["store", "domain", "metrics", "random", "trace"]),
     ("jwt", &["domain", "secret_file"]),

@@ -43,6 +43,7 @@ mod names;
 mod notifications;
 mod openapi;
 mod oracles;
+mod outbox_metrics;
 mod page;
 mod permissions;
 mod program;
