@@ -19,6 +19,7 @@ mod bodies;
 mod brokers;
 mod check;
 mod ci_example;
+mod closed_pipes;
 mod companion;
 mod confirm;
 mod cors;
