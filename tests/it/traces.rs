@@ -132,6 +132,11 @@ async fn a_confirmation_is_a_trace_with_its_parts_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_is_a_trace_with_its_parts_on_postgres() {
+    a_confirmation_is_a_trace(Db::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_share_of_the_requests_has_a_trace_of_its_own() {
     let (world, mut program, receiver) = traced(Db::Sqlite, "0.25").await;
     for _ in 0..40 {
