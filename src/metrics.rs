@@ -1,9 +1,11 @@
 //! What is counted and timed, and its text for Prometheus.
 //!
 //! The metrics are statics of the process and every layer may count: whoever does something says so by one call here. Each call is one
-//! or two additions to atomics; the labels are enums, so there is nothing to look up and nobody outside can make a new one. What is
+//! or two additions to atomics; the labels are enums, so there is nothing to look up and nobody outside can make a new one. Only the
+//! names of file types are the operator's, and there is a bound to how many are told apart ([`file_types`]). What is
 //! measured only when somebody asks (pool, queue, lag, memory) comes along in [`Gauges`] or from `/proc`.
 
+mod funnel;
 mod kinds;
 mod process;
 
@@ -16,6 +18,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+pub use funnel::{file, file_types};
 pub use kinds::Timed;
 use kinds::{Counter, Gauge, Label, Sizes, Times, by, by_both, labels, one};
 
@@ -115,7 +118,6 @@ impl Statement {
     }
 }
 
-static FILES: [Counter; Step::ALL.len()] = [const { Counter::new() }; Step::ALL.len()];
 static REJECTED: [Counter; Reason::ALL.len()] = [const { Counter::new() }; Reason::ALL.len()];
 static LIMITED: [Counter; Limit::ALL.len()] = [const { Counter::new() }; Limit::ALL.len()];
 static REQUESTS: [[Times; Status::ALL.len()]; Operation::ALL.len()] =
@@ -139,19 +141,9 @@ static RELOADS: [Counter; Reload::ALL.len()] = [const { Counter::new() }; Reload
 
 // ---- counting ----
 
-/// A file, or an upload of one, came so far.
-pub fn file(step: Step) {
-    files(step, 1);
-}
-
-/// So many files did.
-pub fn files(step: Step, count: usize) {
-    add(&FILES, step, count as u64);
-}
-
-/// An upload was rejected; `fields` are those that were complained about.
-pub fn rejected<'a>(fields: impl Iterator<Item = &'a str>) {
-    file(Step::Rejected);
+/// An upload of a file of that type was rejected; `fields` are those that were complained about.
+pub fn rejected<'a>(type_name: &str, fields: impl Iterator<Item = &'a str>) {
+    file(Step::Rejected, type_name);
     let mut reasons = [false; Reason::ALL.len()];
     for field in fields {
         let reason = match field {
@@ -314,7 +306,7 @@ pub fn text(gauges: Gauges) -> Result<String, fmt::Error> {
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let encoder = &mut encoder;
-        by::<Step, _>(encoder, "dropslip_files", "Files and uploads by how far they came.", &FILES)?;
+        funnel::encode(encoder)?;
         by::<Reason, _>(encoder, "dropslip_rejections", "Complaints about uploads that were not as granted.", &REJECTED)?;
         by::<Limit, _>(encoder, "dropslip_limited", "Requests refused because an actor or tenant asks for too much.", &LIMITED)?;
         by_both::<Operation, Status, _, _>(encoder, "dropslip_request_seconds", "Time to answer requests, in seconds.", &REQUESTS)?;

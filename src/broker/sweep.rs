@@ -148,10 +148,11 @@ impl Broker {
             if !gone.is_empty() {
                 failpoint::reach("sweep: record discarded");
             }
-            for id in &gone {
-                tracing::debug!(file.id = %id, "temp file discarded");
+            let ids: HashSet<_> = gone.iter().copied().collect();
+            for file in batch.iter().filter(|file| ids.contains(&file.id)) {
+                tracing::debug!(file.id = %file.id, "temp file discarded");
+                metrics::file(Step::Expired, &file.type_name);
             }
-            metrics::files(Step::Expired, gone.len());
             count += gone.len();
             pace.rest(began.elapsed()).await;
         }

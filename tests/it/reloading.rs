@@ -83,6 +83,10 @@ async fn file_types_are_replaced_while_no_request_fails() {
     assert_eq!(world.confirm(&program, started.id).await.unwrap().status, 200, "what was granted stays granted");
     let scrape = Scrape::of(&program.admin().await).await;
     assert_eq!(["done", "failed"].map(|outcome| scrape.sum("dropslip_reloads_total", Some(("outcome", outcome)))), [21.0, 0.0]);
+    assert_eq!(
+        (scrape.files_of("new", "issued"), scrape.files_of("new-3", "issued"), scrape.files_of("kept", "confirmed")),
+        (1.0, 0.0, 1.0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,7 @@ async fn with_secrets(secrets: &str) -> (World, std::path::PathBuf) {
     let world = with_file("").await;
     let path = world.folder.path().join("proxy-keys");
     fs::write(&path, secrets).unwrap();
-    fs::write(world.folder.path().join("dropslip.toml"), format!("proxy_keys_file = {path:?}\n")).unwrap();
+    fs::write(world.folder.path().join("dropslip.toml"), format!("proxy_keys_file = \"{}\"\n", path.display())).unwrap();
     (world, path)
 }
 
@@ -157,7 +157,7 @@ async fn endpoints_come_change_and_go_without_a_restart() {
     let id = active(&world, &program).await;
 
     fs::write(&path, entry("a", &a, SECRET)).unwrap();
-    fs::write(world.folder.path().join("dropslip.toml"), format!("webhooks_file = {path:?}\n")).unwrap();
+    fs::write(world.folder.path().join("dropslip.toml"), format!("webhooks_file = \"{}\"\n", path.display())).unwrap();
     reloaded(&program, ALL).await;
     delete(&world, &program, id).await;
     let told = a.wait_for(1).await;
@@ -200,7 +200,7 @@ async fn events_stay_whole_and_in_order_while_endpoints_are_replaced() {
     let receiver = Receiver::start().await;
     let path = world.folder.path().join("webhooks.toml");
     fs::write(&path, entry("a", &receiver, SECRET)).unwrap();
-    fs::write(world.folder.path().join("dropslip.toml"), format!("webhooks_file = {path:?}\n")).unwrap();
+    fs::write(world.folder.path().join("dropslip.toml"), format!("webhooks_file = \"{}\"\n", path.display())).unwrap();
     let program = world.start(None).await;
     let id = active(&world, &program).await;
     let mut expected = vec!["file.activated"];
