@@ -224,7 +224,7 @@ async fn read(
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
     let links = Links::new(&state, OffsetDateTime::now_utc());
-    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, links), included: members.included([&file]) }))
+    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, &links), included: members.included([&file]) }))
 }
 
 /// One file, and what was asked for beside it.
@@ -241,7 +241,7 @@ struct FoundBody<'a> {
 /// One file as an answer.
 fn one(state: &AppState, file: &File) -> Response<Body> {
     let links = Links::new(state, OffsetDateTime::now_utc());
-    json(StatusCode::OK, &Envelope { file: FileBody::new(file).linked(file, links) })
+    json(StatusCode::OK, &Envelope { file: FileBody::new(file).linked(file, &links) })
 }
 
 /// `{id}.json`; what is no number of a file is no file.

@@ -9,6 +9,7 @@ pub(crate) mod properties;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::{
@@ -38,8 +39,8 @@ const NOTHING_RUNS: &str =
 
 /// How files are downloaded here.
 pub struct Downloads {
-    /// What keys in links are made with; `None` where links need a token.
-    pub keys: Option<ProxyKeys>,
+    /// What keys in links are made with; nothing where links need a token. A request takes them once.
+    keys: ArcSwapOption<ProxyKeys>,
     /// Whether the bytes go through the broker.
     pub proxied: bool,
     /// How long a presigned URL stays good.
@@ -51,7 +52,12 @@ impl Downloads {
     /// With so many downloads through the broker at the same time.
     #[must_use]
     pub fn new(keys: Option<ProxyKeys>, proxied: bool, url_lifetime: Duration, at_once: u32) -> Self {
-        Self { keys, proxied, url_lifetime, places: Arc::new(Semaphore::new(at_once as usize)) }
+        Self { keys: ArcSwapOption::from(keys.map(Arc::new)), proxied, url_lifetime, places: Arc::new(Semaphore::new(at_once as usize)) }
+    }
+
+    /// From now on keys in links are made and judged with these.
+    pub fn replace_keys(&self, keys: Option<ProxyKeys>) {
+        self.keys.store(keys.map(Arc::new));
     }
 
     /// The right to send bytes, until it is dropped.
@@ -61,16 +67,16 @@ impl Downloads {
     }
 }
 
-/// Makes the links of one answer.
-#[derive(Clone, Copy)]
+/// Makes the links of one answer, all of them with the same keys.
 pub(super) struct Links<'a> {
-    keys: Option<(&'a ProxyKeys, OffsetDateTime)>,
+    keys: Option<(Arc<ProxyKeys>, OffsetDateTime)>,
     public_url: &'a str,
 }
 
 impl<'a> Links<'a> {
     pub(super) fn new(state: &'a AppState, now: OffsetDateTime) -> Self {
-        Self { keys: state.downloads.keys.as_ref().map(|keys| (keys, keys.expiry(now))), public_url: &state.public_url }
+        let keys = state.downloads.keys.load_full();
+        Self { keys: keys.map(|keys| (keys.clone(), keys.expiry(now))), public_url: &state.public_url }
     }
 
     /// Links to nothing in particular, for examples.
@@ -81,8 +87,8 @@ impl<'a> Links<'a> {
     /// The key of a file's link, and the link; without keys, one that needs a token.
     pub(super) fn to(&self, file: &File) -> (String, String) {
         let url = format!("{}/v2/files/{}/download", self.public_url, file.id);
-        let Some((keys, expiry)) = self.keys else { return (String::new(), url) };
-        let key = keys.seal(&file.tenant, file.id, expiry);
+        let Some((keys, expiry)) = &self.keys else { return (String::new(), url) };
+        let key = keys.seal(&file.tenant, file.id, *expiry);
         let url = format!("{url}?{PROXY_KEY}={key}");
         (key, url)
     }
@@ -99,7 +105,7 @@ impl FromRequestParts<AppState> for Reader {
         };
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
         let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or(Fault::Unauthenticated)?;
-        let keys = state.downloads.keys.as_ref().ok_or(Fault::Unauthenticated)?;
+        let keys = state.downloads.keys.load_full().ok_or(Fault::Unauthenticated)?;
         let tenant = keys.open(&key, FileId(id), OffsetDateTime::now_utc());
         tenant.map(Self::Link).ok_or(Fault::Unauthenticated)
     }

@@ -275,8 +275,8 @@ async fn an_archive_breaks_with_its_store_and_waits_for_its_client() {
         whole.extend(piece);
     }
     assert_eq!(&whole[whole.len() - 22..whole.len() - 18], b"PK\x05\x06");
-    let half = whole.windows(bytes.len()).take(100).position(|window| window == bytes).unwrap();
-    assert!(half < 100, "the first file begins at {half}");
+    let block = &bytes[..usize::from(u16::MAX)];
+    assert!(whole.windows(block.len()).take(100).any(|window| window == block), "the first file begins near the beginning");
 
     proxy.breaks("GET /", Break::CutAnswer(1 << 20));
     let cut = broker.request("GET", "/v2/tickets/7/files.zip").send().await.unwrap();

@@ -122,7 +122,7 @@ pub(super) async fn list(
 
 async fn page(state: &AppState, caller: &Caller, ticket: TicketId, Walk(wanted): &Walk) -> Result<Response<Body>, Fault> {
     let page = state.broker.ticket_files(caller, ticket, &wanted.page.start, wanted.page.size).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, Links::new(state, OffsetDateTime::now_utc()))))
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, &Links::new(state, OffsetDateTime::now_utc()))))
 }
 
 /// A page of a ticket's files.
