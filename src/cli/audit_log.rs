@@ -8,6 +8,7 @@ use serde_json::json;
 use super::words::{actor, file_id, instant, printable, when};
 use crate::config::Config;
 use crate::domain::{Action, FileId, Tenant};
+use crate::output::{complain, say};
 use crate::store::{AuditFilter, Audited, AuditedActor, Store};
 use time::OffsetDateTime;
 
@@ -44,18 +45,18 @@ pub(super) struct AuditLogOptions {
 
 pub(super) async fn run(options: AuditLogOptions, config: &Config) -> anyhow::Result<ExitCode> {
     let AuditLogOptions { tenant, file, actor, action, since, until, before, limit, json } = options;
-    let store = Store::open(&config.database_url).await?;
+    let store = Store::open(config.database_url.reveal()).await?;
     let lines = store.audit_log(&AuditFilter { tenant, file, actor, action, since, until, before }, limit).await;
     store.close().await;
     let lines = lines?;
     if !json {
-        println!("{:<10} {:<21} {:<16} {:<14} {:<15} {:<10} details", "number", "at", "tenant", "actor", "action", "file");
+        say!("{:<10} {:<21} {:<16} {:<14} {:<15} {:<10} details", "number", "at", "tenant", "actor", "action", "file")?;
     }
     for line in &lines {
-        println!("{}", if json { as_json(line) } else { as_text(line) });
+        say!("{}", if json { as_json(line) } else { as_text(line) })?;
     }
     if !json && lines.len() == usize::try_from(limit).unwrap_or(usize::MAX) {
-        eprintln!("older lines: --before {}", lines.last().map_or(0, |line| line.id));
+        complain!("older lines: --before {}", lines.last().map_or(0, |line| line.id));
     }
     Ok(ExitCode::SUCCESS)
 }
