@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::authorization::table;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file, project};
 
-/// Of every operation, beside the examples, the edge cases and the chains. Both databases at once took less than six minutes with it on two cores
+/// Of every operation, beside the examples, the edge cases and the chains. Both databases at once took four to six minutes with it on two cores
 /// that had other work too.
 const EXAMPLES_EACH: &str = "300";
 /// What the store says when it tells of an object.

@@ -25,7 +25,10 @@ RULES = {
         "disposition": r"must be one of ‘.+’",
         "size": r"must be \d+ or (higher|lower)|must be \d+ or lower in one request; ask with ‘multipart’ for more",
     },
-    "GET /v2/tickets/{tid}/files.json": {"cursor": r"must be the nextCursor of a page in the same order"},
+    "GET /v2/tickets/{tid}/files.json": {
+        "cursor": r"must be the nextCursor of a page in the same order|must come without page and pageOffset",
+        "pageOffset": r"must be the page less 1: both name the same page",
+    },
     "PUT /v2/tickets/{tid}/files.json": {"files": "not found|must be set", "ids": "not found|must not be set beside files"},
     "GET /v2/files.json": {
         "cursor": r"must be the nextCursor of a page in the same order|must come without page and pageOffset",
