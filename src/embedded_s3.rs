@@ -1,6 +1,6 @@
 //! The S3 store that `serve` starts when no bucket is configured: files on disk, real signatures, for one machine.
 //!
-//! The protocol is the crate `s3s`, the files are `s3s-fs`. Around them stand three things that dropslip's promises need and
+//! The protocol is the crate `s3s`, the files are `s3s-fs`. Around them stand some things that dropslip's promises need and
 //! those crates do not give:
 //!
 //! - **One at a time for each key.** `s3s-fs` replaces an object's bytes and its entity tag in two steps. A copy between them
@@ -8,6 +8,7 @@
 //! - **A refused upload leaves nothing.** `s3s-fs` compares checksums after the object is in place.
 //! - **A slow upload blocks nobody.** What `s3s-fs` would write under a lock is written down before.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
+//! - **A bucket that is gone stays gone.** `s3s-fs` makes its folder again for the next object, and deletes from one that is not there.
 
 mod reading;
 mod uploads;
@@ -208,6 +209,12 @@ impl Guarded {
         self.locks[Self::lock_number(bucket, key)].write().await
     }
 
+    /// Whether the bucket's folder is there. `s3s-fs` would make it again, empty, or call deleted what it did not find.
+    async fn there(&self, bucket: &str) -> S3Result<()> {
+        let found = tokio::fs::metadata(self.root.join(bucket)).await;
+        if found.is_ok_and(|found| found.is_dir()) { Ok(()) } else { Err(s3s::s3_error!(NoSuchBucket, "The bucket is not there.")) }
+    }
+
     /// Removes what `s3s-fs` remembers of an object beside its bytes; the pinned version names these two files.
     async fn forget(&self, bucket: &str, key: &str) {
         let [bucket, key] = [bucket, key].map(|text| URL_SAFE_NO_PAD.encode(text));
@@ -250,6 +257,7 @@ impl S3 for Guarded {
             spool = Some(file);
         }
         let _guard = self.writing(&bucket, &key).await;
+        self.there(&bucket).await?;
         let taken =
             request.input.if_none_match.is_some() && tokio::fs::try_exists(self.root.join(&bucket).join(&key)).await.unwrap_or(true);
         if taken {
@@ -270,6 +278,7 @@ impl S3 for Guarded {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.there(&request.input.bucket).await?;
         self.files.create_multipart_upload(request).await
     }
 
@@ -312,6 +321,7 @@ impl S3 for Guarded {
         to_its_end(async move {
             let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
             let _guard = store.writing(&bucket, &key).await;
+            store.there(&bucket).await?;
             store.known_upload(&request.input.upload_id).await?;
             store.judge_completion(&request.input).await?;
             store.forget(&bucket, &key).await;
@@ -337,6 +347,7 @@ impl S3 for Guarded {
         &self,
         request: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        self.there(&request.input.bucket).await?;
         Ok(S3Response::new(self.open_uploads(&request.input).await?))
     }
 
@@ -349,6 +360,7 @@ impl S3 for Guarded {
             // Always the lower number first, so that two copies never wait for each other; one lock for both is taken once.
             let _lower = store.locks[from.min(to)].write().await;
             let _higher = if from == to { None } else { Some(store.locks[from.max(to)].write().await) };
+            store.there(&to_bucket).await?;
             store.files.copy_object(request).await
         })
         .await
@@ -363,6 +375,7 @@ impl S3 for Guarded {
         for number in numbers {
             guards.push(self.locks[number].write().await);
         }
+        self.there(&bucket).await?;
         let answer = self.files.delete_objects(request).await;
         if answer.is_ok() {
             for key in &keys {
