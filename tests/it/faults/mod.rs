@@ -5,6 +5,7 @@ mod away;
 #[cfg(feature = "failpoints")]
 mod death;
 mod full_disk;
+mod other_file;
 #[cfg(feature = "failpoints")]
 mod parts;
 mod postgres;
