@@ -159,7 +159,8 @@ async fn a_copy_takes_nothing_over_and_leaves_nothing_half_done() {
     let mut world = World::new(Db::Sqlite).await;
     let folder = tempfile::tempdir().unwrap();
     let names = || {
-        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };
