@@ -138,11 +138,12 @@ fn rendering(criterion: &mut Criterion, file: &File) {
 
 /// What metrics add to a slip.
 fn measuring(criterion: &mut Criterion) {
+    metrics::file_types(["artifact", "attachment", "image"].into_iter());
     criterion.bench_function("measure", |bencher| {
         bencher.iter(|| {
             let asked = Instant::now();
             metrics::queued(black_box(std::time::Duration::from_micros(77)));
-            metrics::file(Step::Issued);
+            metrics::file(Step::Issued, black_box("attachment"));
             metrics::request(Operation::Slip, black_box(201), asked.elapsed());
         });
     });

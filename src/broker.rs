@@ -33,6 +33,7 @@ use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
 use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileTypes, Scope, UploadMethod};
 use crate::limits::{Exceeded, Limits};
+use crate::metrics;
 use crate::random;
 use crate::store::{Store, StoreError};
 
@@ -149,6 +150,7 @@ impl Broker {
     pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
         let Rules { storage, file_types, limits, grace, events_retention, deleted_retention, method, multipart_threshold, part_size } =
             rules;
+        metrics::file_types(file_types.iter().map(|rule| rule.name.as_str()));
         Self {
             store,
             bucket,
@@ -173,6 +175,7 @@ impl Broker {
 
     /// From now on these rules are asked. What was granted by the old ones stays granted.
     pub fn replace_file_types(&self, file_types: FileTypes) {
+        metrics::file_types(file_types.iter().map(|rule| rule.name.as_str()));
         self.file_types.store(Arc::new(file_types));
     }
 

@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, SETTINGS};
+use crate::output::{complain, out};
 use crate::upload;
 
 /// A broker for presigned direct-to-S3 uploads.
@@ -91,7 +92,7 @@ pub fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("dropslip: {error:#}");
+    complain!("dropslip: {error:#}");
     ExitCode::FAILURE
 }
 
@@ -104,7 +105,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     match cli.command {
         Command::Serve => serve::run(load).await?,
-        Command::Config => print!("{}", load()?.describe()),
+        Command::Config => out(format_args!("{}", load()?.describe()))?,
         Command::Token(command) => return token::run(command, &load()?).await,
         Command::Policy(command) => return policy::run(command, &load()?),
         Command::Sweep(options) => return operate::sweep(options, &load()?).await,

@@ -48,8 +48,8 @@ const RUN_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a request that was given up may take to be carried out before what it wrote is looked for.
 const STRAGGLERS: Duration = Duration::from_secs(2);
 
-/// What is checked.
-#[derive(Debug, Clone)]
+/// What is checked; holds the database's password, so nobody prints it.
+#[derive(Clone)]
 pub struct Installation {
     /// The database; it need not be up.
     pub database_url: String,

@@ -36,7 +36,7 @@ use s3s::dto::{
     CopyObjectOutput, CopySource, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
     DeleteObjectsInput, DeleteObjectsOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
     HeadObjectOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
-    ListPartsOutput, PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    ListPartsOutput, PutObjectInput, PutObjectOutput, Range, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
     UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
@@ -158,8 +158,13 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
     let s3 = builder.build();
 
-    let service = tower::service_fn(move |request: Request<Body>| {
+    let service = tower::service_fn(move |mut request: Request<Body>| {
         let s3 = s3.clone();
+        // Another unit, or several ranges: as if nobody had asked (RFC 9110, section 14.2). `s3s` would refuse it.
+        let range = request.headers().get(header::RANGE).map(|range| range.to_str().is_ok_and(|range| Range::parse(range).is_ok()));
+        if range == Some(false) {
+            request.headers_mut().remove(header::RANGE);
+        }
         async move {
             let answer = s3.oneshot(request).await;
             let response: Response<Body> = answer.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |r| r.map(Body::new));

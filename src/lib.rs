@@ -15,9 +15,13 @@
 //!                server -> sweeper, notifications, webhooks, embedded_s3, config
 //! ```
 
+// They panic when whoever reads them has gone: `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod domain;
 pub mod failpoint;
 pub mod metrics;
+pub mod output;
 pub mod random;
 pub mod secret_file;
 pub mod trace;

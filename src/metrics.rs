@@ -1,9 +1,11 @@
 //! What is counted and timed, and its text for Prometheus.
 //!
 //! The metrics are statics of the process and every layer may count: whoever does something says so by one call here. Each call is one
-//! or two additions to atomics; the labels are enums, so there is nothing to look up and nobody outside can make a new one. What is
+//! or two additions to atomics; the labels are enums, so there is nothing to look up and nobody outside can make a new one. Only the
+//! names of file types are the operator's, and there is a bound to how many are told apart ([`file_types`]). What is
 //! measured only when somebody asks (pool, queue, lag, memory) comes along in [`Gauges`] or from `/proc`.
 
+mod funnel;
 mod kinds;
 mod process;
 
@@ -16,6 +18,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+pub use funnel::{file, file_types};
 pub use kinds::Timed;
 use kinds::{Counter, Gauge, Label, Sizes, Times, by, by_both, labels, one};
 
@@ -83,6 +86,22 @@ labels! {
     Reload, "outcome": Done = "done", Failed = "failed",
 }
 
+labels! {
+    /// What came of sending an event to an endpoint: it arrived; it is sent again later; it is not.
+    Delivery, "outcome": Delivered = "delivered", Failed = "failed", Dead = "dead",
+}
+
+labels! {
+    /// What came of an object that a bucket notification speaks of. `Unreadable` is a whole message.
+    Notification, "outcome": Confirmed = "confirmed", Refused = "refused", Unknown = "unknown", Ignored = "ignored", Failed = "failed",
+    Unreadable = "unreadable",
+}
+
+labels! {
+    /// Where events are that are kept.
+    Outbox, "state": Waiting = "waiting", Dead = "dead",
+}
+
 impl Operation {
     /// What it is called.
     #[must_use]
@@ -99,7 +118,6 @@ impl Statement {
     }
 }
 
-static FILES: [Counter; Step::ALL.len()] = [const { Counter::new() }; Step::ALL.len()];
 static REJECTED: [Counter; Reason::ALL.len()] = [const { Counter::new() }; Reason::ALL.len()];
 static LIMITED: [Counter; Limit::ALL.len()] = [const { Counter::new() }; Limit::ALL.len()];
 static REQUESTS: [[Times; Status::ALL.len()]; Operation::ALL.len()] =
@@ -117,23 +135,15 @@ static SWEEPS: Times = Times::new();
 static SWEEP_FAILURES: Counter = Counter::new();
 static SWEPT: [Counter; Swept::ALL.len()] = [const { Counter::new() }; Swept::ALL.len()];
 static LAST_SWEEP: Gauge = Gauge::new();
+static DELIVERIES: [Counter; Delivery::ALL.len()] = [const { Counter::new() }; Delivery::ALL.len()];
+static NOTIFICATIONS: [Counter; Notification::ALL.len()] = [const { Counter::new() }; Notification::ALL.len()];
 static RELOADS: [Counter; Reload::ALL.len()] = [const { Counter::new() }; Reload::ALL.len()];
 
 // ---- counting ----
 
-/// A file, or an upload of one, came so far.
-pub fn file(step: Step) {
-    files(step, 1);
-}
-
-/// So many files did.
-pub fn files(step: Step, count: usize) {
-    add(&FILES, step, count as u64);
-}
-
-/// An upload was rejected; `fields` are those that were complained about.
-pub fn rejected<'a>(fields: impl Iterator<Item = &'a str>) {
-    file(Step::Rejected);
+/// An upload of a file of that type was rejected; `fields` are those that were complained about.
+pub fn rejected<'a>(type_name: &str, fields: impl Iterator<Item = &'a str>) {
+    file(Step::Rejected, type_name);
     let mut reasons = [false; Reason::ALL.len()];
     for field in fields {
         let reason = match field {
@@ -224,6 +234,16 @@ pub fn sweep(took: Duration, done: Option<[(Swept, usize); Swept::ALL.len()]>) {
     }
 }
 
+/// So many events were sent, or given up, with that outcome.
+pub fn deliveries(outcome: Delivery, count: u64) {
+    add(&DELIVERIES, outcome, count);
+}
+
+/// A bucket notification, or one of its objects, came to that.
+pub fn notification(outcome: Notification) {
+    add(&NOTIFICATIONS, outcome, 1);
+}
+
 /// The configuration was read again.
 pub fn reloaded(outcome: Reload) {
     add(&RELOADS, outcome, 1);
@@ -257,6 +277,19 @@ pub struct Gauges {
     pub expired_lag: Option<Duration>,
     /// Since when the oldest doomed object has been.
     pub doomed_lag: Option<Duration>,
+    /// What is in the outbox of events; `None` when the database did not say.
+    pub outbox: Option<Backlog>,
+}
+
+/// What is in the outbox of events, each counted up to a bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backlog {
+    /// Events that are to be sent, for the first time or again.
+    pub waiting: u32,
+    /// How long ago the oldest of them happened.
+    pub oldest: Duration,
+    /// Events that were given up and not forgotten yet.
+    pub dead: u32,
 }
 
 /// Everything, as Prometheus reads it: the `OpenMetrics` text format, see [`CONTENT_TYPE`].
@@ -273,7 +306,7 @@ pub fn text(gauges: Gauges) -> Result<String, fmt::Error> {
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let encoder = &mut encoder;
-        by::<Step, _>(encoder, "dropslip_files", "Files and uploads by how far they came.", &FILES)?;
+        funnel::encode(encoder)?;
         by::<Reason, _>(encoder, "dropslip_rejections", "Complaints about uploads that were not as granted.", &REJECTED)?;
         by::<Limit, _>(encoder, "dropslip_limited", "Requests refused because an actor or tenant asks for too much.", &LIMITED)?;
         by_both::<Operation, Status, _, _>(encoder, "dropslip_request_seconds", "Time to answer requests, in seconds.", &REQUESTS)?;
@@ -281,6 +314,7 @@ impl Collector for Gauges {
         by::<S3, _>(encoder, "dropslip_s3_seconds", "Time of requests to the bucket with all their tries, in seconds.", &S3_TIMES)?;
         by_both::<S3, Outcome, _, _>(encoder, "dropslip_s3_requests", "Requests to the bucket by what it said.", &S3_OUTCOMES)?;
         self.sweeping(encoder)?;
+        self.events(encoder)?;
         by::<Reload, _>(encoder, "dropslip_reloads", "How often the configuration was read again.", &RELOADS)?;
         build(encoder)?;
         process::encode(encoder)
@@ -310,6 +344,23 @@ impl Gauges {
         if let (Some(expired), Some(doomed)) = (self.expired_lag, self.doomed_lag) {
             let lags = [expired.as_secs_f64(), doomed.as_secs_f64()];
             by::<Lagging, _>(encoder, "dropslip_sweep_lag_seconds", "How long the oldest thing has been due to be swept.", &lags)?;
+        }
+        Ok(())
+    }
+}
+
+impl Gauges {
+    fn events(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        by::<Delivery, _>(encoder, "dropslip_event_deliveries", "Events sent to webhooks by what came of it.", &DELIVERIES)?;
+        by::<Notification, _>(
+            encoder,
+            "dropslip_notifications",
+            "What bucket notifications spoke of, by what came of it.",
+            &NOTIFICATIONS,
+        )?;
+        if let Some(Backlog { waiting, oldest, dead }) = self.outbox {
+            by::<Outbox, _>(encoder, "dropslip_events", "Events that wait, or were given up.", &[f64::from(waiting), f64::from(dead)])?;
+            one(encoder, "dropslip_events_oldest_seconds", "How long ago the oldest event that waits happened.", &oldest.as_secs_f64())?;
         }
         Ok(())
     }

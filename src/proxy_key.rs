@@ -91,6 +91,12 @@ impl ProxyKeys {
         Self { secrets: secrets.0.iter().map(|secret| (id_of(secret), keyed(secret))).collect(), lifetime }
     }
 
+    /// The public names of the secrets, which are a part of each key: the one that signs comes first.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.secrets.iter().map(|(name, _)| hex::encode(name)).collect()
+    }
+
     /// When keys end that are made now: the same moment for a while.
     #[must_use]
     pub fn expiry(&self, now: OffsetDateTime) -> OffsetDateTime {

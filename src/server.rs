@@ -1,6 +1,7 @@
 //! The composition root: a configuration becomes a running broker.
 
 mod configured;
+mod policies;
 mod proxy_keys;
 mod reloading;
 
@@ -19,7 +20,7 @@ use crate::broker::{Broker, Rules};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::config::{Config, Storage};
 use crate::domain::multipart::MAX_PART_SIZE;
-use crate::domain::{FileTypes, UploadMethod, policy_file};
+use crate::domain::{FileTypes, UploadMethod};
 use crate::embedded_s3::{self, FolderLock};
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
@@ -32,6 +33,7 @@ use crate::tokens::{Token, Tokens};
 use crate::webhooks::Webhooks;
 
 pub use configured::endpoints;
+use policies::read_file_types;
 pub use proxy_keys::proxy_keys_source;
 pub use reloading::Reloaded;
 
@@ -67,6 +69,8 @@ pub struct Server {
     stopping: CancellationToken,
     /// Everybody who may call: what comes from files and addresses can be read again at any time.
     pub tokens: Tokens,
+    state: AppState,
+    webhooks: Arc<Webhooks>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     store: Store,
@@ -122,12 +126,13 @@ impl Server {
         let telling = admin_listener
             .map(|listener| tokio::spawn(listener::serve(listener, api::admin::router(state.clone()), ADMIN_BOUNDS, stop_rest.clone())));
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
-        let router = api::router(state, &origins, config.upload_page.then_some(&form_origin));
+        let router = api::router(state.clone(), &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let mut working = vec![sweeping, tokio::spawn(tokens.clone().watch(stop.clone()))];
         let webhooks =
             Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
-        working.push(tokio::spawn(Arc::new(webhooks).run(stop.clone())));
+        let webhooks = Arc::new(webhooks);
+        working.push(tokio::spawn(webhooks.clone().run(stop.clone())));
         if let Some(queue) = configured::queue(config).await? {
             working.push(tokio::spawn(notifications::run(broker.clone(), queue, stop.clone())));
         }
@@ -158,6 +163,8 @@ impl Server {
             max_request,
             stopping,
             tokens,
+            state,
+            webhooks,
             stop,
             tasks,
             store,
@@ -208,7 +215,7 @@ enum Alone {
 
 async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: CancellationToken) -> anyhow::Result<Opened> {
     let file_types = file_types(config)?;
-    let store = Store::open(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
+    let store = Store::open(config.database_url.reveal()).await.context("DROPSLIP_DATABASE_URL")?;
     store.subscribe(endpoints(config)?.into_iter().map(|endpoint| endpoint.subscription).collect());
     let (options, embedded) = Box::pin(storage(config, origins, alone, stop_store)).await?;
     let identity = identity(&config.storage)?;
@@ -323,38 +330,6 @@ async fn method(configured: Option<UploadMethod>, bucket: &Bucket) -> anyhow::Re
     let method = if bucket.takes_forms().await? { UploadMethod::Post } else { UploadMethod::Put };
     tracing::info!(?method, "asked the store whether it takes forms");
     Ok(method)
-}
-
-/// Reads every `*.toml` in `folder`, or the shipped file types.
-fn read_file_types(folder: Option<&Path>) -> anyhow::Result<FileTypes> {
-    let mut texts: Vec<(String, String)> = match folder {
-        None => SHIPPED_POLICIES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
-        Some(folder) => policy_texts(folder).with_context(|| format!("DROPSLIP_POLICIES: {}", folder.display()))?,
-    };
-    texts.sort();
-    let mut types: Vec<crate::domain::FileType> = Vec::new();
-    for (name, text) in &texts {
-        let file_type = policy_file::parse(text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-        if types.iter().any(|other| other.name == file_type.name) {
-            bail!("{name}: name: another file already describes ‘{}’", file_type.name);
-        }
-        types.push(file_type);
-    }
-    if types.is_empty() {
-        bail!("DROPSLIP_POLICIES: there is no *.toml file, so nothing could be uploaded");
-    }
-    Ok(FileTypes::new(types))
-}
-
-fn policy_texts(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
-    let mut texts = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            texts.push((path.display().to_string(), std::fs::read_to_string(&path)?));
-        }
-    }
-    Ok(texts)
 }
 
 fn refuse_open_development_token(config: &Config) -> anyhow::Result<()> {

@@ -56,7 +56,7 @@ use crate::trace;
 
 pub use files::{NewRow, Sealed};
 pub use history::{AuditFilter, Audited, AuditedActor};
-pub use outbox::{EventFilter, EventRow, EventState, Leased, Outcome, Replay};
+pub use outbox::{Backlog, COUNTED, EventFilter, EventRow, EventState, Leased, Outcome, Replay};
 pub use reissuing::{Idempotency, Reissued, Used};
 pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};

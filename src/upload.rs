@@ -41,6 +41,7 @@ use indicatif::ProgressBar;
 use reqwest::{StatusCode, redirect};
 
 use crate::config::client_environment;
+use crate::output::complain;
 use desk::{Desk, UploadedFile, Wish};
 use failure::{Failure, Step, StepError, Unfinished};
 use parts::Parts;
@@ -109,7 +110,7 @@ pub struct Options {
 /// When it cannot begin (no token, a server that is no URL) or its results cannot be written.
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     if matches!(options.resume, Some(Some(_))) && options.files.len() > 1 {
-        eprintln!("dropslip: --resume=ID is about one file, and there are {}", options.files.len());
+        complain!("dropslip: --resume=ID is about one file, and there are {}", options.files.len());
         return Ok(ExitCode::from(WRONG_USAGE));
     }
     let mut environment = client_environment();

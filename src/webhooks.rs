@@ -2,6 +2,8 @@
 //!
 //! Each endpoint has a worker of its own, so that a slow one keeps nobody waiting. It takes events on for a minute, sends a few at
 //! the same time and writes down what came of each. What it had taken on when its broker died, another takes on after that.
+//!
+//! The endpoints can be replaced under way: whose entry is the same keeps its worker, others end theirs or get one.
 
 mod endpoint;
 mod signature;
@@ -15,11 +17,13 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::event::instant;
 use crate::failpoint;
+use crate::metrics::{self, Delivery};
 use crate::random;
 use crate::store::{Leased, Outcome, Store, StoreError};
 pub use endpoint::{Endpoint, Secret, parse};
@@ -53,10 +57,12 @@ const ANSWER_BYTES: usize = 16 * 1024;
 /// Every endpoint and what is sent to it.
 pub struct Webhooks {
     store: Store,
-    targets: Vec<Arc<Target>>,
+    targets: watch::Sender<Targets>,
     /// How long to wait after each failure but the last.
     retry: Vec<Duration>,
 }
+
+type Targets = Arc<[Arc<Target>]>;
 
 struct Target {
     endpoint: Endpoint,
@@ -102,16 +108,51 @@ impl Webhooks {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(store: Store, endpoints: Vec<Endpoint>, retry: Vec<Duration>) -> reqwest::Result<Self> {
-        let targets = endpoints.into_iter().map(|endpoint| {
-            let http = target::client(&endpoint.url, endpoint.allow_private)?;
-            Ok(Arc::new(Target { endpoint, http, gone: AtomicBool::new(false), failures: AtomicU32::new(0) }))
-        });
-        Ok(Self { store, targets: targets.collect::<reqwest::Result<_>>()?, retry })
+        Ok(Self { store, targets: watch::Sender::new(targets(endpoints, &[])?), retry })
+    }
+
+    /// From now on these are sent to. What is under way to others ends as it began.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made; nothing is replaced then.
+    pub fn replace(&self, endpoints: Vec<Endpoint>) -> reqwest::Result<()> {
+        let before = self.targets();
+        self.targets.send_replace(targets(endpoints, &before)?);
+        Ok(())
+    }
+
+    fn targets(&self) -> Targets {
+        self.targets.borrow().clone()
     }
 
     /// Sends what is due to every endpoint until `stop`, then ends what is under way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        futures_util::future::join_all(self.targets.iter().map(|target| self.serve(target, &stop))).await;
+        let (mut replaced, mut workers) = (self.targets.subscribe(), JoinSet::new());
+        let mut served: Vec<(Arc<Target>, CancellationToken)> = Vec::new();
+        while !stop.is_cancelled() {
+            let targets = replaced.borrow_and_update().clone();
+            served.retain(|(target, ending)| {
+                let stays = targets.iter().any(|other| Arc::ptr_eq(target, other));
+                if !stays {
+                    ending.cancel();
+                }
+                stays
+            });
+            for target in targets.iter() {
+                if !served.iter().any(|(other, _)| Arc::ptr_eq(target, other)) {
+                    let ending = stop.child_token();
+                    served.push((target.clone(), ending.clone()));
+                    let (sender, target) = (self.clone(), target.clone());
+                    workers.spawn(async move { sender.serve(&target, &ending).await });
+                }
+            }
+            tokio::select! {
+                Ok(()) = replaced.changed() => {}
+                Some(Err(error)) = workers.join_next() => tracing::error!(%error, "the worker of an endpoint failed"),
+                () = stop.cancelled() => {}
+            }
+        }
+        while workers.join_next().await.is_some() {}
     }
 
     async fn serve(self: &Arc<Self>, target: &Arc<Target>, stop: &CancellationToken) {
@@ -183,7 +224,7 @@ impl Webhooks {
         let started = Instant::now();
         let clock = || now + started.elapsed();
         let mut sent = Sent::default();
-        for target in &self.targets {
+        for target in self.targets().iter() {
             self.look_whether_gone(target).await;
             loop {
                 let leased_at = clock();
@@ -209,7 +250,8 @@ impl Webhooks {
 
     /// Sends an event of the type `dropslip.test`, which is in no outbox and is not tried again; `None` without such an endpoint.
     pub async fn test(&self, name: &str, now: OffsetDateTime) -> Option<Answer> {
-        let target = self.targets.iter().find(|target| target.endpoint.name == name)?;
+        let targets = self.targets();
+        let target = targets.iter().find(|target| target.endpoint.name == name)?;
         let payload = serde_json::json!({"type": "dropslip.test", "timestamp": instant(now), "data": {"endpoint": name}}).to_string();
         Some(target.send(&format!("evt_test{}", hex::encode(random::bytes::<10>())), payload, now).await)
     }
@@ -239,6 +281,17 @@ impl Webhooks {
         let (outcome, pause) = if gone { (Outcome::Dead, Duration::ZERO) } else { self.judged(target, &event, &answer, now) };
         let settled = self.store.settle_event(&event, leased_at + LEASE, &outcome, &answer.said, now).await?;
         failpoint::reach("event: settled");
+        // What another broker took on meanwhile is counted there.
+        if settled {
+            metrics::deliveries(
+                match &outcome {
+                    Outcome::Delivered => Delivery::Delivered,
+                    Outcome::Later(_) => Delivery::Failed,
+                    Outcome::Dead => Delivery::Dead,
+                },
+                1,
+            );
+        }
         match &outcome {
             Outcome::Delivered => tracing::debug!(endpoint = name, event = event.event_id, settled, "event delivered"),
             Outcome::Later(at) => {
@@ -316,6 +369,18 @@ impl Target {
             Err(error) => Answer { status: None, said: innermost(&error.without_url()), retry_after: None },
         }
     }
+}
+
+/// What is sent to, one for each endpoint; those that are the same as before are kept, with what is known of them.
+fn targets(endpoints: Vec<Endpoint>, before: &[Arc<Target>]) -> reqwest::Result<Targets> {
+    let targets = endpoints.into_iter().map(|endpoint| {
+        if let Some(same) = before.iter().find(|target| target.endpoint == endpoint) {
+            return Ok(same.clone());
+        }
+        let http = target::client(&endpoint.url, endpoint.allow_private)?;
+        Ok(Arc::new(Target { endpoint, http, gone: AtomicBool::new(false), failures: AtomicU32::new(0) }))
+    });
+    targets.collect()
 }
 
 /// What lies at the bottom of a failure: the layers above say that sending failed, which is known.

@@ -1,20 +1,27 @@
 //! ZIP archives, written from their beginning to their end without looking back: pure, no IO.
 //!
-//! Files are stored as they are; what people attach is compressed already. Each is followed by its size and checksum, as nobody
-//! knows the checksum before. ZIP64 is used where a size, an offset or a number does not fit, and nowhere else: old readers do not know it.
+//! Files are not made smaller: what people attach is compressed already. Each is followed by its size and checksum, as nobody knows the
+//! checksum before; readers that do not look back, as Java's, take that only from the method "deflate", which tells by itself where it
+//! ends. So the bytes stand in its blocks for what is not compressed. ZIP64 is used where a size, an offset or a number does not fit, and
+//! nowhere else: old readers do not know it.
 //!
-//! Source: PKWARE, APPNOTE.TXT, "ZIP File Format Specification", version 6.3.10.
+//! Sources: PKWARE, APPNOTE.TXT, "ZIP File Format Specification", version 6.3.10; RFC 1951, section 3.2.4.
 
 use std::collections::{HashMap, HashSet};
 
 use crc32fast::Hasher;
 use time::OffsetDateTime;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// Sizes and checksum follow the bytes (bit 3); names are UTF-8 (bit 11).
 const FLAGS: u16 = 1 << 3 | 1 << 11;
 
-/// Stored, not compressed.
-const METHOD: u16 = 0;
+/// Deflate.
+const METHOD: u16 = 8;
+
+/// Most bytes of a block that is not compressed, and how many stand before them.
+const BLOCK: u64 = u16::MAX as u64;
+const BLOCK_HEAD: u64 = 5;
 
 /// What a reader must know, in tenths of a version: data descriptors, and ZIP64.
 const PLAIN: u16 = 20;
@@ -44,7 +51,14 @@ pub struct Archive {
     written: u64,
     names: Names,
     entries: Vec<Entry>,
-    open: Option<(Hasher, u64)>,
+    open: Option<Open>,
+}
+
+/// The file that is being written.
+struct Open {
+    hasher: Hasher,
+    size: u64,
+    seen: u64,
 }
 
 struct Entry {
@@ -60,7 +74,7 @@ impl Archive {
     pub fn begin(&mut self, name: &str, at: OffsetDateTime, size: u64) -> Vec<u8> {
         let name = self.names.fresh(name);
         let at = DosTime::of(at);
-        let large = is_large(size);
+        let large = is_large(packed(size));
         let mut head = Vec::with_capacity(64 + name.len());
         u32s(&mut head, &[0x0403_4b50]);
         u16s(&mut head, &[if large { ZIP64 } else { PLAIN }, FLAGS, METHOD, at.time, at.date]);
@@ -74,31 +88,45 @@ impl Archive {
             u64s(&mut head, &[0, 0]);
         }
         self.entries.push(Entry { name, at, crc: 0, size, offset: self.written });
-        self.open = Some((Hasher::new(), 0));
+        self.open = Some(Open { hasher: Hasher::new(), size, seen: 0 });
         self.count(head)
     }
 
-    /// Takes note of bytes that are written as they are.
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        if let Some((hasher, seen)) = &mut self.open {
-            hasher.update(bytes);
-            *seen += bytes.len() as u64;
-            self.written += bytes.len() as u64;
+    /// What is written for these bytes of the file.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut written = Vec::with_capacity(bytes.len() + 16);
+        let Some(open) = &mut self.open else { return written };
+        open.hasher.update(bytes);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if open.seen % BLOCK == 0 {
+                written.extend(open.block());
+            }
+            let room = usize::try_from(BLOCK - open.seen % BLOCK).unwrap_or(usize::MAX);
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            written.extend(now);
+            open.seen += now.len() as u64;
+            rest = later;
         }
+        self.count(written)
     }
 
     /// What comes after the last byte of a file; `None` when there were more or fewer than was said.
     pub fn end(&mut self) -> Option<Vec<u8>> {
-        let ((hasher, seen), entry) = self.open.take().zip(self.entries.last_mut())?;
-        if seen != entry.size {
+        let (open, entry) = self.open.take().zip(self.entries.last_mut())?;
+        if open.seen != open.size {
             return None;
         }
-        entry.crc = hasher.finalize();
-        let mut tail = Vec::with_capacity(24);
+        let mut tail = Vec::with_capacity(32);
+        if open.size == 0 {
+            tail.extend(open.block());
+        }
+        entry.crc = open.hasher.finalize();
         u32s(&mut tail, &[0x0807_4b50, entry.crc]);
-        match u32::try_from(entry.size) {
-            Ok(size) if !is_large(entry.size) => u32s(&mut tail, &[size, size]),
-            _ => u64s(&mut tail, &[entry.size, entry.size]),
+        let packed = packed(entry.size);
+        match (u32::try_from(packed), u32::try_from(entry.size)) {
+            (Ok(packed), Ok(size)) if !is_large(packed.into()) => u32s(&mut tail, &[packed, size]),
+            _ => u64s(&mut tail, &[packed, entry.size]),
         }
         Some(self.count(tail))
     }
@@ -135,23 +163,39 @@ impl Archive {
     }
 }
 
+impl Open {
+    /// What stands before the next block: whether it is the last one, its length, and the same with every bit turned.
+    fn block(&self) -> [u8; 5] {
+        let left = self.size.saturating_sub(self.seen);
+        let length = u16::try_from(left).unwrap_or(u16::MAX);
+        let ([a, b], [c, d]) = (length.to_le_bytes(), (!length).to_le_bytes());
+        [u8::from(left <= BLOCK), a, b, c, d]
+    }
+}
+
 impl Entry {
     /// Its line of the directory.
     fn write(&self, directory: &mut Vec<u8>) {
         // All three or none: Info-ZIP, reading one entry after the other, takes the absent ones of a mixture from the entry before.
-        let large = is_large(self.size) || is_large(self.offset);
-        let (size, offset) = if large { (ELSEWHERE, ELSEWHERE) } else { (short(self.size), short(self.offset)) };
+        let packed = packed(self.size);
+        let large = is_large(packed) || is_large(self.offset);
+        let told = |number| if large { ELSEWHERE } else { short(number) };
         u32s(directory, &[0x0201_4b50]);
         u16s(directory, &[MADE_BY, if large { ZIP64 } else { PLAIN }, FLAGS, METHOD, self.at.time, self.at.date]);
-        u32s(directory, &[self.crc, size, size]);
+        u32s(directory, &[self.crc, told(packed), told(self.size)]);
         u16s(directory, &[name_length(&self.name), if large { 28 } else { 0 }, 0, 0, 0]);
-        u32s(directory, &[PERMISSIONS, offset]);
+        u32s(directory, &[PERMISSIONS, told(self.offset)]);
         directory.extend(self.name.as_bytes());
         if large {
             u16s(directory, &[1, 24]);
-            u64s(directory, &[self.size, self.size, self.offset]);
+            u64s(directory, &[self.size, packed, self.offset]);
         }
     }
+}
+
+/// How many bytes stand in the archive for so many of a file.
+fn packed(size: u64) -> u64 {
+    size + size.div_ceil(BLOCK).max(1) * BLOCK_HEAD
 }
 
 /// Whether a number needs ZIP64; the largest of 32 bits says so itself.
@@ -206,20 +250,26 @@ struct Names {
 impl Names {
     fn fresh(&mut self, name: &str) -> String {
         let name = safe(name);
-        let folded = name.to_lowercase();
-        if self.taken.insert(folded.clone()) {
+        let same = folded(&name);
+        if self.taken.insert(same.clone()) {
             return name;
         }
         let (stem, ending) = parted(&name);
-        let number = self.next.entry(folded).or_insert(2);
+        let number = self.next.entry(same).or_insert(2);
         loop {
             let other = fitting(stem, &format!(" ({number}){ending}"));
             *number += 1;
-            if self.taken.insert(other.to_lowercase()) {
+            if self.taken.insert(folded(&other)) {
                 return other;
             }
         }
     }
+}
+
+/// What is the same of names that some system takes for one: by large letters and then small ones, each by itself, as there are small ones
+/// that have one large one; and however letters and their accents are put together.
+fn folded(name: &str) -> String {
+    name.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// A name that leads nowhere else and that every system can write: files are called by others.
@@ -278,8 +328,12 @@ mod tests {
             ("README", "README"),
             ("readme", "readme (2)"),
             ("grüße.txt", "grüße.txt"),
-            ("GRÜSSE.txt", "GRÜSSE.txt"),
-            ("GRÜßE.TXT", "GRÜßE (2).TXT"),
+            ("GRÜSSE.txt", "GRÜSSE (2).txt"),
+            ("GRÜßE.TXT", "GRÜßE (3).TXT"),
+            ("οδος.txt", "οδος.txt"),
+            ("ΟΔΟΣ.txt", "ΟΔΟΣ (2).txt"),
+            ("\u{e9}.txt", "\u{e9}.txt"),
+            ("e\u{301}.txt", "e\u{301} (2).txt"),
             ("../../etc/passwd", ".._.._etc_passwd"),
             (r"C:\windows\system32", "C__windows_system32"),
             ("..", "_"),
@@ -318,8 +372,7 @@ mod tests {
             for file in 0..number {
                 let bytes = format!("file {file}");
                 whole.extend(archive.begin(&format!("ü{file}.txt"), AT, bytes.len() as u64));
-                archive.bytes(bytes.as_bytes());
-                whole.extend(bytes.as_bytes());
+                whole.extend(archive.bytes(bytes.as_bytes()));
                 whole.extend(archive.end().unwrap());
             }
             whole.extend(archive.finish());
@@ -360,31 +413,42 @@ mod tests {
             }
             whole
         };
-        for (name, size) in [("huge.bin", HUGE), ("limit.bin", u64::from(u32::MAX)), ("after.txt", 0)] {
+        // A file that just needs ZIP64, and one that just does not.
+        let limit = u64::from(u32::MAX) - 65_533 * BLOCK_HEAD;
+        for (size, version) in [(limit, ZIP64), (limit - 1, PLAIN)] {
+            assert_eq!(Archive::default().begin("limit.bin", AT, size)[4..6], version.to_le_bytes());
+        }
+        for (name, size) in [("huge.bin", HUGE), ("after.txt", 0)] {
             let head = archive.begin(name, AT, size);
             write(&mut file, &head);
-            archive.open = Some((zeros(size), size));
-            archive.written += size;
-            file.seek(SeekFrom::Current(i64::try_from(size).unwrap())).unwrap();
+            for begin in (0..size).step_by(65_535) {
+                let open = archive.open.as_mut().unwrap();
+                write(&mut file, &open.block());
+                let length = (size - begin).min(BLOCK);
+                open.seen += length;
+                archive.written += BLOCK_HEAD + length;
+                file.seek(SeekFrom::Current(i64::try_from(length).unwrap())).unwrap();
+            }
+            if size > 0 {
+                archive.open.as_mut().unwrap().hasher = zeros(size);
+            }
             let tail = archive.end().unwrap();
             write(&mut file, &tail);
         }
         let head = archive.begin("small.txt", AT, 5);
         write(&mut file, &head);
-        archive.bytes(b"Hello");
-        write(&mut file, b"Hello");
+        let hello = archive.bytes(b"Hello");
+        write(&mut file, &hello);
         let tail = [archive.end().unwrap(), archive.finish()].concat();
         write(&mut file, &tail);
         drop(file);
         let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nprint([(i.filename, i.file_size, hex(i.CRC)) for i in z.infolist()])\n\
-            print(z.read('small.txt'), z.read('after.txt'), z.open('huge.bin').read(3), z.open('limit.bin').read(3))";
+            print(z.read('small.txt'), z.read('after.txt'), z.open('huge.bin').read(3))";
         let crc = |length| format!("{:#x}", zeros(length).finalize());
         let expected = format!(
-            "[('huge.bin', {HUGE}, '{}'), ('limit.bin', {}, '{}'), ('after.txt', 0, '0x0'), ('small.txt', 5, '0xf7d18982')]\n\
-             b'Hello' b'' b'\\x00\\x00\\x00' b'\\x00\\x00\\x00'\n",
-            crc(HUGE),
-            u32::MAX,
-            crc(u64::from(u32::MAX))
+            "[('huge.bin', {HUGE}, '{}'), ('after.txt', 0, '0x0'), ('small.txt', 5, '0xf7d18982')]\n\
+             b'Hello' b'' b'\\x00\\x00\\x00'\n",
+            crc(HUGE)
         );
         assert_eq!(read_back(&path, script), expected);
         // What lies behind the large ones; they themselves would take it half a minute.
@@ -393,9 +457,11 @@ mod tests {
 
     #[test]
     fn other_bytes_than_were_promised_make_no_file() {
-        let mut archive = Archive::default();
-        archive.begin("a", AT, 5);
-        archive.bytes(b"Hell");
-        assert!(archive.end().is_none());
+        for bytes in ["Hell", "Hello!"] {
+            let mut archive = Archive::default();
+            archive.begin("a", AT, 5);
+            archive.bytes(bytes.as_bytes());
+            assert!(archive.end().is_none(), "{bytes}");
+        }
     }
 }

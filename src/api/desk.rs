@@ -39,7 +39,7 @@ use utoipa_axum::routes;
 
 use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, json, not_json, read_body};
 use super::downloads::Links;
-use super::openapi::{AnyCall, AnyFile, Errors, Part, WithBody, id_parameter};
+use super::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, Part, WithBody, id_parameter};
 use super::{AppState, Fault, IDEMPOTENCY_KEY, answered, rendered, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, UploadMethod};
@@ -155,11 +155,9 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     request_body(content = Option<serde_json::Value>, description = IGNORED),
     responses(
         (status = 201, body = answer::SlipBody, description = "A fresh slip for the same file."),
-        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
-            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
         (status = 409, body = Errors, description = "`state`: the file is active already, or its record keeps changing.",
             example = json!({"errors": {"state": ["is active already"]}})),
-        AnyFile, WithBody, AnyCall
+        AnyFile, IgnoredBody, AnyCall
     )
 )]
 async fn reissue(
@@ -226,7 +224,7 @@ async fn read(
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
     let links = Links::new(&state, OffsetDateTime::now_utc());
-    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, links), included: members.included([&file]) }))
+    Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, &links), included: members.included([&file]) }))
 }
 
 /// One file, and what was asked for beside it.
@@ -243,7 +241,7 @@ struct FoundBody<'a> {
 /// One file as an answer.
 fn one(state: &AppState, file: &File) -> Response<Body> {
     let links = Links::new(state, OffsetDateTime::now_utc());
-    json(StatusCode::OK, &Envelope { file: FileBody::new(file).linked(file, links) })
+    json(StatusCode::OK, &Envelope { file: FileBody::new(file).linked(file, &links) })
 }
 
 /// `{id}.json`; what is no number of a file is no file.
@@ -305,6 +303,7 @@ pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
             FieldErrors::one("limit", format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds))
         }
         Fault::RangeNotSatisfiable(size) => FieldErrors::one("range", format!("must begin below {size}")),
+        Fault::PreconditionFailed => FieldErrors::one("etag", "must be that of the file"),
         Fault::BodyTooLarge => FieldErrors::one("body", format!("must be {MAX_BODY_BYTES} bytes or shorter")),
         Fault::Internal(_) => FieldErrors::one("server", "failed"),
         Fault::Unavailable(_) => FieldErrors::one("server", "not available now, try again"),

@@ -6,13 +6,15 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
+use arc_swap::ArcSwapOption;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::{
     ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
+    ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -37,8 +39,8 @@ const NOTHING_RUNS: &str =
 
 /// How files are downloaded here.
 pub struct Downloads {
-    /// What keys in links are made with; `None` where links need a token.
-    pub keys: Option<ProxyKeys>,
+    /// What keys in links are made with; nothing where links need a token. A request takes them once.
+    keys: ArcSwapOption<ProxyKeys>,
     /// Whether the bytes go through the broker.
     pub proxied: bool,
     /// How long a presigned URL stays good.
@@ -50,7 +52,12 @@ impl Downloads {
     /// With so many downloads through the broker at the same time.
     #[must_use]
     pub fn new(keys: Option<ProxyKeys>, proxied: bool, url_lifetime: Duration, at_once: u32) -> Self {
-        Self { keys, proxied, url_lifetime, places: Arc::new(Semaphore::new(at_once as usize)) }
+        Self { keys: ArcSwapOption::from(keys.map(Arc::new)), proxied, url_lifetime, places: Arc::new(Semaphore::new(at_once as usize)) }
+    }
+
+    /// From now on keys in links are made and judged with these.
+    pub fn replace_keys(&self, keys: Option<ProxyKeys>) {
+        self.keys.store(keys.map(Arc::new));
     }
 
     /// The right to send bytes, until it is dropped.
@@ -60,16 +67,16 @@ impl Downloads {
     }
 }
 
-/// Makes the links of one answer.
-#[derive(Clone, Copy)]
+/// Makes the links of one answer, all of them with the same keys.
 pub(super) struct Links<'a> {
-    keys: Option<(&'a ProxyKeys, OffsetDateTime)>,
+    keys: Option<(Arc<ProxyKeys>, OffsetDateTime)>,
     public_url: &'a str,
 }
 
 impl<'a> Links<'a> {
     pub(super) fn new(state: &'a AppState, now: OffsetDateTime) -> Self {
-        Self { keys: state.downloads.keys.as_ref().map(|keys| (keys, keys.expiry(now))), public_url: &state.public_url }
+        let keys = state.downloads.keys.load_full();
+        Self { keys: keys.map(|keys| (keys.clone(), keys.expiry(now))), public_url: &state.public_url }
     }
 
     /// Links to nothing in particular, for examples.
@@ -80,8 +87,8 @@ impl<'a> Links<'a> {
     /// The key of a file's link, and the link; without keys, one that needs a token.
     pub(super) fn to(&self, file: &File) -> (String, String) {
         let url = format!("{}/v2/files/{}/download", self.public_url, file.id);
-        let Some((keys, expiry)) = self.keys else { return (String::new(), url) };
-        let key = keys.seal(&file.tenant, file.id, expiry);
+        let Some((keys, expiry)) = &self.keys else { return (String::new(), url) };
+        let key = keys.seal(&file.tenant, file.id, *expiry);
         let url = format!("{url}?{PROXY_KEY}={key}");
         (key, url)
     }
@@ -98,7 +105,7 @@ impl FromRequestParts<AppState> for Reader {
         };
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
         let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or(Fault::Unauthenticated)?;
-        let keys = state.downloads.keys.as_ref().ok_or(Fault::Unauthenticated)?;
+        let keys = state.downloads.keys.load_full().ok_or(Fault::Unauthenticated)?;
         let tenant = keys.open(&key, FileId(id), OffsetDateTime::now_utc());
         tenant.map(Self::Link).ok_or(Fault::Unauthenticated)
     }
@@ -157,12 +164,20 @@ pub(super) async fn answer(
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // To be kept, and asked about each time: a file that was deleted is gone.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    let offered = Offered::new(file, wished);
+    if state.downloads.proxied && !may_be(asked, &etag) {
+        return Err(Fault::PreconditionFailed);
+    }
     if is_known(asked, &etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response.headers_mut().insert(ETAG, header(&etag)?);
+        if state.downloads.proxied {
+            // The bytes are the same; how they are shown may have been changed since.
+            response.headers_mut().insert(CONTENT_DISPOSITION, header(&offered.content_disposition)?);
+            *response.body_mut() = of_unknown_length();
+        }
         return Ok(response);
     }
-    let offered = Offered::new(file, wished);
     if state.downloads.proxied {
         return proxied(state, file, &offered, method, asked, response).await;
     }
@@ -232,23 +247,35 @@ fn wanted(method: &Method, asked: &HeaderMap, etag: &str, size: u64) -> ByteRang
     if method == Method::GET && same { ByteRange::of(range, size) } else { ByteRange::Whole }
 }
 
-/// Whether `If-None-Match` names the entity tag, compared weakly, or any.
-fn is_known(asked: &HeaderMap, etag: &str) -> bool {
-    asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || names(value, etag))
+/// Nothing, of which no length is told: that of an absent body is the one that is there otherwise (RFC 9110, section 8.6).
+pub(super) fn of_unknown_length() -> Body {
+    Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
 }
 
-/// Whether a list of entity tags has this one; a comma may be a part of a tag.
-fn names(list: &str, etag: &str) -> bool {
+/// Whether `If-Match`, where there is one, names the entity tag or any. Weak ones are none here.
+fn may_be(asked: &HeaderMap, etag: &str) -> bool {
+    let mut tags = asked.get_all(IF_MATCH).iter().peekable();
+    tags.peek().is_none()
+        || tags.filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags_in(value).any(|tag| tag == (false, etag)))
+}
+
+/// Whether `If-None-Match` names the entity tag, compared weakly, or any.
+fn is_known(asked: &HeaderMap, etag: &str) -> bool {
+    let tags = asked.get_all(IF_NONE_MATCH).iter();
+    tags.filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags_in(value).any(|(_, tag)| tag == etag))
+}
+
+/// The entity tags of a list in their quotes, and whether each is a weak one; a comma may be a part of a tag.
+fn tags_in(list: &str) -> impl Iterator<Item = (bool, &str)> {
     let mut rest = list;
-    while let Some(begin) = rest.find('"') {
-        let Some(length) = rest.get(begin + 1..).and_then(|inside| inside.find('"')) else { return false };
+    std::iter::from_fn(move || {
+        let begin = rest.find('"')?;
+        let length = rest.get(begin + 1..)?.find('"')?;
         let end = begin + length + 2;
-        if rest.get(begin..end) == Some(etag) {
-            return true;
-        }
-        rest = rest.get(end..).unwrap_or_default();
-    }
-    false
+        let found = (rest.get(..begin)?.ends_with("W/"), rest.get(begin..end)?);
+        rest = rest.get(end..)?;
+        Some(found)
+    })
 }
 
 pub(super) fn header(text: &str) -> Result<HeaderValue, Fault> {
@@ -269,6 +296,13 @@ mod tests {
             let asked = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(other).unwrap())]);
             assert!(!is_known(&asked, "\"a\""), "{other}");
         }
+        for (known, may) in
+            [("\"a\"", true), ("\"b\", \"a\"", true), ("*", true), ("W/\"a\"", false), ("\"b\"", false), ("a", false), ("", false)]
+        {
+            let asked = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static(known))]);
+            assert_eq!(may_be(&asked, "\"a\""), may, "{known}");
+        }
+        assert!(may_be(&HeaderMap::new(), "\"a\""));
         let two = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"b\""))]);
         assert!(!is_known(&two, "\"a\"") && !is_known(&HeaderMap::new(), "\"a\""));
     }

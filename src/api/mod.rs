@@ -176,8 +176,28 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, _| origins.contains(origin)))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID, IDEMPOTENCY_KEY, UPPY_VERSIONS])
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            REQUEST_ID,
+            IDEMPOTENCY_KEY,
+            UPPY_VERSIONS,
+            // Players and viewers of documents fetch ranges.
+            header::RANGE,
+            header::IF_RANGE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+        ])
+        .expose_headers([
+            REQUEST_ID,
+            header::RETRY_AFTER,
+            header::ACCEPT_RANGES,
+            header::CONTENT_RANGE,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_LENGTH,
+            header::ETAG,
+        ])
         // Set on every answer, also those that this layer does not see.
         .vary([])
         .max_age(Duration::from_mins(10))
@@ -228,6 +248,8 @@ pub enum Fault {
     Conflict(FieldErrors),
     /// 408: the body took too long to arrive.
     TooSlow,
+    /// 412: the file is not the one with the entity tag that was named.
+    PreconditionFailed,
     /// 413: the body is longer than any description of a file.
     BodyTooLarge,
     /// 416: the file has so many bytes, and none of those that were asked for.
@@ -254,6 +276,7 @@ impl Fault {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,

@@ -18,7 +18,7 @@ use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, Schema
 use utoipa::{IntoResponses, ToSchema};
 
 use super::{AppState, Fault, companion, desk, notifications};
-use crate::domain::{FileTypes, Scope};
+use crate::domain::{FieldErrors, FileTypes, Scope};
 use crate::limits::Exceeded;
 
 /// What was not done and why: messages by field, all at once.
@@ -58,6 +58,9 @@ pub(super) struct AnyFile;
 /// The errors of every request that may have a body, beside those about what is in it.
 pub(super) struct WithBody;
 
+/// The same where nothing that could be in it would matter.
+pub(super) struct IgnoredBody;
+
 impl IntoResponses for AnyCall {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         shared(["Unauthenticated", "Forbidden", "LimitExceeded", "Internal", "Unavailable"])
@@ -76,10 +79,18 @@ impl IntoResponses for WithBody {
     }
 }
 
+impl IntoResponses for IgnoredBody {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        shared(["NotJson", "TooSlow", "BodyTooLarge"])
+    }
+}
+
 /// Faults that are the same whatever was asked for: their names in the document, an example of each and what it means.
-fn shared_faults() -> [(&'static str, Fault, &'static str); 8] {
+fn shared_faults() -> [(&'static str, Fault, &'static str); 9] {
     let exceeded = Exceeded { what: "requests per second", retry_after_seconds: 1 };
+    let not_json = FieldErrors::one("body", "must be JSON, but is not in line 1, column 2");
     [
+        ("NotJson", Fault::Invalid(not_json), "There is a body, and it is not JSON."),
         ("Unauthenticated", Fault::Unauthenticated, "No token, a wrong, expired or revoked one, or two of them."),
         ("Forbidden", Fault::Forbidden(Scope::FilesWrite), "The token lacks a scope, or is not for this file type; the message names it."),
         ("NotFound", Fault::NotFound, "No such file, or none that this token may see."),

@@ -7,6 +7,7 @@ use super::sweep::owner;
 use super::{Broker, BrokerError, is_staging_key};
 use crate::domain::bucket_event::{self, ObjectCreated};
 use crate::domain::{Description, FieldErrors, FileState, Origin};
+use crate::metrics::{self, Notification};
 
 /// How many objects of one message are looked at at the same time.
 const AT_ONCE: usize = 4;
@@ -39,7 +40,10 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Invalid`] when it is none; else when an object of it could not be settled: all of it is to be told again then.
     pub async fn notified(&self, message: &[u8], now: OffsetDateTime) -> Result<Notified, BrokerError> {
-        let objects = bucket_event::parse(message).map_err(|why| BrokerError::Invalid(FieldErrors::one("body", why)))?;
+        let objects = bucket_event::parse(message).map_err(|why| {
+            metrics::notification(Notification::Unreadable);
+            BrokerError::Invalid(FieldErrors::one("body", why))
+        })?;
         let mut arrivals = stream::iter(objects).map(|object| async move { self.arrived(&object, now).await }).buffer_unordered(AT_ONCE);
         let (mut notified, mut failure) = (Notified::default(), None);
         while let Some(arrival) = arrivals.next().await {
@@ -60,16 +64,28 @@ impl Broker {
     /// # Errors
     /// When database or bucket fail, or the object keeps changing: to be told again helps then.
     pub async fn arrived(&self, object: &ObjectCreated, now: OffsetDateTime) -> Result<Arrival, BrokerError> {
+        let arrived = self.looked_at(object, now).await;
+        metrics::notification(match &arrived {
+            Ok((_, told)) => *told,
+            Err(_) => Notification::Failed,
+        });
+        arrived.map(|(arrival, _)| arrival)
+    }
+
+    async fn looked_at(&self, object: &ObjectCreated, now: OffsetDateTime) -> Result<(Arrival, Notification), BrokerError> {
+        let ignored = (Arrival::Ignored, Notification::Ignored);
         // Sealing a file writes to the bucket too, which says so again: that must cost nothing.
         if object.bucket != self.bucket.name() || !is_staging_key(&object.key) {
-            return Ok(Arrival::Ignored);
+            return Ok(ignored);
         }
-        let file = self.store.find_by_staging_key(&object.key).await?;
-        let Some(file) = file.filter(|file| file.state == FileState::Temp) else { return Ok(Arrival::Ignored) };
+        let Some(file) = self.store.find_by_staging_key(&object.key).await? else { return Ok((Arrival::Ignored, Notification::Unknown)) };
+        if file.state != FileState::Temp {
+            return Ok(ignored);
+        }
         match Box::pin(self.confirm_from(Origin::Notification, &owner(&file), file.id, &Description::default(), now)).await {
-            Ok(_) => Ok(Arrival::Activated),
-            Err(BrokerError::Refused(_)) => Ok(Arrival::Refused),
-            Err(BrokerError::NotUploaded | BrokerError::NotFound | BrokerError::Conflict(_)) => Ok(Arrival::Ignored),
+            Ok(_) => Ok((Arrival::Activated, Notification::Confirmed)),
+            Err(BrokerError::Refused(_)) => Ok((Arrival::Refused, Notification::Refused)),
+            Err(BrokerError::NotUploaded | BrokerError::NotFound | BrokerError::Conflict(_)) => Ok(ignored),
             Err(error) => Err(error),
         }
     }

@@ -93,7 +93,7 @@ impl Broker {
                 return Err(BrokerError::LimitExceeded(exceeded));
             }
             if let Some(slip) = self.form_again(caller, &file, &fresh_key("temp", now), now).await? {
-                metrics::file(Step::Reissued);
+                metrics::file(Step::Reissued, &file.type_name);
                 tracing::info!(file.id = %id, "slip re-issued");
                 if file.multipart.is_some() {
                     // Its URLs died with their upload; what it took up need not wait for the sweeper.
@@ -133,7 +133,7 @@ impl Broker {
         let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart, created_at: now, expires_at };
         let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
         failpoint::reach("authorize: record written");
-        metrics::file(Step::Issued);
+        metrics::file(Step::Issued, &file.type_name);
         tracing::debug!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
         if file.multipart.is_none() {
             return Ok(Some(Authorized::Slip(file, slip)));

@@ -114,7 +114,7 @@ impl Broker {
             return if unchanged { Err(self.nothing_there(file).await?) } else { Ok(None) };
         };
         failpoint::reach("confirm: head done");
-        metrics::file(Step::Arrived);
+        metrics::file(Step::Arrived, &file.type_name);
         let sealed_key = fresh_key("files", now);
         let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
         // The bucket is asked for the first bytes while the database writes down where their copy will be.
@@ -172,7 +172,7 @@ impl Broker {
         self.tidy(file, superfluous).await;
         failpoint::reach("confirm: staging deleted");
         if let Some(active) = &activated {
-            metrics::file(Step::Confirmed);
+            metrics::file(Step::Confirmed, &active.type_name);
             tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
         }
         Ok(activated)
@@ -187,7 +187,7 @@ impl Broker {
         origin: Origin,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
-        metrics::rejected(complaints.by_field().keys().map(String::as_str));
+        metrics::rejected(&file.type_name, complaints.by_field().keys().map(String::as_str));
         tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
         failpoint::reach("refusal: judged");
         // Before the object goes: after a crash between the two it is refused again, and told again.

@@ -12,7 +12,7 @@ use crate::bucket::BucketError;
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, Description, File, Origin, Scopes, TypeLimit};
 use crate::failpoint;
-use crate::metrics::{self, Step};
+use crate::metrics::{self, Delivery, Step};
 use crate::store::{Doomed, OpenUpload, Waiting};
 
 /// How many records or objects are taken at once, and how many while slips are written that would wait for it. S3 deletes at most
@@ -66,7 +66,13 @@ impl Broker {
         self.delete_doomed(&clock, &mut swept).await?;
         let old = now - self.events_retention;
         while self.store.forget_events(old, BATCH).await? == u64::from(BATCH) {}
-        while self.store.give_up_events(old, now, BATCH).await? == u64::from(BATCH) {}
+        loop {
+            let given_up = self.store.give_up_events(old, now, BATCH).await?;
+            metrics::deliveries(Delivery::Dead, given_up);
+            if given_up < u64::from(BATCH) {
+                break;
+            }
+        }
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
         settled.map(|()| swept)
     }
@@ -145,10 +151,11 @@ impl Broker {
             if !gone.is_empty() {
                 failpoint::reach("sweep: record discarded");
             }
-            for id in &gone {
-                tracing::debug!(file.id = %id, "temp file discarded");
+            let ids: HashSet<_> = gone.iter().copied().collect();
+            for file in batch.iter().filter(|file| ids.contains(&file.id)) {
+                tracing::debug!(file.id = %file.id, "temp file discarded");
+                metrics::file(Step::Expired, &file.type_name);
             }
-            metrics::files(Step::Expired, gone.len());
             count += gone.len();
             pace.rest(began.elapsed()).await;
         }

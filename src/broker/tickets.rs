@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::list::Page;
 use super::{Broker, BrokerError, allowed};
 use crate::bucket::{BucketError, ObjectBody};
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, TicketId};
+use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, Start, TicketId};
 use crate::store::Attached;
 use crate::zip::Archive;
 
@@ -119,11 +119,11 @@ impl Broker {
     ///
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.
-    pub async fn ticket_files(&self, caller: &Caller, ticket: TicketId, before: Option<FileId>, size: u32) -> Result<Page, BrokerError> {
+    pub async fn ticket_files(&self, caller: &Caller, ticket: TicketId, start: &Start, size: u32) -> Result<Page, BrokerError> {
         allowed(caller, Scope::FilesRead)?;
         // Customers reach their own files only, as in `find`.
         let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
-        let mut files = self.store.ticket_files(&caller.tenant, ticket, customer, &caller.types, before, size.saturating_add(1)).await?;
+        let mut files = self.store.ticket_files(&caller.tenant, ticket, customer, &caller.types, start, size.saturating_add(1)).await?;
         let more = files.len() > size as usize;
         files.truncate(size as usize);
         let next = files.last().filter(|_| more).map(|file| Position { id: file.id, value: None });
@@ -144,7 +144,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.
     pub async fn archive(self: Arc<Self>, caller: Caller, ticket: TicketId) -> Result<Option<TicketArchive>, BrokerError> {
-        let Page { files, next, .. } = self.ticket_files(&caller, ticket, None, ARCHIVE_PAGE).await?;
+        let Page { files, next, .. } = self.ticket_files(&caller, ticket, &Start::Skip(0), ARCHIVE_PAGE).await?;
         let first = !files.is_empty();
         let step = Step::after(next.as_ref());
         let archive = TicketArchive { broker: self, caller, ticket, files: files.into(), step, current: None, archive: Archive::default() };
@@ -191,8 +191,7 @@ impl TicketArchive {
         loop {
             if let Some(body) = &mut self.current {
                 if let Some(bytes) = body.next().await? {
-                    self.archive.bytes(&bytes);
-                    return Ok(Some(bytes));
+                    return Ok(Some(self.archive.bytes(&bytes).into()));
                 }
                 self.current = None;
                 let tail = self.archive.end().ok_or_else(|| BucketError::Unavailable("it sent other bytes than there are".to_owned()))?;
@@ -203,8 +202,9 @@ impl TicketArchive {
                 return Ok(Some(self.archive.begin(file.name.as_str(), file.created_at, file.size).into()));
             }
             match self.step {
-                Step::More(before) => {
-                    let Page { files, next, .. } = self.broker.ticket_files(&self.caller, self.ticket, Some(before), ARCHIVE_PAGE).await?;
+                Step::More(id) => {
+                    let start = Start::After(Position { id, value: None });
+                    let Page { files, next, .. } = self.broker.ticket_files(&self.caller, self.ticket, &start, ARCHIVE_PAGE).await?;
                     self.files = files.into();
                     self.step = Step::after(next.as_ref());
                 }

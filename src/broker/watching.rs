@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use super::Broker;
-use crate::metrics::Gauges;
+use crate::metrics::{Backlog, Gauges};
 use crate::store::{Load, Unfit};
 
 /// How long database and bucket may take to say that they are there.
@@ -30,7 +30,8 @@ impl Broker {
 
     /// What is measured when somebody asks for it. A database that is away leaves out what only it knows.
     pub async fn gauges(&self, now: OffsetDateTime) -> Gauges {
-        let oldest = timeout(PATIENCE, self.store.oldest_due()).await.ok().and_then(Result::ok);
+        let (oldest, backlog) = tokio::join!(timeout(PATIENCE, self.store.oldest_due()), timeout(PATIENCE, self.store.backlog()));
+        let (oldest, backlog) = (oldest.ok().and_then(Result::ok), backlog.ok().and_then(Result::ok));
         let lag = |due: Option<OffsetDateTime>| due.map_or(std::time::Duration::ZERO, |due| (now - due).try_into().unwrap_or_default());
         let Load { in_use, idle, most, queued } = self.store.load();
         Gauges {
@@ -40,6 +41,7 @@ impl Broker {
             queued,
             expired_lag: oldest.map(|oldest| lag(oldest.expired.map(|end| end + self.grace))),
             doomed_lag: oldest.map(|oldest| lag(oldest.doomed)),
+            outbox: backlog.map(|kept| Backlog { waiting: kept.waiting, oldest: lag(kept.oldest), dead: kept.dead }),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::present;
 use super::words::{actor, file_id, instant, printable, when};
 use crate::config::Config;
 use crate::domain::{Action, FileId, Tenant};
+use crate::output::{complain, say};
 use crate::store::{AuditFilter, Audited, AuditedActor};
 use time::OffsetDateTime;
 
@@ -50,13 +51,13 @@ pub(super) async fn run(options: AuditLogOptions, config: &Config) -> anyhow::Re
     store.close().await;
     let lines = lines?;
     if !json {
-        println!("{:<10} {:<21} {:<16} {:<14} {:<15} {:<10} details", "number", "at", "tenant", "actor", "action", "file");
+        say!("{:<10} {:<21} {:<16} {:<14} {:<15} {:<10} details", "number", "at", "tenant", "actor", "action", "file")?;
     }
     for line in &lines {
-        println!("{}", if json { as_json(line) } else { as_text(line) });
+        say!("{}", if json { as_json(line) } else { as_text(line) })?;
     }
     if !json && lines.len() == usize::try_from(limit).unwrap_or(usize::MAX) {
-        eprintln!("older lines: --before {}", lines.last().map_or(0, |line| line.id));
+        complain!("older lines: --before {}", lines.last().map_or(0, |line| line.id));
     }
     Ok(ExitCode::SUCCESS)
 }

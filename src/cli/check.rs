@@ -1,6 +1,5 @@
 //! `dropslip check`, the doctor, and `dropslip cors`.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -11,6 +10,7 @@ use crate::broker::lifecycle_days;
 use crate::bucket::{Bucket, cors};
 use crate::config::{Config, Storage};
 use crate::doctor::{self, Installation, Report, Status};
+use crate::output::{complain, out, say};
 use crate::server;
 
 /// What a shell reports for a process that Ctrl-C ended.
@@ -42,7 +42,7 @@ pub(super) async fn check(options: &CheckOptions, config: anyhow::Result<Config>
     match checked(options, config).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("dropslip: {error:#}");
+            complain!("dropslip: {error:#}");
             exit_code(Status::Error)
         }
     }
@@ -64,7 +64,7 @@ async fn checked(options: &CheckOptions, config: anyhow::Result<Config>) -> anyh
     stop.cancel();
     print(&examined.report, options.json)?;
     if examined.interrupted {
-        eprintln!("dropslip: interrupted; not everything was looked at");
+        complain!("dropslip: interrupted; not everything was looked at");
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(exit_code(examined.report.worst()))
@@ -74,7 +74,7 @@ pub(super) async fn cors(command: CorsCommand, config: &Config) -> anyhow::Resul
     let origins = server::page_origins(config);
     match command {
         CorsCommand::Print | CorsCommand::Apply if origins.is_empty() => anyhow::bail!(NO_ORIGIN),
-        CorsCommand::Print => println!("{:#}", cors::document(&origins)),
+        CorsCommand::Print => say!("{:#}", cors::document(&origins))?,
         CorsCommand::Check(options) => {
             let stop = CancellationToken::new();
             let report = doctor::examine_cors(&installation(config, stop.clone()).await?).await;
@@ -88,7 +88,7 @@ pub(super) async fn cors(command: CorsCommand, config: &Config) -> anyhow::Resul
         CorsCommand::Apply => {
             let (options, _) = server::bucket_options(config, CancellationToken::new()).await?;
             Bucket::open(options).await?.apply_cors(&origins).await?;
-            println!("the bucket lets pages of {} in", origins.join(", "));
+            say!("the bucket lets pages of {} in", origins.join(", "))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -101,7 +101,7 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
         Err(error) => (Err(format!("{error:#}")), None),
     };
     Ok(Installation {
-        database_url: config.database_url.clone(),
+        database_url: config.database_url.reveal().to_owned(),
         identity,
         bucket,
         embedded: matches!(config.storage, Storage::Embedded { .. }),
@@ -116,11 +116,10 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
     if json {
-        writeln!(stdout, "{}", serde_json::to_string_pretty(report.findings())?)?;
+        say!("{}", serde_json::to_string_pretty(report.findings())?)?;
     } else {
-        write!(stdout, "{}", report.table())?;
+        out(format_args!("{}", report.table()))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::present;
 use super::words::{file_id, instant, printable, when};
 use crate::config::Config;
 use crate::domain::{Action, FileId};
+use crate::output::{complain, say};
 use crate::server;
 use crate::store::{EventFilter, EventRow, EventState, Replay, Store};
 use crate::webhooks::{Sent, Webhooks};
@@ -99,28 +100,28 @@ async fn run_on(command: EventsCommand, store: &Store, config: &Config) -> anyho
                 (None, None) => Replay::Dead,
             };
             let replayed = store.replay_events(&replay, endpoint.as_deref(), now).await?;
-            println!("to be sent again: {replayed}");
+            say!("to be sent again: {replayed}")?;
             if replayed == 0 && matches!(replay, Replay::Event(_)) {
-                eprintln!("dropslip: there is no such event");
+                complain!("dropslip: there is no such event");
                 return Ok(ExitCode::FAILURE);
             }
         }
         EventsCommand::Endpoints => return endpoints(store, config).await,
         EventsCommand::Test { endpoint } => {
             let Some(answer) = webhooks(store, config)?.test(&endpoint, now).await else { return Ok(unknown(&endpoint)) };
-            println!("{}", printable(&answer.said));
+            say!("{}", printable(&answer.said))?;
             return Ok(if answer.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         EventsCommand::Enable { endpoint } => {
             if !store.endpoint_is_back(&endpoint).await? {
-                eprintln!("dropslip: ‘{}’ did not answer 410", printable(&endpoint));
+                complain!("dropslip: ‘{}’ did not answer 410", printable(&endpoint));
                 return Ok(ExitCode::FAILURE);
             }
-            println!("enabled; what was given up meanwhile: dropslip events replay --dead --endpoint {}", printable(&endpoint));
+            say!("enabled; what was given up meanwhile: dropslip events replay --dead --endpoint {}", printable(&endpoint))?;
         }
         EventsCommand::Deliver => {
             let Sent { delivered, deferred, dead } = webhooks(store, config)?.deliver_due(now).await?;
-            println!("sent: {delivered} delivered, {deferred} to be tried again, {dead} given up");
+            say!("sent: {delivered} delivered, {deferred} to be tried again, {dead} given up")?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -131,7 +132,7 @@ fn webhooks(store: &Store, config: &Config) -> anyhow::Result<Webhooks> {
 }
 
 fn unknown(endpoint: &str) -> ExitCode {
-    eprintln!("dropslip: DROPSLIP_WEBHOOKS_FILE: there is no endpoint ‘{}’", printable(endpoint));
+    complain!("dropslip: DROPSLIP_WEBHOOKS_FILE: there is no endpoint ‘{}’", printable(endpoint));
     ExitCode::FAILURE
 }
 
@@ -139,22 +140,29 @@ async fn list(options: ListOptions, store: &Store) -> anyhow::Result<ExitCode> {
     let ListOptions { state, endpoint, file, before, limit, json } = options;
     let rows = store.list_events(&EventFilter { state, endpoint, file, before }, limit).await?;
     if !json {
-        println!(
+        say!(
             "{:<8} {:<37} {:<16} {:<15} {:<8} {:<10} {:<21} {:<6} last answer",
-            "number", "id", "endpoint", "type", "file", "state", "at", "tries"
-        );
+            "number",
+            "id",
+            "endpoint",
+            "type",
+            "file",
+            "state",
+            "at",
+            "tries"
+        )?;
     }
     for row in &rows {
         if json {
-            println!("{}", printable(&described(row).to_string()));
+            say!("{}", printable(&described(row).to_string()))?;
             continue;
         }
         let EventRow { id, event_id, endpoint, action, file, state, attempts, .. } = row;
         let (file, at, answer) = (file.to_string(), instant(row.created_at), row.last_answer.as_deref().unwrap_or("-"));
-        println!("{id:<8} {event_id:<37} {endpoint:<16} {action:<15} {file:<8} {state:<10} {at:<21} {attempts:<6} {}", printable(answer));
+        say!("{id:<8} {event_id:<37} {endpoint:<16} {action:<15} {file:<8} {state:<10} {at:<21} {attempts:<6} {}", printable(answer))?;
     }
     if !json && rows.len() == usize::try_from(limit).unwrap_or(usize::MAX) {
-        eprintln!("older events: --before {}", rows.last().map_or(0, |row| row.id));
+        complain!("older events: --before {}", rows.last().map_or(0, |row| row.id));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -162,13 +170,15 @@ async fn list(options: ListOptions, store: &Store) -> anyhow::Result<ExitCode> {
 async fn show(id: &str, store: &Store) -> anyhow::Result<ExitCode> {
     let rows = store.find_event(id).await?;
     let Some(first) = rows.first() else {
-        eprintln!("dropslip: there is no such event");
+        complain!("dropslip: there is no such event");
         return Ok(ExitCode::FAILURE);
     };
     let payload: Value = serde_json::from_str(&first.payload).unwrap_or_default();
     let whole = json!({"id": first.event_id, "payload": payload, "endpoints": rows.iter().map(described).collect::<Vec<_>>()});
     // Line by line: ends of lines are the printer's own, all others are escaped by JSON.
-    format!("{whole:#}").lines().for_each(|line| println!("{}", printable(line)));
+    for line in format!("{whole:#}").lines() {
+        say!("{}", printable(line))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -192,20 +202,15 @@ fn described(row: &EventRow) -> Value {
 }
 
 async fn endpoints(store: &Store, config: &Config) -> anyhow::Result<ExitCode> {
-    println!("{:<16} {:<8} {:<48} {:<40} tenants", "name", "state", "url", "types");
+    say!("{:<16} {:<8} {:<48} {:<40} tenants", "name", "state", "url", "types")?;
     for endpoint in server::endpoints(config)? {
         let gone = store.endpoint_gone_since(&endpoint.name, endpoint.url.as_str()).await?;
         let wish = &endpoint.subscription;
         let types: Vec<_> = wish.types.iter().copied().map(Action::as_str).collect();
         let tenants: Vec<_> = wish.tenants.iter().map(crate::domain::Tenant::as_str).collect();
         let or_all = |list: Vec<&str>| if list.is_empty() { "all".to_owned() } else { list.join(",") };
-        // What stands in the query may be somebody's secret.
-        let mut url = endpoint.url.clone();
-        if url.query().is_some() {
-            url.set_query(Some("***"));
-        }
         let state = if gone.is_some() { "gone" } else { "enabled" };
-        println!("{:<16} {state:<8} {:<48} {:<40} {}", endpoint.name, url.as_str(), or_all(types), or_all(tenants));
+        say!("{:<16} {state:<8} {:<48} {:<40} {}", endpoint.name, endpoint.shown_url(), or_all(types), or_all(tenants))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use url::Url;
 
 use crate::config::Config;
+use crate::output::say;
 use crate::server::reachable;
 
 /// Longer than a broker takes to find out that something is away.
@@ -37,6 +38,6 @@ pub(super) async fn run(options: HealthOptions, load: impl Fn() -> anyhow::Resul
         body.extend_from_slice(&piece);
     }
     let text: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control() || *c == '\n').take(SHOWN).collect();
-    println!("{}", text.trim());
+    say!("{}", text.trim())?;
     Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,6 +11,7 @@ use super::present;
 use crate::broker::{Audit, STAGING_PREFIX, Swept, lifecycle_days};
 use crate::bucket::lifecycle;
 use crate::config::Config;
+use crate::output::say;
 use crate::server;
 use crate::store::Waiting;
 use crate::store::copying;
@@ -55,10 +56,10 @@ pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Res
     if options.dry_run {
         let waiting = broker.waiting(OffsetDateTime::now_utc()).await?;
         let Waiting { expired_files, due_objects, purgeable_files } = waiting;
-        println!("waiting: {expired_files} expired temp files, {due_objects} doomed objects, {purgeable_files} deleted files to purge");
+        say!("waiting: {expired_files} expired temp files, {due_objects} doomed objects, {purgeable_files} deleted files to purge")?;
     } else if options.once {
         let Swept { activated, discarded, purged, deleted } = broker.sweep(OffsetDateTime::now_utc()).await?;
-        println!("swept: {activated} activated, {discarded} discarded, {purged} purged, {deleted} objects deleted");
+        say!("swept: {activated} activated, {discarded} discarded, {purged} purged, {deleted} objects deleted")?;
     } else {
         tokio::select! {
             () = sweeper::run(broker.clone(), config.sweep_interval, stop.clone()) => {}
@@ -75,16 +76,22 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
     let audit = server::broker(config, stop.clone()).await?.audit().await?;
     stop.cancel();
     let Audit { files, objects, lost, forged, orphaned } = &audit;
-    lost.iter().take(SHOWN).for_each(|id| println!("lost: file {id} has no object"));
-    forged.iter().take(SHOWN).for_each(|id| println!("forged: file {id} has another object than was sealed"));
-    orphaned.iter().take(SHOWN).for_each(|key| println!("orphaned: nobody owns {key}"));
-    println!("audited {files} files and {objects} objects: {} lost, {} forged, {} orphaned", lost.len(), forged.len(), orphaned.len());
+    for id in lost.iter().take(SHOWN) {
+        say!("lost: file {id} has no object")?;
+    }
+    for id in forged.iter().take(SHOWN) {
+        say!("forged: file {id} has another object than was sealed")?;
+    }
+    for key in orphaned.iter().take(SHOWN) {
+        say!("orphaned: nobody owns {key}")?;
+    }
+    say!("audited {files} files and {objects} objects: {} lost, {} forged, {} orphaned", lost.len(), forged.len(), orphaned.len())?;
     Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub(super) async fn backup(options: &BackupOptions, config: &Config) -> anyhow::Result<ExitCode> {
-    copying::copy(&config.database_url, &options.file).await?;
-    println!("copied the database to {}", options.file.display());
+    copying::copy(config.database_url.reveal(), &options.file).await?;
+    say!("copied the database to {}", options.file.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -92,13 +99,13 @@ pub(super) async fn lifecycle(command: LifecycleCommand, config: &Config) -> any
     match command {
         LifecycleCommand::Print => {
             let days = lifecycle_days(&server::file_types(config)?, config.sweep_grace.try_into()?);
-            println!("{:#}", lifecycle::document(STAGING_PREFIX, days));
+            say!("{:#}", lifecycle::document(STAGING_PREFIX, days))?;
         }
         LifecycleCommand::Apply => {
             let stop = CancellationToken::new();
             let days = server::broker(config, stop.clone()).await?.apply_lifecycle().await?;
             stop.cancel();
-            println!("the bucket deletes what lies under {STAGING_PREFIX} for {days} days");
+            say!("the bucket deletes what lies under {STAGING_PREFIX} for {days} days")?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ use crate::config::{Config, Storage};
 use crate::domain::policy_file::declared_type;
 use crate::domain::{Disposition, FieldErrors, FileName, FileTypes, Grant, NewFile};
 use crate::embedded_s3;
+use crate::output::say;
 use crate::post_policy::{Credentials, PostPolicy, UploadTerms};
 use crate::server::file_types;
 
@@ -41,14 +42,14 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
     match command {
         PolicyCommand::Check => {
             for rule in types.iter() {
-                println!("{}: {} ({} to {} bytes)", rule.name, rule.title, rule.min_size, rule.max_size);
+                say!("{}: {} ({} to {} bytes)", rule.name, rule.title, rule.min_size, rule.max_size)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         PolicyCommand::Explain { type_name, filename, mime_type, size, disposition } => {
             let name = FileName::sanitized(&filename);
             if name.as_str() != filename {
-                println!("name: kept as ‘{}’", name.as_str());
+                say!("name: kept as ‘{}’", name.as_str())?;
             }
             let judged = declared_type(&mime_type).and_then(|declared_type| {
                 judge(&types, &NewFile { type_name, name, declared_type, disposition, size, checksum_sha256: None, multipart: None })
@@ -56,10 +57,10 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
             match judged {
                 Ok(grant) => allowed(&grant, &mime_type, config)?,
                 Err(complaints) => {
-                    println!("refused");
+                    say!("refused")?;
                     for (field, messages) in complaints.by_field() {
                         for message in messages {
-                            println!("  {field}: {message}");
+                            say!("  {field}: {message}")?;
                         }
                     }
                     return Ok(ExitCode::FAILURE);
@@ -76,9 +77,9 @@ fn judge(types: &FileTypes, new: &NewFile) -> Result<Grant, FieldErrors> {
 
 fn allowed(grant: &Grant, declared: &str, config: &Config) -> anyhow::Result<()> {
     let declared = if declared.trim().is_empty() { "blank" } else { declared };
-    println!("allowed as {} (declared: {declared})", grant.content_type);
-    println!("  size: {} to {} bytes", grant.min_size, grant.max_size);
-    println!("  form good for: {}", humantime::format_duration(grant.lifetime.unsigned_abs()));
+    say!("allowed as {} (declared: {declared})", grant.content_type)?;
+    say!("  size: {} to {} bytes", grant.min_size, grant.max_size)?;
+    say!("  form good for: {}", humantime::format_duration(grant.lifetime.unsigned_abs()))?;
     let (bucket, region) = match &config.storage {
         Storage::Bucket { name, region, .. } => (name.as_str(), region.as_deref()),
         Storage::Embedded { region, .. } => (embedded_s3::BUCKET, region.as_deref()),
@@ -97,9 +98,9 @@ fn allowed(grant: &Grant, declared: &str, config: &Config) -> anyhow::Result<()>
     let credentials =
         Credentials { access_key_id: "<access key>".to_owned(), secret_access_key: String::new(), session_token: None, expires_at: None };
     let policy = PostPolicy::new(&terms, &credentials, region.unwrap_or("us-east-1"), OffsetDateTime::now_utc())?;
-    println!("conditions that would be signed:");
+    say!("conditions that would be signed:")?;
     for condition in policy.conditions() {
-        println!("  {}", serde_json::to_string(condition)?);
+        say!("  {}", serde_json::to_string(condition)?)?;
     }
     Ok(())
 }

@@ -9,16 +9,16 @@ use crate::store::probing::{Found, look};
 /// Opens a database that is there.
 pub(super) async fn database(config: &Config) -> anyhow::Result<Store> {
     tables(config).await?;
-    Ok(Store::open(&config.database_url).await?)
+    Ok(Store::open(config.database_url.reveal()).await?)
 }
 
 /// Refuses a database without tables.
 async fn tables(config: &Config) -> anyhow::Result<Found> {
     const WHERE: &str = "are DROPSLIP_DATA_DIR and DROPSLIP_DATABASE_URL right?";
-    let found = look(&config.database_url).await.context("DROPSLIP_DATABASE_URL")?;
+    let found = look(config.database_url.reveal()).await.context("DROPSLIP_DATABASE_URL")?;
     match &found {
         // The other kind of URL may hold a password.
-        Found::NoFile => bail!("there is no database at {}: {WHERE}", config.database_url.trim_start_matches("sqlite:")),
+        Found::NoFile => bail!("there is no database at {}: {WHERE}", config.database_url.reveal().trim_start_matches("sqlite:")),
         Found::Empty => bail!("the database has no tables of dropslip's: {WHERE}"),
         Found::Unbound | Found::About(_) => Ok(found),
     }

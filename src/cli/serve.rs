@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::log::{self, Filter};
 use crate::config::{Config, Operating};
 use crate::metrics::{self, Reload};
+use crate::output::out;
 use crate::server::{Reloaded, Server};
 use crate::tokens::Token;
 use crate::trace::Exporter;
@@ -21,7 +22,8 @@ pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Re
     // Listened for from here on, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
     let server = Server::start(&config).await?;
-    print!("{}", banner(&server));
+    // A broker is for its clients: it serves whether anybody reads this or not.
+    let _ = out(format_args!("{}", banner(&server)));
     let admin = server.admin.map(tracing::field::display);
     tracing::info!(address = %server.address, admin.address = admin, form.url = server.form_url, "serving");
     while signals.next().await == Asked::Reload {

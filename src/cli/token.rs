@@ -12,6 +12,7 @@ use super::present;
 use super::words::instant;
 use crate::config::Config;
 use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit};
+use crate::output::{complain, err, hand_over, say};
 use crate::store::Store;
 use crate::tokens::{Token, Tokens};
 
@@ -77,12 +78,12 @@ pub(super) async fn run(command: TokenCommand, config: &Config) -> anyhow::Resul
         TokenCommand::Hash => hash()?,
         TokenCommand::Create(new) if new.print_only => {
             let (token, expires_at) = (Token::generate(), new.expires_at(now)?);
-            eprint!("{}", entry(&token, &new.caller(), expires_at));
-            println!("{}", token.reveal());
+            err(format_args!("{}", entry(&token, &new.caller(), expires_at)));
+            hand_over(format_args!("{}\n", token.reveal()))?;
         }
         command => {
             let store = match &command {
-                TokenCommand::Create(_) => Store::open(&config.database_url).await?,
+                TokenCommand::Create(_) => Store::open(config.database_url.reveal()).await?,
                 _ => present::database(config).await?,
             };
             let code = run_on(command, &Tokens::new(store.clone(), None), now).await;
@@ -102,14 +103,21 @@ async fn run_on(command: TokenCommand, tokens: &Tokens, now: OffsetDateTime) -> 
             // The token alone on stdout, so that a script can keep it.
             let Actor { id: user, kind } = caller.actor;
             let until = expires_at.map(|at| format!(" until {}", instant(at))).unwrap_or_default();
-            eprintln!("token {id} for {} {user}{until}; it is not shown again", kind.as_str());
-            println!("{}", token.reveal());
+            complain!("token {id} for {} {user}{until}; it is not shown again", kind.as_str());
+            let shown = hand_over(format_args!("{}\n", token.reveal()));
+            shown.with_context(|| format!("nobody took the token: `dropslip token revoke {id}` ends it"))?;
         }
         TokenCommand::List => {
-            println!(
+            say!(
                 "{:<6} {:<12} {:<16} {:<36} {:<21} {:<21} {:<21} file types",
-                "id", "actor", "tenant", "scopes", "created", "expires", "revoked"
-            );
+                "id",
+                "actor",
+                "tenant",
+                "scopes",
+                "created",
+                "expires",
+                "revoked"
+            )?;
             for row in tokens.list().await? {
                 let Caller { actor, tenant, scopes, types } = &row.caller;
                 let actor = format!("{} {}", actor.kind.as_str(), actor.id);
@@ -117,15 +125,15 @@ async fn run_on(command: TokenCommand, tokens: &Tokens, now: OffsetDateTime) -> 
                 let (created, expires, revoked) = (instant(row.created_at), or_none(row.expires_at), or_none(row.revoked_at));
                 let types = types.names().map_or_else(|| "all".to_owned(), |names| names.join(","));
                 let (tenant, scopes) = (tenant.as_str(), scopes.to_string());
-                println!("{:<6} {actor:<12} {tenant:<16} {scopes:<36} {created:<21} {expires:<21} {revoked:<21} {types}", row.id);
+                say!("{:<6} {actor:<12} {tenant:<16} {scopes:<36} {created:<21} {expires:<21} {revoked:<21} {types}", row.id)?;
             }
         }
         TokenCommand::Revoke { id } => {
             if !tokens.revoke(id, now).await? {
-                eprintln!("dropslip: there is no token {id} that is still good");
+                complain!("dropslip: there is no token {id} that is still good");
                 return Ok(ExitCode::FAILURE);
             }
-            eprintln!("token {id} is revoked");
+            complain!("token {id} is revoked");
         }
         TokenCommand::Hash => {}
     }
@@ -135,14 +143,14 @@ async fn run_on(command: TokenCommand, tokens: &Tokens, now: OffsetDateTime) -> 
 /// A token is never an argument: arguments are visible to everybody on the machine.
 fn hash() -> anyhow::Result<()> {
     if std::io::stdin().is_terminal() {
-        eprintln!("the token, then Ctrl-D:");
+        complain!("the token, then Ctrl-D:");
     }
     let mut text = String::new();
     std::io::stdin().take(LONGEST_INPUT).read_to_string(&mut text).context("stdin")?;
     let Some(token) = Token::parse(text.trim()) else {
         bail!("stdin: that is no token as `dropslip token create` makes them: others can be guessed too easily for a fast hash");
     };
-    println!("{}", hex::encode(token.sha256()));
+    say!("{}", hex::encode(token.sha256()))?;
     Ok(())
 }
 

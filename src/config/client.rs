@@ -1,9 +1,10 @@
 //! What `dropslip upload` takes from the environment.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// The environment of `dropslip upload`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ClientEnvironment {
     /// `DROPSLIP_SERVER`.
     pub server: Option<String>,
@@ -11,6 +12,14 @@ pub struct ClientEnvironment {
     pub token: Option<String>,
     /// Where programs keep what they need to go on with: `XDG_STATE_HOME`, else `.local/state` at home. `None` without a home.
     pub state_home: Option<PathBuf>,
+}
+
+impl fmt::Debug for ClientEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, token, state_home } = self;
+        let token = token.as_ref().map(|_| "***");
+        f.debug_struct("ClientEnvironment").field("server", server).field("token", &token).field("state_home", state_home).finish()
+    }
 }
 
 /// Reads the environment of `dropslip upload`.

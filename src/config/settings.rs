@@ -67,7 +67,7 @@ pub const SETTINGS: [Setting; 63] = [
         help: "how often expired slips and their bytes are swept away, such as 30s; 0 for never (default 1m)",
     },
     Setting { key: "sweep_grace", help: "how long after its end a form's upload may still arrive before it is swept away (default 1h)" },
-    Setting { key: "webhooks_file", help: "TOML file of endpoints that are told of events (default: none)" },
+    Setting { key: "webhooks_file", help: "TOML file of endpoints that are told of events; read again on SIGHUP (default: none)" },
     Setting {
         key: "webhooks_retry",
         help: "pauses between attempts to deliver an event; after the last it is given up (default 5s,5m,30m,2h,5h,10h,14h,20h,24h)",
@@ -108,7 +108,7 @@ pub const SETTINGS: [Setting; 63] = [
         help: "secrets of keys in links, 32 characters or more, separated by commas: the first signs, all verify (default: links need a token; \
                the embedded mode makes one)",
     },
-    Setting { key: "proxy_keys_file", help: "a file with these secrets, one a line, instead of proxy_keys" },
+    Setting { key: "proxy_keys_file", help: "a file with these secrets, one a line, instead of proxy_keys; read again on SIGHUP" },
     Setting { key: "proxy_key_lifetime", help: "how long a key in a link stays good, 5s to 30 days (default 24h)" },
     Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
     Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },

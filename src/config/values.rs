@@ -139,15 +139,6 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
     Ok(web_url(text)?.as_str().trim_end_matches('/').to_owned())
 }
 
-pub(super) fn database_url(text: &str) -> Result<String, String> {
-    let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
-    if text.contains(":memory:") || text.contains("mode=memory") {
-        return Err("must be a file: what is in memory only would be gone with the process".to_owned());
-    }
-    // The value may hold a password, so the complaint does not repeat it.
-    if known { Ok(text.to_owned()) } else { Err("must start with sqlite: or postgres:".to_owned()) }
-}
-
 pub(super) fn bucket_name(text: &str) -> Result<String, String> {
     let fits = (3..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
     if fits {
@@ -181,21 +172,4 @@ pub(super) fn log_format(text: &str) -> Result<Option<bool>, String> {
         "text" => Ok(Some(false)),
         _ => Err(format!("must be text, json or auto, not ‘{text}’")),
     }
-}
-
-/// A database URL without its password, wherever that stands; nothing of it when that cannot be told for sure.
-pub(super) fn redacted(database_url: &str) -> String {
-    if let Some(path) = database_url.strip_prefix("sqlite:") {
-        // SQLite has no password, but nobody knows what its parameters will be.
-        return format!("sqlite:{}", path.split_once('?').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}?***")));
-    }
-    let Ok(mut url) = Url::parse(database_url) else { return "***".to_owned() };
-    if url.cannot_be_a_base() || url.password().is_some() && url.set_password(Some("***")).is_err() {
-        return "***".to_owned();
-    }
-    if url.query().is_some() {
-        url.set_query(Some("***"));
-    }
-    url.set_fragment(None);
-    url.to_string()
 }

@@ -1,13 +1,16 @@
 //! What a caller may change of a file afterwards: its name and its disposition.
 
+use time::OffsetDateTime;
+
 use super::{Disposition, FieldErrors, File, FileName, FileType, MediaType};
 
 /// How a caller wants a file to be described.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
-    /// Every name that the request has for it. One that the file has already says nothing: clients send back what they were answered,
-    /// with both spellings in it, and change one.
+    /// Every name that the request has for it.
     pub names: Vec<FileName>,
+    /// Of which moment's file the request speaks, where it is one that was answered and then changed.
+    pub as_of: Option<OffsetDateTime>,
     /// Where in a message it shall stand.
     pub disposition: Option<Disposition>,
 }
@@ -16,15 +19,28 @@ impl Description {
     /// What is to be changed of `file`, by its name and disposition as they are now.
     ///
     /// # Errors
-    /// Two names that are both new.
+    /// Two names, of which neither is known to be the old one.
     pub fn changes(&self, file: &File) -> Result<Changes, FieldErrors> {
-        let mut fresh = self.names.iter().filter(|name| **name != file.name);
-        let name = fresh.next();
-        if fresh.any(|other| Some(other) != name) {
-            return Err(FieldErrors::one("filename", "must be the same as fileName"));
-        }
+        let name = self.name(file).ok_or_else(|| FieldErrors::one("filename", "must be the same as fileName"))?;
         let disposition = self.disposition.filter(|wished| *wished != file.disposition);
-        Ok(Changes { name: name.cloned(), disposition })
+        Ok(Changes { name: name.filter(|name| **name != file.name).cloned(), disposition })
+    }
+
+    /// The name that is meant: none where none is given, `None` where two are.
+    ///
+    /// Clients send back what they were answered, with both spellings in it, and change one. The other is the name that the file has; but
+    /// when the same request is repeated, it is the one that the file had, and must not come back.
+    fn name<'a>(&'a self, file: &'a File) -> Option<Option<&'a FileName>> {
+        let Some(first) = self.names.first() else { return Some(None) };
+        let Some(second) = self.names.iter().find(|name| *name != first) else { return Some(Some(first)) };
+        let fresh = if *first == file.name { second } else { first };
+        if *first != file.name && *second != file.name {
+            return None;
+        }
+        // Some languages keep milliseconds only.
+        let milliseconds = |at: OffsetDateTime| at.unix_timestamp_nanos().div_euclid(1_000_000);
+        let is_current = milliseconds(self.as_of?) == milliseconds(file.updated_at);
+        Some(Some(if is_current { fresh } else { &file.name }))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Reading objects as S3 does, where `s3s-fs` alone does not: conditions, what a presigned URL wants said, and ends of short objects.
 
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_RANGE;
 use s3s::dto::{
     ContentDisposition, ContentType, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Range,
 };
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::Guarded;
 
@@ -55,7 +57,18 @@ impl Guarded {
             // The whole of it; `s3s-fs` would begin before its beginning.
             input.range = Some(Range::Int { first: 0, last: None });
         }
-        let mut answer = self.files.get_object(request).await?;
+        let path = self.root.join(&input.bucket).join(&input.key);
+        let mut answer = match self.files.get_object(request).await {
+            Err(mut error) if *error.code() == S3ErrorCode::InvalidRange => {
+                // How many bytes there are, for who asked beyond them.
+                let size = tokio::fs::metadata(path).await.map_or(0, |found| found.len());
+                error.set_headers(
+                    HeaderValue::from_str(&format!("bytes */{size}")).map(|range| (CONTENT_RANGE, range)).into_iter().collect(),
+                );
+                return Err(error);
+            }
+            answer => answer?,
+        };
         let output = &mut answer.output;
         wishes.hold(output.e_tag.as_ref(), &mut output.content_type, &mut output.content_disposition)?;
         output.accept_ranges = Some("bytes".to_owned());

@@ -55,7 +55,7 @@ pub struct ClaimNames {
 }
 
 /// Where the keys are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum KeySource {
     /// A secret shared with the issuer.
     Secret(Secret),
@@ -65,6 +65,25 @@ pub enum KeySource {
     File(PathBuf),
     /// A set of public keys at an address.
     Url(Url),
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(secret) => secret.fmt(f),
+            Self::SecretFile(path) | Self::File(path) => path.fmt(f),
+            Self::Url(url) => f.write_str(&without_query(url)),
+        }
+    }
+}
+
+/// An address as it may be printed: in its query may be somebody's key.
+pub(super) fn without_query(url: &Url) -> String {
+    let mut shown = url.clone();
+    if shown.query().is_some() {
+        shown.set_query(Some("***"));
+    }
+    shown.into()
 }
 
 impl KeySource {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::options::{KeySource, is_this_machine};
+use super::options::{KeySource, is_this_machine, without_query};
 use crate::secret_file;
 
 /// Most bytes of a set of keys; the usual has two thousand.
@@ -69,7 +69,7 @@ impl fmt::Display for Source {
         match self {
             Self::Fixed(_) => f.write_str("the configuration"),
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::Address { url, .. } => f.write_str(url.as_str()),
+            Self::Address { url, .. } => f.write_str(&without_query(url)),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What is read again while requests go on, without a restart.
 
-use super::{Server, read_file_types};
+use anyhow::Context as _;
+
+use super::{Server, endpoints, proxy_keys, read_file_types};
 use crate::config::Config;
+use crate::proxy_key::ProxyKeys;
 
 /// What came of reading one thing again.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ impl Server {
         vec![
             Reloaded { what: "file types", outcome: self.reload_file_types(config) },
             Reloaded { what: "tokens", outcome: tokens.map_err(anyhow::Error::msg) },
+            Reloaded { what: "secrets of links", outcome: self.reload_proxy_keys(config) },
+            Reloaded { what: "webhooks", outcome: self.reload_webhooks(config) },
         ]
     }
 
@@ -28,5 +33,24 @@ impl Server {
         let names = names.join(", ");
         self.broker.replace_file_types(file_types);
         Ok(names)
+    }
+
+    fn reload_proxy_keys(&self, config: &Config) -> anyhow::Result<String> {
+        let keys = proxy_keys::proxy_keys(config)?;
+        let names = keys.as_ref().map(ProxyKeys::names).unwrap_or_default();
+        self.state.downloads.replace_keys(keys);
+        let Some((first, others)) = names.split_first() else { return Ok("none: links need a token".to_owned()) };
+        let verify = others.iter().fold(String::new(), |list, name| format!("{list}, {name} verifies"));
+        Ok(format!("{first} signs{verify}"))
+    }
+
+    fn reload_webhooks(&self, config: &Config) -> anyhow::Result<String> {
+        let endpoints = endpoints(config)?;
+        let subscriptions: Vec<_> = endpoints.iter().map(|endpoint| endpoint.subscription.clone()).collect();
+        let names: Vec<&str> = subscriptions.iter().map(|subscription| subscription.endpoint.as_str()).collect();
+        let now = if names.is_empty() { "no endpoint".to_owned() } else { names.join(", ") };
+        self.webhooks.replace(endpoints).context("DROPSLIP_WEBHOOKS_FILE")?;
+        self.store.subscribe(subscriptions);
+        Ok(now)
     }
 }

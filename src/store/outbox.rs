@@ -170,6 +170,20 @@ pub enum Replay {
 /// How many events are made pending again in one statement.
 const REPLAYED_AT_ONCE: i64 = 500;
 
+/// How many events are counted at most when somebody asks how many there are.
+pub const COUNTED: u32 = 10_000;
+
+/// What is in the outbox, each counted up to [`COUNTED`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Events that are to be sent, for the first time or again.
+    pub waiting: u32,
+    /// When the first of them happened.
+    pub oldest: Option<OffsetDateTime>,
+    /// Events that were given up and not forgotten yet.
+    pub dead: u32,
+}
+
 /// Makes events pending as if they had never been tried.
 const AGAIN: &str = "UPDATE events SET state = 'pending', attempts = 0, next_attempt_at = $1, leased_until = NULL, finished_at = NULL";
 
@@ -371,6 +385,23 @@ impl Store {
             query.execute(connection).await.map(|r| r.rows_affected())
         })?;
         Ok(given_up)
+    }
+
+    /// What is in the outbox now.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        // By the index of states, in the order of numbers, which rise with time.
+        let sql = "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE state = $1 LIMIT $3) AS waiting), \
+                   (SELECT created_at FROM events WHERE state = $1 ORDER BY -id DESC LIMIT 1), \
+                   (SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE state = $2 LIMIT $3) AS dead)";
+        let (waiting, oldest, dead): (i64, Option<Instant>, i64) = on_pool!(self, read connection => {
+            let query = sqlx::query_as(sql).bind(EventState::Pending.as_str()).bind(EventState::Dead.as_str());
+            query.bind(i64::from(COUNTED)).fetch_one(connection).await
+        })?;
+        let count = |count: i64| u32::try_from(count).unwrap_or(COUNTED);
+        Ok(Backlog { waiting: count(waiting), oldest: oldest.map(|at| at.0), dead: count(dead) })
     }
 
     /// Remembers that an endpoint wants nothing more at this URL.

@@ -1,5 +1,6 @@
 //! Connections to Postgres over a network that may stop in the middle of anything.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,16 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 ///
 /// sqlx asks a connection for a sign of life before it goes back to the pool and waits for that without end, so that a network
 /// that swallows everything can take away all the places that a pool has.
-#[derive(Debug)]
 pub(super) struct Connections {
     options: PgConnectOptions,
     current: Mutex<Current>,
+}
+
+/// Without the options, which have the password.
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.current.fmt(f)
+    }
 }
 
 #[derive(Debug)]

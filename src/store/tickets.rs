@@ -8,7 +8,7 @@ use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::listing::{Bound, of_types};
 use super::{Store, StoreError, on_pool};
-use crate::domain::{Action, Actor, ActorKind, Change, File, FileId, Origin, Tenant, TicketId, TypeLimit};
+use crate::domain::{Action, Actor, ActorKind, Change, File, FileId, Origin, Start, Tenant, TicketId, TypeLimit};
 
 /// Columns that both tables have are named apart.
 const ATTACHED: &str = "JOIN (SELECT tenant AS ticket_tenant, ticket_id, file_id FROM ticket_files) AS attached ON file_id = id \
@@ -113,8 +113,8 @@ impl Store {
         Ok(found > 0)
     }
 
-    /// A ticket's active files with numbers below `before`, newest first, at most `limit`; with `customer`, only those that this
-    /// customer made, and none of a type that `types` leaves out.
+    /// A ticket's active files from `start` on, newest first, at most `limit`; with `customer`, only those that this customer made, and
+    /// none of a type that `types` leaves out. To skip files costs as much as to read them; a ticket has few.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -124,19 +124,24 @@ impl Store {
         ticket: TicketId,
         customer: Option<i64>,
         types: &TypeLimit,
-        before: Option<FileId>,
+        start: &Start,
         limit: u32,
     ) -> Result<Vec<File>, StoreError> {
         let (tenant, ticket) = (Bound::Text(tenant.as_str()), Bound::Number(ticket.0));
-        let before = Bound::Number(before.map_or(i64::MAX, |id| id.0));
-        let limit = Bound::Number(limit.into());
+        let (before, skip) = match start {
+            Start::Skip(files) => (i64::MAX, i64::from(*files)),
+            Start::After(position) => (position.id.0, 0),
+        };
+        let (before, skip, limit) = (Bound::Number(before), Bound::Number(skip), Bound::Number(limit.into()));
         let (which, mut bound) = if let Some(customer) = customer {
-            let (customers, types) = (ActorKind::Customers.as_str(), of_types(types, 6));
-            let which =
-                format!("{ATTACHED} AND created_by_kind = '{customers}' AND created_by_id = $4{types} ORDER BY file_id DESC LIMIT $5");
-            (which, vec![tenant, ticket, before, Bound::Number(customer), limit])
+            let (customers, types) = (ActorKind::Customers.as_str(), of_types(types, 7));
+            let which = format!(
+                "{ATTACHED} AND created_by_kind = '{customers}' AND created_by_id = $6{types} ORDER BY file_id DESC LIMIT $4 OFFSET $5"
+            );
+            (which, vec![tenant, ticket, before, limit, skip, Bound::Number(customer)])
         } else {
-            (format!("{ATTACHED}{} ORDER BY file_id DESC LIMIT $4", of_types(types, 5)), vec![tenant, ticket, before, limit])
+            let which = format!("{ATTACHED}{} ORDER BY file_id DESC LIMIT $4 OFFSET $5", of_types(types, 6));
+            (which, vec![tenant, ticket, before, limit, skip])
         };
         bound.extend(types.names().into_iter().flatten().map(|name| Bound::Text(name)));
         self.files(&which, &bound).await

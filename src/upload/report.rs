@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use serde::Serialize;
 
 use super::desk::UploadedFile;
 use super::failure::{Step, StepError, Unfinished};
+use crate::output::{complain, say};
 
 const BAR: &str = "{prefix:28!} {msg:8} {bar:20} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} eta {eta}";
 
@@ -63,23 +64,27 @@ impl Report {
         let line = if self.json { json_line(path, outcome)? } else { plain_line(path, outcome) };
         // The bars stand aside, so that stdout can be the same terminal.
         self.bars.suspend(|| {
-            if self.json || outcome.is_ok() { writeln!(io::stdout().lock(), "{line}") } else { writeln!(io::stderr().lock(), "{line}") }
+            if self.json || outcome.is_ok() {
+                return say!("{line}");
+            }
+            complain!("{line}");
+            Ok(())
         })
     }
 
     /// Sums up for a person, when not all went well.
     pub(super) fn all_ended(&self, active: usize, asked: usize) {
         if !self.json && active < asked && asked > 1 {
-            eprintln!("dropslip: {active} of {asked} files are active");
+            complain!("dropslip: {active} of {asked} files are active");
         }
     }
 
     /// Tells that it ends before the files do, and how to go on.
     pub(super) fn interrupted(&self, unfinished: &BTreeMap<PathBuf, Unfinished>) {
         let _ = self.bars.clear();
-        eprintln!("dropslip: interrupted");
+        complain!("dropslip: interrupted");
         for (path, unfinished) in unfinished {
-            eprintln!("{}: not finished; {unfinished}", shown(path));
+            complain!("{}: not finished; {unfinished}", shown(path));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use super::target::allowed_url;
@@ -21,7 +22,7 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const MOST_SECRETS: usize = 4;
 
 /// Who is told of events.
-#[derive(Debug, Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// What the command line and the log call it.
     pub name: String,
@@ -35,9 +36,38 @@ pub struct Endpoint {
     pub allow_private: bool,
 }
 
+impl Endpoint {
+    /// Its URL as it may be printed: in the query may be somebody's secret.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        let mut url = self.url.clone();
+        if url.query().is_some() {
+            url.set_query(Some("***"));
+        }
+        url.into()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, secrets, subscription, allow_private, .. } = self;
+        let mut shown = f.debug_struct("Endpoint");
+        shown.field("name", name).field("url", &self.shown_url()).field("secrets", &secrets.len());
+        shown.field("subscription", subscription).field("allow_private", allow_private).finish()
+    }
+}
+
 /// A key of HMAC-SHA256; it is never shown.
 #[derive(Clone)]
 pub struct Secret(pub(super) Vec<u8>);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +167,9 @@ mod tests {
             endpoint.subscription.wants_of(Action::Deleted, &"acme".parse().unwrap()) && !endpoint.subscription.wants(Action::Activated)
         );
         assert!(!format!("{endpoint:?}").contains("77, 242"), "secrets are not printed");
+        let entry = format!("[[endpoint]]\nname = \"desk\"\nurl = \"https://example.com/hook?key=hunter2\"\nsecrets = [\"{SECRET}\"]");
+        let printed = format!("{:?}", parse(&entry).unwrap());
+        assert!(printed.contains("https://example.com/hook?***") && !printed.contains("hunter2"), "{printed}");
         assert!(parse("").unwrap().is_empty());
     }
 

@@ -181,7 +181,15 @@ async fn many_files_are_deleted_at_once_and_each_is_told_of() {
         assert_eq!((status.as_u16(), removed), (200, json!({"files": would, "bulkDryExecute": true})));
         let mut dry = body.clone();
         dry["bulkDryExecute"] = json!(true);
+        // Wherever a dry run is asked for.
         assert_eq!(broker.call("POST", "/desk/api/v2/files/delete.json", Some(&dry)).await.1["files"], would);
+        for (method, path, body) in [
+            ("POST", "/v2/files/delete.json?bulkDryExecute=true".to_owned(), &body),
+            ("DELETE", format!("/v2/files.json?ids={list}"), &json!({"bulkDryExecute": true})),
+        ] {
+            let (status, removed) = broker.call(method, &path, Some(body)).await;
+            assert_eq!((status.as_u16(), removed), (200, json!({"files": would, "bulkDryExecute": true})), "{method}");
+        }
         assert_eq!((broker.read(active).await.1["file"]["state"].clone(), broker.read(temp).await.0.as_u16()), (json!("active"), 200));
 
         let (status, removed) = broker.call("POST", "/v2/files/delete.json", Some(&body)).await;
@@ -222,6 +230,17 @@ async fn bulk_requests_are_bounded_and_named_what_is_wrong_with_them() {
     }
     let (status, answer) = broker.call("POST", "/v2/files/delete.json", Some(&json!({"ids": [1], "bulkDryExecute": "true"}))).await;
     assert_eq!((status.as_u16(), error_fields(&answer)), (400, vec!["bulkDryExecute".to_owned()]));
+    // What would be fewer files than are named, or others.
+    for (method, path, body, field) in [
+        ("DELETE", r#"/v2/files.json?ids=1&filter={"state":"temp"}"#, json!({}), "filter"),
+        ("DELETE", "/v2/files.json?ids=1", json!({"filter": {"state": "temp"}}), "filter"),
+        ("DELETE", "/v2/files.json?ids=1", json!({"ids": [2]}), "ids"),
+        ("POST", "/v2/files/delete.json?ids=2", json!({"ids": [1]}), "ids"),
+        ("POST", "/v2/files/delete.json?filter={}", json!({"ids": [1]}), "filter"),
+    ] {
+        let (status, answer) = broker.call(method, path, Some(&body)).await;
+        assert_eq!((status.as_u16(), error_fields(&answer)), (400, vec![field.to_owned()]), "{method} {path} {body}");
+    }
     let (status, answer) = broker.call("POST", "/v2/files/delete.json", Some(&json!({"ids": [1.0, 1e18]}))).await;
     assert_eq!((status.as_u16(), answer["files"].as_array().unwrap().len()), (200, 2));
 }

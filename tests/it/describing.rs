@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file, slip};
 
 impl TestBroker {
-    async fn describe(&self, id: i64, body: &Value) -> (u16, Value) {
+    pub async fn describe(&self, id: i64, body: &Value) -> (u16, Value) {
         let (status, body) = self.call("PATCH", &format!("/v2/files/{id}.json"), Some(body)).await;
         (status.as_u16(), body)
     }
@@ -52,6 +52,9 @@ async fn a_file_is_renamed(db: Db) {
         whole["file"][member] = json!(name);
         let (status, body) = broker.describe(id, &whole).await;
         assert_eq!((status, &body["file"]["filename"]), (200, &json!(name)), "{body}");
+        // Whoever got no answer repeats it.
+        let (status, again) = broker.describe(id, &whole).await;
+        assert_eq!((status, &again), (200, &body), "the name that the file had does not come back");
     }
     let (status, body) = broker.describe(id, &json!({"disposition": "attachment-inline"})).await;
     assert_eq!((status, &body["file"]["disposition"], &body["file"]["filename"]), (200, &json!("attachment-inline"), &json!("two.txt")));
@@ -83,6 +86,7 @@ async fn what_the_rule_does_not_take_is_refused_by_field_and_nothing_is_done() {
         (json!({"filename": "b.txt", "disposition": "inline"}), "disposition", "must be one of ‘attachment, attachment-inline’"),
         (json!({"filename": "b.txt", "disposition": 1}), "disposition", "must be a text"),
         (json!({"filename": "b.txt", "fileName": "c.txt"}), "filename", "must be the same as fileName"),
+        (json!({"filename": both[0].1["file"]["filename"], "fileName": "c.txt"}), "filename", "must be the same as fileName"),
     ] {
         for id in [active, temp.id] {
             let (status, answer) = broker.describe(id, &body).await;

@@ -19,17 +19,18 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 28] = [
+const MAY_USE: [(&str, &[&str]); 29] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("metrics", &["metrics"]),
+    ("output", &["output"]),
     ("trace", &["trace"]),
     ("random", &[]),
     ("secret_file", &[]),
     ("listener", &[]),
     ("post_policy", &[]),
     ("notifications", &["broker", "bucket"]),
-    ("webhooks", &["domain", "failpoint", "random", "store"]),
+    ("webhooks", &["domain", "failpoint", "metrics", "random", "store"]),
     ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
     ("store", &["store", "domain", "metrics", "random", "trace"]),
     ("jwt", &["domain", "secret_file"]),
@@ -66,7 +67,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
             "webhooks",
         ],
     ),
-    ("upload", &["upload", "config", "domain"]),
+    ("upload", &["upload", "config", "domain", "output"]),
     ("doctor", &["broker", "bucket", "doctor", "domain", "jwt", "limits", "post_policy", "random", "secret_file", "store", "tokens"]),
     (
         "cli",
@@ -81,6 +82,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
             "failpoint",
             "jwt",
             "metrics",
+            "output",
             "post_policy",
             "server",
             "store",

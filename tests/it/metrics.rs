@@ -2,6 +2,7 @@
 
 #![expect(clippy::float_cmp, reason = "counts are whole numbers, which an f64 holds as they are")]
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use dropslip::metrics::CONTENT_TYPE;
@@ -11,9 +12,9 @@ use crate::faults::world::{Program, World, granted};
 use crate::harness::{Db, ask, from_servers};
 use crate::process::text;
 
-/// Labels whose values are all known when the program is built.
-const LABELS: [&str; 13] =
-    ["step", "reason", "limit", "operation", "status", "kind", "state", "outcome", "what", "le", "version", "commit", "rustc"];
+/// Labels whose values are all known when the program is built; but those of `type` are the operator's names of file types.
+const LABELS: [&str; 14] =
+    ["step", "type", "reason", "limit", "operation", "status", "kind", "state", "outcome", "what", "le", "version", "commit", "rustc"];
 
 /// Samples of one scrape at most, however many files, tenants and actors there are.
 const MOST_SAMPLES: usize = 2000;
@@ -46,6 +47,13 @@ impl Scrape {
         found.into_iter().sum()
     }
 
+    pub fn files_of(&self, type_name: &str, step: &str) -> f64 {
+        let fits = |sample: &&Value| {
+            sample["name"] == "dropslip_files_total" && sample["labels"]["type"] == type_name && sample["labels"]["step"] == step
+        };
+        self.samples().find(fits).unwrap_or_else(|| panic!("there is no {type_name} with {step}"))["value"].as_f64().unwrap()
+    }
+
     fn files(&self, step: &str) -> f64 {
         self.sum("dropslip_files_total", Some(("step", step)))
     }
@@ -75,6 +83,7 @@ async fn follows_files(db: Db) {
     assert_eq!(world.confirm(&program, absent.id).await.unwrap().status, 409);
     granted(world.reissue(&program, absent.id).await);
     world.slip(&program, "brief-lost").await;
+    assert_eq!(world.authorize(&program, "nobodys-type", None).await.unwrap().status, 400);
     let invalid = json!({"type": "kept", "filename": "a.exe", "mimeType": "text/plain"});
     assert_eq!(world.ask(&program, "POST", "/desk/api/v2/files/ref.json", None, &invalid).await.unwrap().status, 400);
     assert_eq!(world.ask(&program, "GET", "/nowhere", None, &Value::Null).await.unwrap().status, 404);
@@ -90,6 +99,10 @@ async fn follows_files(db: Db) {
     };
     let steps = ["issued", "reissued", "arrived", "confirmed", "rejected", "expired"].map(|step| scrape.files(step));
     assert_eq!(steps, [5.0, 1.0, 3.0, 2.0, 1.0, 1.0]);
+    let kept = ["issued", "reissued", "arrived", "confirmed", "rejected", "expired"].map(|step| scrape.files_of("kept", step));
+    assert_eq!(kept, [4.0, 1.0, 3.0, 2.0, 1.0, 0.0]);
+    assert_eq!(["issued", "expired"].map(|step| scrape.files_of("brief-lost", step)), [1.0, 1.0]);
+    assert_eq!(["issued", "arrived"].map(|step| scrape.files_of("_other", step)), [0.0, 0.0]);
     let reasons = ["size", "type", "checksum", "pixels", "other"];
     assert_eq!(reasons.map(|reason| scrape.sum("dropslip_rejections_total", Some(("reason", reason)))), [1.0, 0.0, 0.0, 0.0, 0.0]);
     let requests = |operation: &str, status: &str| {
@@ -100,7 +113,7 @@ async fn follows_files(db: Db) {
         scrape.samples().find(fits).unwrap()["value"].as_f64().unwrap()
     };
     let asked = [("slip", "2xx"), ("slip", "4xx"), ("slip", "5xx"), ("confirm", "2xx"), ("confirm", "4xx"), ("reissue", "2xx")];
-    assert_eq!(asked.map(|(operation, status)| requests(operation, status)), [5.0, 1.0, 0.0, 4.0, 2.0, 1.0]);
+    assert_eq!(asked.map(|(operation, status)| requests(operation, status)), [5.0, 2.0, 0.0, 4.0, 2.0, 1.0]);
     assert!(requests("other", "4xx") >= 1.0);
 
     // Each slip was written once, in some batch; what else was asked took its time.
@@ -149,9 +162,14 @@ fn labels_are_bounded(scrape: &Scrape, world: &World) {
     for sample in samples {
         for (label, value) in sample["labels"].as_object().unwrap() {
             assert!(LABELS.contains(&label.as_str()), "{label} in {sample}");
-            assert!(![world.bucket.as_str(), "kept", "default", "a.txt"].contains(&value.as_str().unwrap()), "{sample}");
+            assert!(![world.bucket.as_str(), "default", "a.txt"].contains(&value.as_str().unwrap()), "{sample}");
+            assert!(label == "type" || value != "kept", "{sample}");
         }
     }
+    let types: BTreeSet<&str> = scrape.samples().filter_map(|sample| sample["labels"]["type"].as_str()).collect();
+    let folder = std::fs::read_dir(world.folder.path().join("policies")).unwrap();
+    let names: Vec<String> = folder.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(types, names.iter().map(String::as_str).chain(["_other"]).collect(), "whatever was asked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ const LARGE: [&str; 7] = ["files", "doomed_objects", "idempotency_keys", "ticket
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 44] = [
+const EXPECTED: [(&str, &str, &str); 45] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -66,7 +66,7 @@ const EXPECTED: [(&str, &str, &str); 44] = [
         "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)",
         "ticket_files_pkey",
     ),
-    ("created_by_id = $4 ORDER BY file_id", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)", "ticket_files_pkey"),
+    ("created_by_id = $6 ORDER BY file_id", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id<?)", "ticket_files_pkey"),
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
@@ -87,6 +87,7 @@ const EXPECTED: [(&str, &str, &str); 44] = [
     // Scrapes.
     ("SELECT MIN(expires_at) FROM files", "USING COVERING INDEX files_expiring", "files_expiring"),
     ("SELECT MIN(delete_after) FROM doomed_objects", "USING COVERING INDEX doomed_objects_due", "doomed_objects_due"),
+    ("AS waiting", "USING COVERING INDEX events_by_state (state=?)", "events_by_state"),
     ("FROM idempotency_keys WHERE created_at < $1", "idempotency_keys_made (created_at<?)", "idempotency_keys_made"),
 ];
 

@@ -17,7 +17,7 @@ use crate::metrics::Scrape;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A world whose settings stand in a file beside those it has anyway.
-async fn with_file(text: &str) -> World {
+pub async fn with_file(text: &str) -> World {
     let mut world = World::new(Db::Sqlite).await;
     let path = world.folder.path().join("dropslip.toml");
     fs::write(&path, text).unwrap();
@@ -27,7 +27,7 @@ async fn with_file(text: &str) -> World {
 }
 
 /// A hangup, and what the log says of it.
-async fn reloaded(program: &Program, said: &str) {
+pub async fn reloaded(program: &Program, said: &str) {
     let before = program.log().matches(said).count();
     program.signal("-HUP");
     let deadline = Instant::now() + PATIENCE;
@@ -84,6 +84,10 @@ async fn file_types_are_replaced_while_no_request_fails() {
     assert_eq!(world.confirm(&program, started.id).await.unwrap().status, 200, "what was granted stays granted");
     let scrape = Scrape::of(&program.admin().await).await;
     assert_eq!(["done", "failed"].map(|outcome| scrape.sum("dropslip_reloads_total", Some(("outcome", outcome)))), [21.0, 0.0]);
+    assert_eq!(
+        (scrape.files_of("new", "issued"), scrape.files_of("new-3", "issued"), scrape.files_of("kept", "confirmed")),
+        (1.0, 0.0, 1.0)
+    );
 }
 
 /// What anybody needs to see of an image of that size.

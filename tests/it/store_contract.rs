@@ -454,6 +454,18 @@ async fn a_database_that_is_not_there_is_told_at_the_start() {
     }
 }
 
+#[tokio::test]
+async fn a_database_prints_no_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = database(Db::Postgres, &folder).await;
+    let separator = if url.contains('?') { '&' } else { '?' };
+    // The test server asks for none.
+    let store = Store::open(&format!("{url}{separator}password=hunter2")).await.unwrap();
+    let tokens = dropslip::tokens::Tokens::new(store.clone(), None);
+    let printed = format!("{store:?} {tokens:?}");
+    assert!(printed.contains("Postgres") && !printed.contains("hunter2"), "{printed}");
+}
+
 mod deleting;
 mod discarding;
 mod tickets;

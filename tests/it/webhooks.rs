@@ -58,7 +58,7 @@ async fn wait_for_events(broker: &TestBroker, state: EventState, count: usize) -
     }
 }
 
-fn verified(secret: &str, delivery: &Delivery) -> Value {
+pub fn verified(secret: &str, delivery: &Delivery) -> Value {
     let question = json!({"secret": secret, "headers": delivery.headers, "body": delivery.body});
     ask(&from_servers("TEST_PYTHON"), "verify_webhook.py", &[question]).remove(0)
 }

@@ -42,6 +42,7 @@ fn message(fault: &Fault) -> String {
         Fault::TooSlow => format!("the request must arrive within {} seconds", BODY_TIMEOUT.as_secs()),
         Fault::LimitExceeded(exceeded) => format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds),
         Fault::RangeNotSatisfiable(size) => format!("there is nothing from byte {size} on"),
+        Fault::PreconditionFailed => "the file has another entity tag".to_owned(),
         Fault::BodyTooLarge => "the request is too long".to_owned(),
         Fault::Internal(_) => "the server failed".to_owned(),
         Fault::Unavailable(_) => "the server is not available now, try again".to_owned(),

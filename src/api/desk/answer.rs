@@ -410,7 +410,7 @@ impl<'a> FileBody<'a> {
     }
 
     /// The same with what leads to the bytes, where there are any to be had.
-    pub(super) fn linked(mut self, file: &'a File, links: Links<'_>) -> Self {
+    pub(super) fn linked(mut self, file: &'a File, links: &Links<'_>) -> Self {
         if file.state == FileState::Active {
             (self.proxy_key, self.download_url) = links.to(file);
             self.s3_path = file.sealed_key.as_deref().unwrap_or_default();

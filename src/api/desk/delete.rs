@@ -1,9 +1,9 @@
 //! Deleting one file or many, and bringing one back.
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -14,15 +14,17 @@ use utoipa::openapi::{Object, Required, Type};
 use super::answer::{Envelope, words};
 use super::ids::{IDS_PATTERN, ids_in, ids_of, ids_schema};
 use super::{IGNORED, IdInPath, ignore_body, one};
-use crate::api::body::{json, object, read_body};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, WithBody};
+use crate::api::body::{json, not_json, object, read_body};
+use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
 use crate::api::query::{Query, flag};
 use crate::api::{AppState, Fault, to_its_end};
 use crate::broker::{Execution, Removal};
 use crate::domain::{Caller, FieldErrors, FileId};
 
+const DRY: &str = "bulkDryExecute";
+
 /// Files to delete.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Deletion {
     /// 1 to 100 numbers of files.
@@ -31,6 +33,8 @@ struct Deletion {
     /// `true`: nothing is deleted, and told what would be.
     #[schema(value_type = Option<bool>)]
     bulk_dry_execute: Option<Value>,
+    #[schema(ignore)]
+    filter: Option<Value>,
 }
 
 /// What came of each file.
@@ -70,11 +74,9 @@ fn results() -> Object {
     request_body(content = Option<serde_json::Value>, description = IGNORED),
     responses(
         (status = 204, description = "It is deleted."),
-        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
-            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
         (status = 409, body = Errors, description = "`state`: it keeps changing: try again.",
             example = json!({"errors": {"state": ["the upload keeps changing, try again"]}})),
-        AnyFile, WithBody, AnyCall
+        AnyFile, IgnoredBody, AnyCall
     )
 )]
 pub(super) async fn delete(
@@ -100,11 +102,9 @@ pub(super) async fn delete(
     request_body(content = Option<serde_json::Value>, description = IGNORED),
     responses(
         (status = 200, body = Envelope, description = "The active file."),
-        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
-            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
         (status = 409, body = Errors, description = "`state`: it is `temp` and was never deleted, or keeps changing.",
             example = json!({"errors": {"state": ["is temp: there is nothing to restore"]}})),
-        AnyFile, WithBody, AnyCall
+        AnyFile, IgnoredBody, AnyCall
     )
 )]
 pub(super) async fn restore(
@@ -126,6 +126,7 @@ pub(super) async fn restore(
     post,
     path = "/files/delete.json",
     operation_id = "deleteFiles",
+    params(("bulkDryExecute" = Option<bool>, Query, description = "As in the body.")),
     request_body(content = Deletion),
     responses(
         (status = 200, body = RemovalsBody, description = "What came of each, or would.",
@@ -138,7 +139,8 @@ pub(super) async fn restore(
     )
 )]
 pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
-    let wanted = Wanted::in_body(&read_body(request).await?).map_err(Fault::Invalid)?;
+    let query = Query::parsed(request.uri().query().unwrap_or_default());
+    let wanted = Wanted::in_body(&query, &read_body(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
 }
 
@@ -148,7 +150,7 @@ pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, r
     path = "/files.json",
     operation_id = "deleteListedFiles",
     params(Wanted),
-    request_body(content = Option<serde_json::Value>, description = IGNORED),
+    request_body(content = Option<serde_json::Value>, description = "Any JSON, or nothing. Only `bulkDryExecute` is read."),
     responses(
         (status = 200, body = RemovalsBody, description = "What came of each, or would.",
             example = json!({"files": [{"id": 41, "result": "deleted"}, {"id": 42, "result": "notFound"}], "bulkDryExecute": true})),
@@ -159,14 +161,9 @@ pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, r
         WithBody, AnyCall
     )
 )]
-pub(super) async fn delete_listed(
-    State(state): State<AppState>,
-    caller: Caller,
-    wanted: Result<Wanted, Fault>,
-    request: Request<Body>,
-) -> Result<Response<Body>, Fault> {
-    let wanted = wanted?;
-    ignore_body(request).await?;
+pub(super) async fn delete_listed(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+    let query = Query::parsed(request.uri().query().unwrap_or_default());
+    let wanted = Wanted::in_query(&query, &read_body(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
 }
 
@@ -174,14 +171,6 @@ pub(super) async fn delete_listed(
 pub(super) struct Wanted {
     pub(super) ids: Vec<FileId>,
     execution: Execution,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Wanted {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        Self::in_query(&Query::of(parts)).map_err(Fault::Invalid)
-    }
 }
 
 impl utoipa::IntoParams for Wanted {
@@ -194,35 +183,56 @@ impl utoipa::IntoParams for Wanted {
         let dry = Object::builder().schema_type(Type::Boolean);
         vec![
             parameter("ids", true, "1 to 100 numbers of files, commas between them.", ids.build()),
-            parameter("bulkDryExecute", false, "`true`: nothing is deleted, and told what would be. At most once.", dry.build()),
+            parameter(DRY, false, "`true`: nothing is deleted, and told what would be. At most once.", dry.build()),
         ]
     }
 }
 
 impl Wanted {
-    pub(super) fn in_query(query: &Query) -> Result<Self, FieldErrors> {
-        let ids = ids_in(query).and_then(|ids| ids.ok_or_else(|| FieldErrors::one("ids", "must be set")));
-        let dry = query.at_most_one("bulkDryExecute").and_then(|text| flag("bulkDryExecute", text.as_deref()));
-        Self::of(ids, dry)
-    }
-
-    pub(super) fn in_body(body: &[u8]) -> Result<Self, FieldErrors> {
-        let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-        let Deletion { ids, bulk_dry_execute } = object(body)?;
-        let dry = match bulk_dry_execute {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(dry)) => Ok(dry),
-            Some(_) => Err(FieldErrors::one("bulkDryExecute", "must be true or false")),
+    /// Numbers in the query. What the body says beside them still counts: who asked for a dry run there must not lose files.
+    pub(super) fn in_query(query: &Query, body: &[u8]) -> Result<Self, FieldErrors> {
+        let members = match body.trim_ascii() {
+            [] => Deletion::default(),
+            body @ [b'{', ..] => object(body)?,
+            body => {
+                serde_json::from_slice::<IgnoredAny>(body).map_err(|error| not_json(&error))?;
+                Deletion::default()
+            }
         };
-        Self::of(ids_of(ids.as_ref()), dry)
+        let ids = match members.ids {
+            None => ids_in(query).and_then(|ids| ids.ok_or_else(|| FieldErrors::one("ids", "must be set"))),
+            Some(_) => Err(FieldErrors::one("ids", "must be in the query, not in the body")),
+        };
+        Self::of(ids, query, &members)
     }
 
-    fn of(ids: Result<Vec<FileId>, FieldErrors>, dry: Result<bool, FieldErrors>) -> Result<Self, FieldErrors> {
-        match (ids, dry) {
-            (Ok(ids), Ok(dry)) => Ok(Self { ids, execution: if dry { Execution::Dry } else { Execution::Real } }),
-            (ids, dry) => {
+    /// Numbers in the body, and again all that is said in either place.
+    pub(super) fn in_body(query: &Query, body: &[u8]) -> Result<Self, FieldErrors> {
+        let members: Deletion = object(if body.trim_ascii().is_empty() { b"{}" } else { body })?;
+        let in_query = query.members().iter().any(|(name, _)| name == "ids" || name == "id");
+        let ids =
+            if in_query { Err(FieldErrors::one("ids", "must be in the body, not in the query")) } else { ids_of(members.ids.as_ref()) };
+        Self::of(ids, query, &members)
+    }
+
+    fn of(ids: Result<Vec<FileId>, FieldErrors>, query: &Query, members: &Deletion) -> Result<Self, FieldErrors> {
+        let dry = query.at_most_one(DRY).and_then(|text| flag(DRY, text.as_deref()));
+        let dry_too = match &members.bulk_dry_execute {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(dry)) => Ok(*dry),
+            Some(_) => Err(FieldErrors::one(DRY, "must be true or false")),
+        };
+        // Who means fewer files than are named must not lose the others.
+        let filtered =
+            query.members().iter().any(|(name, _)| name == "filter") || members.filter.as_ref().is_some_and(|filter| !filter.is_null());
+        let named = if filtered { Err(FieldErrors::one("filter", "must not be set: files are deleted by their numbers")) } else { Ok(()) };
+        match (ids, dry, dry_too, named) {
+            (Ok(ids), Ok(dry), Ok(dry_too), Ok(())) => {
+                Ok(Self { ids, execution: if dry || dry_too { Execution::Dry } else { Execution::Real } })
+            }
+            (ids, dry, dry_too, named) => {
                 let mut errors = FieldErrors::new();
-                ids.err().into_iter().chain(dry.err()).for_each(|complaint| errors.merge(complaint));
+                [ids.err(), dry.err(), dry_too.err(), named.err()].into_iter().flatten().for_each(|complaint| errors.merge(complaint));
                 Err(errors)
             }
         }

@@ -214,13 +214,13 @@ fn slip_example() -> Option<Value> {
 
 fn file_example() -> Option<Value> {
     let photo = photo()?;
-    serde_json::to_value(Envelope { file: FileBody::new(&photo).linked(&photo, Links::of_example()) }).ok()
+    serde_json::to_value(Envelope { file: FileBody::new(&photo).linked(&photo, &Links::of_example()) }).ok()
 }
 
 fn page_example() -> Option<Value> {
     let page = Page { files: vec![photo()?], next: None, records: Some(1) };
     let wanted = Wanted::parse(&Query::parsed("")).ok()?;
-    serde_json::to_value(PageBody::new(&page, &wanted, Links::of_example())).ok()
+    serde_json::to_value(PageBody::new(&page, &wanted, &Links::of_example())).ok()
 }
 
 fn photo() -> Option<File> {

@@ -29,6 +29,8 @@ use crate::broker::Reader;
         (status = 304, description = "You have it already."),
         (status = 400, body = Errors, description = "`disposition` is something else.",
             example = json!({"errors": {"disposition": ["must be one of ‘inline, attachment’"]}})),
+        (status = 412, body = Errors, description = "The file has none of the entity tags in `If-Match`. Only where the broker sends the bytes.",
+            example = json!({"errors": {"etag": ["must be that of the file"]}})),
         (status = 416, body = Errors, description = "The file has no such bytes.",
             example = json!({"errors": {"range": ["must begin below 17"]}})),
         AnyFile, AnyCall

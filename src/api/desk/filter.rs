@@ -9,7 +9,7 @@ use super::filter_json::Json;
 use crate::api::body::not_json;
 use crate::domain::field_errors::one_of;
 use crate::domain::selection::{Comparison, Kind, Value};
-use crate::domain::{Condition, Field, FieldErrors};
+use crate::domain::{ActorKind, Condition, Field, FieldErrors};
 
 /// The longest filter, in bytes.
 const MOST_BYTES: usize = 8 * 1024;
@@ -78,6 +78,11 @@ impl Reader {
             let at = format!("{place}.{}", shown(key));
             match Field::named(&format!("{name}.{key}")) {
                 Some(field) => self.field(field, inner, &at, depth),
+                // Whose file it is can only be of that kind.
+                None if field == Field::Customer && key == "type" => match inner {
+                    Json::Text(kind) if kind == ActorKind::Customers.as_str() => Condition::NotIn(field, vec![None]),
+                    _ => self.refuse(&at, one_of([ActorKind::Customers.as_str()])),
+                },
                 None => self.refuse(&at, one_of(["id", "type"])),
             }
         });
@@ -158,10 +163,10 @@ impl Reader {
         match self.value(field, json, place) {
             Some(Given::Exact(Some(value))) => Condition::Compare(field, comparison, value),
             Some(Given::Exact(None)) => self.refuse(place, "must not be null"),
-            // Nothing lies between two microseconds: less than the later, or not less than it, says the same of every file.
-            Some(Given::Between(before, after)) => match comparison {
-                Comparison::Less | Comparison::GreaterOrEqual => Condition::Compare(field, comparison, Value::Instant(after)),
-                Comparison::LessOrEqual | Comparison::Greater => Condition::Compare(field, comparison, Value::Instant(before)),
+            // Nothing lies between two microseconds, so that what is less than the instant is not greater than the one before it.
+            Some(Given::JustAfter(before)) => match comparison {
+                Comparison::Less | Comparison::LessOrEqual => Condition::Compare(field, Comparison::LessOrEqual, Value::Instant(before)),
+                Comparison::Greater | Comparison::GreaterOrEqual => Condition::Compare(field, Comparison::Greater, Value::Instant(before)),
             },
             None => Condition::none(),
         }
@@ -193,8 +198,8 @@ impl Reader {
 enum Given {
     /// One that a file may have, or none.
     Exact(Option<Value>),
-    /// An instant between two microseconds, which no file has.
-    Between(OffsetDateTime, OffsetDateTime),
+    /// An instant between this microsecond and the next, which no file has.
+    JustAfter(OffsetDateTime),
 }
 
 impl Given {
@@ -202,7 +207,7 @@ impl Given {
     fn exact(self) -> Vec<Option<Value>> {
         match self {
             Self::Exact(value) => vec![value],
-            Self::Between(..) => Vec::new(),
+            Self::JustAfter(_) => Vec::new(),
         }
     }
 }
@@ -243,11 +248,7 @@ fn instant(json: &Json) -> Result<Given, String> {
     let at = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     let Some(at) = at else { return Err(no_instant()) };
     let beyond = at.nanosecond() % 1000;
-    if beyond == 0 {
-        return Ok(Given::Exact(Some(Value::Instant(at))));
-    }
-    let before = at - Duration::nanoseconds(beyond.into());
-    before.checked_add(Duration::MICROSECOND).map(|after| Given::Between(before, after)).ok_or_else(no_instant)
+    Ok(if beyond == 0 { Given::Exact(Some(Value::Instant(at))) } else { Given::JustAfter(at - Duration::nanoseconds(beyond.into())) })
 }
 
 fn no_instant() -> String {
@@ -307,6 +308,25 @@ mod tests {
     }
 
     #[test]
+    fn references_are_taken_as_they_are_answered() {
+        let customer = parse_filter(r#"{"customer":{"id":7,"type":"customers"}}"#).unwrap();
+        let is = |value| Condition::In(Field::Customer, vec![value]);
+        assert_eq!(customer, Condition::All(vec![is(Some(Value::Number(7))), Condition::NotIn(Field::Customer, vec![None])]));
+        assert_eq!(refusal(r#"{"customer":{"type":"users"}}"#), [("filter.customer.type".to_owned(), one_of(["customers"]))]);
+        assert_eq!(refusal(r#"{"customer":{"name":"x"}}"#), [("filter.customer.name".to_owned(), one_of(["id", "type"]))]);
+    }
+
+    #[test]
+    fn the_last_instant_of_other_languages_is_a_bound() {
+        let last = OffsetDateTime::parse("9999-12-31T23:59:59.999999Z", &Rfc3339).unwrap();
+        let compare = |comparison| Condition::Compare(Field::CreatedAt, comparison, Value::Instant(last));
+        for (operator, comparison) in [("$lt", Comparison::LessOrEqual), ("$gte", Comparison::Greater)] {
+            let filter = format!(r#"{{"createdAt":{{"{operator}":"9999-12-31T23:59:59.9999999Z"}}}}"#);
+            assert_eq!(parse_filter(&filter), Ok(compare(comparison)));
+        }
+    }
+
+    #[test]
     fn members_of_the_same_name_all_count() {
         let twice = parse_filter(r#"{"size":{"$gt":1,"$gt":5},"size":{"$lt":9}}"#).unwrap();
         let compare = |comparison, size| Condition::Compare(Field::Size, comparison, Value::Number(size));
@@ -334,10 +354,10 @@ mod tests {
         let at = |micros: i64| Value::Instant(OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap());
         let read = |operator: &str| parse_filter(&format!(r#"{{"createdAt":{{"{operator}":"1970-01-01T00:00:00.0000015Z"}}}}"#)).unwrap();
         let compare = |comparison, micros| Condition::Compare(Field::CreatedAt, comparison, at(micros));
-        assert_eq!(read("$lt"), compare(Comparison::Less, 2));
+        assert_eq!(read("$lt"), compare(Comparison::LessOrEqual, 1));
         assert_eq!(read("$lte"), compare(Comparison::LessOrEqual, 1));
         assert_eq!(read("$gt"), compare(Comparison::Greater, 1));
-        assert_eq!(read("$gte"), compare(Comparison::GreaterOrEqual, 2));
+        assert_eq!(read("$gte"), compare(Comparison::Greater, 1));
         assert_eq!(read("$eq"), Condition::In(Field::CreatedAt, vec![]));
         assert_eq!(read("$ne"), Condition::NotIn(Field::CreatedAt, vec![]));
         let other_zone = parse_filter(r#"{"createdAt":"1970-01-01T02:00:00.000001+02:00"}"#).unwrap();

@@ -111,11 +111,11 @@ struct MetaPageBody {
 pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: Wanted) -> Result<Response<Body>, Fault> {
     let page = state.broker.list(&caller, &wanted.page).await?;
     let links = Links::new(&state, OffsetDateTime::now_utc());
-    Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, links)))
+    Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
 }
 
 impl<'a> PageBody<'a> {
-    pub(super) fn new(page: &'a Page, wanted: &'a Wanted, links: Links<'a>) -> Self {
+    pub(super) fn new(page: &'a Page, wanted: &'a Wanted, links: &'a Links<'a>) -> Self {
         let Wanted { page: asked, offset, members } = wanted;
         let (page_size, offset, more) = (asked.size, *offset, page.next.is_some());
         let pages = page.records.map(|records| records.div_ceil(page_size));

@@ -56,7 +56,7 @@ impl Members {
     }
 
     /// The members that are wanted of a file object.
-    pub(super) fn of<'a>(&'a self, file: &'a File, links: Links<'a>) -> SomeOf<'a> {
+    pub(super) fn of<'a>(&'a self, file: &'a File, links: &'a Links<'a>) -> SomeOf<'a> {
         SomeOf { file, fields: self.fields.as_ref(), links }
     }
 
@@ -94,7 +94,7 @@ pub(super) struct SomeOf<'a> {
     #[schema(ignore)]
     fields: Option<&'a BTreeSet<String>>,
     #[schema(ignore)]
-    links: Links<'a>,
+    links: &'a Links<'a>,
 }
 
 impl Serialize for SomeOf<'_> {

@@ -12,7 +12,7 @@ use utoipa::openapi::{Array, Object, Type};
 use super::answer::{ArrivedBody, SignedPartsBody};
 use super::{IGNORED, IdInPath, ignore_body};
 use crate::api::body::{json, object, read_body, whole};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, WithBody};
+use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
 use crate::api::{AppState, Fault};
 use crate::domain::multipart::MAX_PARTS;
 use crate::domain::{Caller, FieldErrors};
@@ -95,11 +95,9 @@ pub(super) async fn sign(
     request_body(content = Option<serde_json::Value>, description = IGNORED),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
-            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
         (status = 409, body = Errors, description = "`state`: the file is active already, or it keeps changing.",
             example = json!({"errors": {"state": ["is active already"]}})),
-        AnyFile, WithBody, AnyCall
+        AnyFile, IgnoredBody, AnyCall
     )
 )]
 pub(super) async fn abort(

@@ -51,9 +51,9 @@ fn other_bodies(bytes: &[u8]) {
         }
         Err(errors) => said_well(&errors, &["body", "files", "ids"]),
     }
-    match delete::Wanted::in_body(bytes) {
+    match delete::Wanted::in_body(&Query::parsed(""), bytes) {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),
-        Err(errors) => said_well(&errors, &["body", "ids", "bulkDryExecute"]),
+        Err(errors) => said_well(&errors, &["body", "ids", "bulkDryExecute", "filter"]),
     }
     if let Ok(value) = axum::http::HeaderValue::from_bytes(bytes) {
         let headers = [(IDEMPOTENCY_KEY, value)].into_iter().collect();
@@ -83,9 +83,9 @@ pub(crate) fn list(bytes: &[u8]) {
         }
         Err(errors) => said_well(&errors, &LIST_FIELDS),
     }
-    match delete::Wanted::in_query(&query) {
+    match delete::Wanted::in_query(&query, b"") {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),
-        Err(errors) => said_well(&errors, &["ids", "bulkDryExecute"]),
+        Err(errors) => said_well(&errors, &["ids", "bulkDryExecute", "filter"]),
     }
     for (by, _) in Field::ALL {
         for descending in [false, true] {

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::api::body::{not_json, object, whole};
@@ -57,6 +59,8 @@ struct Describing<'a> {
     file_name: Option<&'a RawValue>,
     #[serde(borrow)]
     disposition: Option<&'a RawValue>,
+    #[serde(borrow)]
+    updated_at: Option<&'a RawValue>,
 }
 
 /// Reads what a confirmation says of the file, bare or wrapped. What is not set, null or blank changes nothing: the official clients send
@@ -80,7 +84,10 @@ pub(super) fn parse_description(body: &[u8]) -> Result<Description, FieldErrors>
     let names = spellings.into_iter().filter_map(|(field, raw)| text(&mut errors, field, value(raw)));
     let names = names.filter(|name| !name.trim().is_empty()).map(|name| FileName::sanitized(&name)).collect();
     let disposition = parsed(&mut errors, "disposition", value(fields.disposition));
-    errors.or_ok(Description { names, disposition })
+    // What is no moment is none of an answer of ours.
+    let as_of = fields.updated_at.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    let as_of = as_of.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
+    errors.or_ok(Description { names, as_of, disposition })
 }
 
 #[derive(Deserialize)]

@@ -17,15 +17,15 @@ use utoipa::openapi::{Array, Object, Type};
 
 use super::list::PageBody;
 use super::members::members_parameters;
-use super::wanted::{PAGE_SIZE, Wanted as WantedList, parameter};
+use super::wanted::{MOST_PAGES, PAGE_SIZE, Wanted as WantedList, parameter};
 use super::{IGNORED, ignore_body};
 use crate::api::body::{json, object, read_body, whole};
-use crate::api::downloads::{Links, Wish, answer, header};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, WithBody, id_parameter};
+use crate::api::downloads::{Links, Wish, answer, header, of_unknown_length};
+use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
 use crate::api::query::Query;
 use crate::api::{AppState, Fault, to_its_end};
 use crate::broker::{Reader, Wanted};
-use crate::domain::{Caller, FieldErrors, FileId, Start, TicketId};
+use crate::domain::{Caller, FieldErrors, FileId, TicketId};
 
 /// How many files are attached in one request.
 const MOST_AT_ONCE: usize = 100;
@@ -106,7 +106,7 @@ pub(super) async fn attach(
     params(OfTicket, Walk),
     responses(
         (status = 200, body = PageBody, description = "A page of files; none for a ticket that nothing is attached to."),
-        (status = 400, body = Errors, description = "`cursor` is none that a page told, or `pageSize` is no whole number.",
+        (status = 400, body = Errors, description = "`cursor` is none that a page told, `page` or `pageSize` is no whole number, or there is a `filter` or another order.",
             example = json!({"errors": {"cursor": ["must be the nextCursor of a page in the same order"]}})),
         AnyFile, AnyCall
     )
@@ -121,12 +121,8 @@ pub(super) async fn list(
 }
 
 async fn page(state: &AppState, caller: &Caller, ticket: TicketId, Walk(wanted): &Walk) -> Result<Response<Body>, Fault> {
-    let before = match &wanted.page.start {
-        Start::After(position) => Some(position.id),
-        Start::Skip(_) => None,
-    };
-    let page = state.broker.ticket_files(caller, ticket, before, wanted.page.size).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, Links::new(state, OffsetDateTime::now_utc()))))
+    let page = state.broker.ticket_files(caller, ticket, &wanted.page.start, wanted.page.size).await?;
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, &Links::new(state, OffsetDateTime::now_utc()))))
 }
 
 /// A page of a ticket's files.
@@ -150,7 +146,10 @@ impl utoipa::IntoParams for Walk {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let size = Object::builder().schema_type(Type::Integer).minimum(Some(1)).default(Some(PAGE_SIZE.into()));
         let cursor = Object::builder().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]+$"));
+        let number = |least| Object::builder().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(MOST_PAGES - 1 + least));
         let mut parameters = vec![
+            parameter("page", "Which page, from 1. Not together with `cursor`.", number(1)),
+            parameter("pageOffset", "The same, from 0.", number(0)),
             parameter("pageSize", "Most files of the page. What is over 100 means 100. Also as `per_page`.", size),
             parameter("cursor", "The `nextCursor` of the page before; absent for the first page.", cursor),
         ];
@@ -170,9 +169,7 @@ impl utoipa::IntoParams for Walk {
     request_body(content = Option<serde_json::Value>, description = IGNORED),
     responses(
         (status = 204, description = "It is off the ticket."),
-        (status = 400, body = Errors, description = "There is a body, and it is not JSON.",
-            example = json!({"errors": {"body": ["must be JSON, but is not in line 1, column 2"]}})),
-        AnyFile, WithBody, AnyCall
+        AnyFile, IgnoredBody, AnyCall
     )
 )]
 pub(super) async fn detach(
@@ -203,6 +200,8 @@ pub(super) async fn detach(
         (status = 304, description = "You have it already."),
         (status = 400, body = Errors, description = "`disposition` is something else.",
             example = json!({"errors": {"disposition": ["must be one of ‘inline, attachment’"]}})),
+        (status = 412, body = Errors, description = "The file has none of the entity tags in `If-Match`. Only where the broker sends the bytes.",
+            example = json!({"errors": {"etag": ["must be that of the file"]}})),
         (status = 416, body = Errors, description = "The file has no such bytes.",
             example = json!({"errors": {"range": ["must begin below 17"]}})),
         AnyFile, AnyCall
@@ -244,7 +243,7 @@ pub(super) async fn archive(
     let OfTicket(ticket) = ticket?;
     let archive = state.broker.clone().archive(caller, ticket).await?;
     let mut archive = archive.ok_or(Fault::NotFound)?;
-    let mut response = Response::new(Body::empty());
+    let mut response = Response::new(of_unknown_length());
     if method != Method::HEAD {
         let place = state.downloads.place()?;
         // What cannot even begin is answered, and not broken off.

@@ -47,28 +47,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
 }
 
 impl Wanted {
-    /// A walk by cursor through what has no other order and no filter: newest first.
+    /// A page of what has no other order and no filter: newest first.
     pub(super) fn newest(query: &Query) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
-        let size = kept(&mut errors, query.spelled(&["pageSize", "per_page"]).and_then(page_size)).unwrap_or(PAGE_SIZE);
-        let cursor = query.at_most_one("cursor").and_then(|text| text.map(|text| position_of(Order::NEWEST, &text)).transpose());
-        let start = kept(&mut errors, cursor).flatten().map_or(Start::Skip(0), Start::After);
+        let (size, start, offset) = place(&mut errors, query, Order::NEWEST);
+        if kept(&mut errors, order(query)).is_some_and(|order| order != Order::NEWEST) {
+            errors.add("orderBy", "must not be set: there is one order here, the newest first");
+        }
+        if kept(&mut errors, query.at_most_one("filter")).flatten().is_some_and(|filter| !filter.is_empty()) {
+            errors.add("filter", "must not be set here");
+        }
         let selection = Selection { condition: Condition::none(), name_holds: None, ids: None, order: Order::NEWEST };
         let page = PageWanted { selection, start, size, counted: false };
-        errors.or_ok(Self { page, offset: None, members: Members::asked_in(query) })
+        errors.or_ok(Self { page, offset, members: Members::asked_in(query) })
     }
 
     /// Every complaint at once.
     pub(super) fn parse(query: &Query) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
-        let size = kept(&mut errors, query.spelled(&["pageSize", "per_page"]).and_then(page_size)).unwrap_or(PAGE_SIZE);
-        let offset = kept(&mut errors, page_offset(query)).flatten();
         let order = kept(&mut errors, order(query)).unwrap_or(Order::NEWEST);
-        let cursor = query.at_most_one("cursor").and_then(|text| text.map(|text| position_of(order, &text)).transpose());
-        let cursor = kept(&mut errors, cursor).flatten();
-        if cursor.is_some() && offset.is_some() {
-            errors.add("cursor", "must come without page and pageOffset");
-        }
+        let (size, start, offset) = place(&mut errors, query, order);
         let filter =
             query.at_most_one("filter").and_then(|text| text.filter(|text| !text.is_empty()).map(|text| parse_filter(&text)).transpose());
         let condition = kept(&mut errors, filter).flatten().unwrap_or_else(Condition::none);
@@ -78,11 +76,22 @@ impl Wanted {
         let counted = !kept(&mut errors, uncounted).unwrap_or_default();
         let members = Members::asked_in(query);
         let selection = Selection { condition, name_holds, ids, order };
-        let (start, offset) = match cursor {
-            Some(position) => (Start::After(position), None),
-            None => (Start::Skip(offset.unwrap_or_default() * size), Some(offset.unwrap_or_default())),
-        };
         errors.or_ok(Self { page: PageWanted { selection, start, size, counted }, offset, members })
+    }
+}
+
+/// How many files, from where on, and which page that is if it has a number.
+fn place(errors: &mut FieldErrors, query: &Query, order: Order) -> (u32, Start, Option<u32>) {
+    let size = kept(errors, query.spelled(&["pageSize", "per_page"]).and_then(page_size)).unwrap_or(PAGE_SIZE);
+    let offset = kept(errors, page_offset(query)).flatten();
+    let cursor = query.at_most_one("cursor").and_then(|text| text.map(|text| position_of(order, &text)).transpose());
+    let cursor = kept(errors, cursor).flatten();
+    if cursor.is_some() && offset.is_some() {
+        errors.add("cursor", "must come without page and pageOffset");
+    }
+    match cursor {
+        Some(position) => (size, Start::After(position), None),
+        None => (size, Start::Skip(offset.unwrap_or_default() * size), Some(offset.unwrap_or_default())),
     }
 }
 

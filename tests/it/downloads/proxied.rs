@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -101,6 +102,44 @@ async fn every_range_is_answered_as_the_standard_says_on_seaweedfs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_range_is_answered_as_the_standard_says_on_localstack() {
     every_range_is_answered_as_the_standard_says(Bed::LocalStack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_are_kept_and_a_kept_copy_learns_its_new_name() {
+    let origin = "https://app.example.com";
+    let broker = proxying(Bed::Embedded).setting("DROPSLIP_CORS_ORIGINS", origin).start().await;
+    let file = active_bytes(&broker, b"0123456789").await;
+    let (path, etag) = (format!("/v2/files/{}/download", file["id"]), format!("\"{}\"", file["evidence"]["etag"].as_str().unwrap()));
+    for (tags, status) in
+        [(etag.clone(), 206), ("*".to_owned(), 206), (format!("\"x\", {etag}"), 206), (format!("W/{etag}"), 412), ("\"x\"".to_owned(), 412)]
+    {
+        let answer = broker.request("GET", &path).header("range", "bytes=0-3").header("if-match", &tags).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{tags}");
+    }
+    let refused = broker.request("GET", &path).header("if-match", "\"x\"").send().await.unwrap();
+    assert_eq!(refused.json::<Value>().await.unwrap(), json!({"errors": {"etag": ["must be that of the file"]}}));
+
+    assert_eq!(broker.describe(file["id"].as_i64().unwrap(), &json!({"filename": "new.bin"})).await.0, 200);
+    for method in ["GET", "HEAD"] {
+        let known = broker.request(method, &path).header("if-none-match", &etag).send().await.unwrap();
+        assert_eq!((known.status().as_u16(), told(known.headers(), "content-disposition")), (304, "attachment; filename=\"new.bin\""));
+        assert_eq!(known.headers().get("content-length"), None, "that of the bytes is not 0: {method}");
+    }
+    // What scripts of the pages that may ask can send and see.
+    let preflight = broker.http.request(Method::OPTIONS, format!("{}{path}", broker.base)).header("origin", origin);
+    let preflight =
+        preflight.header("access-control-request-method", "GET").header("access-control-request-headers", "if-none-match,if-range,range");
+    let preflight = preflight.send().await.unwrap();
+    let allowed = told(preflight.headers(), "access-control-allow-headers").to_lowercase();
+    assert!(
+        ["range", "if-range", "if-match", "if-none-match"].iter().all(|name| allowed.split(',').any(|one| one.trim() == *name)),
+        "{allowed}"
+    );
+    let piece = broker.request("GET", &path).header("origin", origin).header("range", "bytes=0-3").send().await.unwrap();
+    let seen = told(piece.headers(), "access-control-expose-headers").to_lowercase();
+    for name in ["content-range", "accept-ranges", "etag", "content-disposition", "content-length", "x-request-id"] {
+        assert!(seen.split(',').any(|one| one.trim() == name), "{name}: {seen}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

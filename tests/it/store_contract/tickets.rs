@@ -1,6 +1,6 @@
 //! Files on tickets: all or none, as many as there may be, and gone with the file.
 
-use dropslip::domain::{FileId, TicketId, TypeLimit};
+use dropslip::domain::{FileId, Position, Start, TicketId, TypeLimit};
 use dropslip::store::{Attached, Store};
 use sqlx::Connection as _;
 
@@ -18,7 +18,7 @@ async fn active(store: &Store, tenant: &str, name: &str) -> FileId {
 
 async fn listed(store: &Store, tenant: &str) -> Vec<FileId> {
     let caller = caller(tenant);
-    let files = store.ticket_files(&caller.tenant, TICKET, None, &TypeLimit::default(), None, 100).await.unwrap();
+    let files = store.ticket_files(&caller.tenant, TICKET, None, &TypeLimit::default(), &Start::Skip(0), 100).await.unwrap();
     let ids: Vec<_> = files.iter().map(|file| file.id).collect();
     for file in &files {
         assert!(store.is_attached(&caller.tenant, TICKET, file.id).await.unwrap());
@@ -45,15 +45,24 @@ async fn files_are_attached_all_or_none(db: Db) {
     assert_eq!(store.attach(&two.tenant, TICKET, &[theirs], 2, two.actor, NOW).await.unwrap(), Attached::All);
     assert_eq!((listed(&store, "one").await, listed(&store, "two").await), (vec![b, a], vec![theirs]));
     // Of customers, their own.
-    let own = store.ticket_files(&one.tenant, TICKET, Some(one.actor.id), &TypeLimit::default(), None, 1).await.unwrap();
+    let own = store.ticket_files(&one.tenant, TICKET, Some(one.actor.id), &TypeLimit::default(), &Start::Skip(0), 1).await.unwrap();
     assert_eq!(own.iter().map(|file| file.id).collect::<Vec<_>>(), [b]);
-    assert!(store.ticket_files(&one.tenant, TICKET, Some(one.actor.id + 1), &TypeLimit::default(), None, 1).await.unwrap().is_empty());
-    let below = store.ticket_files(&one.tenant, TICKET, None, &TypeLimit::default(), Some(b), 100).await.unwrap();
+    assert!(
+        store
+            .ticket_files(&one.tenant, TICKET, Some(one.actor.id + 1), &TypeLimit::default(), &Start::Skip(0), 1)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let below = store
+        .ticket_files(&one.tenant, TICKET, None, &TypeLimit::default(), &Start::After(Position { id: b, value: None }), 100)
+        .await
+        .unwrap();
     assert_eq!(below.iter().map(|file| file.id).collect::<Vec<_>>(), [a]);
 
     let other_types = TypeLimit::to(["other".to_owned()]);
-    assert!(store.ticket_files(&one.tenant, TICKET, None, &other_types, None, 100).await.unwrap().is_empty());
-    assert!(store.ticket_files(&one.tenant, TICKET, Some(one.actor.id), &other_types, None, 100).await.unwrap().is_empty());
+    assert!(store.ticket_files(&one.tenant, TICKET, None, &other_types, &Start::Skip(0), 100).await.unwrap().is_empty());
+    assert!(store.ticket_files(&one.tenant, TICKET, Some(one.actor.id), &other_types, &Start::Skip(0), 100).await.unwrap().is_empty());
 
     let detach = async |id: FileId| store.detach(&one.tenant, TICKET, id, one.actor, NOW).await.unwrap();
     assert!(detach(b).await);
