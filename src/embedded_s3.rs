@@ -120,7 +120,8 @@ pub fn identity(data_dir: &Path) -> std::io::Result<String> {
     secret_file::read_or_create(&data_dir.join("embedded-s3-identity"), || hex::encode(random::bytes::<8>()))
 }
 
-/// The store's credentials: made once, kept in `data_dir`.
+/// The store's credentials: made once, kept in `data_dir`. Its bucket is made with them, and never again: an empty one in the place of
+/// one that is gone would look as if it had lost all objects.
 ///
 /// # Errors
 /// When they can be neither read nor written.
@@ -133,6 +134,9 @@ pub fn credentials(data_dir: &Path) -> anyhow::Result<StaticCredentials> {
         serde_json::to_string(&fresh).unwrap_or_default()
     };
     let path = data_dir.join("embedded-s3-credentials.json");
+    if !path.try_exists()? {
+        std::fs::create_dir_all(data_dir.join("bucket").join(BUCKET))?;
+    }
     let kept = secret_file::read_or_create(&path, make)?;
     serde_json::from_str(&kept).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
@@ -140,10 +144,13 @@ pub fn credentials(data_dir: &Path) -> anyhow::Result<StaticCredentials> {
 /// The store as a web service, for pages from `origins`. Files go to `data_dir/bucket`.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// When the folder is not there.
 pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[String]) -> anyhow::Result<Router> {
     let root = data_dir.join("bucket");
-    std::fs::create_dir_all(root.join(BUCKET))?;
+    if !root.join(BUCKET).is_dir() {
+        let folder = root.join(BUCKET);
+        anyhow::bail!("the bucket's folder {} is gone: put it back, or make an empty one if its files are lost", folder.display());
+    }
     remove_leftovers(&root)?;
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
     let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();

@@ -38,12 +38,14 @@ async fn keys(options: &Options, report: &mut Report) {
         Err(why) => why,
         Ok(verifier) => {
             let Some(why) = verifier.failure().await else {
-                return match verifier.lack() {
+                match verifier.lack() {
                     Some(why) => {
-                        report.advise(KEYS, Status::Error, format!("the keys are read: {why}"), "until there is one, every JWT is refused")
+                        let found = format!("the keys are read: {why}");
+                        report.advise(KEYS, Status::Error, found, "until there is one, every JWT is refused");
                     }
                     None => good(&verifier.described(), &options.keys, report),
-                };
+                }
+                return;
             };
             why
         }

@@ -372,7 +372,7 @@ impl Store {
     pub async fn give_up_events(&self, before: OffsetDateTime, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
         let skip = self.skip_locked();
         let known = self.subscriptions();
-        let others: String = (4..).take(known.len()).map(|number| format!(" AND endpoint <> ${number}")).collect();
+        let others = (4..).take(known.len()).map(|number| format!(" AND endpoint <> ${number}")).collect::<Vec<_>>().concat();
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE events SET state = 'dead', finished_at = $1, last_answer = 'no broker knows the endpoint' WHERE id IN (SELECT id FROM events \
              WHERE state = 'pending' AND next_attempt_at < $2 AND (leased_until IS NULL OR leased_until <= $1){others} LIMIT $3 {skip})"

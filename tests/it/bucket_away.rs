@@ -7,6 +7,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use crate::harness::{Bed, Db, Setup, Slip, TestBroker, answer, error_fields};
+use crate::process::{Serving, run, text};
 
 const TOKEN: &str = "the-store-knows-this-secret";
 
@@ -76,6 +77,23 @@ async fn nothing_is_thrown_away(bed: Bed) {
     assert_eq!(broker.read(slip.id).await.1["file"]["size"], json!(7));
     broker.server.broker.sweep(due + LONG * 2).await.unwrap();
     assert_eq!(broker.server.broker.sweep(due + LONG * 3).await.unwrap(), Swept::default());
+}
+
+#[test]
+fn nothing_is_thrown_away_by_a_start_without_the_embedded_bucket() {
+    let settings = [("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
+    let folder = tempfile::tempdir().unwrap();
+    drop(Serving::start(folder.path(), &settings, ")"));
+    let (bucket, aside) = (folder.path().join("data/bucket"), folder.path().join("aside"));
+    std::fs::rename(&bucket, &aside).unwrap();
+    for command in [&["serve"][..], &["sweep", "--once"], &["audit"]] {
+        let output = run(folder.path(), &settings, command);
+        let complaint = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && complaint.contains("data/bucket/dropslip is gone"), "{command:?}: {complaint}");
+        assert!(!bucket.exists(), "{command:?}");
+    }
+    std::fs::rename(&aside, &bucket).unwrap();
+    assert!(run(folder.path(), &settings, &["audit"]).status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
