@@ -3,7 +3,6 @@
 //! A form can write its key again at any moment, also back and forth between two contents. So every read is bound to the entity
 //! tag that is being judged: by a condition where the store knows it, and by the answer's own tag everywhere.
 
-use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
@@ -67,9 +66,6 @@ impl Bucket {
 
     async fn get_if_unchanged(&self, key: &str, etag: &str, range: Option<String>) -> Result<Option<GetObjectOutput>, BucketError> {
         let request = self.client.get_object().bucket(&self.name).key(key).if_match(format!("\"{etag}\"")).set_range(range);
-        // Whoever reads has a bound of time for each piece; the SDK's own would count the time in which nobody asks for one.
-        let patient = StalledStreamProtectionConfig::disabled();
-        let request = request.customize().config_override(aws_sdk_s3::config::Builder::new().stalled_stream_protection(patient));
         match request.send().await {
             Ok(output) if output.e_tag().map(unquoted).as_deref() == Some(etag) => Ok(Some(output)),
             Ok(_) => Ok(None),

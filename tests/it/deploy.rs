@@ -77,6 +77,11 @@ async fn dashboard_alerts_and_documentation_name_what_a_broker_tells() {
     }
     for rule in alerts["groups"][0]["rules"].as_array().unwrap() {
         assert!(rule["annotations"]["description"].as_str().is_some_and(|text| text.ends_with(['.', '?'])), "{rule}");
+        // Series with other labels never meet unless it is said how.
+        let expression: Vec<&str> = rule["expr"].as_str().unwrap().split_whitespace().collect();
+        for pair in expression.windows(2).filter(|pair| ["and", "or", "unless"].contains(&pair[0])) {
+            assert!(pair[1].starts_with("ignoring(") || pair[1].starts_with("on("), "{rule}");
+        }
     }
     let documented = read("docs/operating.md");
     for (name, help) in scrape.families() {
