@@ -24,8 +24,8 @@ for target in "${targets[@]}"; do
   work=fuzz/work/$target kept=fuzz/corpus/$target
   mkdir -p "$work" "$kept" "fuzz/artifacts/$target"
   if [[ ${1:-} == keep ]]; then
-    # Short ones first, and not more than a person would look through.
-    "$built/$target" -set_cover_merge=1 -max_len=2048 "$kept" "$work" 2>&1 | tail -n 1
+    # Short ones, and one for each piece of code: how often it ran (the counters) would make it thousands, which every test run replays.
+    "$built/$target" -set_cover_merge=1 -use_counters=0 -max_len=2048 "$kept" "$work" 2>&1 | tail -n 1
     continue
   fi
   log=fuzz/work/$target.log

@@ -9,6 +9,8 @@ mod downloads;
 mod events;
 mod identity;
 mod operating;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod secrets;
 mod settings;
 mod storage;
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::domain::UploadMethod;
+use crate::domain::{UploadMethod, toml_failure};
 use crate::jwt;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
@@ -165,13 +167,17 @@ struct Reader {
 impl Reader {
     fn read_file(&mut self, path: &Path) {
         let shown = path.display();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => return self.errors.push(format!("{shown}: {error}")),
-        };
-        let table: toml::Table = match toml::from_str(&text) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.read_text(&text, path),
+            Err(error) => self.errors.push(format!("{shown}: {error}")),
+        }
+    }
+
+    fn read_text(&mut self, text: &str, path: &Path) {
+        let shown = path.display();
+        let table: toml::Table = match toml::from_str(text) {
             Ok(table) => table,
-            Err(error) => return self.errors.push(format!("{shown}: {error}")),
+            Err(error) => return self.errors.push(format!("{shown}: {}", toml_failure(text, &error))),
         };
         for (name, value) in table {
             let Some(setting) = SETTINGS.iter().find(|setting| setting.key == name) else {

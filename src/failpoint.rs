@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 33] = [
+pub const ALL: [&str; 37] = [
     "authorize: judged",
     "authorize: form signed",
     "authorize: record written",
@@ -31,6 +31,10 @@ pub const ALL: [&str; 33] = [
     "refusal: written down",
     "refusal: object deleted",
     "rename: recorded",
+    "attach: found",
+    "attach: one confirmed",
+    "attach: one recorded",
+    "attach: recorded",
     "delete: recorded",
     "restore: recorded",
     "purge: records gone",

@@ -23,6 +23,8 @@ mod desk;
 mod failure;
 mod form;
 mod parts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod report;
 mod slip;
 mod source;

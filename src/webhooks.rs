@@ -6,6 +6,8 @@
 //! The endpoints can be replaced under way: whose entry is the same keeps its worker, others end theirs or get one.
 
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod signature;
 mod target;
 

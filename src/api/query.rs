@@ -29,12 +29,13 @@ impl Query {
     /// A member that has several names, under whichever of them; complaints go by the first. It may be there twice if it says the same.
     pub(super) fn spelled(&self, names: &[&str]) -> Result<Option<String>, FieldErrors> {
         let mut found = None;
+        let first = names.first().copied().unwrap_or_default();
         for name in names {
-            let value = self.at_most_one(name)?;
+            let value = self.at_most_one(name).map_err(|_| FieldErrors::one(first, "must be given once"))?;
             if let (Some(one), Some(other)) = (&found, &value)
                 && one != other
             {
-                return Err(FieldErrors::one(names.first().copied().unwrap_or_default(), format!("must be the same as {name}")));
+                return Err(FieldErrors::one(first, format!("must be the same as {name}")));
             }
             found = found.or(value);
         }
@@ -54,5 +55,19 @@ pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> 
         Some("true") => Ok(true),
         None | Some("false") => Ok(false),
         Some(_) => Err(FieldErrors::one(name, "must be true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_about_other_names_go_by_the_first() {
+        let asked = |query: &str| Query::parsed(query).spelled(&["pageSize", "per_page"]);
+        assert_eq!(asked("per_page=5"), Ok(Some("5".to_owned())));
+        assert_eq!(asked("per_page=5&pageSize=5"), Ok(Some("5".to_owned())));
+        assert_eq!(asked("per_page=5&per_page=5"), Err(FieldErrors::one("pageSize", "must be given once")));
+        assert_eq!(asked("per_page=5&pageSize=6"), Err(FieldErrors::one("pageSize", "must be the same as per_page")));
     }
 }

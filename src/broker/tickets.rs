@@ -11,6 +11,7 @@ use super::list::Page;
 use super::{Broker, BrokerError, allowed};
 use crate::bucket::{BucketError, ObjectBody};
 use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, Start, TicketId};
+use crate::failpoint;
 use crate::store::Attached;
 use crate::zip::Archive;
 
@@ -62,10 +63,14 @@ impl Broker {
             }
         }
         unknown.or_ok(()).map_err(BrokerError::Invalid)?;
+        failpoint::reach("attach: found");
         self.confirm_all(caller, waiting, now).await?;
         let ids: Vec<FileId> = wanted.iter().map(|wanted| wanted.id).collect();
         match self.store.attach(&caller.tenant, ticket, &ids, MOST_ON_TICKET, caller.actor, now).await? {
-            Attached::All => Ok(()),
+            Attached::All => {
+                failpoint::reach("attach: recorded");
+                Ok(())
+            }
             Attached::Gone(id) => {
                 let place = wanted.iter().find(|wanted| wanted.id == id).map_or("files", |wanted| &wanted.place);
                 Err(BrokerError::Invalid(FieldErrors::one(place, "not found")))
@@ -90,7 +95,7 @@ impl Broker {
         let (mut refused, mut conflicts) = (FieldErrors::new(), FieldErrors::new());
         while let Some((place, outcome)) = ended.next().await {
             match outcome {
-                Ok(_) => {}
+                Ok(_) => failpoint::reach("attach: one confirmed"),
                 Err(BrokerError::Refused(fields)) => refused.add(&place, format!("is not what was granted: {fields}")),
                 Err(BrokerError::NotUploaded) => conflicts.add(&place, "nothing was uploaded yet"),
                 Err(BrokerError::Changing) => conflicts.add(&place, "the upload keeps changing, try again"),

@@ -36,6 +36,7 @@ pub mod policy_file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 pub mod selection;
+pub mod toml_failure;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use description::Description;
@@ -48,3 +49,4 @@ pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
 pub use selection::{Condition, Field, Order, Position, Selection, Start};
+pub use toml_failure::toml_failure;

@@ -87,6 +87,10 @@ pub fn judge_parts(parts: &[Part], part_size: Option<u64>, min_size: u64, max_si
     if last > count {
         return wrong(format!("must be numbered 1 to {count}, but there is a part {last}"));
     }
+    // None is missing and none has a higher number, so more of them are the same ones again.
+    if parts.len() as u64 > count {
+        return wrong(format!("must be there once each, but there are {} of {count}", parts.len()));
+    }
     if let Some(size) = part_size {
         for part in parts {
             let expected = size_of_part(part.number, max_size, size).unwrap_or_default();
@@ -164,6 +168,15 @@ mod tests {
         assert_eq!(complaint(&short, Some(5 * MIB), total), "must be uploaded again: part 2 has 5242879 bytes, not 5242880");
         assert_eq!(complaint(&parts(&[6 * MIB, 6 * MIB]), None, total), "must be 11534336 to 11534336 bytes together, but are 12582912");
         assert_eq!(complaint(&parts(&[5 * MIB, 5 * MIB, MIB, 1]), Some(5 * MIB), total), "must be numbered 1 to 3, but there is a part 4");
+    }
+
+    #[test]
+    fn a_part_that_is_there_twice_is_refused() {
+        let twice = [parts(&[MIB]), parts(&[MIB])].concat();
+        for part_size in [None, Some(5 * MIB)] {
+            let why = judge_parts(&twice, part_size, MIB, 5 * MIB).unwrap_err();
+            assert_eq!(why.by_field()["parts"][0], "must be there once each, but there are 2 of 1");
+        }
     }
 
     proptest! {

@@ -4,12 +4,18 @@ use percent_encoding::percent_decode_str;
 
 use super::byte_range::ByteRange;
 use super::evidence::{Weighing, bytes_wanted, weigh};
+use super::multipart::{MAX_PARTS, judge_parts};
 use super::policy_file::parse;
-use super::{Disposition, FileName, MediaType, NewFile, PartSizes, Sniff, Verdict};
+use super::{Disposition, FileName, MediaType, NewFile, Part, PartSizes, Sniff, Verdict};
 
 /// The first byte of an input, which says how the rest is meant.
 fn chosen(bytes: &[u8]) -> (usize, &[u8]) {
     bytes.split_first().map_or((0, bytes), |(first, rest)| (usize::from(*first), rest))
+}
+
+/// The words of a file that may be secrets: long, and nothing that a complaint would say by itself.
+pub(crate) fn long_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/=_-".contains(c)).filter(|word| word.len() >= 20)
 }
 
 /// Nothing of a path, a terminal, a header or a direction of writing is left in a cleaned name; cleaning it again changes nothing.
@@ -203,5 +209,41 @@ pub(crate) fn byte_range(bytes: &[u8]) {
         let (one, other) = (size / 3, size / 2);
         let (first, last) = (one.min(other), other.min(size - 1));
         assert_eq!(ByteRange::of(&format!("bytes={first}-{last}"), size), ByteRange::Part(first, last));
+    }
+}
+
+/// Parts that are taken for a file are all of its parts, each of its size; a complaint is short, however many are missing.
+pub(crate) fn parts(bytes: &[u8]) {
+    let (head, rest) = bytes.split_at(bytes.len().min(9));
+    let byte = |place: usize| u64::from(head.get(place).copied().unwrap_or_default());
+    // Small sizes, so that some come out right by chance, and the largest there are.
+    let unit = [1, 1 << 20, 5 << 30, u64::MAX / 4][usize::try_from(byte(0) % 4).unwrap_or_default()];
+    let part_size = [None, Some(unit), Some(unit.saturating_mul(byte(1))), Some(0)][usize::try_from(byte(2) % 4).unwrap_or_default()];
+    let max_size = unit.saturating_mul(byte(3)).saturating_add(byte(4));
+    let min_size = if byte(5) % 2 == 0 { max_size } else { 0 };
+    let parts: Vec<Part> = rest
+        .chunks_exact(4)
+        .map(|chunk| Part {
+            number: u32::from(u16::from_le_bytes([chunk[0], chunk[1] % 64])),
+            size: if chunk[3] % 2 == 0 { unit } else { unit.saturating_mul(u64::from(chunk[2])).saturating_add(u64::from(chunk[3] / 2)) },
+            etag: String::new(),
+        })
+        .collect();
+    // A cut into more parts than S3 takes is never granted.
+    if part_size.is_some_and(|size| max_size.div_ceil(size.max(1)) > MAX_PARTS) {
+        return;
+    }
+    match judge_parts(&parts, part_size, min_size, max_size) {
+        Ok(()) => {
+            let total: u128 = parts.iter().map(|part| u128::from(part.size)).sum();
+            assert!((u128::from(min_size)..=u128::from(max_size)).contains(&total), "{total} bytes of {min_size} to {max_size}");
+            let numbers: std::collections::BTreeSet<_> = parts.iter().map(|part| part.number).collect();
+            assert_eq!(numbers.len(), parts.len(), "a part is there twice: {parts:?}");
+            assert!((1..).zip(&numbers).all(|(wanted, number)| wanted == *number), "{numbers:?}");
+        }
+        Err(why) => {
+            let said = why.to_string();
+            assert!(why.by_field().keys().all(|field| field == "parts") && said.len() < 400, "{said}");
+        }
     }
 }

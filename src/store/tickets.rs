@@ -9,6 +9,7 @@ use super::instant::Instant;
 use super::listing::{Bound, of_types};
 use super::{Store, StoreError, on_pool};
 use crate::domain::{Action, Actor, ActorKind, Change, File, FileId, Origin, Start, Tenant, TicketId, TypeLimit};
+use crate::failpoint;
 
 /// Columns that both tables have are named apart.
 const ATTACHED: &str = "JOIN (SELECT tenant AS ticket_tenant, ticket_id, file_id FROM ticket_files) AS attached ON file_id = id \
@@ -58,6 +59,7 @@ impl Store {
                 if done.rows_affected() > 0 {
                     let change = Change::new(&file, Action::Attached, Origin::Request(actor), at).with("ticket", ticket.0);
                     record!(self, transaction, &change);
+                    failpoint::reach("attach: one recorded");
                 }
             }
             let now: i64 = sqlx::query_scalar(count).bind(tenant.as_str()).bind(ticket.0).fetch_one(&mut *transaction).await?;

@@ -3,8 +3,10 @@
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
+use super::token_file::Entries;
 use super::upload_token::{LONGEST_LIFE, MOST_TYPES, Maker, UploadToken, seal};
 use super::{LOOKUP_CHARS, Token, sha256};
+use crate::domain::properties::long_words;
 use crate::domain::{Actor, ActorKind, Tenant};
 
 const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
@@ -60,4 +62,31 @@ pub(crate) fn upload_token(bytes: &[u8]) {
     // The proof is in hexadecimal digits of either case.
     let same_digit = other.eq_ignore_ascii_case(&made);
     assert!(same_digit || UploadToken::parse(&other).is_none_or(|other| other.open(&key, NOW).is_none()), "{other} was never made");
+}
+
+/// A file that reads has a token for each entry, which nothing but its own hash proves; a complaint repeats nothing that stands there.
+pub(crate) fn file(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let entries = match Entries::of(bytes) {
+        Ok(entries) => entries,
+        Err(why) => {
+            assert!(!why.is_empty() && why.len() < 400 && !why.chars().any(char::is_control), "{why:?}");
+            assert!(long_words(&text).all(|word| !why.contains(word)), "{why:?}");
+            return;
+        }
+    };
+    let Ok(table) = toml::from_str::<toml::Table>(&text) else { panic!("no TOML: {text:?}") };
+    let listed = table.get("token").and_then(toml::Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    assert!(entries.described(NOW).starts_with(&format!("{} tokens, ", listed.len())), "{}", entries.described(NOW));
+    for entry in listed {
+        let mut hash = [0; 32];
+        let written = entry.get("sha256").and_then(toml::Value::as_str).unwrap_or_default();
+        assert_eq!(hex::decode_to_slice(written, &mut hash), Ok(()), "{written:?}");
+        let Some(holder) = entries.by_hash(&hash) else { panic!("{written:?} is not there") };
+        assert!(holder.is_proven_by(&hash));
+        assert_eq!(Some(holder.caller.actor.id), entry.get("user").and_then(toml::Value::as_integer));
+        assert!(!holder.caller.scopes.to_string().is_empty() && holder.caller.types.names().is_none_or(|names| !names.is_empty()));
+        hash[31] ^= 1;
+        assert!(!holder.is_proven_by(&hash));
+    }
 }

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use toml::Spanned;
 
 use super::{Holder, LOOKUP_CHARS, Proof};
-use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit};
+use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit, toml_failure};
 use crate::secret_file;
 
 /// Most bytes of the file.
@@ -38,13 +38,10 @@ impl Entries {
         Self::of(&secret_file::read_trusted(path, LARGEST).map_err(|error| error.to_string())?)
     }
 
-    fn of(bytes: &[u8]) -> Result<Self, String> {
+    pub(super) fn of(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it must be UTF-8")?;
         let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
-        let file: File = toml::from_str(text).map_err(|error| {
-            let place = error.span().map(|span| format!("line {}: ", line(span.start))).unwrap_or_default();
-            format!("{place}{}", error.message())
-        })?;
+        let file: File = toml::from_str(text).map_err(|error| toml_failure(text, &error))?;
         let mut entries = Self::default();
         for entry in file.token {
             let at = line(entry.sha256.span().start);
@@ -66,6 +63,11 @@ impl Entries {
             }
         }
         Ok(entries)
+    }
+
+    /// The token whose hash begins like that.
+    pub(super) fn by_hash(&self, sha256: &[u8; 32]) -> Option<&Holder> {
+        self.holders.get(sha256.first_chunk::<{ LOOKUP_CHARS / 2 }>()?)
     }
 
     /// How many there are, for a person.
@@ -141,8 +143,7 @@ impl TokenFile {
 
     /// The token whose hash begins like that; who presents it has still to prove it.
     pub(super) fn by_hash(&self, sha256: &[u8; 32]) -> Option<Holder> {
-        let start = sha256.first_chunk::<{ LOOKUP_CHARS / 2 }>()?;
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).holders.get(start).cloned()
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).by_hash(sha256).cloned()
     }
 
     /// The same by what upload tokens call it.
@@ -304,9 +305,12 @@ mod tests {
             let failure = failure(&text);
             assert!(failure.starts_with(line) && failure.contains(said), "{failure:?} for {text}");
         }
-        let by_mistake = "[[token]]\nname = \"a\"\nuser = 1\nsha256 = \"dslip_0123_hunter2\"\n";
-        let failure = failure(by_mistake);
-        assert!(failure.starts_with("line 4: ") && !failure.contains("hunter2"), "{failure}");
+        for by_mistake in
+            ["sha256 = \"dslip_0123_hunter2\"", "user = \"dslip_0123_hunter2\"", "dslip_0123_hunter2 = 1", "tenant = \"hunter2 \""]
+        {
+            let failure = failure(&format!("[[token]]\nname = \"a\"\n\n{by_mistake}\n"));
+            assert!(failure.starts_with("line 4: ") && !failure.contains("hunter2"), "{failure}");
+        }
     }
 
     #[test]

@@ -198,7 +198,7 @@ fn moved(response: &Response) -> Failure {
     Failure::BrokerMoved { status: response.status(), location: origin.unwrap_or_else(|| "no address".to_owned()) }
 }
 
-fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+pub(super) fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| match error.classify() {
         // What is missing may be told; what is there may be a form.
         serde_json::error::Category::Data if error.to_string().starts_with("missing field") => Failure::BrokerNonsense(error.to_string()),
@@ -207,7 +207,7 @@ fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
 }
 
 /// `field message; field message` out of Desk's error body; `None` when it is none.
-fn complaints(text: &str) -> Option<String> {
+pub(super) fn complaints(text: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Body {
         errors: BTreeMap<String, Vec<String>>,

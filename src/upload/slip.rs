@@ -18,7 +18,7 @@ use super::failure::Failure;
 const MOST_PARTS: u64 = 10_000;
 
 /// What a request to the store may not be told to carry: what authorizes somebody, and what frames the request itself.
-const NEVER_SENT: [HeaderName; 10] = [
+pub(super) const NEVER_SENT: [HeaderName; 10] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
@@ -144,7 +144,9 @@ impl Params {
             let Some((name, value)) = parsed.filter(|(name, _)| !NEVER_SENT.contains(name)) else {
                 return Err(Failure::BrokerNonsense("it names a header that does not belong into a request to a store".to_owned()));
             };
-            headers.append(name, value);
+            // `append` panics when there are more than a map of headers can hold.
+            let held = headers.try_append(name, value);
+            held.map_err(|_| Failure::BrokerNonsense("it names more headers than any request has".to_owned()))?;
         }
         Ok(headers)
     }
@@ -264,6 +266,12 @@ mod tests {
             assert!(headers(name, "1").is_err(), "{name}");
         }
         assert!(headers("x-a", "1\r\nx-b: 2").is_err());
+    }
+
+    #[test]
+    fn more_headers_than_can_be_held_are_refused() {
+        let many = Params((0..40_000).map(|number| (format!("x-{number}"), String::new())).collect());
+        assert!(matches!(many.headers(), Err(Failure::BrokerNonsense(why)) if why.contains("more headers")));
     }
 
     #[test]

@@ -104,7 +104,7 @@ async fn refusal(response: Response) -> reqwest::Result<String> {
 }
 
 /// `Code: Message` of S3's error document; what else it may hold, such as the string that was to be signed, is not repeated.
-fn said(text: &str) -> String {
+pub(super) fn said(text: &str) -> String {
     match (element(text, "Code"), element(text, "Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(one), None) | (None, Some(one)) => one,

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::target::allowed_url;
 use crate::domain::field_errors::one_of;
-use crate::domain::{Action, Subscription, Tenant};
+use crate::domain::{Action, Subscription, Tenant, toml_failure};
 
 /// More endpoints than this are a mistake: each event is written once for each.
 const MOST_ENDPOINTS: usize = 100;
@@ -101,12 +101,7 @@ struct Entry {
 /// # Errors
 /// What is wrong, with the line or the endpoint's name, and never with a secret.
 pub fn parse(text: &str) -> Result<Vec<Endpoint>, String> {
-    let document: Document = toml::from_str(text).map_err(|error| {
-        // The error as a whole prints the line, and a secret may stand in it.
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        let what = error.message().lines().next().unwrap_or_default().split([':', ',']).next().unwrap_or_default().to_owned();
-        format!("line {line}: {what}")
-    })?;
+    let document: Document = toml::from_str(text).map_err(|error| toml_failure(text, &error))?;
     if document.endpoint.len() > MOST_ENDPOINTS {
         return Err(format!("must be {MOST_ENDPOINTS} endpoints or fewer"));
     }
@@ -177,6 +172,7 @@ mod tests {
     fn every_complaint_tells_where_and_never_a_secret() {
         for (lines, said) in [
             ("typess = []", "line 5"),
+            ("hunter2 = []", "line 5: unknown field, expected"),
             ("types = [\"file.renamed\"]", "desk: types: must be one of"),
             ("tenants = [\"a b\"]", "desk: tenants: "),
             ("[[endpoint]]\nname = \"desk\"\nurl = \"https://example.com\"\nsecrets = []", "desk: name: another"),

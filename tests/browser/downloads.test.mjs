@@ -1,14 +1,9 @@
 // Links to files in pages of anybody's: pictures, sound that is sought in, saving; without a token, from a server of another origin.
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { startChromium } from "./chromium.mjs";
-import { PATIENCE_MS, ask } from "./page.mjs";
-
-/** How long the store's URLs live here, in seconds; nothing where the broker sends the bytes. */
-const life = Number(process.env.TEST_URL_LIFE ?? 0);
+import { isDead, life, uploaded, withPageElsewhere } from "./elsewhere.mjs";
 
 const RATE = 44_100;
 const SECONDS = 120;
@@ -39,34 +34,6 @@ function wav() {
 
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 
-/** An active file of these bytes. */
-async function uploaded(filename, mimeType, bytes) {
-  const slip = await ask("POST", "/v2/files/ref.json", { type: "attachment", filename, mimeType, size: bytes.length });
-  assert.equal(slip.status, 201, JSON.stringify(slip.body));
-  const form = new FormData();
-  for (const [name, value] of Object.entries(slip.body.params)) form.append(name, value);
-  form.append("file", new Blob([bytes]), filename);
-  assert.equal((await fetch(slip.body.url, { method: "POST", body: form })).status, 201);
-  const { status, body } = await ask("PATCH", `/v2/files/${slip.body.file.id}.json`);
-  assert.equal(status, 200, JSON.stringify(body));
-  return body.file;
-}
-
-/** A page somewhere else that shows `html`. */
-async function withPageElsewhere(html, act) {
-  const server = createServer((_, answer) => answer.setHeader("content-type", "text/html; charset=utf-8").end(`<!doctype html><title>x</title>${html}`));
-  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-  const browser = await startChromium();
-  try {
-    const context = await browser.newContext({ acceptDownloads: true });
-    context.setDefaultTimeout(PATIENCE_MS);
-    await act(context, `http://127.0.0.1:${server.address().port}/`);
-  } finally {
-    await browser.close();
-    server.close();
-  }
-}
-
 const shown = (page) => page.waitForFunction(() => document.querySelector("img")?.naturalWidth === 1);
 
 test("a picture is shown, also again when the redirect that was kept is dead", async () => {
@@ -80,11 +47,7 @@ test("a picture is shown, also again when the redirect that was kept is dead", a
     await shown(page);
     const last = answers.at(-1);
     assert.match(last.headers()["content-type"], /^image\/png$/);
-    const deadline = Date.now() + PATIENCE_MS;
-    while (life && (await fetch(last.url())).status !== 403) {
-      assert.ok(Date.now() < deadline, "the store's URL is good for ever");
-      await new Promise((again) => setTimeout(again, 250));
-    }
+    if (life) await isDead(last.url());
     const again = await context.newPage();
     await again.goto(url);
     await shown(again);

@@ -112,6 +112,9 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = self.settings;
         settings.entry("DROPSLIP_LISTEN".to_owned()).or_insert_with(|| "127.0.0.1:0".to_owned());
+        // Links change once in an hour, when the end of their keys does: not before half an hour from now, and no test compares across it.
+        let past_the_hour = OffsetDateTime::now_utc().unix_timestamp().rem_euclid(3600);
+        settings.entry("DROPSLIP_PROXY_KEY_LIFETIME".to_owned()).or_insert_with(|| format!("{}s", 24 * 3600 + 1800 - past_the_hour));
         settings.insert("DROPSLIP_DATA_DIR".to_owned(), folder.path().display().to_string());
         let database_url = database(self.db, &folder).await;
         settings.insert("DROPSLIP_DATABASE_URL".to_owned(), database_url.clone());

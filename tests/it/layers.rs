@@ -32,7 +32,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ("notifications", &["broker", "bucket"]),
     ("webhooks", &["domain", "failpoint", "metrics", "random", "store"]),
     ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
-    ("store", &["store", "domain", "metrics", "random", "trace"]),
+    ("store", &["store", "domain", "failpoint", "metrics", "random", "trace"]),
     ("jwt", &["domain", "secret_file"]),
     ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
@@ -94,7 +94,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
         ],
     ),
     // For tests and the fuzzer only.
-    ("properties", &["api", "domain", "jwt", "proxy_key", "tokens", "trace", "zip"]),
+    ("properties", &["api", "config", "domain", "jwt", "proxy_key", "tokens", "trace", "upload", "webhooks", "zip"]),
     ("main", &[]),
 ];
 

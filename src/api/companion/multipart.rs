@@ -345,17 +345,18 @@ impl<S: Send + Sync> FromRequestParts<S> for PartNumbers {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        let text = Query::of(parts).one("partNumbers").map_err(Fault::Invalid)?;
-        let numbers: Result<Vec<_>, _> = text.split(',').take(MAX_BATCH + 1).map(number).collect();
-        let numbers = numbers.map_err(Fault::Invalid)?;
-        if numbers.len() > MAX_BATCH {
-            return Err(Fault::Invalid(FieldErrors::one("partNumbers", format!("must be {MAX_BATCH} or fewer"))));
-        }
-        Ok(Self(numbers))
+        numbers(&Query::of(parts)).map(Self).map_err(Fault::Invalid)
     }
 }
 
-fn number(text: &str) -> Result<u32, FieldErrors> {
+/// Those of `partNumbers`.
+pub(super) fn numbers(query: &Query) -> Result<Vec<u32>, FieldErrors> {
+    let text = query.one("partNumbers")?;
+    let numbers: Vec<_> = text.split(',').take(MAX_BATCH + 1).map(number).collect::<Result<_, _>>()?;
+    if numbers.len() > MAX_BATCH { Err(FieldErrors::one("partNumbers", format!("must be {MAX_BATCH} or fewer"))) } else { Ok(numbers) }
+}
+
+pub(super) fn number(text: &str) -> Result<u32, FieldErrors> {
     let plain = text.bytes().all(|b| b.is_ascii_digit());
     let number = text.parse().ok().filter(|number| plain && (1..=MAX_PARTS).contains(&u64::from(*number)));
     number.ok_or_else(|| FieldErrors::one("partNumber", format!("must be 1 to {MAX_PARTS}")))

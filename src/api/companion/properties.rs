@@ -1,6 +1,6 @@
 //! What must be true of what Uppy sends; see `crate::properties`.
 
-use super::multipart::claimed;
+use super::multipart::{claimed, number, numbers};
 use super::request::{Described, new_file, new_file_of_query, token_wish};
 use crate::api::body::object;
 use crate::api::properties::said_well;
@@ -18,16 +18,47 @@ pub(crate) fn query(bytes: &[u8]) {
     allowed(|types| new_file_of_query(&query, types));
 }
 
-/// The same from JSON; and lists of parts, and wishes for tokens.
+/// Numbers of parts are those of S3 and not too many, in a path, a query and the list that says what makes up the file.
+pub(crate) fn parts(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let is_part = |number: &u32| (1..=10_000).contains(number);
+    match number(&text) {
+        // Leading zeros are the same number to S3 too.
+        Ok(one) => assert!(is_part(&one) && text.trim_start_matches('0') == one.to_string(), "{text:?} is {one}"),
+        Err(errors) => said_well(&errors, &["partNumber"]),
+    }
+    for query in [Query::parsed(&text), Query::parsed(&format!("partNumbers={text}"))] {
+        match numbers(&query) {
+            Ok(numbers) => assert!((1..=100).contains(&numbers.len()) && numbers.iter().all(is_part), "{numbers:?}"),
+            Err(errors) => said_well(&errors, &["partNumber", "partNumbers"]),
+        }
+    }
+    let list = |bytes: &[u8]| match claimed(bytes) {
+        Ok(parts) => {
+            assert!(parts.iter().all(|(number, _)| is_part(number)), "{parts:?}");
+            Some(parts)
+        }
+        Err(errors) => {
+            said_well(&errors, &["parts", "partNumber"]);
+            None
+        }
+    };
+    if let Some(parts) = list(bytes) {
+        let again: Vec<_> = parts.iter().map(|(number, etag)| serde_json::json!({"PartNumber": number, "ETag": etag})).collect();
+        assert_eq!(list(serde_json::json!({"parts": again}).to_string().as_bytes()), Some(parts), "written down again it is another");
+    }
+    // An entity tag is any text: what is not hostile to JSON comes as it is.
+    let one = serde_json::json!({"parts": [{"PartNumber": bytes.len(), "ETag": text}]}).to_string();
+    let number = u32::try_from(bytes.len()).ok().filter(is_part);
+    assert_eq!(list(one.as_bytes()), number.map(|number| vec![(number, text.into_owned())]));
+}
+
+/// The same from JSON; and wishes for tokens.
 pub(crate) fn body(bytes: &[u8]) {
     allowed(|types| {
         let described: Described = object(bytes)?;
         new_file(described, types)
     });
-    match claimed(bytes) {
-        Ok(parts) => assert!(parts.iter().all(|(number, _)| (1..=10_000).contains(number)), "{parts:?}"),
-        Err(errors) => said_well(&errors, &["parts", "partNumber"]),
-    }
     match token_wish(bytes) {
         Ok(wish) => {
             assert!((1..=MOST_TYPES).contains(&wish.types.len()), "{:?}", wish.types);

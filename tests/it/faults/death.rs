@@ -4,7 +4,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
+use dropslip::domain::Action;
 use dropslip::failpoint;
+use dropslip::store::AuditFilter;
 use dropslip::webhooks::{self, Sent, Webhooks};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -21,25 +23,41 @@ const AT_ONCE: usize = 4;
 async fn dies_at_every_point(db: Db) {
     let mut cases = Vec::new();
     for point in failpoint::ALL {
-        cases.push(dies(db, point, false));
+        cases.push(dies(db, point, Asked::Plainly));
         if point.starts_with("confirm:") || point.starts_with("refusal:") {
-            cases.push(dies(db, point, true));
+            cases.push(dies(db, point, Asked::BySweeper));
+        }
+        if point.starts_with("confirm:") {
+            cases.push(dies(db, point, Asked::ByTicket));
         }
     }
     all(cases, AT_ONCE).await;
 }
 
-async fn dies(db: Db, point: &'static str, swept: bool) {
+/// Who makes the program confirm.
+#[derive(Clone, Copy)]
+enum Asked {
+    Plainly,
+    BySweeper,
+    ByTicket,
+}
+
+async fn dies(db: Db, point: &'static str, asked: Asked) {
+    match (point.split_once(": ").unwrap().0, asked) {
+        ("confirm" | "refusal", Asked::BySweeper) => return dies_while_the_sweeper_confirms(db, point).await,
+        ("confirm", Asked::ByTicket) => return dies_while_attaching(db, point).await,
+        _ => {}
+    }
     match point.split_once(": ").unwrap().0 {
         "authorize" => dies_while_authorizing(db, point).await,
         "replay" => dies_while_replaying(db, point).await,
         "reissue" => dies_while_reissuing(db, point).await,
         "parts" => dies_in_parts(db, point).await,
         "abort" => dies_while_giving_up(db, point).await,
-        "confirm" | "refusal" if swept => dies_while_the_sweeper_confirms(db, point).await,
         "confirm" => dies_while_confirming(db, point).await,
         "refusal" => dies_while_refusing(db, point).await,
         "rename" => dies_while_renaming(db, point).await,
+        "attach" => dies_while_attaching(db, point).await,
         "delete" | "restore" => dies_while_deleting_or_restoring(db, point).await,
         "purge" => dies_while_purging(db, point).await,
         "sweep" => dies_while_sweeping(db, point).await,
@@ -195,6 +213,62 @@ async fn dies_while_renaming(db: Db, point: &str) {
     assert_eq!(there["file"]["filename"], "another name.txt", "{point}");
     assert_eq!(world.ask(&program, "PATCH", &path, None, &name).await.unwrap().body, there, "{point}: asking again changes nothing");
     world.sweep_and_audit(point).await;
+}
+
+/// Three files are put on a ticket at once: one is active, two have arrived and nobody confirmed them.
+async fn dies_while_attaching(db: Db, point: &str) {
+    let mut world = populated(db).await;
+    let program = world.start(None).await;
+    let mut files = Vec::new();
+    for confirmed in [true, false, false] {
+        let (slip, bytes) = world.uploaded(&program, "kept").await;
+        if confirmed {
+            confirm(&mut world, &program, slip.id, &bytes).await;
+        } else {
+            world.must_keep(slip.id, &bytes);
+        }
+        files.push(slip.id);
+    }
+    drop(program);
+    let (path, wanted) = ("/v2/tickets/7/files.json", json!({ "ids": files }));
+    let dying = world.start(Some(point)).await;
+    let answer = world.ask(&dying, "PUT", path, None, &wanted).await;
+    assert_dead(dying, answer, point).await;
+
+    let program = world.start(None).await;
+    let on_ticket = world.on_ticket(&program, path).await;
+    files.sort_unstable();
+    let expected = if point == "attach: recorded" { files.clone() } else { Vec::new() };
+    assert_eq!(on_ticket, expected, "{point}: all of them or none");
+    assert_eq!(world.lines_of(Action::Attached, &files).await, expected.len(), "{point}: a line for each that is on it");
+    for again in [1, 2] {
+        let answer = world.ask(&program, "PUT", path, None, &wanted).await.unwrap();
+        assert_eq!(answer.status, 200, "{point}, time {again}: {answer:?}");
+        assert_eq!(world.on_ticket(&program, path).await, files, "{point}, time {again}");
+        for action in [Action::Attached, Action::Activated] {
+            assert_eq!(world.lines_of(action, &files).await, files.len(), "{point}, time {again}: one line {action:?} for each");
+        }
+    }
+    world.sweep_and_audit(point).await;
+    assert_eq!(world.on_ticket(&program, path).await, files, "{point}");
+}
+
+impl World {
+    /// The numbers of a ticket's files, in order.
+    async fn on_ticket(&self, program: &Program, path: &str) -> Vec<i64> {
+        let answer = self.ask(program, "GET", path, None, &Value::Null).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let mut files: Vec<_> = answer.body["files"].as_array().unwrap().iter().map(|file| file["id"].as_i64().unwrap()).collect();
+        files.sort_unstable();
+        files
+    }
+
+    /// How often the audit log says that this was done to one of these files.
+    async fn lines_of(&self, action: Action, files: &[i64]) -> usize {
+        let filter = AuditFilter { action: Some(action), ..AuditFilter::default() };
+        let lines = self.store.audit_log(&filter, 1000).await.unwrap();
+        lines.iter().filter(|line| line.file.is_some_and(|file| files.contains(&file.0))).count()
+    }
 }
 
 async fn dies_while_deleting_or_restoring(db: Db, point: &str) {
