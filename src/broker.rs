@@ -77,6 +77,9 @@ pub enum BrokerError {
     /// The token is not for this file type.
     #[error("the token is not for the file type {0}")]
     ForbiddenType(String),
+    /// The file's rule is not at hand, and its bytes cannot be judged without it.
+    #[error("the file type ‘{0}’ is not among the rules now, and the upload cannot be judged without it")]
+    UnknownType(String),
     /// There is no such file, or it is another tenant's.
     #[error("no such file")]
     NotFound,

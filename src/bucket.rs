@@ -260,7 +260,7 @@ impl Bucket {
         let request = self.client.head_object().bucket(&self.name).key(key).checksum_mode(ChecksumMode::Enabled);
         match request.send().await {
             Ok(output) => Ok(Some(landed(&output)?)),
-            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) if self.is_absence(&error).await? => Ok(None),
             Err(error) => Err(self.explained(&error)),
         }
     }
@@ -294,7 +294,7 @@ impl Bucket {
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(patience, patience)));
         match request.send().await {
             Ok(output) => Ok(Copied::Done(output.copy_object_result().and_then(|result| result.e_tag()).map(unquoted))),
-            Err(error) if matches!(status(&error), Some(404 | 412)) => Ok(Copied::Changed),
+            Err(error) if status(&error) == Some(412) || self.is_absence(&error).await? => Ok(Copied::Changed),
             Err(error) => Err(self.explained(&error)),
         }
     }
@@ -306,7 +306,7 @@ impl Bucket {
     pub async fn delete(&self, key: &str) -> Result<(), BucketError> {
         match self.client.delete_object().bucket(&self.name).key(key).send().await {
             Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) if self.is_absence(&error).await? => Ok(()),
             Err(error) => Err(self.explained(&error)),
         }
     }
@@ -338,6 +338,8 @@ impl Bucket {
             Ok(output) => output,
             Err(error) => return Err(self.explained(&error)),
         };
+        // Stores call a key deleted that they did not find, also for want of the whole bucket.
+        self.ping().await?;
         let left = output.errors().iter().filter(|error| error.code() != Some("NoSuchKey"));
         Ok(left
             .filter_map(|error| {

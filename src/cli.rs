@@ -7,6 +7,7 @@ mod health;
 mod log;
 mod operate;
 mod policy;
+mod present;
 mod serve;
 mod token;
 mod words;

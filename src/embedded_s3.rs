@@ -1,6 +1,6 @@
 //! The S3 store that `serve` starts when no bucket is configured: files on disk, real signatures, for one machine.
 //!
-//! The protocol is the crate `s3s`, the files are `s3s-fs`. Around them stand three things that dropslip's promises need and
+//! The protocol is the crate `s3s`, the files are `s3s-fs`. Around them stand some things that dropslip's promises need and
 //! those crates do not give:
 //!
 //! - **One at a time for each key.** `s3s-fs` replaces an object's bytes and its entity tag in two steps. A copy between them
@@ -8,6 +8,7 @@
 //! - **A refused upload leaves nothing.** `s3s-fs` compares checksums after the object is in place.
 //! - **A slow upload blocks nobody.** What `s3s-fs` would write under a lock is written down before.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
+//! - **A bucket that is gone stays gone.** `s3s-fs` makes its folder again for the next object, and deletes from one that is not there.
 
 mod reading;
 mod uploads;
@@ -119,7 +120,8 @@ pub fn identity(data_dir: &Path) -> std::io::Result<String> {
     secret_file::read_or_create(&data_dir.join("embedded-s3-identity"), || hex::encode(random::bytes::<8>()))
 }
 
-/// The store's credentials: made once, kept in `data_dir`.
+/// The store's credentials: made once, kept in `data_dir`. Its bucket is made with them, and never again: an empty one in the place of
+/// one that is gone would look as if it had lost all objects.
 ///
 /// # Errors
 /// When they can be neither read nor written.
@@ -132,6 +134,9 @@ pub fn credentials(data_dir: &Path) -> anyhow::Result<StaticCredentials> {
         serde_json::to_string(&fresh).unwrap_or_default()
     };
     let path = data_dir.join("embedded-s3-credentials.json");
+    if !path.try_exists()? {
+        std::fs::create_dir_all(data_dir.join("bucket").join(BUCKET))?;
+    }
     let kept = secret_file::read_or_create(&path, make)?;
     serde_json::from_str(&kept).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
@@ -139,10 +144,13 @@ pub fn credentials(data_dir: &Path) -> anyhow::Result<StaticCredentials> {
 /// The store as a web service, for pages from `origins`. Files go to `data_dir/bucket`.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// When the folder is not there.
 pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[String]) -> anyhow::Result<Router> {
     let root = data_dir.join("bucket");
-    std::fs::create_dir_all(root.join(BUCKET))?;
+    if !root.join(BUCKET).is_dir() {
+        let folder = root.join(BUCKET);
+        anyhow::bail!("the bucket's folder {} is gone: put it back, or make an empty one if its files are lost", folder.display());
+    }
     remove_leftovers(&root)?;
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
     let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
@@ -213,6 +221,12 @@ impl Guarded {
         self.locks[Self::lock_number(bucket, key)].write().await
     }
 
+    /// Whether the bucket's folder is there. `s3s-fs` would make it again, empty, or call deleted what it did not find.
+    async fn there(&self, bucket: &str) -> S3Result<()> {
+        let found = tokio::fs::metadata(self.root.join(bucket)).await;
+        if found.is_ok_and(|found| found.is_dir()) { Ok(()) } else { Err(s3s::s3_error!(NoSuchBucket, "The bucket is not there.")) }
+    }
+
     /// Removes what `s3s-fs` remembers of an object beside its bytes; the pinned version names these two files.
     async fn forget(&self, bucket: &str, key: &str) {
         let [bucket, key] = [bucket, key].map(|text| URL_SAFE_NO_PAD.encode(text));
@@ -255,6 +269,7 @@ impl S3 for Guarded {
             spool = Some(file);
         }
         let _guard = self.writing(&bucket, &key).await;
+        self.there(&bucket).await?;
         let taken =
             request.input.if_none_match.is_some() && tokio::fs::try_exists(self.root.join(&bucket).join(&key)).await.unwrap_or(true);
         if taken {
@@ -275,6 +290,7 @@ impl S3 for Guarded {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.there(&request.input.bucket).await?;
         self.files.create_multipart_upload(request).await
     }
 
@@ -317,6 +333,7 @@ impl S3 for Guarded {
         to_its_end(async move {
             let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
             let _guard = store.writing(&bucket, &key).await;
+            store.there(&bucket).await?;
             store.known_upload(&request.input.upload_id).await?;
             store.judge_completion(&request.input).await?;
             store.forget(&bucket, &key).await;
@@ -342,6 +359,7 @@ impl S3 for Guarded {
         &self,
         request: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        self.there(&request.input.bucket).await?;
         Ok(S3Response::new(self.open_uploads(&request.input).await?))
     }
 
@@ -354,6 +372,7 @@ impl S3 for Guarded {
             // Always the lower number first, so that two copies never wait for each other; one lock for both is taken once.
             let _lower = store.locks[from.min(to)].write().await;
             let _higher = if from == to { None } else { Some(store.locks[from.max(to)].write().await) };
+            store.there(&to_bucket).await?;
             store.files.copy_object(request).await
         })
         .await
@@ -368,6 +387,7 @@ impl S3 for Guarded {
         for number in numbers {
             guards.push(self.locks[number].write().await);
         }
+        self.there(&bucket).await?;
         let answer = self.files.delete_objects(request).await;
         if answer.is_ok() {
             for key in &keys {

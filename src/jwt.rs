@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 
 use crate::domain::Caller;
 use compact::Compact;
-use keys::{KeySet, Missing};
+use keys::{KeySet, Missing, NO_KEY};
 use source::Source;
 
 pub use options::{Algorithms, ClaimNames, ClaimPath, KeySource, LEAST_SECRET, Options, ScopeNames, Secret};
@@ -118,6 +118,7 @@ impl Verifier {
         let fetched = verifier.fetch(&mut *verifier.fetches.lock().await).await;
         match fetched {
             Err(why) if !verifier.source.is_remote() => Err(why),
+            Ok(()) if !verifier.source.is_remote() && verifier.keys().is_empty() => Err(NO_KEY.to_owned()),
             _ => Ok(verifier),
         }
     }
@@ -157,7 +158,7 @@ impl Verifier {
             self.demand(&keys).await;
             keys = self.keys();
         }
-        if keys.is_empty() {
+        if keys.is_unread() {
             return Err(Refusal::NoKeys);
         }
         let key = keys.find(&token).map_err(Missing::as_str)?;
@@ -182,7 +183,7 @@ impl Verifier {
         let due = if self.source.is_remote() {
             let wait = match fetches.failure {
                 None => self.options.refresh,
-                Some(_) if self.keys().is_empty() => RETRY,
+                Some(_) if self.keys().is_unread() => RETRY,
                 Some(_) => self.options.refresh.min(RETRY_WITH_KEYS),
             };
             fetches.tried.is_none_or(|tried| tried.elapsed() >= wait)
@@ -203,6 +204,12 @@ impl Verifier {
     /// Why the last fetch failed, if it did.
     pub async fn failure(&self) -> Option<String> {
         self.fetches.lock().await.failure.clone()
+    }
+
+    /// What is wrong with keys that were read: there may be none of use.
+    #[must_use]
+    pub fn lack(&self) -> Option<&'static str> {
+        self.keys().is_empty().then_some(NO_KEY)
     }
 
     /// A token names a key that is not among `known`. One fetch at a time; whoever waited for another's looks at what that brought.
@@ -230,7 +237,11 @@ impl Verifier {
                 fetches.failure = None;
                 let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
                 if **current != keys {
-                    tracing::info!(keys = keys.described(), "the keys for JWTs are read");
+                    if keys.is_empty() {
+                        tracing::error!(from = %self.source, "the set of keys for JWTs is read: {NO_KEY}. Every JWT is refused from now on");
+                    } else {
+                        tracing::info!(keys = keys.described(), "the keys for JWTs are read");
+                    }
                     *current = Arc::new(keys);
                     drop(current);
                     // By a key that is gone nothing is good any more.

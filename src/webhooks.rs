@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a database that fails is left alone.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long an endpoint that wants nothing more is not asked about.
+/// How often it is looked whether another broker heard that an endpoint wants nothing more.
 const GONE_LOOK: Duration = Duration::from_secs(10);
 
 /// After so many failures in a row an endpoint gets one event at a time, with pauses that double up to a minute.
@@ -267,7 +267,7 @@ impl Webhooks {
         clock: &impl Fn() -> OffsetDateTime,
     ) -> Result<(Outcome, Duration), StoreError> {
         let name = target.endpoint.name.as_str();
-        let answer = if target.gone.load(Ordering::Relaxed) {
+        let answer = if self.is_gone(target).await? {
             Answer { status: None, said: "not sent: the endpoint is gone".to_owned(), retry_after: None }
         } else {
             target.send(&event.event_id, event.payload.clone(), clock()).await
@@ -279,7 +279,8 @@ impl Webhooks {
             self.store.endpoint_is_gone(name, target.endpoint.url.as_str(), now).await?;
             target.gone.store(true, Ordering::Relaxed);
         }
-        let (outcome, pause) = self.judged(target, &event, &answer, now);
+        let gone = !answer.is_success() && self.is_gone(target).await?;
+        let (outcome, pause) = if gone { (Outcome::Dead, Duration::ZERO) } else { self.judged(target, &event, &answer, now) };
         let settled = self.store.settle_event(&event, leased_at + LEASE, &outcome, &answer.said, now).await?;
         failpoint::reach("event: settled");
         // What another broker took on meanwhile is counted there.
@@ -310,9 +311,6 @@ impl Webhooks {
             target.failures.store(0, Ordering::Relaxed);
             return (Outcome::Delivered, Duration::ZERO);
         }
-        if target.gone.load(Ordering::Relaxed) {
-            return (Outcome::Dead, Duration::ZERO);
-        }
         let failures = target.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let doubled = Duration::from_secs(1 << failures.saturating_sub(FAILURES_IN_A_ROW).min(6)).min(LONGEST_PAUSE);
         let tired = if failures < FAILURES_IN_A_ROW { Duration::ZERO } else { doubled };
@@ -325,6 +323,16 @@ impl Webhooks {
             None => Outcome::Dead,
         };
         (outcome, pause)
+    }
+
+    /// Whether an endpoint wants nothing more. What was heard of it may be over, and events are given up for it: the database tells.
+    async fn is_gone(&self, target: &Target) -> Result<bool, StoreError> {
+        if !target.gone.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let gone = self.store.endpoint_gone_since(&target.endpoint.name, target.endpoint.url.as_str()).await?.is_some();
+        target.gone.store(gone, Ordering::Relaxed);
+        Ok(gone)
     }
 
     async fn look_whether_gone(&self, target: &Target) {

@@ -8,6 +8,9 @@ use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
 use crate::domain::file::Landed;
 use crate::domain::{Evidence, FieldErrors, File, MediaType, Sniff};
 
+/// Most pixels of an image whose rule is not at hand: as many as the shipped rule for images allows.
+const PIXELS_WITHOUT_RULE: u64 = 50_000_000;
+
 /// What looking came to.
 pub(super) enum Judged {
     /// It is as granted.
@@ -24,7 +27,7 @@ impl Broker {
         match file.judge(landed) {
             Ok(()) => {
                 let start = self.first_bytes(file, &file.staging_key, &landed.etag, landed.size).await?;
-                Ok(self.judge_bytes(file, start.as_deref(), landed.size))
+                self.judge_bytes(file, start.as_deref(), landed.size)
             }
             Err(complaints) => Ok(Judged::Refused(complaints)),
         }
@@ -77,7 +80,7 @@ impl Broker {
             }
         }
         Ok(match self.judge_bytes(file, start, copy.size) {
-            Judged::Good(again) if again == *evidence => Judged::Good(again),
+            Ok(Judged::Good(again)) if again == *evidence => Judged::Good(again),
             _ => Judged::Changed,
         })
     }
@@ -91,17 +94,25 @@ impl Broker {
         Ok(self.bucket.read_start(key, etag, wanted).await?)
     }
 
-    /// A file type that was taken out of the rules since is held to the strictest.
+    /// A file whose rule is not at hand is held to the strictest.
     fn sniff(&self, file: &File) -> Sniff {
         self.file_types.load().get(&file.type_name).map_or(Sniff::Reject, |rule| rule.sniff)
     }
 
-    fn judge_bytes(&self, file: &File, start: Option<&[u8]>, size: u64) -> Judged {
-        let Some(start) = start else { return Judged::Changed };
+    /// # Errors
+    /// [`BrokerError::UnknownType`] when the file's rule is not at hand and might take what no rule must take. It may come back, or
+    /// another broker may have it: that refuses nothing.
+    fn judge_bytes(&self, file: &File, start: Option<&[u8]>, size: u64) -> Result<Judged, BrokerError> {
+        let Some(start) = start else { return Ok(Judged::Changed) };
         let file_types = self.file_types.load();
         let rule = file_types.get(&file.type_name).ok();
         let allows = |detected: &MediaType| rule.is_some_and(|rule| rule.allows(detected));
-        let weighing = Weighing { sniff: self.sniff(file), max_pixels: rule.map_or(0, |rule| rule.max_pixels), allows: &allows, size };
-        weigh(&file.granted_type, start, &weighing).map_or_else(Judged::Refused, Judged::Good)
+        let max_pixels = rule.map_or(PIXELS_WITHOUT_RULE, |rule| rule.max_pixels);
+        let weighing = Weighing { sniff: rule.map_or(Sniff::Reject, |rule| rule.sniff), max_pixels, allows: &allows, size };
+        match weigh(&file.granted_type, start, &weighing) {
+            Ok(evidence) => Ok(Judged::Good(evidence)),
+            Err(complaints) if rule.is_some() => Ok(Judged::Refused(complaints)),
+            Err(_) => Err(BrokerError::UnknownType(file.type_name.clone())),
+        }
     }
 }

@@ -31,6 +31,9 @@ const PURGED_AMONG_OTHERS: u32 = 50;
 /// How long a sweeper has for a batch of objects: twice what the request may take. If it dies, another goes on after that.
 const LEASE: Duration = Duration::minutes(1);
 
+/// How long an expired temp file is kept at least whose rule is not at hand: it may come back, or another broker may have it.
+const KEPT_WITHOUT_RULE: Duration = Duration::days(1);
+
 /// After so many files in a row that the bucket failed at, a sweep gives up until the next.
 const FAILURES_IN_A_ROW: u32 = 3;
 
@@ -265,14 +268,20 @@ impl Broker {
 
     /// Activates one temp file whose form is long dead, where its type says so and its bytes have arrived.
     async fn settle(&self, file: &File, now: OffsetDateTime) -> Result<Settled, BrokerError> {
-        let unconfirmed = self.file_types.load().get(&file.type_name).map_or(Unconfirmed::Discard, |rule| rule.unconfirmed);
-        if unconfirmed == Unconfirmed::Discard {
-            return Ok(Settled::Unwanted);
+        let unconfirmed = self.file_types.load().get(&file.type_name).map(|rule| rule.unconfirmed);
+        match unconfirmed {
+            Ok(Unconfirmed::Activate) => {}
+            Ok(Unconfirmed::Discard) => return Ok(Settled::Unwanted),
+            // Nobody can say what is to become of it.
+            Err(_) => {
+                let kept_until = file.expires_at + self.grace + self.deleted_retention.max(KEPT_WITHOUT_RULE);
+                return Ok(if now < kept_until { Settled::Left } else { Settled::Unwanted });
+            }
         }
         match Box::pin(self.confirm_from(Origin::Sweep, &owner(file), file.id, &Description::default(), now)).await {
             Ok(_) => Ok(Settled::Activated),
             Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => Ok(Settled::Unwanted),
-            Err(BrokerError::NotFound | BrokerError::Changing) => Ok(Settled::Left),
+            Err(BrokerError::NotFound | BrokerError::Changing | BrokerError::UnknownType(_)) => Ok(Settled::Left),
             Err(error) => Err(error),
         }
     }
@@ -288,7 +297,7 @@ enum Settled {
     Activated,
     /// To be forgotten.
     Unwanted,
-    /// Somebody else is at work on it.
+    /// Somebody else is at work on it, or may know what is to become of it.
     Left,
 }
 

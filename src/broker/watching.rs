@@ -20,6 +20,7 @@ impl Broker {
         let (store, bucket) = tokio::join!(store, bucket);
         let database = match store {
             Ok(Ok(None)) => None,
+            Ok(Ok(Some(Unfit::File))) => Some("the database file was removed or replaced: put it back, or restart the broker".to_owned()),
             Ok(Ok(Some(Unfit::Tables))) => Some("the database lacks migrations: restart the broker".to_owned()),
             Ok(Ok(Some(Unfit::Storage(bound)))) => Some(format!("the database is about {bound}, not {}", self.storage)),
             Ok(Err(_)) | Err(_) => Some("the database is not available".to_owned()),

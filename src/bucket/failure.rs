@@ -7,6 +7,20 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use super::{Bucket, BucketError};
 
 impl Bucket {
+    /// Whether that is a 404 which means that there is no such object or upload: only while the bucket itself answers.
+    ///
+    /// The answer to a `HEAD` has no body, so that a bucket which is away looks like one without that object; and for want of an
+    /// object records are forgotten.
+    ///
+    /// # Errors
+    /// Why the bucket does not answer.
+    pub(super) async fn is_absence<E>(&self, error: &SdkError<E>) -> Result<bool, BucketError> {
+        if status(error) != Some(404) {
+            return Ok(false);
+        }
+        Box::pin(self.ping()).await.map(|()| true)
+    }
+
     /// Says what a person can do about it, and whether to ask again.
     pub(super) fn explained<E: ProvideErrorMetadata + fmt::Debug>(&self, error: &SdkError<E>) -> BucketError {
         let name = &self.name;

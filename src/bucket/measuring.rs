@@ -71,13 +71,13 @@ impl Intercept for Measuring {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let status = context.response().map(|response| response.status().as_u16());
-        let outcome = match (context.output_or_error(), status) {
-            (Some(Ok(_)), _) => 2,
-            // Gone, changed, or not as asked: what the use cases expect, and no failure of the store.
-            (_, Some(404 | 412 | 416)) => 1,
-            _ => 0,
-        };
         if let Some(under_way) = config.load::<UnderWay>() {
+            let outcome = match (context.output_or_error(), status) {
+                (Some(Ok(_)), _) => 2,
+                // Gone, changed, or not as asked: what the use cases expect, and no failure of the store. A bucket that is gone is one.
+                (_, Some(404 | 412 | 416)) if under_way.operation != "HeadBucket" => 1,
+                _ => 0,
+            };
             under_way.outcome.store(outcome, Ordering::Relaxed);
         }
         Ok(())

@@ -51,7 +51,7 @@ impl Bucket {
             let request = self.client.list_parts().bucket(&self.name).key(key).upload_id(upload_id).set_part_number_marker(marker);
             let output = match request.send().await {
                 Ok(output) => output,
-                Err(error) if status(&error) == Some(404) => return Ok(None),
+                Err(error) if self.is_absence(&error).await? => return Ok(None),
                 Err(error) => return Err(self.explained(&error)),
             };
             parts.extend(output.parts().iter().filter_map(|part| {
@@ -91,7 +91,7 @@ impl Bucket {
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts(patience, patience)));
         match request.send().await {
             Ok(_) => Ok(Completed::Done),
-            Err(error) if is_gone(&error) => Ok(Completed::Gone),
+            Err(error) if is_gone(&error) || self.is_absence(&error).await? => Ok(Completed::Gone),
             Err(error) => Err(self.explained(&error)),
         }
     }
@@ -103,7 +103,7 @@ impl Bucket {
     pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), BucketError> {
         match self.client.abort_multipart_upload().bucket(&self.name).key(key).upload_id(upload_id).send().await {
             Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) if self.is_absence(&error).await? => Ok(()),
             Err(error) => Err(self.explained(&error)),
         }
     }
@@ -185,7 +185,7 @@ impl Bucket {
                     let etag = output.copy_part_result().and_then(|result| result.e_tag()).unwrap_or_default();
                     Ok(Some(Part { number, size: last - first + 1, etag: unquoted(etag) }))
                 }
-                Err(error) if matches!(status(&error), Some(404 | 412)) => Ok(None),
+                Err(error) if status(&error) == Some(412) || self.is_absence(&error).await? => Ok(None),
                 Err(error) => Err(self.explained(&error)),
             }
         });
@@ -196,5 +196,5 @@ impl Bucket {
 
 fn is_gone(error: &SdkError<CompleteMultipartUploadError>) -> bool {
     // Some stores tell it in the body of a 200.
-    status(error) == Some(404) || error.as_service_error().and_then(|error| error.code()) == Some("NoSuchUpload")
+    error.as_service_error().and_then(|error| error.code()) == Some("NoSuchUpload")
 }

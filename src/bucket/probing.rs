@@ -129,7 +129,7 @@ impl Bucket {
                 content_encoding: output.content_encoding().map(ToOwned::to_owned),
                 metadata: output.metadata().map_or(0, std::collections::HashMap::len),
             })),
-            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) if self.is_absence(&error).await? => Ok(None),
             Err(error) => Err(self.explained(&error)),
         }
     }

@@ -70,7 +70,7 @@ impl Bucket {
             Ok(output) if output.e_tag().map(unquoted).as_deref() == Some(etag) => Ok(Some(output)),
             Ok(_) => Ok(None),
             // Gone, changed, or empty where it was not.
-            Err(error) if matches!(status(&error), Some(404 | 412 | 416)) => Ok(None),
+            Err(error) if matches!(status(&error), Some(412 | 416)) || self.is_absence(&error).await? => Ok(None),
             Err(error) => Err(self.explained(&error)),
         }
     }

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::present;
 use super::words::{actor, file_id, instant, printable, when};
 use crate::config::Config;
 use crate::domain::{Action, FileId, Tenant};
 use crate::output::{complain, say};
-use crate::store::{AuditFilter, Audited, AuditedActor, Store};
+use crate::store::{AuditFilter, Audited, AuditedActor};
 use time::OffsetDateTime;
 
 #[derive(Debug, Args)]
@@ -45,7 +46,7 @@ pub(super) struct AuditLogOptions {
 
 pub(super) async fn run(options: AuditLogOptions, config: &Config) -> anyhow::Result<ExitCode> {
     let AuditLogOptions { tenant, file, actor, action, since, until, before, limit, json } = options;
-    let store = Store::open(config.database_url.reveal()).await?;
+    let store = present::database(config).await?;
     let lines = store.audit_log(&AuditFilter { tenant, file, actor, action, since, until, before }, limit).await;
     store.close().await;
     let lines = lines?;

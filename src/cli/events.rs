@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use super::present;
 use super::words::{file_id, instant, printable, when};
 use crate::config::Config;
 use crate::domain::{Action, FileId};
@@ -81,7 +82,7 @@ pub(super) struct ReplayOptions {
 }
 
 pub(super) async fn run(command: EventsCommand, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = Store::open(config.database_url.reveal()).await?;
+    let store = present::database(config).await?;
     let code = run_on(command, &store, config).await;
     store.close().await;
     code

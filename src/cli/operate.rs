@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
+use super::present;
 use crate::broker::{Audit, STAGING_PREFIX, Swept, lifecycle_days};
 use crate::bucket::lifecycle;
 use crate::config::Config;
@@ -47,6 +48,9 @@ pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Res
     if config.sweep_interval.is_zero() && !options.once && !options.dry_run {
         anyhow::bail!("DROPSLIP_SWEEP_INTERVAL is 0, which means never: say --once, or set it");
     }
+    if options.dry_run {
+        present::broker(config).await?;
+    }
     let stop = CancellationToken::new();
     let broker = server::broker(config, stop.clone()).await?;
     if options.dry_run {
@@ -67,6 +71,7 @@ pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Res
 }
 
 pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
+    present::broker(config).await?;
     let stop = CancellationToken::new();
     let audit = server::broker(config, stop.clone()).await?.audit().await?;
     stop.cancel();

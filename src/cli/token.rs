@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
+use super::present;
 use super::words::instant;
 use crate::config::Config;
 use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit};
@@ -81,7 +82,10 @@ pub(super) async fn run(command: TokenCommand, config: &Config) -> anyhow::Resul
             hand_over(format_args!("{}\n", token.reveal()))?;
         }
         command => {
-            let store = Store::open(config.database_url.reveal()).await?;
+            let store = match &command {
+                TokenCommand::Create(_) => Store::open(config.database_url.reveal()).await?,
+                _ => present::database(config).await?,
+            };
             let code = run_on(command, &Tokens::new(store.clone(), None), now).await;
             store.close().await;
             return code;

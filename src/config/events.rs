@@ -60,7 +60,7 @@ impl Reader {
     pub(super) fn events(&mut self) -> Option<Events> {
         let webhooks_file = self.optional("webhooks_file", filled).map(PathBuf::from);
         let webhooks_retry = self.required("webhooks_retry", "5s,5m,30m,2h,5h,10h,14h,20h,24h", durations);
-        let retention = self.required("events_retention", "30d", duration);
+        let retention = self.required("events_retention", "30d", retention);
         let token = self.optional("notifications_token", secret).map(NotificationsToken::Set);
         let token_file = self.optional("notifications_token_file", filled).map(|path| NotificationsToken::InFile(path.into()));
         if token.is_some() && token_file.is_some() {
@@ -76,6 +76,12 @@ impl Reader {
             notifications_sqs,
         })
     }
+}
+
+/// An event that was only just given up must be there to be looked at, and to be sent again.
+fn retention(text: &str) -> Result<Duration, String> {
+    let long = duration(text).ok().filter(|time| *time >= Duration::from_hours(1));
+    long.ok_or_else(|| format!("must be a time such as 30d or 12h, from 1 hour to 30 days, not ‘{text}’"))
 }
 
 /// Times separated by commas.
@@ -115,6 +121,8 @@ mod tests {
             ("DROPSLIP_NOTIFICATIONS_SQS", "https://sqs.eu-central-1.amazonaws.com"),
             ("DROPSLIP_WEBHOOKS_RETRY", "5s,soon"),
             ("DROPSLIP_EVENTS_RETENTION", "31d"),
+            ("DROPSLIP_EVENTS_RETENTION", "59m"),
+            ("DROPSLIP_EVENTS_RETENTION", "0"),
         ] {
             let error = config(name, value).unwrap_err().to_string();
             assert!(error.starts_with(name) && !error.contains("hunter2"), "{error}");

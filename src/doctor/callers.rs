@@ -37,7 +37,16 @@ async fn keys(options: &Options, report: &mut Report) {
     let failure = match Verifier::open(options.clone()).await {
         Err(why) => why,
         Ok(verifier) => {
-            let Some(why) = verifier.failure().await else { return good(&verifier.described(), &options.keys, report) };
+            let Some(why) = verifier.failure().await else {
+                match verifier.lack() {
+                    Some(why) => {
+                        let found = format!("the keys are read: {why}");
+                        report.advise(KEYS, Status::Error, found, "until there is one, every JWT is refused");
+                    }
+                    None => good(&verifier.described(), &options.keys, report),
+                }
+                return;
+            };
             why
         }
     };

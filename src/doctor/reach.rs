@@ -88,7 +88,7 @@ async fn database(installation: &Installation, report: &mut Report) {
     const CHECK: &str = "database";
     match (look(&installation.database_url).await, &installation.identity) {
         (Ok(Found::NoFile), _) => report.info(CHECK, "it is not there yet; ‘dropslip serve’ makes it"),
-        (Ok(Found::Empty), _) => report.info(CHECK, "it answers and is empty; ‘dropslip serve’ makes its tables"),
+        (Ok(Found::Empty | Found::Unbound), _) => report.info(CHECK, "it answers and is empty; ‘dropslip serve’ makes its tables"),
         (Ok(Found::About(about)), Some(identity)) if about != *identity => {
             let advice = "a database is about one bucket: set DROPSLIP_S3_BUCKET as it was, or use another database";
             report.advise(CHECK, Status::Error, format!("it is about {about}, not {identity}"), advice);

@@ -21,26 +21,27 @@ impl Description {
     /// # Errors
     /// Two names, of which neither is known to be the old one.
     pub fn changes(&self, file: &File) -> Result<Changes, FieldErrors> {
-        let name = self.name(file).ok_or_else(|| FieldErrors::one("filename", "must be the same as fileName"))?;
+        let name = self.name(file)?;
         let disposition = self.disposition.filter(|wished| *wished != file.disposition);
         Ok(Changes { name: name.filter(|name| **name != file.name).cloned(), disposition })
     }
 
-    /// The name that is meant: none where none is given, `None` where two are.
+    /// The name that is meant, if any.
     ///
     /// Clients send back what they were answered, with both spellings in it, and change one. The other is the name that the file has; but
     /// when the same request is repeated, it is the one that the file had, and must not come back.
-    fn name<'a>(&'a self, file: &'a File) -> Option<Option<&'a FileName>> {
-        let Some(first) = self.names.first() else { return Some(None) };
-        let Some(second) = self.names.iter().find(|name| *name != first) else { return Some(Some(first)) };
+    fn name<'a>(&'a self, file: &'a File) -> Result<Option<&'a FileName>, FieldErrors> {
+        let unlike = || FieldErrors::one("filename", "must be the same as fileName");
+        let Some(first) = self.names.first() else { return Ok(None) };
+        let Some(second) = self.names.iter().find(|name| *name != first) else { return Ok(Some(first)) };
         let fresh = if *first == file.name { second } else { first };
         if *first != file.name && *second != file.name {
-            return None;
+            return Err(unlike());
         }
         // Some languages keep milliseconds only.
         let milliseconds = |at: OffsetDateTime| at.unix_timestamp_nanos().div_euclid(1_000_000);
-        let is_current = milliseconds(self.as_of?) == milliseconds(file.updated_at);
-        Some(Some(if is_current { fresh } else { &file.name }))
+        let is_current = milliseconds(self.as_of.ok_or_else(unlike)?) == milliseconds(file.updated_at);
+        Ok(Some(if is_current { fresh } else { &file.name }))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -63,36 +63,77 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// Base64url without padding, of a JSON object in which no name comes twice.
+/// Base64url without padding, of a JSON object in which no name comes twice, at whatever depth.
 fn object(part: &str) -> Result<Map<String, Value>, &'static str> {
     let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| "a part of it is not base64url")?;
-    let Unambiguous(object) = serde_json::from_slice(&json).map_err(|_| "a part of it is no JSON object, or names a member twice")?;
-    Ok(object)
+    match serde_json::from_slice(&json) {
+        Ok(Unambiguous(Value::Object(object))) => Ok(object),
+        _ => Err("a part of it is no JSON object, or names a member twice"),
+    }
 }
 
-/// An object in which no name comes twice: readers differ in which of two they take.
-struct Unambiguous(Map<String, Value>);
+/// A value in which no object has a name twice: readers differ in which of two they take. How deep it may be is bounded by the
+/// parser, which counts each level.
+struct Unambiguous(Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Unambiguous;
+        deserializer.deserialize_any(Values).map(Self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+struct Values;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unambiguous, A::Error> {
-                let mut object = Map::new();
-                while let Some((name, value)) = members.next_entry::<String, Value>()? {
-                    if object.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a name comes twice"));
-                    }
-                }
-                Ok(Unambiguous(object))
+impl<'de> Visitor<'de> for Values {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unambiguous(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Unambiguous(value))) = members.next_entry::<String, Unambiguous>()? {
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a name comes twice"));
             }
         }
-        deserializer.deserialize_map(Members)
+        Ok(object.into())
     }
 }

@@ -88,48 +88,58 @@ fn shown(name: &str) -> String {
     name.chars().take(64).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// All keys of an issuer.
+/// All keys of an issuer; `None` until they were read once.
 #[derive(Default, PartialEq, Eq)]
-pub(super) struct KeySet(Vec<Key>);
+pub(super) struct KeySet(Option<Vec<Key>>);
+
+/// What is wrong with a set of which nothing is of use.
+pub(super) const NO_KEY: &str =
+    "it holds no key that can be used: public keys for signatures, of RSA (2048 bits and up), P-256, P-384 or Ed25519";
 
 impl KeySet {
-    /// Reads what the source holds. Keys that are of no use here are passed over, as RFC 7517 section 5 demands.
+    /// Reads what the source holds. Keys that are of no use here are passed over, as RFC 7517 section 5 demands: a set may be empty,
+    /// and is so when its issuer takes back the last key.
     pub(super) fn read(source: &KeySource, bytes: &[u8], allowed: &Algorithms) -> Result<Self, String> {
         if matches!(source, KeySource::Secret(_) | KeySource::SecretFile(_)) {
             let text = std::str::from_utf8(bytes).map_err(|_| "it must be UTF-8")?;
             let material = Material::Secret(text.trim_end_matches(['\r', '\n']).parse()?);
-            return Ok(Self(vec![Key { id: None, algorithms: vec![Algorithm::HS256], material }]));
+            return Ok(Self(Some(vec![Key { id: None, algorithms: vec![Algorithm::HS256], material }])));
         }
         let Jwks { keys } = serde_json::from_slice(bytes).map_err(|_| "it is no JSON object with a list of ‘keys’")?;
         if keys.len() > MOST_KEYS {
             return Err(format!("it holds more than {MOST_KEYS} keys"));
         }
-        let usable: Vec<Key> = keys.into_iter().filter_map(|key| usable(key, allowed)).collect();
-        if usable.is_empty() {
-            return Err("it holds no key that can be used: public keys for signatures, of RSA (2048 bits and up), P-256, P-384 or Ed25519"
-                .to_owned());
-        }
-        Ok(Self(usable))
+        Ok(Self(Some(keys.into_iter().filter_map(|key| usable(key, allowed)).collect())))
     }
 
+    /// Whether nobody knows yet which keys there are.
+    pub(super) fn is_unread(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it was read, and nothing can be signed with it.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn keys(&self) -> &[Key] {
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// The one key that a token can be signed with.
     pub(super) fn find(&self, token: &Compact<'_>) -> Result<&Key, Missing> {
         let named = |key: &&Key| key.is_secret() || token.key_id.is_none() || token.key_id == key.id;
-        let mut fitting = self.0.iter().filter(named).filter(|key| key.algorithms.contains(&token.algorithm));
+        let mut fitting = self.keys().iter().filter(named).filter(|key| key.algorithms.contains(&token.algorithm));
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
             (Some(_), Some(_)) => Err(Missing::Ambiguous),
-            (None, _) if token.key_id.is_some() && self.0.iter().any(|key| named(&key)) => Err(Missing::OtherAlgorithm),
+            (None, _) if token.key_id.is_some() && self.keys().iter().any(|key| named(&key)) => Err(Missing::OtherAlgorithm),
             (None, _) => Err(Missing::Unknown),
         }
     }
 
     pub(super) fn described(&self) -> String {
-        let keys: Vec<_> = self.0.iter().map(Key::described).collect();
+        let keys: Vec<_> = self.keys().iter().map(Key::described).collect();
         if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
     }
 }

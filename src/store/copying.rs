@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::StoreError;
+use crate::random;
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -42,28 +43,43 @@ pub async fn copy(url: &str, target: &Path) -> Result<(), CopyError> {
     if target.try_exists().map_err(failed)? {
         return Err(failed(io::ErrorKind::AlreadyExists.into()));
     }
-    let mut partial = target.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    // It holds hashes of tokens and names of files.
-    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
-    let made = made.map_err(failed)?;
+    let (made, partial) = Partial::beside(target).map_err(failed)?;
+    // SQLite is told the name as a text.
+    let name = partial.0.to_str().ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidInput, "its name must be UTF-8")))?;
     let options = SqliteConnectOptions::from_str(url).map_err(StoreError::from)?.read_only(true).create_if_missing(false);
     let mut connection = options.connect().await.map_err(StoreError::from)?;
-    let copied = sqlx::query("VACUUM INTO $1").bind(partial.to_string_lossy().into_owned()).execute(&mut connection).await;
+    let copied = sqlx::query("VACUUM INTO $1").bind(name).execute(&mut connection).await;
     let _ = connection.close().await;
-    let kept = copied.map_err(|error| CopyError::from(StoreError::from(error))).and_then(|_| keep(&made, &partial, target).map_err(failed));
-    if kept.is_err() {
-        let _ = std::fs::remove_file(&partial);
-    }
-    kept
+    copied.map_err(StoreError::from)?;
+    keep(&made, partial, target).map_err(failed)
 }
 
-fn keep(made: &File, partial: &Path, target: &Path) -> io::Result<()> {
+/// A copy under way; gone when dropped.
+struct Partial(PathBuf);
+
+impl Partial {
+    /// A file of its own, whatever lies there: one that was there before could be a link, or be read by others.
+    fn beside(target: &Path) -> io::Result<(File, Self)> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{}.partial", hex::encode(random::bytes::<8>())));
+        let path = PathBuf::from(name);
+        // It holds hashes of tokens and names of files.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok((made, Self(path)))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn keep(made: &File, partial: Partial, target: &Path) -> io::Result<()> {
     made.sync_all()?;
     // Not a rename: it would replace what came there meanwhile.
-    std::fs::hard_link(partial, target)?;
-    std::fs::remove_file(partial)?;
+    std::fs::hard_link(&partial.0, target)?;
+    drop(partial);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }

@@ -143,7 +143,7 @@ impl Store {
         *self.subscribers.list.write().unwrap_or_else(PoisonError::into_inner) = subscriptions.into();
     }
 
-    fn subscriptions(&self) -> Arc<[Subscription]> {
+    pub(super) fn subscriptions(&self) -> Arc<[Subscription]> {
         self.subscribers.list.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -364,20 +364,26 @@ impl Store {
         Ok(gone)
     }
 
-    /// Gives up events that have been due since before `before`, at most `limit`: no broker knows their endpoint any more.
+    /// Gives up events that have been due since before `before`, at most `limit`: no broker knows their endpoint any more. Those of
+    /// endpoints that this one knows are left to whoever sends them, however late that is.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn give_up_events(&self, before: OffsetDateTime, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
         let skip = self.skip_locked();
+        let known = self.subscriptions();
+        let others = (4..).take(known.len()).map(|number| format!(" AND endpoint <> ${number}")).collect::<Vec<_>>().concat();
         // SQLite keeps no statistics here, and without them would look at all that is still to be sent.
         let by = if matches!(self.engine, Engine::Sqlite { .. }) { "INDEXED BY events_overdue" } else { "" };
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE events SET state = 'dead', finished_at = $1, last_answer = 'no broker knows the endpoint' WHERE id IN (SELECT id FROM events {by} \
-             WHERE state = 'pending' AND next_attempt_at < $2 AND (leased_until IS NULL OR leased_until <= $1) ORDER BY next_attempt_at LIMIT $3 {skip})"
+             WHERE state = 'pending' AND next_attempt_at < $2 AND (leased_until IS NULL OR leased_until <= $1){others} ORDER BY next_attempt_at LIMIT $3 {skip})"
         ));
         let given_up = on_pool!(self, write connection => {
-            let query = sqlx::query(sql).bind(Instant(now)).bind(Instant(before)).bind(i64::from(limit));
+            let mut query = sqlx::query(sql).bind(Instant(now)).bind(Instant(before)).bind(i64::from(limit));
+            for subscription in known.iter() {
+                query = query.bind(&subscription.endpoint);
+            }
             query.execute(connection).await.map(|r| r.rows_affected())
         })?;
         Ok(given_up)

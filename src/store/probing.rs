@@ -19,6 +19,8 @@ pub enum Found {
     NoFile,
     /// It answers and has no tables of dropslip's.
     Empty,
+    /// It has tables and is about no storage yet: no broker ran on it.
+    Unbound,
     /// It is about that storage.
     About(String),
 }
@@ -53,7 +55,7 @@ async fn asked(url: &str) -> Result<Found, sqlx::Error> {
         identity
     };
     match identity {
-        Ok(identity) => Ok(identity.map_or(Found::Empty, Found::About)),
+        Ok(identity) => Ok(identity.map_or(Found::Unbound, Found::About)),
         // SQLite has one code for all that is wrong with a statement; Postgres says "undefined table".
         Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("1" | "42P01")) => Ok(Found::Empty),
         Err(error) => Err(error),

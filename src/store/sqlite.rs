@@ -4,6 +4,8 @@
 //! for each batch of records.
 
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,8 +19,20 @@ use super::{GiveUp, PATIENCE};
 #[derive(Debug)]
 pub(super) struct WriteConnection {
     options: SqliteConnectOptions,
+    /// The file that was opened; `None` for a database in memory.
+    opened: Option<FileIdentity>,
     current: Arc<Mutex<Option<Writing>>>,
     closed: AtomicBool,
+}
+
+/// Device and inode: what a file is, whatever its path names by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileIdentity(u64, u64);
+
+impl FileIdentity {
+    fn at(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
+    }
 }
 
 /// The open connection, and whether it can be used again.
@@ -33,8 +47,9 @@ pub(super) struct Held(OwnedMappedMutexGuard<Option<Writing>, Writing>);
 
 impl WriteConnection {
     pub(super) async fn open(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        let opened = Writing { connection: options.connect().await?, given_up: false };
-        Ok(Self { options, current: Arc::new(Mutex::new(Some(opened))), closed: AtomicBool::new(false) })
+        let writing = Writing { connection: options.connect().await?, given_up: false };
+        let opened = FileIdentity::at(options.get_filename());
+        Ok(Self { options, opened, current: Arc::new(Mutex::new(Some(writing))), closed: AtomicBool::new(false) })
     }
 
     /// Waits for its turn.
@@ -43,6 +58,10 @@ impl WriteConnection {
         let mut current = waited.map_err(|_| sqlx::Error::PoolTimedOut)?;
         if self.closed.load(Ordering::Relaxed) {
             return Err(sqlx::Error::PoolClosed);
+        }
+        // What is written to a file without a name is gone with this process.
+        if self.is_elsewhere() {
+            return Err(sqlx::Error::Io(std::io::Error::other("the database file was removed or replaced")));
         }
         // When the disk is full, SQLite ends a transaction by itself and sqlx' own rollback fails: sqlx would take every following
         // transaction for a part of that one and acknowledge commits that never happen.
@@ -55,6 +74,11 @@ impl WriteConnection {
             *current = Some(Writing { connection: self.options.connect().await?, given_up: false });
         }
         OwnedMutexGuard::try_map(current, Option::as_mut).map(Held).map_err(|_| sqlx::Error::PoolClosed)
+    }
+
+    /// Whether the path names no file any more, or another one than that which was opened.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.opened.is_some() && FileIdentity::at(self.options.get_filename()) != self.opened
     }
 
     /// Whether somebody writes now.

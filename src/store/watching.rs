@@ -30,6 +30,8 @@ pub struct Oldest {
 /// What keeps a database that answers from being used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
+    /// Its file was removed or replaced since it was opened.
+    File,
     /// Its tables are older than this program, or not there at all.
     Tables,
     /// Its records speak of this other storage.
@@ -76,6 +78,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when it does not answer.
     pub async fn unfit(&self, storage: &str) -> Result<Option<Unfit>, StoreError> {
+        // Connections that are open know nothing of that.
+        if let Engine::Sqlite { write, .. } = &self.engine
+            && write.is_elsewhere()
+        {
+            return Ok(Some(Unfit::File));
+        }
         let wanted = match &self.engine {
             Engine::Sqlite { .. } => super::SQLITE_MIGRATIONS.iter().map(|migration| migration.version).max(),
             Engine::Postgres(_) => super::POSTGRES_MIGRATIONS.iter().map(|migration| migration.version).max(),

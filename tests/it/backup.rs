@@ -1,6 +1,7 @@
 //! The guide in docs/backup.md, carried out: a database is lost and comes back from its copy, with every file that it knew.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use dropslip::domain::{FileId, FileState};
@@ -151,6 +152,35 @@ async fn a_lost_database_comes_back_from_its_copy_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_database_comes_back_from_its_copy_on_postgres() {
     comes_back(Db::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_takes_nothing_over_and_leaves_nothing_half_done() {
+    let mut world = World::new(Db::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let target = folder.path().join("copy.db");
+    let backup = |world: &World| said(world.command(None, &["backup", target.to_str().unwrap()]));
+    // What somebody else, or a backup that was killed, left where the copy was once written first.
+    let (victim, planted) = (folder.path().join("victim"), folder.path().join("copy.db.partial"));
+    fs::write(&victim, "precious").unwrap();
+    std::os::unix::fs::symlink(&victim, &planted).unwrap();
+    assert_eq!(backup(&world).0, Some(0));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let copy = fs::symlink_metadata(&target).unwrap();
+    assert!(copy.is_file() && copy.permissions().mode() & 0o777 == 0o600, "{copy:?}");
+    assert_eq!(names(), ["copy.db", "copy.db.partial", "victim"]);
+
+    fs::remove_file(&target).unwrap();
+    world.set("DROPSLIP_DATABASE_URL", &format!("sqlite:{}", folder.path().join("nothing.db").display()));
+    let (code, complaint) = backup(&world);
+    assert!(code == Some(1) && complaint.contains("unable to open"), "{complaint}");
+    assert_eq!(names(), ["copy.db.partial", "victim"], "a copy that failed leaves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

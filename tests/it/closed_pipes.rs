@@ -47,6 +47,8 @@ async fn much_to_tell() -> tempfile::TempDir {
     for _ in 0..3 {
         assert!(dropslip(folder.path(), &["token", "create", "--user", "1"]).output().unwrap().status.success());
     }
+    // It must be about a bucket to be audited.
+    assert!(dropslip(folder.path(), &["sweep", "--once"]).output().unwrap().status.success());
     let url = format!("sqlite:{}", folder.path().join("data/dropslip.db").display());
     let mut database = SqliteConnection::connect(&url).await.unwrap();
     let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {LINES})");

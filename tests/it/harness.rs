@@ -14,6 +14,7 @@ use dropslip::store::Store;
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -57,6 +58,18 @@ pub async fn database(db: Db, folder: &TempDir) -> String {
             let (base, _) = server.rsplit_once('/').unwrap();
             format!("{base}/{name}")
         }
+    }
+}
+
+/// Changes a database behind the program's back.
+pub async fn execute(url: &str, sql: &str) {
+    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+    if url.starts_with("sqlite:") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
 }
 

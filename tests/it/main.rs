@@ -17,6 +17,7 @@ mod authorization;
 mod backup;
 mod bodies;
 mod brokers;
+mod bucket_away;
 mod check;
 mod ci_example;
 mod closed_pipes;

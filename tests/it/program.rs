@@ -160,6 +160,38 @@ fn operators_work_beside_a_running_broker_and_without_one() {
 }
 
 #[test]
+fn commands_that_read_make_nothing_where_nothing_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |command: &[&str], why: &str| {
+        let output = run(folder.path(), &[], command);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && output.stdout.is_empty() && said.contains(why), "{command:?}: {said}");
+    };
+    let reading = [
+        &["audit"][..],
+        &["audit-log"],
+        &["sweep", "--dry-run"],
+        &["token", "list"],
+        &["token", "revoke", "1"],
+        &["events", "list"],
+        &["events", "endpoints"],
+    ];
+    for command in reading {
+        refused(command, "there is no database at data/dropslip.db");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{command:?}");
+    }
+    // A token was made, and no broker ran yet.
+    assert!(run(folder.path(), &[], &["token", "create", "--user", "1"]).status.success());
+    for command in [&["audit"][..], &["sweep", "--dry-run"]] {
+        refused(command, "no broker ran on this database yet");
+    }
+    for command in [&["audit-log"][..], &["token", "list"]] {
+        assert!(run(folder.path(), &[], command).status.success(), "{command:?}");
+    }
+    assert!(!folder.path().join("data/bucket").exists());
+}
+
+#[test]
 fn a_database_is_about_one_storage_only() {
     let folder = tempfile::tempdir().unwrap();
     drop(Serving::start(folder.path(), &EMBEDDED, ")"));

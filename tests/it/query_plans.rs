@@ -158,7 +158,7 @@ impl Subject {
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let subject = Self { url, db, folder, settings };
         // Opening it makes the tables.
-        subject.run(&["token", "list"]);
+        drop(dropslip::store::Store::open(&subject.url).await.unwrap());
         let mut fill = Command::new(from_servers("TEST_PYTHON"));
         fill.env("PYTHONDONTWRITEBYTECODE", "1").arg(project().join("bench/fill.py"));
         let filled = fill.args([&subject.url, "--files", "3000", "--tenants", "4"]).output().unwrap();

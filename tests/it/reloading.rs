@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::faults::away::assert_away;
 use crate::faults::world::{Program, World, granted};
 use crate::harness::{Db, from_servers};
 use crate::metrics::Scrape;
@@ -87,6 +88,69 @@ async fn file_types_are_replaced_while_no_request_fails() {
         (scrape.files_of("new", "issued"), scrape.files_of("new-3", "issued"), scrape.files_of("kept", "confirmed")),
         (1.0, 0.0, 1.0)
     );
+}
+
+/// What anybody needs to see of an image of that size.
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &size, &[8, 6, 0, 0, 0, 0, 0, 0, 0]].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slips_stay_good_when_their_file_type_is_taken_away() {
+    let world = World::new(Db::Sqlite).await;
+    let policies = world.folder.path().join("policies");
+    let picture = policy(&world, "picture").replace("relabel", "reject").replace("text/plain", "image/png").replace("\"txt\"", "\"png\"");
+    fs::write(policies.join("picture.toml"), picture).unwrap();
+    let program = world.start(None).await;
+    let (whole, other) = (policies.clone(), world.folder.path().join("aside"));
+    let body = json!({"type": "picture", "filename": "a.png", "mimeType": "image/png"});
+    let picture = async |bytes: &[u8]| {
+        let slip = granted(world.ask(&program, "POST", "/v2/files/ref.json", None, &body).await);
+        world.drop_bytes(&slip, bytes).await;
+        slip.id
+    };
+    let (small, huge) = (picture(&png(1, 1)).await, picture(&png(10_000, 6_000)).await);
+    // Their bytes are not what was granted: the rule of one takes that, and the rule of the other does not.
+    let relabeled = world.slip(&program, "kept").await;
+    world.drop_bytes(&relabeled, b"%PDF-1.7 and what follows").await;
+    let wrong = picture(b"%PDF-1.7 and what follows").await;
+    // Nobody comes back for these.
+    let (left, _) = world.uploaded(&program, "kept").await;
+    fs::create_dir(&other).unwrap();
+    for name in ["kept.toml", "picture.toml"] {
+        fs::rename(whole.join(name), other.join(name)).unwrap();
+    }
+    reloaded(&program, "brief-lost, lost").await;
+
+    assert_eq!(world.confirm(&program, small).await.unwrap().status, 200, "it is what was granted");
+    for id in [huge, relabeled.id, wrong] {
+        for _ in 0..2 {
+            assert_away(&world.confirm(&program, id).await.unwrap(), PATIENCE, "another rule might take it");
+        }
+    }
+    let now = time::OffsetDateTime::now_utc();
+    let swept = world.broker().await.sweep(now + time::Duration::hours(24)).await.unwrap();
+    assert_eq!((swept.activated, swept.discarded), (0, 0), "nobody can say what is to become of them: {swept:?}");
+    for name in ["kept.toml", "picture.toml"] {
+        fs::rename(other.join(name), whole.join(name)).unwrap();
+    }
+    reloaded(&program, "brief-lost, kept, lost, picture").await;
+    assert_eq!(world.confirm(&program, relabeled.id).await.unwrap().status, 200);
+    assert_eq!(world.confirm(&program, wrong).await.unwrap().status, 422, "now its rule speaks");
+    let swept = world.broker().await.sweep(now + time::Duration::hours(24)).await.unwrap();
+    assert_eq!((swept.activated, swept.discarded), (2, 1), "{swept:?}");
+    for id in [small, huge, left.id] {
+        assert!(told(&world, &program, &format!("/v2/files/{id}.json")).await.contains("\"active\""));
+    }
+
+    // Who takes a type away for good has its slips forgotten in the end.
+    let lost = picture(&png(1, 1)).await;
+    fs::remove_file(whole.join("picture.toml")).unwrap();
+    let swept = world.broker().await.sweep(now + time::Duration::hours(26)).await.unwrap();
+    assert_eq!(swept.discarded, 1, "{swept:?}");
+    let gone = world.ask(&program, "GET", &format!("/v2/files/{lost}.json"), None, &Value::Null).await.unwrap();
+    assert_eq!(gone.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

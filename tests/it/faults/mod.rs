@@ -1,10 +1,11 @@
 //! Faults: whatever breaks at whatever step, no acknowledged record is lost, every active file keeps its exact bytes, and after
 //! one sweep nothing else is left.
 
-mod away;
+pub mod away;
 #[cfg(feature = "failpoints")]
 mod death;
 mod full_disk;
+mod other_file;
 #[cfg(feature = "failpoints")]
 mod parts;
 mod postgres;

@@ -16,12 +16,11 @@ use dropslip::store::{Store, Waiting};
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sqlx::Connection as _;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Db, Slip, database, from_servers, s3_client, slip, unique};
+use crate::harness::{Db, Slip, database, execute, from_servers, s3_client, slip, unique};
 
 /// Longer than every form, grace and lease.
 pub const LONG: time::Duration = time::Duration::days(2);
@@ -154,14 +153,7 @@ impl World {
 
     /// Changes the database behind the program's back.
     pub async fn execute(&self, sql: &str) {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
-        if self.database_url.starts_with("sqlite:") {
-            let mut connection = sqlx::SqliteConnection::connect(&self.database_url).await.unwrap();
-            sqlx::query(sql).execute(&mut connection).await.unwrap();
-        } else {
-            let mut connection = sqlx::PgConnection::connect(&self.database_url).await.unwrap();
-            sqlx::query(sql).execute(&mut connection).await.unwrap();
-        }
+        execute(&self.database_url, sql).await;
     }
 
     /// Runs `dropslip serve`, which dies at that point.

@@ -126,7 +126,7 @@ async fn keys_stay_when_a_refresh_fails_and_go_when_it_does_not() {
         (StatusCode::INTERNAL_SERVER_ERROR, set([&new]).to_string()),
         (StatusCode::FOUND, set([&new]).to_string()),
         (StatusCode::OK, "<html>".to_owned()),
-        (StatusCode::OK, "{\"keys\": []}".to_owned()),
+        (StatusCode::OK, "{\"keys\": {}}".to_owned()),
         (StatusCode::OK, huge),
     ];
     for (status, body) in failures {
@@ -143,6 +143,30 @@ async fn keys_stay_when_a_refresh_fails_and_go_when_it_does_not() {
     issuer.answers(StatusCode::OK, set([&new]).to_string());
     until(&broker, &by_new, 201, "the interval brings it").await;
     broker.assert_bad(&by_old, "what was remembered of it too").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_key_can_be_taken_back() {
+    let (one, next) = (keys(&["ES256"], "one").remove(0), keys(&["ES256"], "next").remove(0));
+    let (by_one, by_next) = (one.sign(claims()), next.sign(claims()));
+    let secret = serde_json::json!({"keys": [{"kty": "oct", "k": "AAAA"}]});
+    let file = KeyFile::of(&set([&one]));
+    let broker = file.setup().start().await;
+    for empty in [set([]), secret.clone()] {
+        broker.assert_good(&by_one, "its key is there").await;
+        file.holds(&empty);
+        until(&broker, &by_one, 401, "its key is gone, and what was remembered by it").await;
+        file.holds(&set([&one]));
+        until(&broker, &by_one, 201, "its key is back").await;
+    }
+    let issuer = Issuer::start(set([&one])).await;
+    let broker = setup().setting("DROPSLIP_JWT_JWKS", issuer.url()).setting("DROPSLIP_JWT_REFRESH", "1s").start().await;
+    broker.assert_good(&by_one, "its key is there").await;
+    issuer.answers(StatusCode::OK, set([]).to_string());
+    until(&broker, &by_one, 401, "its key is gone").await;
+    broker.assert_bad(&by_next, "there is no key at all, which is known").await;
+    issuer.answers(StatusCode::OK, set([&next]).to_string());
+    until(&broker, &by_next, 201, "the interval brings the next one").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
