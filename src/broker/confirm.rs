@@ -101,7 +101,7 @@ impl Broker {
         wished: &Description,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
-        let Some(landed) = self.bucket.head(&file.staging_key).await? else {
+        let Some((landed, early)) = self.look(file).await? else {
             if Box::pin(self.put_together(file, None)).await? {
                 return Ok(None);
             }
@@ -117,9 +117,9 @@ impl Broker {
         metrics::file(Step::Arrived, &file.type_name);
         let sealed_key = fresh_key("files", now);
         let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
-        // The bucket is asked for the first bytes while the database writes down where their copy will be.
+        // Should the first bytes still be missing, the database writes meanwhile where their copy will be.
         let (judged, doomed) = tokio::join!(
-            self.judge_upload(file, &landed),
+            self.judge_upload(file, &landed, early),
             self.store.doom(&sealed_key, unclaimed, self.bucket.copies_in_parts(landed.size))
         );
         let evidence = match judged? {

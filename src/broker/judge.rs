@@ -22,11 +22,29 @@ pub(super) enum Judged {
 }
 
 impl Broker {
-    /// Size, type and checksum as the store tells them, then the first bytes.
-    pub(super) async fn judge_upload(&self, file: &File, landed: &Landed) -> Result<Judged, BrokerError> {
+    /// What was uploaded, and its first bytes, asked for at the same time. They count only where they are those of the same object.
+    pub(super) async fn look(&self, file: &File) -> Result<Option<(Landed, Option<Vec<u8>>)>, BrokerError> {
+        let wanted = bytes_wanted(&file.granted_type, self.sniff(file));
+        let early = async {
+            match wanted {
+                0 => Ok(None),
+                wanted => self.bucket.read_start_of_any(&file.staging_key, wanted).await,
+            }
+        };
+        let (landed, early) = tokio::join!(self.bucket.head(&file.staging_key), early);
+        let Some(landed) = landed? else { return Ok(None) };
+        let early = early?.filter(|(etag, _)| *etag == landed.etag).map(|(_, start)| start);
+        Ok(Some((landed, early)))
+    }
+
+    /// Size, type and checksum as the store tells them, then the first bytes, read now unless they were `early`.
+    pub(super) async fn judge_upload(&self, file: &File, landed: &Landed, early: Option<Vec<u8>>) -> Result<Judged, BrokerError> {
         match file.judge(landed) {
             Ok(()) => {
-                let start = self.first_bytes(file, &file.staging_key, &landed.etag, landed.size).await?;
+                let start = match early {
+                    Some(start) => Some(start),
+                    None => self.first_bytes(file, &file.staging_key, &landed.etag, landed.size).await?,
+                };
                 self.judge_bytes(file, start.as_deref(), landed.size)
             }
             Err(complaints) => Ok(Judged::Refused(complaints)),

@@ -19,15 +19,26 @@ impl Bucket {
     /// # Errors
     /// See [`BucketError`].
     pub async fn read_start(&self, key: &str, etag: &str, length: u64) -> Result<Option<Vec<u8>>, BucketError> {
-        let range = format!("bytes=0-{}", length.saturating_sub(1));
-        let Some(output) = self.get_if_unchanged(key, etag, Some(range)).await? else { return Ok(None) };
-        let mut start = Vec::new();
-        // A store that ignores the range would send everything.
-        let mut body = output.body.into_async_read().take(length);
-        match tokio::time::timeout(REQUEST_TIMEOUT, body.read_to_end(&mut start)).await {
-            Ok(Ok(_)) => Ok(Some(start)),
-            Ok(Err(error)) => Err(BucketError::Unavailable(error.to_string())),
-            Err(_) => Err(BucketError::Unavailable("it did not answer in time".to_owned())),
+        match self.get_if_unchanged(key, etag, Some(first(length))).await? {
+            Some(output) => Ok(Some(start_of(output, length).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The first bytes of whatever is under `key` now, at most `length`, and its entity tag: good for nothing unless that is the one
+    /// which is being judged. `None` when nothing is there, or nothing in it.
+    ///
+    /// # Errors
+    /// See [`BucketError`].
+    pub async fn read_start_of_any(&self, key: &str, length: u64) -> Result<Option<(String, Vec<u8>)>, BucketError> {
+        match self.client.get_object().bucket(&self.name).key(key).range(first(length)).send().await {
+            Ok(output) => match output.e_tag().map(unquoted) {
+                Some(etag) => Ok(Some((etag, start_of(output, length).await?))),
+                None => Ok(None),
+            },
+            // Whether the bucket is there at all is asked by who asks for more than this.
+            Err(error) if matches!(status(&error), Some(404 | 416)) => Ok(None),
+            Err(error) => Err(self.explained(&error)),
         }
     }
 
@@ -73,6 +84,21 @@ impl Bucket {
             Err(error) if matches!(status(&error), Some(412 | 416)) || self.is_absence(&error).await? => Ok(None),
             Err(error) => Err(self.explained(&error)),
         }
+    }
+}
+
+fn first(length: u64) -> String {
+    format!("bytes=0-{}", length.saturating_sub(1))
+}
+
+async fn start_of(output: GetObjectOutput, length: u64) -> Result<Vec<u8>, BucketError> {
+    let mut start = Vec::new();
+    // A store that ignores the range would send everything.
+    let mut body = output.body.into_async_read().take(length);
+    match tokio::time::timeout(REQUEST_TIMEOUT, body.read_to_end(&mut start)).await {
+        Ok(Ok(_)) => Ok(start),
+        Ok(Err(error)) => Err(BucketError::Unavailable(error.to_string())),
+        Err(_) => Err(BucketError::Unavailable("it did not answer in time".to_owned())),
     }
 }
 
