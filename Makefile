@@ -58,5 +58,5 @@ scale: scale_as = $(if $(filter debug,$(SCALE_PROFILE)),--profile dev)
 scale: ## ten million files on each database beside few, a quarter of an hour, into BENCHMARKS.md (SCALE_FILES and more: bench/scale.py)
 	$(need_cc)
 	localstack/setup.sh wrk
-	cargo build --locked $(or $(scale_as),--release) --bins
+	cargo build --locked $(or $(scale_as),--release) --bins --examples
 	TMPDIR=$${SCALE_TMPDIR:-/var/tmp} SERVERS=postgres localstack/with-servers.sh bench/scale.py
