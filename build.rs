@@ -12,8 +12,9 @@ fn main() {
     let released = env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let commit = released.then(commit).flatten().unwrap_or_else(|| "unknown".to_owned());
     let rustc = env::var("RUSTC").ok().and_then(|rustc| said(&rustc, &["--version"]));
-    println!("cargo:rustc-env=DROPSLIP_BUILD_COMMIT={commit}");
-    println!("cargo:rustc-env=DROPSLIP_BUILD_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
+    // Not called DROPSLIP_...: `cargo run` hands them on to the program, which would refuse them as settings that it does not know.
+    println!("cargo:rustc-env=BUILD_COMMIT={commit}");
+    println!("cargo:rustc-env=BUILD_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
 }
 
 /// The commit that is checked out, where there is a repository; a build of an archive or in a container may say it in the environment.

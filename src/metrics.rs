@@ -373,8 +373,7 @@ labels! {
 
 /// Which program this is.
 fn build(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let labels =
-        [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("DROPSLIP_BUILD_COMMIT")), ("rustc", env!("DROPSLIP_BUILD_RUSTC"))];
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("BUILD_COMMIT")), ("rustc", env!("BUILD_RUSTC"))];
     let mut info = encoder.encode_descriptor("dropslip_build_info", "Which program this is; always 1.", None, MetricType::Gauge)?;
     info.encode_family(&labels)?.encode_gauge(&1_u32)
 }
