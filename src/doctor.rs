@@ -193,8 +193,3 @@ impl Probe {
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
-
-/// The innermost cause: the outer layers of the HTTP client repeat the URL and say little.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| (*error).source()).last().map(ToString::to_string).unwrap_or_default()
-}

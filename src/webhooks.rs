@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::event::instant;
+use crate::domain::web::innermost;
 use crate::failpoint;
 use crate::metrics::{self, Delivery};
 use crate::random;
@@ -145,16 +146,28 @@ impl Webhooks {
                     let ending = stop.child_token();
                     served.push((target.clone(), ending.clone()));
                     let (sender, target) = (self.clone(), target.clone());
-                    workers.spawn(async move { sender.serve(&target, &ending).await });
+                    workers.spawn(async move { sender.keep_serving(&target, &ending).await });
                 }
             }
             tokio::select! {
                 Ok(()) = replaced.changed() => {}
-                Some(Err(error)) = workers.join_next() => tracing::error!(%error, "the worker of an endpoint failed"),
+                Some(_) = workers.join_next() => {}
                 () = stop.cancelled() => {}
             }
         }
         while workers.join_next().await.is_some() {}
+    }
+
+    /// Serves one endpoint until `stop`, from the beginning should that panic.
+    async fn keep_serving(self: &Arc<Self>, target: &Arc<Target>, stop: &CancellationToken) {
+        loop {
+            let (sender, served, ending) = (self.clone(), target.clone(), stop.clone());
+            let Err(error) = tokio::spawn(async move { sender.serve(&served, &ending).await }).await else { return };
+            tracing::error!(endpoint = target.endpoint.name, %error, "the worker of an endpoint failed; another takes its place");
+            if stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
+                return;
+            }
+        }
     }
 
     async fn serve(self: &Arc<Self>, target: &Arc<Target>, stop: &CancellationToken) {
@@ -368,7 +381,7 @@ impl Target {
                 }
                 Answer { status: Some(status), said: status.to_string(), retry_after }
             }
-            Err(error) => Answer { status: None, said: innermost(&error.without_url()), retry_after: None },
+            Err(error) => Answer { status: None, said: reason(error), retry_after: None },
         }
     }
 }
@@ -385,13 +398,9 @@ fn targets(endpoints: Vec<Endpoint>, before: &[Arc<Target>]) -> reqwest::Result<
     targets.collect()
 }
 
-/// What lies at the bottom of a failure: the layers above say that sending failed, which is known.
-fn innermost(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let last = std::iter::successors(Some(error as &dyn std::error::Error), |error| (*error).source()).last();
-    last.map(ToString::to_string).unwrap_or_default()
+/// Why there was no answer.
+fn reason(error: reqwest::Error) -> String {
+    if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error.without_url()) }
 }
 
 /// When an endpoint wants to be asked again, in seconds or as a date.

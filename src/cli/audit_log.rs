@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::present;
-use super::words::{actor, file_id, instant, printable, when};
+use super::words::{actor, file_id, instant, when};
 use crate::config::Config;
 use crate::domain::{Action, FileId, Tenant};
-use crate::output::{complain, say};
+use crate::output::{complain, escaped, say};
 use crate::store::{AuditFilter, Audited, AuditedActor};
 use time::OffsetDateTime;
 
@@ -65,8 +65,8 @@ pub(super) async fn run(options: AuditLogOptions, config: &Config) -> anyhow::Re
 fn as_text(line: &Audited) -> String {
     let actor = line.actor.map_or_else(|| "system".to_owned(), |actor| format!("{}:{}", actor.kind.as_str(), actor.id));
     let file = line.file.map_or_else(|| "-".to_owned(), |file| file.to_string());
-    let details = printable(&line.details.to_string());
-    let (tenant, action) = (line.tenant.as_str(), printable(&line.action));
+    let details = escaped(&line.details.to_string());
+    let (tenant, action) = (line.tenant.as_str(), escaped(&line.action));
     format!("{:<10} {:<21} {tenant:<16} {actor:<14} {action:<15} {file:<10} {details}", line.id, instant(line.at))
 }
 
@@ -81,5 +81,5 @@ fn as_json(line: &Audited) -> String {
         "file": line.file.map(|file| file.0),
         "details": line.details,
     });
-    printable(&object.to_string())
+    escaped(&object.to_string())
 }

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::present;
-use super::words::{file_id, instant, printable, when};
+use super::words::{file_id, instant, when};
 use crate::config::Config;
 use crate::domain::{Action, FileId};
-use crate::output::{complain, say};
+use crate::output::{complain, escaped, say};
 use crate::server;
 use crate::store::{EventFilter, EventRow, EventState, Replay, Store};
 use crate::webhooks::{Sent, Webhooks};
@@ -109,15 +109,15 @@ async fn run_on(command: EventsCommand, store: &Store, config: &Config) -> anyho
         EventsCommand::Endpoints => return endpoints(store, config).await,
         EventsCommand::Test { endpoint } => {
             let Some(answer) = webhooks(store, config)?.test(&endpoint, now).await else { return Ok(unknown(&endpoint)) };
-            say!("{}", printable(&answer.said))?;
+            say!("{}", escaped(&answer.said))?;
             return Ok(if answer.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         EventsCommand::Enable { endpoint } => {
             if !store.endpoint_is_back(&endpoint).await? {
-                complain!("dropslip: ‘{}’ did not answer 410", printable(&endpoint));
+                complain!("dropslip: ‘{}’ did not answer 410", escaped(&endpoint));
                 return Ok(ExitCode::FAILURE);
             }
-            say!("enabled; what was given up meanwhile: dropslip events replay --dead --endpoint {}", printable(&endpoint))?;
+            say!("enabled; what was given up meanwhile: dropslip events replay --dead --endpoint {}", escaped(&endpoint))?;
         }
         EventsCommand::Deliver => {
             let Sent { delivered, deferred, dead } = webhooks(store, config)?.deliver_due(now).await?;
@@ -132,7 +132,7 @@ fn webhooks(store: &Store, config: &Config) -> anyhow::Result<Webhooks> {
 }
 
 fn unknown(endpoint: &str) -> ExitCode {
-    complain!("dropslip: DROPSLIP_WEBHOOKS_FILE: there is no endpoint ‘{}’", printable(endpoint));
+    complain!("dropslip: DROPSLIP_WEBHOOKS_FILE: there is no endpoint ‘{}’", escaped(endpoint));
     ExitCode::FAILURE
 }
 
@@ -154,12 +154,12 @@ async fn list(options: ListOptions, store: &Store) -> anyhow::Result<ExitCode> {
     }
     for row in &rows {
         if json {
-            say!("{}", printable(&described(row).to_string()))?;
+            say!("{}", escaped(&described(row).to_string()))?;
             continue;
         }
         let EventRow { id, event_id, endpoint, action, file, state, attempts, .. } = row;
         let (file, at, answer) = (file.to_string(), instant(row.created_at), row.last_answer.as_deref().unwrap_or("-"));
-        say!("{id:<8} {event_id:<37} {endpoint:<16} {action:<15} {file:<8} {state:<10} {at:<21} {attempts:<6} {}", printable(answer))?;
+        say!("{id:<8} {event_id:<37} {endpoint:<16} {action:<15} {file:<8} {state:<10} {at:<21} {attempts:<6} {}", escaped(answer))?;
     }
     if !json && rows.len() == usize::try_from(limit).unwrap_or(usize::MAX) {
         complain!("older events: --before {}", rows.last().map_or(0, |row| row.id));
@@ -177,7 +177,7 @@ async fn show(id: &str, store: &Store) -> anyhow::Result<ExitCode> {
     let whole = json!({"id": first.event_id, "payload": payload, "endpoints": rows.iter().map(described).collect::<Vec<_>>()});
     // Line by line: ends of lines are the printer's own, all others are escaped by JSON.
     for line in format!("{whole:#}").lines() {
-        say!("{}", printable(line))?;
+        say!("{}", escaped(line))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,5 @@
 //! Words of several commands: numbers, times and actors as people type them, and texts that a terminal may be shown.
 
-use std::fmt::Write as _;
-
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -34,37 +32,9 @@ pub(super) fn actor(text: &str) -> Result<AuditedActor, String> {
     found.map(AuditedActor::Actor).ok_or_else(|| "must be users:ID, customers:ID or system".to_owned())
 }
 
-/// A text that a terminal can be shown: what would move its cursor, change its colours or turn the direction of writing is escaped
-/// as JSON does it, so that JSON stays JSON.
-pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                let _ = write!(shown, "\\u{unit:04x}");
-            }
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Marks of direction, joiners and other characters without a glyph.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_moves_a_terminal_is_shown_as_it_is() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{202e}c\u{9b}d\u{e0041}"), "a\\u001b[2Jb\\u202ec\\u009bd\\udb40\\udc41");
-        assert_eq!(printable("Größe 日本 🙂"), "Größe 日本 🙂");
-    }
 
     #[test]
     fn actors_and_times_are_read_as_typed() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Reader;
-use super::values::{connections, download_mode, duration, filled, proxy_secrets};
+use super::values::{connections, download_mode, duration, filled};
 use crate::proxy_key::Secrets;
 
 /// The shortest life of a presigned URL or of a key in a link: less is over before a slow client has begun.
@@ -35,7 +35,7 @@ impl Reader {
         let proxied = self.required("downloads", "redirect", download_mode);
         let url_lifetime = self.required("download_url_lifetime", "5m", url_lifetime);
         let at_once = self.required("max_downloads", "100", connections);
-        let proxy_keys = self.optional("proxy_keys", proxy_secrets);
+        let proxy_keys = self.optional("proxy_keys", str::parse);
         let proxy_keys_file = self.optional("proxy_keys_file", filled).map(PathBuf::from);
         let proxy_key_lifetime = self.required("proxy_key_lifetime", "24h", key_lifetime);
         if self.values.contains_key("proxy_keys") && self.values.contains_key("proxy_keys_file") {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::values::{drain_delay, share, socket_address, web_url};
+use super::values::{drain_delay, share, socket_address};
 use super::{Config, Reader, SETTINGS, env_name};
+use crate::domain::web::web_url;
 
 /// How the program is watched and stopped.
 #[derive(Debug, Clone)]

@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::domain::UploadMethod;
 use crate::domain::multipart::{MAX_PART_SIZE, MIN_PART_SIZE};
-use crate::proxy_key::Secrets;
+use crate::domain::web::web_url;
 
 /// Where a setting's value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,17 +120,6 @@ pub(super) fn download_mode(text: &str) -> Result<bool, String> {
         "proxy" => Ok(true),
         _ => Err(format!("must be redirect or proxy, not ‘{text}’")),
     }
-}
-
-pub(super) fn proxy_secrets(text: &str) -> Result<Secrets, String> {
-    text.parse()
-}
-
-pub(super) fn web_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let plain =
-        url.filter(|url| url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none());
-    plain.ok_or_else(|| "must be a URL such as https://files.example.com, without user, query or fragment".to_owned())
 }
 
 pub(super) fn endpoint(text: &str) -> Result<String, String> {

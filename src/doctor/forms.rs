@@ -4,9 +4,10 @@ use reqwest::multipart::{Form as Body, Part};
 use time::OffsetDateTime;
 
 use super::sealing::{Bench, CHECKSUM, CONTENT, CONTENT_TYPE, LIFETIME};
-use super::{Installation, Probe, Report, Status, innermost, now, puts};
+use super::{Installation, Probe, Report, Status, now, puts};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::UploadMethod;
+use crate::domain::web::innermost;
 use crate::post_policy::UploadTerms;
 
 /// How much of an answer is read.

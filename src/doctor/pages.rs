@@ -6,7 +6,8 @@ use reqwest::header::{
     ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN,
 };
 
-use super::{Installation, Probe, Report, Status, innermost};
+use super::{Installation, Probe, Report, Status};
+use crate::domain::web::innermost;
 
 /// An origin that nobody configures: the name can never be registered (RFC 2606).
 const STRANGER: &str = "https://dropslip-check.invalid";

@@ -4,9 +4,10 @@ use time::OffsetDateTime;
 
 use super::forms::Answer;
 use super::sealing::{CONTENT, CONTENT_TYPE, LIFETIME};
-use super::{Installation, Probe, Report, Status, innermost, now};
+use super::{Installation, Probe, Report, Status, now};
 use crate::bucket::{Bucket, PutTerms};
 use crate::domain::UploadMethod;
+use crate::domain::web::innermost;
 
 /// A presigned PUT that is about to be sent.
 pub(super) struct Put {

@@ -7,11 +7,12 @@ use reqwest::header::{DATE, HeaderMap, SERVER};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
-use url::{Host, Url};
+use url::Url;
 
-use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Installation, Probe, Report, Status, innermost, now};
+use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Installation, Probe, Report, Status, now};
 use crate::broker::STAGING_PREFIX;
 use crate::bucket::{Bucket, BucketOptions};
+use crate::domain::web::{innermost, is_this_machine};
 use crate::store::probing::{Found, look};
 
 /// The form of a date in HTTP (RFC 9110, section 5.6.7).
@@ -108,17 +109,12 @@ fn client(options: &BucketOptions) -> reqwest::Result<reqwest::Client> {
         .timeout(ANSWER_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("dropslip-check/", env!("CARGO_PKG_VERSION")));
-    let builder = if options.endpoint.as_deref().is_some_and(is_this_machine) { builder.no_proxy() } else { builder };
+    let builder = if options.endpoint.as_deref().is_some_and(|endpoint| Url::parse(endpoint).is_ok_and(|url| is_this_machine(&url))) {
+        builder.no_proxy()
+    } else {
+        builder
+    };
     builder.build()
-}
-
-fn is_this_machine(endpoint: &str) -> bool {
-    match Url::parse(endpoint).ok().as_ref().and_then(Url::host) {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }
 
 /// Asks without credentials: any answer at all will do, and its headers tell clock and region.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use time::Duration;
 
-use super::{innermost, now};
+use super::now;
 use crate::broker::{Broker, BrokerError, Rules};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::file_type::{AllowedType, Unconfirmed};
 use crate::domain::multipart::MIN_PART_SIZE;
+use crate::domain::web::innermost;
 use crate::domain::{
     Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, TypeLimit,
     UploadMethod,

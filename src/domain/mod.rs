@@ -18,6 +18,7 @@
 //! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
 //! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`selection`] | which files a list has, and in which order |
+//! | [`web`] | addresses of servers |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod bucket_event;
@@ -37,6 +38,7 @@ pub mod policy_file;
 pub(crate) mod properties;
 pub mod selection;
 pub mod toml_failure;
+pub mod web;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use description::Description;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 use subtle::ConstantTimeEq as _;
-use url::{Host, Url};
+use url::Url;
 
+use crate::domain::web::{is_this_machine, without_query};
 use crate::domain::{Scopes, Tenant};
 
 /// Fewest bytes of a secret: those of the hash that it is used with (RFC 7518 section 3.2).
@@ -77,15 +78,6 @@ impl fmt::Debug for KeySource {
     }
 }
 
-/// An address as it may be printed: in its query may be somebody's key.
-pub(super) fn without_query(url: &Url) -> String {
-    let mut shown = url.clone();
-    if shown.query().is_some() {
-        shown.set_query(Some("***"));
-    }
-    shown.into()
-}
-
 impl KeySource {
     /// A set of public keys in a file or at an address.
     ///
@@ -103,16 +95,6 @@ impl KeySource {
             .filter(fits)
             .map(Self::Url)
             .ok_or_else(|| "must be a file or an https:// URL without user; http:// only for this machine".to_owned())
-    }
-}
-
-/// Whether nobody between can read or change what comes from there.
-pub(super) fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::options::{KeySource, is_this_machine, without_query};
+use super::options::KeySource;
+use crate::domain::web::{innermost, is_this_machine, without_query};
 use crate::secret_file;
 
 /// Most bytes of a set of keys; the usual has two thousand.
@@ -98,9 +99,4 @@ async fn fetch(http: &reqwest::Client, url: &Url) -> Result<Vec<u8>, String> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The innermost cause: the outer layers of the HTTP client say little.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| (*error).source()).last().map(ToString::to_string).unwrap_or_default()
 }

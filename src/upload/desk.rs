@@ -8,9 +8,10 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Failure, body_text, innermost, shortened};
+use super::failure::{Failure, body_text, shortened};
 use super::slip::{Arrived, SignedPart, Slip};
 use super::target::Target;
+use crate::domain::web::innermost;
 
 /// How often a step is tried, the first time included.
 const TRIES: u32 = 3;

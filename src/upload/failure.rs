@@ -197,15 +197,6 @@ impl Failure {
     }
 }
 
-/// The innermost cause of an error of the HTTP client: its outer layers repeat the URL and say little.
-pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
 /// The first `most` bytes of an answer.
 pub(super) async fn body_text(mut response: reqwest::Response, most: usize) -> reqwest::Result<String> {
     let mut body = Vec::new();

@@ -19,7 +19,6 @@
 //! when `--resume` can go on with what arrived: the file's number.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +28,7 @@ use serde::Serialize;
 
 use super::desk::UploadedFile;
 use super::failure::{Step, StepError, Unfinished};
-use crate::output::{complain, say};
+use crate::output::{complain, escaped, say, without_controls};
 
 const BAR: &str = "{prefix:28!} {msg:8} {bar:20} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} eta {eta}";
 
@@ -125,34 +124,9 @@ fn json_line(path: &Path, outcome: &Result<UploadedFile, StepError>) -> io::Resu
     Ok(escaped(&line.map_err(io::Error::from)?))
 }
 
-/// JSON in which nothing moves the cursor, breaks the line or turns the order of what is read: in JSON, such stands inside of strings only.
-fn escaped(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len());
-    for c in json.chars() {
-        if is_steering(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(safe, "\\u{unit:04x}");
-            }
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
 /// A path for a terminal.
 fn shown(path: &Path) -> String {
     without_controls(&path.to_string_lossy())
-}
-
-/// A name or a message must not move the cursor, break the line or turn the order of what is read.
-fn without_controls(text: &str) -> String {
-    text.chars().map(|c| if is_steering(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-/// Controls, line separators, and the marks, embeddings, overrides and isolates of bidirectional text.
-fn is_steering(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -183,8 +157,8 @@ mod tests {
         let active = || Ok(UploadedFile { id: 7, size: 5, object: serde_json::json!({ "filename": name }) });
         for outcome in [failed(), active()] {
             let (plain, json) = (plain_line(Path::new(name), &outcome), json_line(Path::new(name), &outcome).unwrap());
-            assert!(!plain.contains(is_steering) && plain.contains("exe"), "{plain:?}");
-            assert!(!json.contains(is_steering), "{json:?}");
+            assert!(plain == without_controls(&plain) && plain.contains("exe"), "{plain:?}");
+            assert!(json == escaped(&json), "{json:?}");
             let object: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!(object["path"], name, "it says the same");
         }

@@ -8,8 +8,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use url::Url;
 
-use super::failure::{Failure, SourceError, body_text, innermost, shortened};
+use super::failure::{Failure, SourceError, body_text, shortened};
 use super::source::Reading;
+use crate::domain::web::innermost;
 
 /// How long the bytes may stand still.
 const STALL: Duration = Duration::from_mins(1);

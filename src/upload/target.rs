@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use reqwest::header::HeaderValue;
-use url::{Host, Url};
 
 use crate::config::ClientEnvironment;
+use crate::domain::web::{is_this_machine, web_url};
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
@@ -32,7 +32,7 @@ impl Target {
             (None, Some(text)) => (text.as_str(), "DROPSLIP_SERVER"),
             (None, None) => (DEFAULT_SERVER, "the default server"),
         };
-        let server = server_url(text).with_context(|| named.to_owned())?;
+        let server = web_url(text).map_err(anyhow::Error::msg).with_context(|| named.to_owned())?;
         let this_machine = is_this_machine(&server);
         let (token, token_origin) = token(token_file, environment.token, this_machine)?;
         let authorization = bearer(&token).with_context(|| token_origin.clone())?;
@@ -52,22 +52,6 @@ impl Target {
     /// The broker's address, for messages.
     pub(super) fn server(&self) -> &str {
         &self.server
-    }
-}
-
-fn server_url(text: &str) -> anyhow::Result<Url> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let plain =
-        url.filter(|url| url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none());
-    plain.context("must be a URL such as https://files.example.com, without user, query or fragment")
-}
-
-fn is_this_machine(server: &Url) -> bool {
-    match server.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
     }
 }
 
@@ -103,20 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_a_plain_web_address() {
-        for good in ["http://127.0.0.1:8080", "https://files.example.com/", "https://example.com/files"] {
-            assert!(server_url(good).is_ok(), "{good}");
-        }
-        for bad in ["127.0.0.1:8080", "localhost", "ftp://h", "https://user:pass@h", "https://h?x", "https://h#x", ""] {
-            assert!(server_url(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn the_development_token_is_for_this_machine_only() {
-        let this_machine = |text: &str| is_this_machine(&Url::parse(text).unwrap());
-        assert!(["http://127.0.0.1:8080", "http://localhost", "http://[::1]:1"].into_iter().all(this_machine));
-        assert!(!["http://10.0.0.1", "http://localhost.example.com", "http://127.0.0.1.nip.io"].into_iter().any(this_machine));
         assert!(token(None, None, false).is_err());
     }
 

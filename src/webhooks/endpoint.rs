@@ -10,6 +10,7 @@ use url::Url;
 
 use super::target::allowed_url;
 use crate::domain::field_errors::one_of;
+use crate::domain::web::without_query;
 use crate::domain::{Action, Subscription, Tenant, toml_failure};
 
 /// More endpoints than this are a mistake: each event is written once for each.
@@ -40,11 +41,7 @@ impl Endpoint {
     /// Its URL as it may be printed: in the query may be somebody's secret.
     #[must_use]
     pub fn shown_url(&self) -> String {
-        let mut url = self.url.clone();
-        if url.query().is_some() {
-            url.set_query(Some("***"));
-        }
-        url.into()
+        without_query(&self.url)
     }
 }
 

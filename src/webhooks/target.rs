@@ -11,6 +11,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::AT_ONCE;
+use crate::domain::web::is_this_machine;
 
 /// How long an endpoint may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,7 +23,7 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) fn allowed_url(text: &str, allow_private: bool) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "must be a URL such as https://example.com/webhooks".to_owned())?;
     let Some(host) = url.host() else { return Err("must have a host".to_owned()) };
-    let here = is_here(&host);
+    let here = is_this_machine(&url);
     if url.scheme() != "https" && !(url.scheme() == "http" && here) {
         return Err("must be https; http only to localhost and loopback addresses".to_owned());
     }
@@ -40,18 +41,9 @@ pub(super) fn allowed_url(text: &str, allow_private: bool) -> Result<Url, String
     Ok(url)
 }
 
-/// Whether a host is written as this machine itself.
-fn is_here(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
-}
-
 /// An HTTP client for one endpoint. It follows no redirect, uses no proxy, and connects to public addresses only.
 pub(super) fn client(url: &Url, allow_private: bool) -> reqwest::Result<reqwest::Client> {
-    let any = allow_private || url.host().is_some_and(|host| is_here(&host));
+    let any = allow_private || is_this_machine(url);
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
