@@ -330,6 +330,10 @@ impl Bucket {
     /// # Errors
     /// See [`BucketError`]; any number of them may be deleted then.
     pub async fn delete_many(&self, keys: &[String]) -> Result<HashSet<String>, BucketError> {
+        // A request that names no object is refused.
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
         let nonsense = |error: &dyn fmt::Display| BucketError::Refused(format!("a key that cannot be deleted: {error}"));
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let objects = objects.collect::<Result<Vec<_>, _>>().map_err(|error| nonsense(&error))?;

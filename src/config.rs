@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::domain::web::web_url;
 use crate::domain::{UploadMethod, toml_failure};
 use crate::jwt;
 use crate::limits::Limit;
@@ -37,7 +38,7 @@ pub use settings::{SETTINGS, Setting};
 pub use storage::{Log, Storage};
 use values::{
     Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, duration, endpoint, filled, log_filter,
-    log_format, origins, part_size, retention, socket_address, upload_method, web_url, whole_number,
+    log_format, origins, part_size, retention, socket_address, upload_method, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -116,7 +117,14 @@ impl Config {
     /// Every unknown name and every bad value, with the setting's name.
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::from_parts(file, std::env::vars())
+        let mut environment = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            // Others' may be anything.
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let value = value.into_string().map_err(|_| ConfigError(vec![format!("{name}: must be UTF-8")]))?;
+            environment.push((name.to_owned(), value));
+        }
+        Self::from_parts(file, environment)
     }
 
     /// The same with an environment of the caller's choice.

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ const TRUSTED_OVER: Duration = Duration::from_secs(1);
 
 /// A count is trusted for so many times what it took: no more than a twentieth of the time goes into counting.
 const MOST_TIME: u32 = 20;
+
+/// After so many requests, actors and tenants that sent none of late are forgotten: tokens may name ever new ones.
+const BETWEEN_CLEANINGS: u32 = 65_536;
 
 /// When asking for a slip again may help, in seconds: somebody must confirm one first, or one must expire.
 const SLIPS_RETRY_AFTER: u64 = 10;
@@ -77,6 +81,7 @@ pub struct Limits {
     actor: Limit,
     tenant: Limit,
     rates: [Option<DefaultKeyedRateLimiter<Who>>; 2],
+    requests: AtomicU32,
     counts: Mutex<Counts>,
     counting: tokio::sync::Mutex<()>,
 }
@@ -86,7 +91,8 @@ impl Limits {
     #[must_use]
     pub fn new(actor: Limit, tenant: Limit) -> Self {
         let rate = |limit: Limit| NonZeroU32::new(limit.requests_per_second).map(|n| RateLimiter::keyed(Quota::per_second(n)));
-        Self { actor, tenant, rates: [rate(actor), rate(tenant)], counts: Mutex::default(), counting: tokio::sync::Mutex::default() }
+        let (counts, counting) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { actor, tenant, rates: [rate(actor), rate(tenant)], requests: AtomicU32::new(1), counts, counting }
     }
 
     /// Counts one request.
@@ -96,6 +102,10 @@ impl Limits {
     pub fn request(&self, caller: &Caller) -> Result<(), Exceeded> {
         for (rate, subject) in self.rates.iter().zip(SUBJECTS) {
             let Some(rate) = rate else { continue };
+            if self.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(BETWEEN_CLEANINGS) {
+                rate.retain_recent();
+                rate.shrink_to_fit();
+            }
             let who = subject(caller);
             if let Err(too_early) = rate.check_key(&who) {
                 let wait = too_early.wait_time_from(DefaultClock::default().now());
@@ -110,6 +120,7 @@ impl Limits {
     /// # Errors
     /// The inner one when the caller's actor or tenant has too many open already.
     pub async fn slip(&self, store: &Store, caller: &Caller, bytes: u64) -> Result<Result<(), Exceeded>, StoreError> {
+        let mut counted = None;
         for (limit, subject) in [self.actor, self.tenant].into_iter().zip(SUBJECTS) {
             if (limit.open_slips, limit.reserved_bytes) == (0, 0) {
                 continue;
@@ -120,8 +131,13 @@ impl Limits {
                 None => Box::pin(self.count(store, &who, limit, bytes)).await?,
             };
             if let Err(exceeded) = answer {
+                // What comes to nothing takes nobody's place.
+                if let Some(who) = counted {
+                    self.take_back(&who, bytes);
+                }
                 return Ok(Err(exceeded));
             }
+            counted = Some(who);
         }
         Ok(Ok(()))
     }
@@ -177,6 +193,16 @@ impl Limits {
             }
             Some(exceeded) if trusted(TRUSTED_OVER) => Some(Err(exceeded)),
             _ => None,
+        }
+    }
+
+    /// Undoes what [`Limits::answer`] counted.
+    fn take_back(&self, who: &Who, bytes: u64) {
+        let Counts { open, added, .. } = &mut *self.counts();
+        for sums in [open, added] {
+            if let Some(sum) = sums.get_mut(who) {
+                *sum = OpenSlips { slips: sum.slips.saturating_sub(1), bytes: sum.bytes.saturating_sub(bytes) };
+            }
         }
     }
 

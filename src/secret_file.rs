@@ -51,6 +51,14 @@ pub fn read_trusted(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     if bytes.len() > most { Err(io::Error::other(format!("it is larger than {most} bytes"))) } else { Ok(bytes) }
 }
 
+/// The same of a file that holds a text.
+///
+/// # Errors
+/// The same, and when it is no UTF-8.
+pub fn read_trusted_text(path: &Path, most: usize) -> io::Result<String> {
+    String::from_utf8(read_trusted(path, most)?).map_err(|_| io::Error::other("it is no UTF-8"))
+}
+
 /// Whether everybody on the machine may read it.
 #[must_use]
 pub fn anybody_reads(path: &Path) -> bool {

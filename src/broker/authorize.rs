@@ -114,7 +114,6 @@ impl Broker {
         once: Option<&Idempotency<'_>>,
         now: OffsetDateTime,
     ) -> Result<Option<Authorized>, BrokerError> {
-        self.limits.slip(&self.store, caller, grant.max_size).await?.map_err(BrokerError::LimitExceeded)?;
         let staging_key = fresh_key("temp", now);
         let multipart = self.parts_for(new, grant);
         let wanted = Wanted {
@@ -129,6 +128,8 @@ impl Broker {
         failpoint::reach("authorize: judged");
         let slip = self.slip(&wanted, now).await?;
         failpoint::reach("authorize: form signed");
+        // Only now nothing about the request can be refused any more.
+        self.limits.slip(&self.store, caller, grant.max_size).await?.map_err(BrokerError::LimitExceeded)?;
         let expires_at = slip.expires_at();
         let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart, created_at: now, expires_at };
         let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };

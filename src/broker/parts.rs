@@ -1,5 +1,7 @@
 //! Files in parts: signing, listing, putting together and giving up. Before and after, they are files like all others.
 
+use std::collections::{HashMap, HashSet};
+
 use time::{Duration, OffsetDateTime};
 
 use super::slip::InParts;
@@ -237,13 +239,14 @@ fn in_one_request() -> BrokerError {
 
 fn keep_claimed(parts: &mut Vec<Part>, claimed: &[(u32, String)]) -> Result<(), FieldErrors> {
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
+    let there: HashMap<u32, &Part> = parts.iter().map(|part| (part.number, part)).collect();
     for (number, etag) in claimed {
-        let there = parts.iter().find(|part| part.number == *number);
         // A store that tells no entity tags cannot be asked about them.
-        if there.is_none_or(|part| !part.etag.is_empty() && bare(&part.etag) != bare(etag)) {
+        if there.get(number).is_none_or(|part| !part.etag.is_empty() && bare(&part.etag) != bare(etag)) {
             return Err(FieldErrors::one("parts", format!("must be as they were uploaded, but part {number} is not")));
         }
     }
-    parts.retain(|part| claimed.iter().any(|(number, _)| *number == part.number));
+    let claimed: HashSet<u32> = claimed.iter().map(|(number, _)| *number).collect();
+    parts.retain(|part| claimed.contains(&part.number));
     Ok(())
 }

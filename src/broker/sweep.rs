@@ -1,8 +1,10 @@
 //! What nobody came back for: expired temp records, and the doomed list.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use time::{Duration, OffsetDateTime};
 
 use super::authorize::IDEMPOTENCY;
@@ -28,13 +30,16 @@ const DISCARDED_AMONG_OTHERS: usize = 50;
 const PURGED_AT_ONCE: u32 = 500;
 const PURGED_AMONG_OTHERS: u32 = 50;
 
-/// How long a sweeper has for a batch of objects: twice what the request may take. If it dies, another goes on after that.
-const LEASE: Duration = Duration::minutes(1);
+/// How long a sweeper has for a batch of objects: well beyond what a healthy store takes for it. If it dies, another goes on after that.
+const LEASE: Duration = Duration::minutes(5);
+
+/// How many uploads in parts are ended at the same time.
+const ENDED_AT_ONCE: usize = 8;
 
 /// How long an expired temp file is kept at least whose rule is not at hand: it may come back, or another broker may have it.
 const KEPT_WITHOUT_RULE: Duration = Duration::days(1);
 
-/// After so many files in a row that the bucket failed at, a sweep gives up until the next.
+/// After so many files or uploads in a row that the bucket failed at, a sweep gives up until the next.
 const FAILURES_IN_A_ROW: u32 = 3;
 
 /// What a sweep did.
@@ -60,10 +65,10 @@ impl Broker {
         // A sweep may take long: what it writes must not be due before it is written.
         let clock = || now + started.elapsed();
         let mut swept = Swept::default();
-        // What is doomed goes in any case: one file that cannot be settled keeps nothing else waiting.
+        // Each of them in any case: one file that cannot be settled, or a bucket that is away, keeps nothing else waiting.
         let settled = self.settle_expired(now, &clock, &mut swept).await;
-        self.purge(now, &clock, &mut swept).await?;
-        self.delete_doomed(&clock, &mut swept).await?;
+        let purged = self.purge(now, &clock, &mut swept).await;
+        let deleted = self.delete_doomed(&clock, &mut swept).await;
         let old = now - self.events_retention;
         while self.store.forget_events(old, BATCH).await? == u64::from(BATCH) {}
         loop {
@@ -74,7 +79,7 @@ impl Broker {
             }
         }
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
-        settled.map(|()| swept)
+        settled.and(purged).and(deleted).map(|()| swept)
     }
 
     async fn settle_expired(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
@@ -221,36 +226,45 @@ impl Broker {
 
     /// Ends the uploads in parts on doomed keys; answers the keys where that failed, which a later sweep takes on again.
     async fn end_uploads(&self, doomed: &[Doomed]) -> (HashSet<String>, Option<BucketError>) {
-        let (mut left, mut failures) = (HashSet::new(), 0);
-        let (mut given_up, mut why) = (false, None);
-        for Doomed { key, upload } in doomed {
-            let ended = match upload {
-                OpenUpload::None => continue,
-                // A later sweep tries them again; what has no upload is not kept waiting for it.
-                _ if given_up => {
-                    left.insert(key.clone());
-                    continue;
+        let (mut left, mut failures, mut why) = (HashSet::new(), 0, None);
+        let given_up = AtomicBool::new(false);
+        let open = doomed.iter().filter(|doomed| doomed.upload != OpenUpload::None);
+        let ends: Vec<_> = open
+            .map(|Doomed { key, upload }| {
+                let given_up = &given_up;
+                async move {
+                    // What has no upload is not kept waiting for a bucket that is sick.
+                    let ended = if given_up.load(Ordering::Relaxed) { None } else { Some(self.end_upload(key, upload).await) };
+                    (key, ended)
                 }
-                OpenUpload::Named(id) => self.end_named(key, id).await,
-                OpenUpload::Unknown => self.bucket.abort_uploads_on(key).await,
-            };
+                .boxed()
+            })
+            .collect();
+        let mut ended = stream::iter(ends).buffered(ENDED_AT_ONCE);
+        while let Some((key, ended)) = ended.next().await {
             match ended {
-                Ok(()) => failures = 0,
-                Err(error) => {
+                Some(Ok(())) => failures = 0,
+                Some(Err(error)) => {
                     tracing::warn!(key, %error, "an upload in parts was not ended; a later sweep tries again");
                     left.insert(key.clone());
                     failures += 1;
-                    given_up = failures == FAILURES_IN_A_ROW;
+                    given_up.fetch_or(failures == FAILURES_IN_A_ROW, Ordering::Relaxed);
                     why = Some(error);
+                }
+                None => {
+                    left.insert(key.clone());
                 }
             }
         }
-        (left, why.filter(|_| given_up))
+        (left, why.filter(|_| given_up.load(Ordering::Relaxed)))
     }
 
-    /// Ends an upload, and what a crash may have left beside it: the store was asked for one, and its name was not written down.
-    async fn end_named(&self, key: &str, upload_id: &str) -> Result<(), BucketError> {
-        self.bucket.abort_upload(key, upload_id).await?;
+    /// Ends the upload that is named, and what a crash may have left beside it: the store was asked for one, and its name was not
+    /// written down.
+    async fn end_upload(&self, key: &str, upload: &OpenUpload) -> Result<(), BucketError> {
+        if let OpenUpload::Named(upload_id) = upload {
+            self.bucket.abort_upload(key, upload_id).await?;
+        }
         match self.bucket.abort_uploads_on(key).await {
             // A store that lists no uploads has none that could be found.
             Err(BucketError::Refused(_)) => Ok(()),

@@ -120,7 +120,7 @@ impl Broker {
         if self.store.detach(&caller.tenant, ticket, id, caller.actor, now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
     }
 
-    /// The newest `size` active files of a ticket that the caller may read, of those with numbers below `before`.
+    /// The newest `size` active files of a ticket that the caller may read, from `start` on.
     ///
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.

@@ -16,15 +16,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Sources give new credentials only shortly before the old ones end: asking more often than this is of no use.
 const BETWEEN_REFRESHES: Duration = Duration::from_secs(20);
 
+/// So long a failure is everybody's answer: those who waited for the source meanwhile do not each wait for it again.
+const SAME_FAILURE: Duration = Duration::from_secs(1);
+
 /// The source and what it said last.
 pub(super) struct CredentialSource {
     provider: SharedCredentialsProvider,
-    latest: Mutex<Option<(Arc<Credentials>, Instant)>>,
+    latest: Mutex<Latest>,
+}
+
+/// The last credentials, and the last failure after them; and when.
+#[derive(Default)]
+struct Latest {
+    good: Option<(Arc<Credentials>, Instant)>,
+    failure: Option<(BucketError, Instant)>,
 }
 
 impl CredentialSource {
     pub(super) fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, latest: Mutex::new(None) }
+        Self { provider, latest: Mutex::default() }
     }
 
     /// Credentials that live for `needed` if the source has such, or else the longest-lived it has.
@@ -32,27 +42,31 @@ impl CredentialSource {
     /// One caller at a time asks the source while the others wait for its answer.
     pub(super) async fn current(&self, needed: Duration, now: OffsetDateTime) -> Result<Arc<Credentials>, BucketError> {
         let mut latest = self.latest.lock().await;
-        if let Some((credentials, asked)) = &*latest {
+        if let Some((credentials, asked)) = &latest.good {
             let lives = |wanted| credentials.expires_at.is_none_or(|end| end - now > wanted);
             if lives(needed) || (lives(Duration::ZERO) && asked.elapsed() < BETWEEN_REFRESHES) {
                 return Ok(credentials.clone());
             }
         }
-        match (self.ask().await, &*latest) {
-            (Ok(credentials), _) => {
-                let credentials = Arc::new(credentials);
-                *latest = Some((credentials.clone(), Instant::now()));
-                Ok(credentials)
-            }
+        if let Some((failure, at)) = &latest.failure
+            && at.elapsed() < SAME_FAILURE
+        {
+            return Err(failure.clone());
+        }
+        let credentials = match (self.ask().await, &latest.good) {
+            (Ok(credentials), _) => Arc::new(credentials),
             // The old ones are still good: a form that lives shorter is better than none.
             (Err(error), Some((credentials, _))) if credentials.expires_at.is_none_or(|end| end > now) => {
                 tracing::warn!(%error, "AWS credentials could not be refreshed; signing with the old ones until they end");
-                let credentials = credentials.clone();
-                *latest = Some((credentials.clone(), Instant::now()));
-                Ok(credentials)
+                credentials.clone()
             }
-            (Err(error), _) => Err(error),
-        }
+            (Err(error), _) => {
+                latest.failure = Some((error.clone(), Instant::now()));
+                return Err(error);
+            }
+        };
+        *latest = Latest { good: Some((credentials.clone(), Instant::now())), failure: None };
+        Ok(credentials)
     }
 
     async fn ask(&self) -> Result<Credentials, BucketError> {
@@ -136,6 +150,9 @@ mod tests {
         *source.lives.lock().unwrap() = Some(3_600);
         assert_eq!(credentials.current(HOUR, at(61)).await.unwrap().access_key_id, "key1");
         *source.lives.lock().unwrap() = None;
-        assert!(credentials.current(HOUR, at(3_601)).await.is_err(), "the source is gone and the old ones have ended");
+        for _ in 0..3 {
+            assert!(credentials.current(HOUR, at(3_601)).await.is_err(), "the source is gone and the old ones have ended");
+        }
+        assert_eq!(source.asked.load(Ordering::SeqCst), 3, "whoever waits for the same failure does not ask again");
     }
 }

@@ -4,11 +4,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::values::{duration, filled, web_url};
+use super::values::{duration, filled};
 use super::{Reader, env_name};
+use crate::domain::web::web_url;
+use crate::secret_file;
 
 /// How often an event can be tried again at most.
 const MOST_RETRIES: usize = 20;
+
+/// Most bytes of a file with a token.
+const LARGEST_TOKEN: usize = 4096;
 
 /// Webhooks and bucket notifications.
 #[derive(Debug, Clone)]
@@ -49,7 +54,7 @@ impl NotificationsToken {
         match self {
             Self::Set(token) => Ok(token.clone()),
             Self::InFile(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = secret_file::read_trusted_text(path, LARGEST_TOKEN).map_err(|error| format!("{}: {error}", path.display()))?;
                 secret(text.trim()).map_err(|why| format!("{}: {why}", path.display()))
             }
         }

@@ -7,9 +7,13 @@ use crate::api::{Downloads, NotificationsSecret};
 use crate::bucket::queue::{Queue, QueueOptions};
 use crate::config::{Config, NotificationsToken, Storage};
 use crate::jwt::{KeySource, Verifier};
+use crate::secret_file;
 use crate::store::Store;
 use crate::tokens::{Token, TokenFile, Tokens};
 use crate::webhooks::{self, Endpoint};
+
+/// Most bytes of a list of endpoints.
+const LARGEST_LIST: usize = 1024 * 1024;
 
 pub(super) fn downloads(config: &Config) -> anyhow::Result<Downloads> {
     let keys = proxy_keys::proxy_keys(config)?;
@@ -52,7 +56,7 @@ pub(super) async fn tokens(config: &Config, store: Store, development: Option<To
 pub fn endpoints(config: &Config) -> anyhow::Result<Vec<Endpoint>> {
     let Some(path) = &config.events.webhooks_file else { return Ok(Vec::new()) };
     let in_file = || format!("DROPSLIP_WEBHOOKS_FILE: {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(in_file)?;
+    let text = secret_file::read_trusted_text(path, LARGEST_LIST).with_context(in_file)?;
     webhooks::parse(&text).map_err(anyhow::Error::msg).with_context(in_file)
 }
 

@@ -10,6 +10,9 @@ use crate::secret_file;
 /// The secret's file in the data folder of the embedded mode.
 const FILE: &str = "proxy-key";
 
+/// Most bytes of a file of secrets.
+const LARGEST: usize = 64 * 1024;
+
 /// The configured secrets; with the embedded store one that is made and kept beside it; `None` for a bucket without any.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ fn secrets(config: &Config) -> anyhow::Result<Option<Secrets>> {
     let parsed = |text: &str| text.parse::<Secrets>().map_err(|why| anyhow::anyhow!(why));
     if let Some(path) = &config.downloads.proxy_keys_file {
         let named = || format!("DROPSLIP_PROXY_KEYS_FILE: {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(named)?;
+        let text = secret_file::read_trusted_text(path, LARGEST).with_context(named)?;
         return parsed(&text).with_context(named).map(Some);
     }
     let Storage::Embedded { data_dir, .. } = &config.storage else { return Ok(None) };

@@ -1,5 +1,7 @@
 //! Which files are attached to which tickets.
 
+use std::collections::BTreeSet;
+
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
@@ -41,13 +43,18 @@ impl Store {
         at: OffsetDateTime,
     ) -> Result<Attached, StoreError> {
         let insert = "INSERT INTO ticket_files (tenant, ticket_id, file_id, added_at, added_by_id, added_by_kind) \
-            SELECT tenant, $2, id, $4, $5, $6 FROM files WHERE id = $3 AND tenant = $1 AND state = 'active' \
-            ON CONFLICT (tenant, ticket_id, file_id) DO NOTHING";
-        let active = format!("SELECT {COLUMNS} FROM files WHERE id = $1 AND tenant = $2 AND state = 'active'");
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, ticket_id, file_id) DO NOTHING";
+        // Updates that change nothing, for their locks: nobody deletes a file, nor fills the ticket up, before this has ended.
+        let first = "UPDATE ticket_files SET added_at = added_at WHERE tenant = $1 AND ticket_id = $2 \
+            AND file_id = (SELECT MIN(file_id) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2)";
+        let active = format!("UPDATE files SET state = state WHERE id = $1 AND tenant = $2 AND state = 'active' RETURNING {COLUMNS}");
         let count = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2";
+        // In an order that is the same for all who attach: nobody waits for each other in a circle.
+        let files: BTreeSet<FileId> = files.iter().copied().collect();
         on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
-            for id in files {
+            sqlx::query(first).bind(tenant.as_str()).bind(ticket.0).execute(&mut *transaction).await?;
+            for id in &files {
                 let query = sqlx::query_as(sqlx::AssertSqlSafe(active.clone())).bind(id.0).bind(tenant.as_str());
                 let row: Option<FileRow> = query.fetch_optional(&mut *transaction).await?;
                 let Some(file) = row.map(File::try_from).transpose().map_err(unreadable)? else {
@@ -91,6 +98,7 @@ impl Store {
             let mut transaction = connection.begin().await?;
             let query = sqlx::query(delete).bind(tenant.as_str()).bind(ticket.0).bind(file.0);
             if query.execute(&mut *transaction).await?.rows_affected() == 0 {
+                transaction.rollback().await?;
                 return Ok(false);
             }
             // A file that is on a ticket has a record.

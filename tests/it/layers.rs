@@ -39,7 +39,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store", "zip"]),
     ("sweeper", &["broker", "metrics"]),
     ("api", &["api", "broker", "bucket", "domain", "limits", "metrics", "proxy_key", "random", "post_policy", "store", "tokens", "trace"]),
-    ("config", &["domain", "failpoint", "jwt", "limits", "proxy_key"]),
+    ("config", &["domain", "failpoint", "jwt", "limits", "proxy_key", "secret_file"]),
     ("proxy_key", &["domain"]),
     ("zip", &[]),
     ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),

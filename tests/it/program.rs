@@ -45,6 +45,15 @@ fn token_and_files_outlive_a_restart() {
     assert_eq!(token(&first), token(&second));
 }
 
+/// `make run` starts it so. Cargo hands on what the build script told the compiler, to tests as well.
+#[test]
+fn what_cargo_run_hands_on_is_no_setting() {
+    assert!(std::env::var_os("BUILD_COMMIT").is_some(), "run by cargo, or else this shows nothing");
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dropslip")).arg("config").current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 /// Settings, and what the complaint says.
 type Refusal<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
