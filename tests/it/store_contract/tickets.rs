@@ -63,19 +63,6 @@ async fn files_are_attached_all_or_none(db: Db) {
     assert_eq!(listed_by(None, &other_types, Start::Skip(0)).await, []);
     assert_eq!(listed_by(Some(one.actor.id), &other_types, Start::Skip(0)).await, []);
 
-    // The last place is given away once, however many want it.
-    assert!(store.detach(&one.tenant, TICKET, b, one.actor, NOW).await.unwrap());
-    let (d, e) = (active(&store, "one", "d").await, active(&store, "one", "e").await);
-    let (bs, cs, ds, es) = ([b], [c], [d], [e]);
-    let at_once = futures_util::join!(attach(&bs), attach(&cs), attach(&ds), attach(&es));
-    let outcomes = [at_once.0, at_once.1, at_once.2, at_once.3];
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Attached::All).count(), 1, "{outcomes:?}");
-    assert_eq!(listed(&store, "one").await.len(), 2);
-    for id in [c, d, e] {
-        store.detach(&one.tenant, TICKET, id, one.actor, NOW).await.unwrap();
-    }
-    assert_eq!(attach(&[b]).await, Attached::All);
-
     let detach = async |id: FileId| store.detach(&one.tenant, TICKET, id, one.actor, NOW).await.unwrap();
     assert!(detach(b).await);
     assert!(!detach(b).await && !detach(theirs).await);
@@ -102,4 +89,30 @@ async fn files_are_attached_all_or_none_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_attached_all_or_none_on_postgres() {
     files_are_attached_all_or_none(Db::Postgres).await;
+}
+
+/// The last place of a ticket is given away once, however many want it.
+async fn a_ticket_is_filled_once(db: Db) {
+    let Fixture { store, _folder, .. } = fixture(db).await;
+    let one = caller("one");
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        ids.push(active(&store, "one", name).await);
+    }
+    let attach = async |id: &FileId| store.attach(&one.tenant, TICKET, &[*id], 2, one.actor, NOW).await.unwrap();
+    assert_eq!(attach(&ids[0]).await, Attached::All);
+    let outcomes = futures_util::future::join_all(ids[1..].iter().map(|id| Box::pin(attach(id)))).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Attached::All).count(), 1, "{outcomes:?}");
+    assert_eq!(listed(&store, "one").await.len(), 2);
+    assert_eq!(attach(&ids[0]).await, Attached::All, "what is on it already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_filled_once_on_sqlite() {
+    a_ticket_is_filled_once(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_filled_once_on_postgres() {
+    a_ticket_is_filled_once(Db::Postgres).await;
 }
