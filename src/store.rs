@@ -24,6 +24,7 @@ mod outbox;
 mod postgres;
 pub mod probing;
 mod reissuing;
+mod replaying;
 mod selecting;
 mod sqlite;
 mod sweeping;
@@ -56,8 +57,9 @@ use crate::trace;
 
 pub use files::{NewRow, Sealed};
 pub use history::{AuditFilter, Audited, AuditedActor};
-pub use outbox::{Backlog, COUNTED, EventFilter, EventRow, EventState, Leased, Outcome, Replay};
+pub use outbox::{Backlog, COUNTED, EventFilter, EventRow, EventState, Leased, Outcome};
 pub use reissuing::{Idempotency, Reissued, Used};
+pub use replaying::Replay;
 pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tickets::Attached;
