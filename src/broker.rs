@@ -270,6 +270,11 @@ fn allowed(caller: &Caller, scope: Scope) -> Result<(), BrokerError> {
     if caller.scopes.contains(scope) { Ok(()) } else { Err(BrokerError::Forbidden(scope)) }
 }
 
+/// That a caller may be told of an active file for which it did nothing: of all that it may read, and of those that it made.
+fn seen_by(caller: &Caller, file: &File) -> Result<(), BrokerError> {
+    if file.created_by == caller.actor { Ok(()) } else { allowed(caller, Scope::FilesRead) }
+}
+
 /// A key that nobody typed a letter of: it rises with time, for the index's sake, and nobody can guess it.
 fn fresh_key(prefix: &str, now: OffsetDateTime) -> String {
     let millis = now.unix_timestamp() * 1000 + i64::from(now.millisecond());

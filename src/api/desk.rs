@@ -139,7 +139,7 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
     match state.broker.authorize(&caller, &new, key.as_deref(), OffsetDateTime::now_utc()).await? {
         Authorized::Slip(file, slip) => Ok(json(StatusCode::CREATED, &SlipBody::new(&file, slip))),
-        Authorized::Already(file) => Ok(one(&state, &file)),
+        Authorized::Already(file) => Ok(one(&state, &caller, &file)),
     }
 }
 
@@ -202,9 +202,9 @@ async fn confirm(
 ) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let wished = parse_description(&read_body(request).await?).map_err(Fault::Invalid)?;
-    let broker = state.broker.clone();
-    let file = to_its_end(async move { broker.confirm_as(&caller, id, &wished, OffsetDateTime::now_utc()).await }).await?;
-    Ok(one(&state, &file))
+    let (broker, asking) = (state.broker.clone(), caller.clone());
+    let file = to_its_end(async move { broker.confirm_as(&asking, id, &wished, OffsetDateTime::now_utc()).await }).await?;
+    Ok(one(&state, &caller, &file))
 }
 
 /// Read one file
@@ -223,7 +223,7 @@ async fn read(
 ) -> Result<Response<Body>, Fault> {
     let IdInPath(id) = id?;
     let file = state.broker.get(&caller, id).await?;
-    let links = Links::new(&state, OffsetDateTime::now_utc());
+    let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
     Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, &links), included: members.included([&file]) }))
 }
 
@@ -239,8 +239,8 @@ struct FoundBody<'a> {
 }
 
 /// One file as an answer.
-fn one(state: &AppState, file: &File) -> Response<Body> {
-    let links = Links::new(state, OffsetDateTime::now_utc());
+fn one(state: &AppState, caller: &Caller, file: &File) -> Response<Body> {
+    let links = Links::new(state, caller, OffsetDateTime::now_utc());
     json(StatusCode::OK, &Envelope { file: FileBody::new(file).linked(file, &links) })
 }
 

@@ -27,7 +27,7 @@ use super::query::Query;
 use super::{AppState, Fault};
 use crate::broker::{Offered, Reader};
 use crate::domain::byte_range::ByteRange;
-use crate::domain::{Caller, Disposition, FieldErrors, File, FileId};
+use crate::domain::{Caller, Disposition, FieldErrors, File, FileId, Scope};
 use crate::proxy_key::ProxyKeys;
 
 /// What a query calls a key in a link.
@@ -67,21 +67,28 @@ impl Downloads {
     }
 }
 
-/// Makes the links of one answer, all of them with the same keys.
+/// Makes the links of one answer, all of them with the same keys; none for who may not read files.
 pub(super) struct Links<'a> {
+    granted: bool,
     keys: Option<(Arc<ProxyKeys>, OffsetDateTime)>,
     public_url: &'a str,
 }
 
 impl<'a> Links<'a> {
-    pub(super) fn new(state: &'a AppState, now: OffsetDateTime) -> Self {
+    pub(super) fn new(state: &'a AppState, caller: &Caller, now: OffsetDateTime) -> Self {
         let keys = state.downloads.keys.load_full();
-        Self { keys: keys.map(|keys| (keys.clone(), keys.expiry(now))), public_url: &state.public_url }
+        let granted = caller.scopes.contains(Scope::FilesRead);
+        Self { granted, keys: keys.map(|keys| (keys.clone(), keys.expiry(now))), public_url: &state.public_url }
     }
 
     /// Links to nothing in particular, for examples.
     pub(super) fn of_example() -> Self {
-        Self { keys: None, public_url: "https://uploads.example.com" }
+        Self { granted: true, keys: None, public_url: "https://uploads.example.com" }
+    }
+
+    /// Whether there may be any.
+    pub(super) fn granted(&self) -> bool {
+        self.granted
     }
 
     /// The key of a file's link, and the link; without keys, one that needs a token.

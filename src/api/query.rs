@@ -42,6 +42,11 @@ impl Query {
         Ok(found)
     }
 
+    /// A member whose blank value is the same as none, as clients send it that fill in a form.
+    pub(super) fn filled(&self, name: &str) -> Result<Option<String>, FieldErrors> {
+        Ok(self.at_most_one(name)?.filter(|value| !value.is_empty()))
+    }
+
     pub(super) fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
         let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
         let value = values.next();
@@ -49,9 +54,9 @@ impl Query {
     }
 }
 
-/// A member that is true or false, which is what it is when it is absent.
+/// A member that is true or false, in whatever letters a language writes them, and false when it is absent.
 pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> {
-    match text {
+    match text.map(str::to_ascii_lowercase).as_deref() {
         Some("true") => Ok(true),
         None | Some("false") => Ok(false),
         Some(_) => Err(FieldErrors::one(name, "must be true or false")),

@@ -1,9 +1,11 @@
 //! Step 3: judge what landed, seal it, claim it.
 
+use std::time::Instant;
+
 use time::{Duration, OffsetDateTime};
 
 use super::judge::Judged;
-use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted};
+use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted, seen_by};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::domain::file::Landed;
 use crate::domain::{
@@ -51,14 +53,17 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
+        // What is recorded after a long copy happened after it: who asks for what changed since a time must not miss it.
+        let began = Instant::now();
+        let clock = || now + began.elapsed();
         // Two at once would copy the same bytes twice, and clients repeat what takes long.
         let _turn = self.confirming.wait(id).await;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
             let done = match file.state {
-                FileState::Active => self.describe(caller, file, wished, now).await?,
+                FileState::Active => self.describe(caller, file, wished, clock()).await?,
                 FileState::Deleted => return Err(is_deleted()),
-                FileState::Temp => Box::pin(self.seal(origin, caller, &file, wished, now)).await?,
+                FileState::Temp => Box::pin(self.seal(origin, caller, &file, wished, clock())).await?,
             };
             if let Some(active) = done {
                 return Ok(active);
@@ -71,6 +76,9 @@ impl Broker {
     async fn describe(&self, caller: &Caller, file: File, wished: &Description, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let described = self.described(&file, file.content_type(), wished)?;
         if described == file {
+            if *wished == Description::default() {
+                seen_by(caller, &file)?;
+            }
             return Ok(Some(file));
         }
         let described = self.store.describe(&file, &described, caller.actor, now).await?;
@@ -101,6 +109,7 @@ impl Broker {
         wished: &Description,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
+        let began = Instant::now();
         let Some((landed, early)) = self.look(file).await? else {
             if Box::pin(self.put_together(file, None)).await? {
                 return Ok(None);
@@ -162,7 +171,7 @@ impl Broker {
             evidence: &evidence,
             actor: caller.actor,
             origin,
-            at: now,
+            at: now + began.elapsed(),
             late_uploads: self.grace,
         };
         let activated = self.store.activate(file, &sealed).await?;

@@ -5,7 +5,7 @@
 
 use time::OffsetDateTime;
 
-use super::{ATTEMPTS, Broker, BrokerError, allowed};
+use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by};
 use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Origin, Scope};
 use crate::failpoint;
 use crate::metrics::{self, Step};
@@ -101,7 +101,10 @@ impl Broker {
             let file = self.find(caller, id).await?;
             match file.state {
                 FileState::Deleted => {}
-                FileState::Active => return Ok(file),
+                FileState::Active => {
+                    seen_by(caller, &file)?;
+                    return Ok(file);
+                }
                 FileState::Temp => return Err(BrokerError::Conflict(FieldErrors::one("state", "is temp: there is nothing to restore"))),
             }
             if let Some(file) = self.store.restore_file(&file, caller.actor, now).await? {

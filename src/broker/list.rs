@@ -1,7 +1,7 @@
 //! Lists of files, page by page.
 
 use super::{Broker, BrokerError, allowed};
-use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start};
+use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start, TicketId};
 use crate::store::Selected;
 
 /// How far files are counted: what lies behind is said to be as many.
@@ -40,11 +40,23 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.
     pub async fn list(&self, caller: &Caller, wanted: &PageWanted) -> Result<Page, BrokerError> {
+        self.page(caller, None, wanted).await
+    }
+
+    /// The same of those that are attached to a ticket.
+    ///
+    /// # Errors
+    /// [`BrokerError::Forbidden`] without the right to read.
+    pub async fn ticket_files(&self, caller: &Caller, ticket: TicketId, wanted: &PageWanted) -> Result<Page, BrokerError> {
+        self.page(caller, Some(ticket), wanted).await
+    }
+
+    async fn page(&self, caller: &Caller, ticket: Option<TicketId>, wanted: &PageWanted) -> Result<Page, BrokerError> {
         allowed(caller, Scope::FilesRead)?;
         let PageWanted { selection, start, size, counted } = wanted;
         // Customers reach their own files only, as in `find`.
         let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
-        let selected = Selected { tenant: &caller.tenant, customer, types: &caller.types, selection };
+        let selected = Selected { tenant: &caller.tenant, customer, types: &caller.types, ticket, selection };
         // One more than asked for tells whether there are more.
         let mut files = self.store.select_files(&selected, start, size.saturating_add(1)).await?;
         let more = files.len() > *size as usize;

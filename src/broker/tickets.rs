@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
-use super::list::Page;
+use super::list::{Page, PageWanted};
 use super::{Broker, BrokerError, allowed};
 use crate::bucket::{BucketError, ObjectBody};
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, Start, TicketId};
+use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, Selection, Start, TicketId};
 use crate::failpoint;
 use crate::store::Attached;
 use crate::zip::Archive;
@@ -49,6 +50,8 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<(), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
+        let began = Instant::now();
+        let clock = || now + began.elapsed();
         // Who attaches is answered the ticket's files: nothing is done for whoever may not read them.
         allowed(caller, Scope::FilesRead)?;
         changes_tickets(caller)?;
@@ -64,9 +67,9 @@ impl Broker {
         }
         unknown.or_ok(()).map_err(BrokerError::Invalid)?;
         failpoint::reach("attach: found");
-        self.confirm_all(caller, waiting, now).await?;
+        self.confirm_all(caller, waiting, &clock).await?;
         let ids: Vec<FileId> = wanted.iter().map(|wanted| wanted.id).collect();
-        match self.store.attach(&caller.tenant, ticket, &ids, MOST_ON_TICKET, caller.actor, now).await? {
+        match self.store.attach(&caller.tenant, ticket, &ids, MOST_ON_TICKET, caller.actor, clock()).await? {
             Attached::All => {
                 failpoint::reach("attach: recorded");
                 Ok(())
@@ -85,11 +88,11 @@ impl Broker {
         self: &Arc<Self>,
         caller: &Caller,
         waiting: Vec<(String, FileId)>,
-        now: OffsetDateTime,
+        clock: &impl Fn() -> OffsetDateTime,
     ) -> Result<(), BrokerError> {
         let confirmed = stream::iter(waiting).map(|(place, id)| {
             let (broker, caller) = (self.clone(), caller.clone());
-            async move { (place, Box::pin(broker.confirm(&caller, id, now)).await) }
+            async move { (place, Box::pin(broker.confirm(&caller, id, clock())).await) }
         });
         let mut ended = confirmed.buffered(CONFIRMED_AT_ONCE);
         let (mut refused, mut conflicts) = (FieldErrors::new(), FieldErrors::new());
@@ -120,21 +123,6 @@ impl Broker {
         if self.store.detach(&caller.tenant, ticket, id, caller.actor, now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
     }
 
-    /// The newest `size` active files of a ticket that the caller may read, from `start` on.
-    ///
-    /// # Errors
-    /// [`BrokerError::Forbidden`] without the right to read.
-    pub async fn ticket_files(&self, caller: &Caller, ticket: TicketId, start: &Start, size: u32) -> Result<Page, BrokerError> {
-        allowed(caller, Scope::FilesRead)?;
-        // Customers reach their own files only, as in `find`.
-        let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
-        let mut files = self.store.ticket_files(&caller.tenant, ticket, customer, &caller.types, start, size.saturating_add(1)).await?;
-        let more = files.len() > size as usize;
-        files.truncate(size as usize);
-        let next = files.last().filter(|_| more).map(|file| Position { id: file.id, value: None });
-        Ok(Page { files, next, records: None })
-    }
-
     /// Whether a file is on a ticket of the caller's tenant.
     ///
     /// # Errors
@@ -149,7 +137,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.
     pub async fn archive(self: Arc<Self>, caller: Caller, ticket: TicketId) -> Result<Option<TicketArchive>, BrokerError> {
-        let Page { files, next, .. } = self.ticket_files(&caller, ticket, &Start::Skip(0), ARCHIVE_PAGE).await?;
+        let Page { files, next, .. } = self.ticket_files(&caller, ticket, &archived(Start::Skip(0))).await?;
         let first = !files.is_empty();
         let step = Step::after(next.as_ref());
         let archive = TicketArchive { broker: self, caller, ticket, files: files.into(), step, current: None, archive: Archive::default() };
@@ -160,6 +148,11 @@ impl Broker {
 /// What tickets there are and whose, dropslip does not know: a customer could put files on anybody's.
 fn changes_tickets(caller: &Caller) -> Result<(), BrokerError> {
     if caller.actor.kind == ActorKind::Users { Ok(()) } else { Err(BrokerError::NotFound) }
+}
+
+/// Some of the files of an archive.
+fn archived(start: Start) -> PageWanted {
+    PageWanted { selection: Selection::newest(), start, size: ARCHIVE_PAGE, counted: false }
 }
 
 /// A ticket's files on their way into one archive: a page of records, a piece of one file, and the directory to be.
@@ -208,8 +201,8 @@ impl TicketArchive {
             }
             match self.step {
                 Step::More(id) => {
-                    let start = Start::After(Position { id, value: None });
-                    let Page { files, next, .. } = self.broker.ticket_files(&self.caller, self.ticket, &start, ARCHIVE_PAGE).await?;
+                    let more = archived(Start::After(Position { id, value: None }));
+                    let Page { files, next, .. } = self.broker.ticket_files(&self.caller, self.ticket, &more).await?;
                     self.files = files.into();
                     self.step = Step::after(next.as_ref());
                 }

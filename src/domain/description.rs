@@ -67,8 +67,13 @@ impl Changes {
     /// What is wrong, by field: `filename`, `disposition`.
     pub fn made(self, file: &File, rule: &FileType, content_type: &MediaType) -> Result<File, FieldErrors> {
         let mut errors = FieldErrors::new();
-        if let Some(Err(why)) = self.name.as_ref().map(|name| rule.judge_name(name, content_type)) {
-            errors.merge(why);
+        if let Some(name) = &self.name {
+            let judged = rule.judge_name(name, content_type).or_else(|why| {
+                // Where the bytes showed another type than the name, that name was kept: the ending may stay.
+                let keeps_ending = name.extension() == file.name.extension();
+                if keeps_ending { rule.judge_name(name, &file.granted_type).map_err(|_| why) } else { Err(why) }
+            });
+            judged.unwrap_or_else(|why| errors.merge(why));
         }
         if let Some(Err(why)) = self.disposition.map(|disposition| rule.judge_disposition(disposition)) {
             errors.merge(why);

@@ -70,6 +70,10 @@ const VIEWABLE: [&str; 15] = [
     "video/x-matroska",
 ];
 
+/// How the subtypes of scripts begin: `text/javascript` has fifteen other names that browsers run (WHATWG MIME Sniffing, section 4.6), some
+/// with a version behind them.
+const SCRIPTS: [&str; 8] = ["javascript", "x-javascript", "ecmascript", "x-ecmascript", "jscript", "x-jscript", "livescript", "vbscript"];
+
 /// The longest text that is read as a content type, in characters.
 pub const MAX_CHARS: usize = 512;
 
@@ -96,17 +100,21 @@ impl MediaType {
     #[must_use]
     pub fn alias_of(&self) -> Option<Self> {
         let (_, canonical) = ALIASES.iter().find(|(odd, _)| *odd == self.essence)?;
-        Some(Self { essence: (*canonical).to_owned(), charset: self.charset.clone() })
+        // Only texts have one.
+        let charset = self.charset.clone().filter(|_| canonical.starts_with("text/"));
+        Some(Self { essence: (*canonical).to_owned(), charset })
     }
 
     /// Whether a browser that opens such a file could run code its author wrote.
     #[must_use]
     pub fn is_scriptable(&self) -> bool {
         let subtype = self.essence.split_once('/').map_or("", |(_, s)| s);
-        ["html", "xml", "javascript", "ecmascript", "x-shockwave-flash", "x-mimearchive"].contains(&subtype)
+        ["html", "xml", "x-shockwave-flash", "x-mimearchive"].contains(&subtype)
+            || SCRIPTS.iter().any(|script| subtype.starts_with(script))
             || subtype.ends_with("+xml")
             || subtype.ends_with("+html")
             || self.essence == "text/xsl"
+            || self.essence == "image/svg"
             || self.essence == "message/rfc822"
             || self.essence == "multipart/related"
             || self.essence == "text/cache-manifest"
@@ -203,6 +211,13 @@ mod tests {
             assert_eq!(scriptable.parse::<MediaType>().unwrap().as_served(), MediaType::octet_stream(), "{scriptable}");
         }
         assert_eq!("image/png".parse::<MediaType>().unwrap().as_served().to_string(), "image/png");
+        // Every name that browsers run, by the WHATWG's list.
+        let versions = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"].map(|version| format!("text/javascript{version}"));
+        let names = ["javascript", "ecmascript", "x-javascript", "x-ecmascript", "jscript", "livescript"];
+        let names = names.into_iter().flat_map(|name| [format!("text/{name}"), format!("application/{name}")]);
+        for script in names.chain(versions) {
+            assert!(script.parse::<MediaType>().unwrap().is_scriptable(), "{script}");
+        }
     }
 
     #[test]

@@ -8,14 +8,9 @@ use time::OffsetDateTime;
 use super::files::{COLUMNS, FileRow};
 use super::history::{record, unreadable};
 use super::instant::Instant;
-use super::listing::{Bound, of_types};
 use super::{Store, StoreError, on_pool};
-use crate::domain::{Action, Actor, ActorKind, Change, File, FileId, Origin, Start, Tenant, TicketId, TypeLimit};
+use crate::domain::{Action, Actor, Change, File, FileId, Origin, Tenant, TicketId};
 use crate::failpoint;
-
-/// Columns that both tables have are named apart.
-const ATTACHED: &str = "JOIN (SELECT tenant AS ticket_tenant, ticket_id, file_id FROM ticket_files) AS attached ON file_id = id \
-    WHERE ticket_tenant = $1 AND ticket_id = $2 AND file_id < $3 AND tenant = $1 AND state = 'active'";
 
 /// What became of files that were to be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,39 +116,5 @@ impl Store {
             sqlx::query_scalar(sql).bind(tenant.as_str()).bind(ticket.0).bind(file.0).fetch_one(connection).await
         })?;
         Ok(found > 0)
-    }
-
-    /// A ticket's active files from `start` on, newest first, at most `limit`; with `customer`, only those that this customer made, and
-    /// none of a type that `types` leaves out. To skip files costs as much as to read them; a ticket has few.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn ticket_files(
-        &self,
-        tenant: &Tenant,
-        ticket: TicketId,
-        customer: Option<i64>,
-        types: &TypeLimit,
-        start: &Start,
-        limit: u32,
-    ) -> Result<Vec<File>, StoreError> {
-        let (tenant, ticket) = (Bound::Text(tenant.as_str()), Bound::Number(ticket.0));
-        let (before, skip) = match start {
-            Start::Skip(files) => (i64::MAX, i64::from(*files)),
-            Start::After(position) => (position.id.0, 0),
-        };
-        let (before, skip, limit) = (Bound::Number(before), Bound::Number(skip), Bound::Number(limit.into()));
-        let (which, mut bound) = if let Some(customer) = customer {
-            let (customers, types) = (ActorKind::Customers.as_str(), of_types(types, 7));
-            let which = format!(
-                "{ATTACHED} AND created_by_kind = '{customers}' AND created_by_id = $6{types} ORDER BY file_id DESC LIMIT $4 OFFSET $5"
-            );
-            (which, vec![tenant, ticket, before, limit, skip, Bound::Number(customer)])
-        } else {
-            let which = format!("{ATTACHED}{} ORDER BY file_id DESC LIMIT $4 OFFSET $5", of_types(types, 6));
-            (which, vec![tenant, ticket, before, limit, skip])
-        };
-        bound.extend(types.names().into_iter().flatten().map(|name| Bound::Text(name)));
-        self.files(&which, &bound).await
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn upload_token(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Some(claimed) = UploadToken::parse(&text) {
         assert!(claimed.open(&[7; 32], NOW).is_none(), "a token that nobody made: {text:?}");
-        assert!(!format!("{claimed:?}").contains(text.rsplit('.').next().unwrap_or_default()));
+        let (before, signature) = text.rsplit_once('.').unwrap_or_default();
+        assert!(before.contains(signature) || !format!("{claimed:?}").contains(signature));
     }
     let mut given = bytes.iter().copied();
     let mut next = || given.next().unwrap_or_default();

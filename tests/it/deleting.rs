@@ -237,6 +237,7 @@ async fn bulk_requests_are_bounded_and_named_what_is_wrong_with_them() {
         ("DELETE", "/v2/files.json?ids=1", json!({"ids": [2]}), "ids"),
         ("POST", "/v2/files/delete.json?ids=2", json!({"ids": [1]}), "ids"),
         ("POST", "/v2/files/delete.json?filter={}", json!({"ids": [1]}), "filter"),
+        ("DELETE", "/v2/files.json?ids=1&q=a", json!({}), "q"),
     ] {
         let (status, answer) = broker.call(method, path, Some(&body)).await;
         assert_eq!((status.as_u16(), error_fields(&answer)), (400, vec![field.to_owned()]), "{method} {path} {body}");

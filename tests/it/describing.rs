@@ -5,7 +5,8 @@ use dropslip::tokens::Tokens;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file, slip};
+use crate::downloads::PNG;
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, error_fields, new_file, slip};
 
 impl TestBroker {
     pub async fn describe(&self, id: i64, body: &Value) -> (u16, Value) {
@@ -18,7 +19,7 @@ async fn a_file_is_renamed(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
     let id = broker.active_text().await;
     let before = broker.read(id).await.1["file"].clone();
-    let colleague = broker.new_token("default", 7, "files:write").await;
+    let colleague = broker.new_token("default", 7, "files:read,files:write").await;
     let path = format!("/desk/api/v2/files/{id}.json");
     let (status, body) = broker.status_of(&colleague, "PUT", &path, r#"{"filename":"C:\\x\\Größe \u202egnp.md"}"#).await;
     assert_eq!(status, 200, "{body}");
@@ -118,6 +119,23 @@ async fn a_temp_file_is_confirmed_and_renamed_in_one() {
         let head = broker.s3.head_object().bucket(&broker.bucket).key(key).send().await.unwrap();
         assert_eq!(head.content_disposition(), Some("attachment; filename=\"new.txt\""), "a text is not shown inline");
         assert_eq!(broker.confirm(slip.id).await.1, body);
+    }
+}
+
+/// Phones call their pictures what they like. The name stayed when the type was mended, so its ending may.
+#[tokio::test]
+async fn a_file_of_another_type_than_its_name_keeps_its_ending_or_gets_the_right_one() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let slip = broker.authorize(&new_file("IMG.jpg", "image/jpeg")).await;
+    broker.drop_bytes(&slip, PNG).await;
+    let (status, body) = broker.describe(slip.id, &json!({"filename": "IMG 2.jpg"})).await;
+    assert_eq!((status, &body["file"]["filename"], &body["file"]["mimeType"]), (200, &json!("IMG 2.jpg"), &json!("image/png")), "{body}");
+    for name in ["img.JPG", "a.jpg", "a.png", "b.png"] {
+        assert_eq!(broker.describe(slip.id, &json!({ "filename": name })).await.1["file"]["filename"], name);
+    }
+    for name in ["b.jpg", "b.pdf", "b.exe"] {
+        let (status, body) = broker.describe(slip.id, &json!({ "filename": name })).await;
+        assert_eq!((status, error_fields(&body)), (400, vec!["filename".to_owned()]), "{name}: {body}");
     }
 }
 

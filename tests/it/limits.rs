@@ -51,6 +51,20 @@ async fn open_slips_are_limited(db: Db) {
 }
 
 #[tokio::test]
+async fn a_request_that_is_refused_takes_no_place() {
+    let limit = ("DROPSLIP_ACTOR_OPEN_SLIPS", "1");
+    let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_S3_METHOD", "put").setting(limit.0, limit.1).start().await;
+    let mut request = new_file("a.txt", "text/plain");
+    for _ in 0..4 {
+        let (status, body) = broker.call("POST", "/v2/files/ref.json", Some(&request)).await;
+        assert_eq!((status.as_u16(), error_fields(&body)), (400, vec!["size".to_owned()]), "a PUT needs the exact size");
+    }
+    request["size"] = 5.into();
+    assert_eq!(broker.call("POST", "/v2/files/ref.json", Some(&request)).await.0, 201);
+    assert_eq!(broker.call("POST", "/v2/files/ref.json", Some(&request)).await.0, 429);
+}
+
+#[tokio::test]
 async fn open_slips_are_limited_on_sqlite() {
     open_slips_are_limited(Db::Sqlite).await;
 }

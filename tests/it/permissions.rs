@@ -124,6 +124,59 @@ async fn a_token_for_some_file_types_meets_no_others_on_postgres() {
     a_token_for_some_file_types_meets_no_others(Db::Postgres).await;
 }
 
+/// A back end that only uploads, or only cleans up, is no way to what others uploaded.
+async fn who_may_not_read_gets_no_link(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).start().await;
+    let file = broker.active_note("a").await;
+    let (path, links) = (format!("/v2/files/{file}.json"), ["downloadURL", "proxyKey", "s3Path"]);
+    let restore = format!("/v2/files/{file}/restore.json");
+    let writer = broker.new_token("default", 9, "files:write").await;
+    let deleter = broker.new_token("default", 9, "files:delete").await;
+    for (token, method, path) in [(&writer, "PATCH", &path), (&writer, "PUT", &path), (&deleter, "POST", &restore)] {
+        let (status, body) = broker.send(method, path, token, Some(json!({}))).await;
+        assert_eq!(
+            (status.as_u16(), body),
+            (403, json!({"errors": {"authorization": ["must have the scope files:read"]}})),
+            "{method} {path}"
+        );
+    }
+    // What they do, and their own, they are told of.
+    let (status, renamed) = broker.send("PATCH", &path, &writer, Some(json!({"filename": "b.txt"}))).await;
+    assert_eq!((status.as_u16(), &renamed["file"]["filename"]), (200, &json!("b.txt")));
+    let gone = broker.http.delete(format!("{}{path}", broker.base)).bearer_auth(&deleter).send().await.unwrap();
+    assert_eq!(gone.status(), 204);
+    let (status, restored) = broker.send("POST", &restore, &deleter, None).await;
+    assert_eq!((status.as_u16(), &restored["file"]["state"]), (200, &json!("active")));
+    let asked = async || {
+        let request = broker.http.post(format!("{}/v2/files/ref.json", broker.base)).bearer_auth(&writer).header("idempotency-key", "k");
+        answer(request.body(new_file("own.txt", "text/plain").to_string())).await
+    };
+    let own = slip(asked().await.1);
+    broker.drop_bytes(&own, b"mine").await;
+    let confirmed = broker.send("PATCH", &format!("/v2/files/{}.json", own.id), &writer, None).await.1;
+    let again = broker.send("PATCH", &format!("/v2/files/{}.json", own.id), &writer, None).await.1;
+    assert_eq!(again, confirmed, "repeated after an answer that was lost");
+    let by_key = asked().await.1;
+    assert_eq!(by_key["file"]["id"], own.id);
+    for answer in [renamed, restored, confirmed, by_key] {
+        for link in links {
+            assert_eq!(answer["file"][link], "", "{link}");
+        }
+    }
+    let reader = broker.new_token("default", 9, "files:read,files:write").await;
+    assert!(broker.send("PATCH", &path, &reader, None).await.1["file"]["downloadURL"].as_str().unwrap().contains("proxyKey="));
+}
+
+#[tokio::test]
+async fn who_may_not_read_gets_no_link_on_sqlite() {
+    who_may_not_read_gets_no_link(Db::Sqlite).await;
+}
+
+#[tokio::test]
+async fn who_may_not_read_gets_no_link_on_postgres() {
+    who_may_not_read_gets_no_link(Db::Postgres).await;
+}
+
 #[tokio::test]
 async fn an_upload_token_is_for_no_more_than_its_maker() {
     let broker = TestBroker::on(Bed::Embedded).await;

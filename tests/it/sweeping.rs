@@ -1,10 +1,11 @@
 //! Nothing is orphaned: whatever nobody came back for is gone after a sweep, and nothing else is.
 
-use dropslip::broker::Swept;
+use dropslip::broker::{BrokerError, Swept};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use crate::harness::{Bed, Db, Setup, TestBroker, new_file};
+use crate::faults::proxy::{Break, INTERNAL_ERROR, Proxy};
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file};
 
 impl TestBroker {
     /// A sweep as it will happen that much later.
@@ -125,4 +126,28 @@ async fn more_than_one_batch_is_swept_at_once() {
     let slip = broker.authorize(&new_file("a.txt", "")).await;
     assert_eq!(broker.sweep_in(Duration::hours(1) + Duration::MINUTE).await.deleted, 1_200);
     assert_eq!(broker.read(slip.id).await.1["file"]["state"], "temp");
+}
+
+/// Uploads that a crash left on sealed keys are known to lists of uploads alone, which not every store makes or allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_cannot_be_listed_keep_nothing_from_being_swept() {
+    let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
+    let endpoint = format!("http://{}", proxy.address);
+    let broker = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_S3_ENDPOINT", endpoint).start().await;
+    for number in 0..4 {
+        broker.store.doom(&format!("files/{number}"), OffsetDateTime::now_utc(), true).await.unwrap();
+    }
+    let ask = async |name: &str| {
+        let request = broker.request("POST", "/v2/files/ref.json").header("idempotency-key", "once");
+        answer(request.body(new_file(name, "text/plain").to_string())).await.0
+    };
+    assert_eq!((ask("a.txt").await, ask("b.txt").await.as_u16()), (reqwest::StatusCode::CREATED, 422));
+    proxy.breaks("?uploads", Break::Answer(INTERNAL_ERROR));
+    let swept = broker.server.broker.sweep(OffsetDateTime::now_utc() + LONG).await;
+    assert!(matches!(swept, Err(BrokerError::Bucket(_))), "{swept:?}");
+    assert_eq!(ask("b.txt").await, 201, "what needs no bucket was swept all the same");
+    proxy.breaks("?uploads", Break::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+    assert!(broker.sweep_in(LONG * 2).await.deleted >= 4);
+    assert!(proxy.hits() >= 4);
+    assert_eq!(broker.server.broker.waiting(OffsetDateTime::now_utc() + LONG * 2).await.unwrap().due_objects, 0);
 }

@@ -57,7 +57,23 @@ async fn files_are_attached_listed_and_taken_off(db: Db) {
         let (_, page) = broker.call("GET", &format!("/v2/tickets/7/files.json?pageSize=1&{query}"), None).await;
         assert_eq!((numbers(&page), &page["pagination"]["hasMorePages"]), (ids, &json!(more)), "{query}");
     }
-    for (query, field) in [("filter={}", "filter"), ("orderBy=size", "orderBy"), ("page=0", "page")] {
+    assert_eq!(broker.describe(c, &json!({"filename": "c.txt"})).await.0, 200);
+    // Selected, ordered and counted like any list, as Desk's clients ask.
+    for (query, ids) in [
+        ("orderBy=createdAt&orderMode=asc", vec![a, c]),
+        ("orderBy=createdAt&orderMode=desc&filter={}", vec![c, a]),
+        (r#"filter={"filename":"c.txt"}"#, vec![c]),
+        (&format!("ids={a},{b}"), vec![a]),
+        ("q=C.T", vec![c]),
+        ("filter={\"state\":\"deleted\"}", vec![]),
+    ] {
+        let (status, page) = broker.call("GET", &format!("/v2/tickets/7/files.json?{query}"), None).await;
+        let records = page["pagination"]["records"].as_u64();
+        assert_eq!((status.as_u16(), numbers(&page), records), (200, ids.clone(), Some(ids.len() as u64)), "{query}: {page}");
+    }
+    let (_, first) = broker.call("GET", "/v2/tickets/7/files.json?pageSize=1", None).await;
+    assert_eq!((&first["pagination"]["records"], &first["pagination"]["pages"]), (&json!(2), &json!(2)));
+    for (query, field) in [("filter={\"x\":1}", "filter.x"), ("orderBy=up", "orderBy"), ("page=0", "page")] {
         let (status, answer) = broker.call("GET", &format!("/v2/tickets/7/files.json?{query}"), None).await;
         assert_eq!((status.as_u16(), error_fields(&answer)), (400, vec![field.to_owned()]), "{query}");
     }
@@ -86,6 +102,59 @@ async fn files_are_attached_listed_and_taken_off_on_postgres() {
     files_are_attached_listed_and_taken_off(Db::Postgres).await;
 }
 
+/// Nobody waits for each other in a circle, and who is told that a file is attached finds it attached.
+async fn attaching_at_once_is_as_one_after_the_other(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).start().await;
+    let mut ids = Vec::new();
+    for name in 0..6 {
+        ids.push(broker.active_note(&format!("n{name}")).await);
+    }
+    let (forwards, backwards): (Vec<i64>, Vec<i64>) = (ids.clone(), ids.iter().rev().copied().collect());
+    let unsure = ids[3];
+    for ticket in 1..=20 {
+        let attached = async |ids: &[i64]| {
+            let (status, body) = broker.attach(ticket, &json!({ "ids": ids })).await;
+            // The one that is deleted meanwhile may be missed, and then nothing is attached.
+            assert!(status == 200 || status == 400 && body["errors"].to_string().contains("not found"), "{status} {body}");
+            status == 200
+        };
+        let deleted_and_restored = async {
+            assert_eq!(broker.request("DELETE", &format!("/v2/files/{unsure}.json")).send().await.unwrap().status(), 204);
+            assert_eq!(broker.call("POST", &format!("/v2/files/{unsure}/restore.json"), None).await.0, 200);
+        };
+        let told =
+            futures_util::join!(attached(&forwards), attached(&backwards), attached(&forwards), attached(&backwards), deleted_and_restored);
+        let all = told.0 || told.1 || told.2 || told.3;
+        assert_eq!(broker.on_ticket(ticket).await, if all { backwards.clone() } else { Vec::new() }, "ticket {ticket}: {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attaching_at_once_is_as_one_after_the_other_on_sqlite() {
+    attaching_at_once_is_as_one_after_the_other(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attaching_at_once_is_as_one_after_the_other_on_postgres() {
+    attaching_at_once_is_as_one_after_the_other(Db::Postgres).await;
+}
+
+/// An operator's command, or another broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn attaching_waits_for_another_process_that_writes_to_sqlite() {
+    let broker = Setup::on(Bed::Embedded).database(Db::Sqlite).start().await;
+    let id = broker.active_note("a").await;
+    let database = broker.folder.path().join("test.db");
+    let writing = "import sqlite3, sys\nd = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n\
+        for n in range(300): d.execute('BEGIN IMMEDIATE'); d.execute(\"UPDATE files SET size = size\"); d.execute('COMMIT')";
+    let mut other = Command::new(from_servers("TEST_PYTHON")).args(["-c", writing]).arg(&database).spawn().unwrap();
+    for ticket in 1..=60 {
+        let (status, body) = broker.attach(ticket, &json!({"ids": [id]})).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    assert!(other.wait().unwrap().success());
+}
+
 /// Some clients stop after the upload and attach the number.
 #[tokio::test(flavor = "multi_thread")]
 async fn attaching_confirms_what_has_arrived_and_names_what_has_not() {
@@ -101,6 +170,13 @@ async fn attaching_confirms_what_has_arrived_and_names_what_has_not() {
         let (status, body) = broker.attach(7, &json!({"ids": [active, arrived.id]})).await;
         assert_eq!((status.as_u16(), numbers(&body)), (200, vec![arrived.id, active]), "{bed:?}: {body}");
         assert_eq!(broker.read(arrived.id).await.1["file"]["state"], "active");
+        // Each is dated when it became active, and not when the request began: who syncs by time must not miss the last one.
+        let (one, other) = (broker.text_slip().await, broker.text_slip().await);
+        broker.drop_bytes(&one, b"one").await;
+        broker.drop_bytes(&other, b"other").await;
+        assert_eq!(broker.attach(8, &json!({"ids": [one.id, other.id]})).await.0, 200);
+        let updated = async |id| broker.read(id).await.1["file"]["updatedAt"].clone();
+        assert_ne!(updated(one.id).await, updated(other.id).await);
         // What is not what was granted is named too, and deleted as at any confirmation.
         let other = broker.s3.put_object().bucket(&broker.bucket).key(missing.param("key")).content_type("text/html");
         other.body(b"<html>".to_vec().into()).send().await.unwrap();

@@ -158,12 +158,12 @@ pub(super) struct FileBody<'a> {
     #[schema(nullable = false)]
     url: Option<&'static str>,
     /// Where the bytes are, for a person or a page: it needs no token while its `proxyKey` is good, or, without one, a token. Empty unless
-    /// `active`.
+    /// `active`, and for a token without `files:read`.
     #[serde(rename = "downloadURL")]
     download_url: String,
-    /// What opens `downloadURL` to whoever has it, for a time. Empty unless `active`, and where this installation has no secret for it.
+    /// What opens `downloadURL` to whoever has it, for a time. Empty where that is, and where this installation has no secret for it.
     proxy_key: String,
-    /// The sealed object's key in the bucket, for whoever has the bucket's own credentials. Empty unless `active`.
+    /// The sealed object's key in the bucket, for whoever has the bucket's own credentials. Empty where `downloadURL` is.
     s3_path: &'a str,
     /// Width of an image in pixels, where its header says so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -409,9 +409,9 @@ impl<'a> FileBody<'a> {
         }
     }
 
-    /// The same with what leads to the bytes, where there are any to be had.
+    /// The same with what leads to the bytes, where there are any to be had and whoever asks may have them.
     pub(super) fn linked(mut self, file: &'a File, links: &Links<'_>) -> Self {
-        if file.state == FileState::Active {
+        if file.state == FileState::Active && links.granted() {
             (self.proxy_key, self.download_url) = links.to(file);
             self.s3_path = file.sealed_key.as_deref().unwrap_or_default();
         }

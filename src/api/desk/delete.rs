@@ -116,7 +116,7 @@ pub(super) async fn restore(
     let IdInPath(id) = id?;
     ignore_body(request).await?;
     let file = state.broker.restore(&caller, id, OffsetDateTime::now_utc()).await?;
-    Ok(one(&state, &file))
+    Ok(one(&state, &caller, &file))
 }
 
 /// Delete many files
@@ -223,9 +223,9 @@ impl Wanted {
             Some(_) => Err(FieldErrors::one(DRY, "must be true or false")),
         };
         // Who means fewer files than are named must not lose the others.
-        let filtered =
-            query.members().iter().any(|(name, _)| name == "filter") || members.filter.as_ref().is_some_and(|filter| !filter.is_null());
-        let named = if filtered { Err(FieldErrors::one("filter", "must not be set: files are deleted by their numbers")) } else { Ok(()) };
+        let in_query = query.members().iter().map(|(name, _)| name.as_str()).find(|name| ["filter", "q"].contains(name));
+        let narrowing = in_query.or(members.filter.as_ref().filter(|filter| !filter.is_null()).map(|_| "filter"));
+        let named = narrowing.map_or(Ok(()), |name| Err(FieldErrors::one(name, "must not be set: files are deleted by their numbers")));
         match (ids, dry, dry_too, named) {
             (Ok(ids), Ok(dry), Ok(dry_too), Ok(())) => {
                 Ok(Self { ids, execution: if dry || dry_too { Execution::Dry } else { Execution::Real } })

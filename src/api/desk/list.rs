@@ -110,7 +110,7 @@ struct MetaPageBody {
 )]
 pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: Wanted) -> Result<Response<Body>, Fault> {
     let page = state.broker.list(&caller, &wanted.page).await?;
-    let links = Links::new(&state, OffsetDateTime::now_utc());
+    let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
     Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
 }
 

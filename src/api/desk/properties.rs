@@ -53,7 +53,7 @@ fn other_bodies(bytes: &[u8]) {
     }
     match delete::Wanted::in_body(&Query::parsed(""), bytes) {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),
-        Err(errors) => said_well(&errors, &["body", "ids", "bulkDryExecute", "filter"]),
+        Err(errors) => said_well(&errors, &["body", "ids", "bulkDryExecute", "filter", "q"]),
     }
     if let Ok(value) = axum::http::HeaderValue::from_bytes(bytes) {
         let headers = [(IDEMPOTENCY_KEY, value)].into_iter().collect();
@@ -85,7 +85,7 @@ pub(crate) fn list(bytes: &[u8]) {
     }
     match delete::Wanted::in_query(&query, b"") {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),
-        Err(errors) => said_well(&errors, &["ids", "bulkDryExecute", "filter"]),
+        Err(errors) => said_well(&errors, &["ids", "bulkDryExecute", "filter", "q"]),
     }
     for (by, _) in Field::ALL {
         for descending in [false, true] {

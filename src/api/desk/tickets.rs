@@ -16,8 +16,7 @@ use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Array, Object, Type};
 
 use super::list::PageBody;
-use super::members::members_parameters;
-use super::wanted::{MOST_PAGES, PAGE_SIZE, Wanted as WantedList, parameter};
+use super::wanted::Wanted as WantedList;
 use super::{IGNORED, ignore_body};
 use crate::api::body::{json, object, read_body, whole};
 use crate::api::downloads::{Links, Wish, answer, header, of_unknown_length};
@@ -92,21 +91,21 @@ pub(super) async fn attach(
     let (broker, asking) = (state.broker.clone(), caller.clone());
     // Confirming is what may take long.
     to_its_end(async move { broker.attach(&asking, ticket, &wanted, OffsetDateTime::now_utc()).await }).await?;
-    let first = Walk::parse(&Query::parsed(""))?;
+    let first = WantedList::parse(&Query::parsed("")).map_err(Fault::Invalid)?;
     page(&state, &caller, ticket, &first).await
 }
 
 /// List the files of a ticket
 ///
-/// Those that are active and that the token may read, newest first, page by page like all files.
+/// Those that the token may read, selected, ordered and paged like all files: active ones, newest first, unless something else is asked for.
 #[utoipa::path(
     get,
     path = "/tickets/{tid}/files.json",
     operation_id = "listTicketFiles",
-    params(OfTicket, Walk),
+    params(OfTicket, WantedList),
     responses(
         (status = 200, body = PageBody, description = "A page of files; none for a ticket that nothing is attached to."),
-        (status = 400, body = Errors, description = "`cursor` is none that a page told, `page` or `pageSize` is no whole number, or there is a `filter` or another order.",
+        (status = 400, body = Errors, description = "A member of the query is not as described; of a filter, the place in it is named.",
             example = json!({"errors": {"cursor": ["must be the nextCursor of a page in the same order"]}})),
         AnyFile, AnyCall
     )
@@ -115,47 +114,14 @@ pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,
     ticket: Result<OfTicket, Fault>,
-    walk: Walk,
+    wanted: WantedList,
 ) -> Result<Response<Body>, Fault> {
-    page(&state, &caller, ticket?.0, &walk).await
+    page(&state, &caller, ticket?.0, &wanted).await
 }
 
-async fn page(state: &AppState, caller: &Caller, ticket: TicketId, Walk(wanted): &Walk) -> Result<Response<Body>, Fault> {
-    let page = state.broker.ticket_files(caller, ticket, &wanted.page.start, wanted.page.size).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, &Links::new(state, OffsetDateTime::now_utc()))))
-}
-
-/// A page of a ticket's files.
-pub(super) struct Walk(WantedList);
-
-impl Walk {
-    fn parse(query: &Query) -> Result<Self, Fault> {
-        WantedList::newest(query).map(Self).map_err(Fault::Invalid)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Walk {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        Self::parse(&Query::of(parts))
-    }
-}
-
-impl utoipa::IntoParams for Walk {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let size = Object::builder().schema_type(Type::Integer).minimum(Some(1)).default(Some(PAGE_SIZE.into()));
-        let cursor = Object::builder().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]+$"));
-        let number = |least| Object::builder().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(MOST_PAGES - 1 + least));
-        let mut parameters = vec![
-            parameter("page", "Which page, from 1. Not together with `cursor`.", number(1)),
-            parameter("pageOffset", "The same, from 0.", number(0)),
-            parameter("pageSize", "Most files of the page. What is over 100 means 100. Also as `per_page`.", size),
-            parameter("cursor", "The `nextCursor` of the page before; absent for the first page.", cursor),
-        ];
-        parameters.extend(members_parameters());
-        parameters
-    }
+async fn page(state: &AppState, caller: &Caller, ticket: TicketId, wanted: &WantedList) -> Result<Response<Body>, Fault> {
+    let page = state.broker.ticket_files(caller, ticket, &wanted.page).await?;
+    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, &Links::new(state, caller, OffsetDateTime::now_utc()))))
 }
 
 /// Take a file off a ticket

@@ -19,13 +19,13 @@ use crate::domain::field_errors::one_of;
 use crate::domain::{Condition, Field, FieldErrors, Order, Selection, Start};
 
 /// Files of a page when nobody says how many.
-pub(super) const PAGE_SIZE: u32 = 50;
+const PAGE_SIZE: u32 = 50;
 
 /// Most files of a page; Desk takes larger numbers for this one.
 const MOST: u32 = 100;
 
 /// The last page that can be asked for by its number. What lies deeper is reached by cursor: to skip files costs as much as to read them.
-pub(super) const MOST_PAGES: u32 = 2_000;
+const MOST_PAGES: u32 = 2_000;
 
 /// The longest text to look for in names, in bytes: no name is longer.
 const MOST_SEARCHED: usize = 255;
@@ -47,32 +47,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
 }
 
 impl Wanted {
-    /// A page of what has no other order and no filter: newest first.
-    pub(super) fn newest(query: &Query) -> Result<Self, FieldErrors> {
-        let mut errors = FieldErrors::new();
-        let (size, start, offset) = place(&mut errors, query, Order::NEWEST);
-        if kept(&mut errors, order(query)).is_some_and(|order| order != Order::NEWEST) {
-            errors.add("orderBy", "must not be set: there is one order here, the newest first");
-        }
-        if kept(&mut errors, query.at_most_one("filter")).flatten().is_some_and(|filter| !filter.is_empty()) {
-            errors.add("filter", "must not be set here");
-        }
-        let selection = Selection { condition: Condition::none(), name_holds: None, ids: None, order: Order::NEWEST };
-        let page = PageWanted { selection, start, size, counted: false };
-        errors.or_ok(Self { page, offset, members: Members::asked_in(query) })
-    }
-
     /// Every complaint at once.
     pub(super) fn parse(query: &Query) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let order = kept(&mut errors, order(query)).unwrap_or(Order::NEWEST);
         let (size, start, offset) = place(&mut errors, query, order);
-        let filter =
-            query.at_most_one("filter").and_then(|text| text.filter(|text| !text.is_empty()).map(|text| parse_filter(&text)).transpose());
+        let filter = query.filled("filter").and_then(|text| text.map(|text| parse_filter(&text)).transpose());
         let condition = kept(&mut errors, filter).flatten().unwrap_or_else(Condition::none);
         let name_holds = kept(&mut errors, searched(query)).flatten();
         let ids = kept(&mut errors, ids_in(query)).flatten();
-        let uncounted = query.at_most_one("skipAggregation").and_then(|text| flag("skipAggregation", text.as_deref()));
+        let uncounted = query.filled("skipAggregation").and_then(|text| flag("skipAggregation", text.as_deref()));
         let counted = !kept(&mut errors, uncounted).unwrap_or_default();
         let members = Members::asked_in(query);
         let selection = Selection { condition, name_holds, ids, order };
@@ -84,7 +68,7 @@ impl Wanted {
 fn place(errors: &mut FieldErrors, query: &Query, order: Order) -> (u32, Start, Option<u32>) {
     let size = kept(errors, query.spelled(&["pageSize", "per_page"]).and_then(page_size)).unwrap_or(PAGE_SIZE);
     let offset = kept(errors, page_offset(query)).flatten();
-    let cursor = query.at_most_one("cursor").and_then(|text| text.map(|text| position_of(order, &text)).transpose());
+    let cursor = query.filled("cursor").and_then(|text| text.map(|text| position_of(order, &text)).transpose());
     let cursor = kept(errors, cursor).flatten();
     if cursor.is_some() && offset.is_some() {
         errors.add("cursor", "must come without page and pageOffset");
@@ -109,7 +93,7 @@ fn whole(name: &str, text: &str) -> Result<u64, FieldErrors> {
 }
 
 fn page_size(text: Option<String>) -> Result<u32, FieldErrors> {
-    let Some(text) = text else { return Ok(PAGE_SIZE) };
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(PAGE_SIZE) };
     match whole("pageSize", &text)? {
         0 => Err(FieldErrors::one("pageSize", "must be 1 or higher")),
         size => Ok(u32::try_from(size).map_or(MOST, |size| size.min(MOST))),
@@ -119,7 +103,7 @@ fn page_size(text: Option<String>) -> Result<u32, FieldErrors> {
 /// `page` counts from 1, `pageOffset` the same pages from 0.
 fn page_offset(query: &Query) -> Result<Option<u32>, FieldErrors> {
     let read = |name: &str, first: u64| {
-        let Some(text) = query.at_most_one(name)? else { return Ok(None) };
+        let Some(text) = query.filled(name)? else { return Ok(None) };
         let number = whole(name, &text)?;
         if number < first {
             return Err(FieldErrors::one(name, format!("must be {first} or higher")));
@@ -166,7 +150,7 @@ fn order(query: &Query) -> Result<Order, FieldErrors> {
 
 /// What names are searched for, in small letters.
 fn searched(query: &Query) -> Result<Option<String>, FieldErrors> {
-    let Some(text) = query.at_most_one("q")?.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = query.filled("q")? else { return Ok(None) };
     if text.len() > MOST_SEARCHED || text.contains('\0') {
         return Err(FieldErrors::one("q", format!("must be {MOST_SEARCHED} bytes or shorter, without NUL")));
     }
@@ -234,7 +218,8 @@ mod tests {
         for (text, size) in [("1", 1), ("050", 50), ("100", 100), ("101", 100), ("99999999999999999999999", 100)] {
             assert_eq!(read(text), Ok(size));
         }
-        for bad in ["", "0", "000", "-1", "+1", " 1", "1.0", "ten", "١"] {
+        assert_eq!(read(""), Ok(PAGE_SIZE));
+        for bad in ["0", "000", "-1", "+1", " 1", "1.0", "ten", "١"] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }
@@ -245,6 +230,7 @@ mod tests {
         for (query, skip) in [
             ("", 0),
             ("page=1", 0),
+            ("page=&pageOffset=&pageSize=&cursor=&skipAggregation=", 0),
             ("page=3", 100),
             ("pageOffset=2&pageSize=7", 14),
             ("page=3&pageOffset=2&per_page=7", 14),

@@ -1,7 +1,7 @@
 //! Files on tickets: all or none, as many as there may be, and gone with the file.
 
-use dropslip::domain::{FileId, Position, Start, TicketId, TypeLimit};
-use dropslip::store::{Attached, Store};
+use dropslip::domain::{Caller, FileId, Position, Selection, Start, TicketId, TypeLimit};
+use dropslip::store::{Attached, Selected, Store};
 use sqlx::Connection as _;
 
 use super::{Fixture, NOW, caller, evidence, fixture, insert, sealed};
@@ -18,12 +18,21 @@ async fn active(store: &Store, tenant: &str, name: &str) -> FileId {
 
 async fn listed(store: &Store, tenant: &str) -> Vec<FileId> {
     let caller = caller(tenant);
-    let files = store.ticket_files(&caller.tenant, TICKET, None, &TypeLimit::default(), &Start::Skip(0), 100).await.unwrap();
-    let ids: Vec<_> = files.iter().map(|file| file.id).collect();
-    for file in &files {
-        assert!(store.is_attached(&caller.tenant, TICKET, file.id).await.unwrap());
+    let ids = on_ticket(store, &caller, None, &TypeLimit::default(), &Start::Skip(0)).await;
+    for id in &ids {
+        assert!(store.is_attached(&caller.tenant, TICKET, *id).await.unwrap());
     }
     ids
+}
+
+async fn on_ticket(store: &Store, caller: &Caller, customer: Option<i64>, types: &TypeLimit, start: &Start) -> Vec<FileId> {
+    let selection = Selection::newest();
+    let selected = Selected { tenant: &caller.tenant, customer, types, ticket: Some(TICKET), selection: &selection };
+    let files = store.select_files(&selected, start, 100).await.unwrap();
+    if *start == Start::Skip(0) {
+        assert_eq!(store.count_files(&selected, 1000).await.unwrap() as usize, files.len());
+    }
+    files.iter().map(|file| file.id).collect()
 }
 
 async fn files_are_attached_all_or_none(db: Db) {
@@ -45,24 +54,27 @@ async fn files_are_attached_all_or_none(db: Db) {
     assert_eq!(store.attach(&two.tenant, TICKET, &[theirs], 2, two.actor, NOW).await.unwrap(), Attached::All);
     assert_eq!((listed(&store, "one").await, listed(&store, "two").await), (vec![b, a], vec![theirs]));
     // Of customers, their own.
-    let own = store.ticket_files(&one.tenant, TICKET, Some(one.actor.id), &TypeLimit::default(), &Start::Skip(0), 1).await.unwrap();
-    assert_eq!(own.iter().map(|file| file.id).collect::<Vec<_>>(), [b]);
-    assert!(
-        store
-            .ticket_files(&one.tenant, TICKET, Some(one.actor.id + 1), &TypeLimit::default(), &Start::Skip(0), 1)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let below = store
-        .ticket_files(&one.tenant, TICKET, None, &TypeLimit::default(), &Start::After(Position { id: b, value: None }), 100)
-        .await
-        .unwrap();
-    assert_eq!(below.iter().map(|file| file.id).collect::<Vec<_>>(), [a]);
-
+    let listed_by = async |customer, types: &TypeLimit, start| on_ticket(&store, &one, customer, types, &start).await;
+    let all = TypeLimit::default();
+    assert_eq!(listed_by(Some(one.actor.id), &all, Start::Skip(1)).await, [a]);
+    assert_eq!(listed_by(Some(one.actor.id + 1), &all, Start::Skip(0)).await, []);
+    assert_eq!(listed_by(None, &all, Start::After(Position { id: b, value: None })).await, [a]);
     let other_types = TypeLimit::to(["other".to_owned()]);
-    assert!(store.ticket_files(&one.tenant, TICKET, None, &other_types, &Start::Skip(0), 100).await.unwrap().is_empty());
-    assert!(store.ticket_files(&one.tenant, TICKET, Some(one.actor.id), &other_types, &Start::Skip(0), 100).await.unwrap().is_empty());
+    assert_eq!(listed_by(None, &other_types, Start::Skip(0)).await, []);
+    assert_eq!(listed_by(Some(one.actor.id), &other_types, Start::Skip(0)).await, []);
+
+    // The last place is given away once, however many want it.
+    assert!(store.detach(&one.tenant, TICKET, b, one.actor, NOW).await.unwrap());
+    let (d, e) = (active(&store, "one", "d").await, active(&store, "one", "e").await);
+    let (bs, cs, ds, es) = ([b], [c], [d], [e]);
+    let at_once = futures_util::join!(attach(&bs), attach(&cs), attach(&ds), attach(&es));
+    let outcomes = [at_once.0, at_once.1, at_once.2, at_once.3];
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Attached::All).count(), 1, "{outcomes:?}");
+    assert_eq!(listed(&store, "one").await.len(), 2);
+    for id in [c, d, e] {
+        store.detach(&one.tenant, TICKET, id, one.actor, NOW).await.unwrap();
+    }
+    assert_eq!(attach(&[b]).await, Attached::All);
 
     let detach = async |id: FileId| store.detach(&one.tenant, TICKET, id, one.actor, NOW).await.unwrap();
     assert!(detach(b).await);
