@@ -25,6 +25,6 @@ WORKDIR /data
 ENV DROPSLIP_LISTEN=0.0.0.0:8080 DROPSLIP_LOG_FORMAT=json
 EXPOSE 8080 9464
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=7s --start-period=20s CMD ["/usr/local/bin/dropslip", "health"]
+HEALTHCHECK --interval=15s --timeout=7s --start-period=20s CMD ["/usr/local/bin/dropslip", "health", "--live"]
 ENTRYPOINT ["/usr/local/bin/dropslip"]
 CMD ["serve"]

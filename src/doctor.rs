@@ -16,6 +16,7 @@ mod judging;
 mod objects;
 mod pages;
 mod puts;
+mod queue;
 mod reach;
 mod sealing;
 mod settings;
@@ -29,6 +30,7 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use crate::broker::STAGING_PREFIX;
+use crate::bucket::queue::QueueOptions;
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::UploadMethod;
 use crate::jwt;
@@ -67,6 +69,8 @@ pub struct Installation {
     pub expiry_days: i32,
     /// Where the secrets of keys in links come from, or why they cannot be read.
     pub proxy_keys: Result<Option<&'static str>, String>,
+    /// Where the queue of bucket notifications is, or why it cannot be used; `None` when there is none.
+    pub queue: Result<Option<QueueOptions>, String>,
     /// The longest life that a file type gives its forms.
     pub longest_slip: time::Duration,
     /// The file of tokens.
@@ -91,6 +95,7 @@ pub async fn examine(installation: &Installation, interrupt: impl Future<Output 
     let reached = tokio::select! {
         reached = async {
             callers::look(installation, &mut report).await;
+            queue::look(installation, &mut report).await;
             reach::reach(installation, &mut report).await
         } => reached,
         () = &mut interrupt => return Examined { report, interrupted: true },

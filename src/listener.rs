@@ -34,7 +34,7 @@ pub struct Bounds {
 }
 
 /// How long requests under way may take to end after a stop was asked for.
-const DRAIN: Duration = Duration::from_secs(30);
+pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// How long to wait when the process has no file handles left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -26,9 +26,9 @@ use kinds::{Counter, Gauge, Label, Sizes, Times, by, by_both, labels, one};
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 labels! {
-    /// The way of a file: what was issued arrives, and is confirmed or rejected; what never arrives expires.
+    /// The way of a file: what was issued arrives, and is confirmed or rejected; what never arrives expires, or is given up.
     Step, "step": Issued = "issued", Reissued = "reissued", Arrived = "arrived", Confirmed = "confirmed", Rejected = "rejected",
-    Expired = "expired",
+    Expired = "expired", GivenUp = "given_up",
 }
 
 labels! {
@@ -137,6 +137,7 @@ static SWEPT: [Counter; Swept::ALL.len()] = [const { Counter::new() }; Swept::AL
 static LAST_SWEEP: Gauge = Gauge::new();
 static DELIVERIES: [Counter; Delivery::ALL.len()] = [const { Counter::new() }; Delivery::ALL.len()];
 static NOTIFICATIONS: [Counter; Notification::ALL.len()] = [const { Counter::new() }; Notification::ALL.len()];
+static QUEUE_FAILURES: Counter = Counter::new();
 static RELOADS: [Counter; Reload::ALL.len()] = [const { Counter::new() }; Reload::ALL.len()];
 
 // ---- counting ----
@@ -242,6 +243,11 @@ pub fn deliveries(outcome: Delivery, count: u64) {
 /// A bucket notification, or one of its objects, came to that.
 pub fn notification(outcome: Notification) {
     add(&NOTIFICATIONS, outcome, 1);
+}
+
+/// The queue of bucket notifications could not be read.
+pub fn queue_failed() {
+    QUEUE_FAILURES.add(1);
 }
 
 /// The configuration was read again.
@@ -358,6 +364,7 @@ impl Gauges {
             "What bucket notifications spoke of, by what came of it.",
             &NOTIFICATIONS,
         )?;
+        one(encoder, "dropslip_notification_queue_failures", "Reads of the queue of notifications that failed.", &QUEUE_FAILURES)?;
         if let Some(Backlog { waiting, oldest, dead }) = self.outbox {
             by::<Outbox, _>(encoder, "dropslip_events", "Events that wait, or were given up.", &[f64::from(waiting), f64::from(dead)])?;
             one(encoder, "dropslip_events_oldest_seconds", "How long ago the oldest event that waits happened.", &oldest.as_secs_f64())?;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, BrokerError};
 use crate::bucket::queue::{Message, Queue};
+use crate::metrics;
 
 /// How long a queue that fails is left alone.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -28,10 +29,17 @@ pub async fn run(broker: Arc<Broker>, queue: Queue, stop: CancellationToken) {
         };
         match received {
             Ok(messages) => {
-                let (broker, queue) = (&broker, &queue);
-                stream::iter(messages).for_each_concurrent(AT_ONCE, |message| async move { handle(broker, queue, &message).await }).await;
+                let (broker, queue, stop) = (&broker, &queue, &stop);
+                let each = stream::iter(messages).for_each_concurrent(AT_ONCE, |message| async move {
+                    // Those that nobody began come again.
+                    if !stop.is_cancelled() {
+                        handle(broker, queue, &message).await;
+                    }
+                });
+                each.await;
             }
             Err(error) => {
+                metrics::queue_failed();
                 tracing::warn!(%error, "the queue of bucket notifications cannot be read now");
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => {}

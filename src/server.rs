@@ -32,7 +32,7 @@ use crate::sweeper;
 use crate::tokens::{Token, Tokens};
 use crate::webhooks::Webhooks;
 
-pub use configured::endpoints;
+pub use configured::{endpoints, queue_options};
 use policies::read_file_types;
 pub use proxy_keys::proxy_keys_source;
 pub use reloading::Reloaded;
@@ -138,11 +138,8 @@ impl Server {
         }
         let (ending, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
         let serving = tokio::spawn(async move {
-            listener::serve(listener, router, bounds, ending).await;
-            // They talk to the embedded store too, and end what is under way.
-            for work in working {
-                let _ = work.await;
-            }
+            // Workers talk to the embedded store too, and end what is under way.
+            tokio::join!(listener::serve(listener, router, bounds, ending.clone()), ended(working, ending));
             stop_rest.cancel();
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
@@ -186,6 +183,19 @@ impl Server {
             let _ = task.await;
         }
         self.store.close().await;
+    }
+}
+
+/// Waits for workers to end after `stop`, as long as for requests. Who is cut off has done no harm: what it did is done again.
+async fn ended(working: Vec<JoinHandle<()>>, stop: CancellationToken) {
+    stop.cancelled().await;
+    let deadline = tokio::time::Instant::now() + listener::DRAIN;
+    for mut work in working {
+        if tokio::time::timeout_at(deadline, &mut work).await.is_err() {
+            tracing::warn!(seconds = listener::DRAIN.as_secs(), "work in the background was cut off: it did not end in time");
+            work.abort();
+            let _ = work.await;
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod outbox;
 mod postgres;
 pub mod probing;
 mod reissuing;
+mod replaying;
 mod selecting;
 mod sqlite;
 mod sweeping;
@@ -38,11 +39,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
 use tracing::Instrument as _;
 
 use history::Subscribers;
@@ -56,8 +57,9 @@ use crate::trace;
 
 pub use files::{NewRow, Sealed};
 pub use history::{AuditFilter, Audited, AuditedActor};
-pub use outbox::{Backlog, COUNTED, EventFilter, EventRow, EventState, Leased, Outcome, Replay};
+pub use outbox::{Backlog, COUNTED, EventFilter, EventRow, EventState, Leased, Outcome};
 pub use reissuing::{Idempotency, Reissued, Used};
+pub use replaying::Replay;
 pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tickets::Attached;
@@ -103,9 +105,9 @@ enum Engine {
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, does not answer or has no room; a commit whose answer got lost may have happened.
+    /// It cannot be reached, does not answer or has no room; a commit whose answer got lost may have happened. Tells its cause itself.
     #[error("the database is not available: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(sqlx::Error),
     /// It holds or did something it never should.
     #[error("the database misbehaved: {0}")]
     Broken(String),
@@ -248,8 +250,13 @@ impl Store {
 
     async fn open_postgres(url: &str) -> Result<Engine, StoreError> {
         let options = PgConnectOptions::from_str(url)?;
+        let plain = options.clone().application_name("dropslip");
+        // A pool asks a server that refuses again and again for half a minute, and does not say why in the end.
+        let connected = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&plain)).await;
+        let first = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
+        let _ = first.close().await;
         // On a connection without bounds of time: an index on many rows takes longer, and so does waiting for who builds it.
-        let migrating = PgPoolOptions::new().max_connections(1).connect_with(options.clone().application_name("dropslip")).await?;
+        let migrating = PgPoolOptions::new().max_connections(1).connect_with(plain).await?;
         migrated(POSTGRES_MIGRATIONS.run(&migrating).await)?;
         migrating.close().await;
         Ok(Engine::Postgres(Arc::new(Connections::open(options).await?)))

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by};
 use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Origin, Scope};
 use crate::failpoint;
+use crate::metrics::{self, Step};
 
 /// What deleting a file comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,7 @@ impl Broker {
                         self.store.discard_temp_file(&file, file.expires_at + self.grace, Some(Origin::Request(caller.actor)), now).await?;
                     if forgotten {
                         failpoint::reach("abort: record discarded");
+                        metrics::file(Step::GivenUp, &file.type_name);
                         tracing::info!(file.id = %id, "temp file deleted");
                     }
                     forgotten

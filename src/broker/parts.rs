@@ -10,6 +10,7 @@ use crate::bucket::{Completed, PartTerms, PresignedPut};
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Origin, Part, Scope};
 use crate::failpoint;
+use crate::metrics::{self, Step};
 
 /// A slip that is used lives on, but not for ever: no longer than S3 lets one signature live.
 const LONGEST_UPLOAD: Duration = Duration::days(7);
@@ -143,6 +144,7 @@ impl Broker {
             }
             if self.store.discard_temp_file(&file, file.expires_at + self.grace, origin, now).await? {
                 failpoint::reach("abort: record discarded");
+                metrics::file(Step::GivenUp, &file.type_name);
                 tracing::info!(file.id = %id, "upload given up");
                 self.tidy_staging(&file).await;
                 return Ok(());

@@ -24,11 +24,7 @@ impl Bucket {
     /// Says what a person can do about it, and whether to ask again.
     pub(super) fn explained<E: ProvideErrorMetadata + fmt::Debug>(&self, error: &SdkError<E>) -> BucketError {
         let name = &self.name;
-        let Some(response) = error.raw_response() else {
-            let cause =
-                std::iter::successors(std::error::Error::source(&AsError(error)), |e| (*e).source()).last().map(ToString::to_string);
-            return BucketError::Unavailable(cause.unwrap_or_else(|| kind(error).to_owned()));
-        };
+        let Some(response) = error.raw_response() else { return BucketError::Unavailable(cause(error)) };
         let said = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or("no reason given");
         let region = response.headers().get("x-amz-bucket-region").filter(|region| *region != self.signer.region());
         match (response.status().as_u16(), region) {
@@ -40,6 +36,12 @@ impl Bucket {
             (status, _) => BucketError::Refused(format!("it answered {status} ({said})")),
         }
     }
+}
+
+/// Why there is no answer.
+pub(super) fn cause<E>(error: &SdkError<E>) -> String {
+    let cause = std::iter::successors(std::error::Error::source(&AsError(error)), |e| (*e).source()).last().map(ToString::to_string);
+    cause.unwrap_or_else(|| kind(error).to_owned())
 }
 
 /// Lends an SDK error as a plain one, to walk down to its first cause.

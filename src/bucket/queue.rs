@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::delete_message::DeleteMessageError;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use url::Url;
 
-use super::{BucketError, timeouts};
+use super::failure::cause;
+use super::timeouts;
 
 /// How long an empty queue may keep a request waiting, in seconds: the longest that SQS knows.
 const LONG_POLL_SECONDS: i32 = 20;
@@ -34,10 +36,17 @@ pub struct QueueOptions {
     pub region: Option<String>,
 }
 
+/// Why the queue did not do what it was asked; names it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct QueueError(String);
+
 /// The queue.
 pub struct Queue {
     client: Client,
     url: String,
+    /// The last part of the URL.
+    name: String,
 }
 
 /// One message.
@@ -55,8 +64,8 @@ impl Queue {
     ///
     /// # Errors
     /// When the URL is none.
-    pub async fn open(options: &QueueOptions) -> Result<Self, BucketError> {
-        let url = Url::parse(&options.url).map_err(|error| BucketError::Refused(format!("the queue's URL: {error}")))?;
+    pub async fn open(options: &QueueOptions) -> Result<Self, QueueError> {
+        let url = Url::parse(&options.url).map_err(|error| QueueError(format!("the queue's URL: {error}")))?;
         let region = region_of(&url).map(ToOwned::to_owned).or_else(|| options.region.clone());
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
         if let Some(region) = region {
@@ -69,14 +78,15 @@ impl Queue {
             // A queue's URL begins with where it is asked, at AWS and everywhere else.
             .endpoint_url(url.origin().ascii_serialization())
             .timeout_config(timeouts(RECEIVE_TIMEOUT, RECEIVE_TIMEOUT * 2));
-        Ok(Self { client: Client::from_conf(builder.build()), url: options.url.clone() })
+        let name = url.path_segments().and_then(Iterator::last).unwrap_or_default().to_owned();
+        Ok(Self { client: Client::from_conf(builder.build()), url: options.url.clone(), name })
     }
 
     /// The next messages; waits a while for some.
     ///
     /// # Errors
-    /// See [`BucketError`].
-    pub async fn receive(&self) -> Result<Vec<Message>, BucketError> {
+    /// See [`QueueError`].
+    pub async fn receive(&self) -> Result<Vec<Message>, QueueError> {
         let request = self
             .client
             .receive_message()
@@ -85,7 +95,7 @@ impl Queue {
             .wait_time_seconds(LONG_POLL_SECONDS)
             .visibility_timeout(VISIBILITY_SECONDS)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
-        let output = request.send().await.map_err(|error| explained(&error))?;
+        let output = request.send().await.map_err(|error| self.explained(&error))?;
         let messages = output.messages.unwrap_or_default().into_iter().filter_map(|message| {
             let count = message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
             let received = count.and_then(|count| count.parse().ok()).unwrap_or(1);
@@ -97,28 +107,61 @@ impl Queue {
     /// Takes a message out of the queue for good.
     ///
     /// # Errors
-    /// See [`BucketError`]; it comes again then.
-    pub async fn delete(&self, message: &Message) -> Result<(), BucketError> {
-        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&message.receipt).customize();
+    /// See [`QueueError`]; it comes again then.
+    pub async fn delete(&self, message: &Message) -> Result<(), QueueError> {
+        self.delete_by(&message.receipt).await.map_err(|error| self.explained(&error))
+    }
+
+    /// Finds out whether messages may be taken and deleted. One that waits is looked at and stays; that counts as once taken.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn probe(&self) -> Result<(), QueueError> {
+        let look = self.client.receive_message().queue_url(&self.url).max_number_of_messages(1).wait_time_seconds(0).visibility_timeout(0);
+        look.send().await.map_err(|error| self.explained(&error))?;
+        // No message has that receipt: whoever may not delete hears that instead.
+        match self.delete_by("dropslip-check").await {
+            Err(error) if is_denied(&error) || error.raw_response().is_none() => Err(self.explained(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete_by(&self, receipt: &str) -> Result<(), SdkError<DeleteMessageError>> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt).customize();
         let request =
             request.config_override(aws_sdk_sqs::config::Builder::new().timeout_config(timeouts(REQUEST_TIMEOUT, REQUEST_TIMEOUT * 2)));
-        request.send().await.map(drop).map_err(|error| explained(&error))
+        request.send().await.map(drop)
     }
+
+    fn explained<E: ProvideErrorMetadata>(&self, error: &SdkError<E>) -> QueueError {
+        let name = &self.name;
+        let Some(response) = error.raw_response() else {
+            return QueueError(format!("the queue ‘{name}’ is not available: {}", cause(error)));
+        };
+        let said = code(error).unwrap_or("no reason given");
+        QueueError(match response.status().as_u16() {
+            _ if is_denied(error) => format!("the AWS credentials may not use queue ‘{name}’ ({said})"),
+            _ if said.contains("QueueDoesNotExist") || said.contains("NonExistentQueue") => format!("there is no queue ‘{name}’ ({said})"),
+            status @ (408 | 429 | 500..) => format!("the queue ‘{name}’ is not available: it answered {status} ({said})"),
+            status => format!("the queue ‘{name}’ refused: it answered {status} ({said})"),
+        })
+    }
+}
+
+fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+/// 400 or 403, by the age of the protocol.
+fn is_denied<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    matches!(status, Some(401 | 403)) || code(error).is_some_and(|code| code.contains("AccessDenied"))
 }
 
 /// `sqs.REGION.amazonaws.com`, in every partition.
 fn region_of(url: &Url) -> Option<&str> {
     let (region, rest) = url.host_str()?.strip_prefix("sqs.")?.split_once('.')?;
     rest.starts_with("amazonaws.com").then_some(region)
-}
-
-fn explained<E: aws_sdk_sqs::error::ProvideErrorMetadata>(error: &SdkError<E>) -> BucketError {
-    let Some(response) = error.raw_response() else { return BucketError::Unavailable("the queue did not answer".to_owned()) };
-    let said = error.as_service_error().and_then(|error| error.code()).unwrap_or("no reason given");
-    match response.status().as_u16() {
-        status @ (408 | 429 | 500..) => BucketError::Unavailable(format!("the queue answered {status} ({said})")),
-        status => BucketError::Refused(format!("the queue answered {status} ({said})")),
-    }
 }
 
 #[cfg(test)]

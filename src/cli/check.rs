@@ -108,6 +108,7 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
         method: config.s3_method,
         origins: server::page_origins(config),
         proxy_keys: server::proxy_keys_source(config).map_err(|error| format!("{error:#}")),
+        queue: server::queue_options(config).map_err(|error| format!("{error:#}")),
         expiry_days: lifecycle_days(&file_types, config.sweep_grace.try_into()?),
         longest_slip: file_types.iter().map(|rule| rule.slip_lifetime).max().unwrap_or_default(),
         tokens_file: config.tokens_file.clone(),

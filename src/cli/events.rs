@@ -24,7 +24,7 @@ pub(super) enum EventsCommand {
         /// Its id, as `events list` shows it
         id: String,
     },
-    /// Send events again, those that arrived too; each file's stay in order
+    /// Send events now that arrived, were given up or wait for their next attempt; each file's stay in order
     Replay(ReplayOptions),
     /// List the endpoints of `DROPSLIP_WEBHOOKS_FILE`
     Endpoints,
@@ -102,7 +102,7 @@ async fn run_on(command: EventsCommand, store: &Store, config: &Config) -> anyho
             let replayed = store.replay_events(&replay, endpoint.as_deref(), now).await?;
             say!("to be sent again: {replayed}")?;
             if replayed == 0 && matches!(replay, Replay::Event(_)) {
-                complain!("dropslip: there is no such event");
+                complain!("dropslip: there is no such event, or it is being sent now");
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -20,13 +20,17 @@ const SHOWN: usize = 1000;
 #[derive(Debug, Args)]
 pub(super) struct HealthOptions {
     /// What to ask instead of `/readyz` of the configured broker on this machine
+    #[arg(conflicts_with = "live")]
     url: Option<Url>,
+    /// Ask `/healthz`: whether the broker serves, also while database or bucket are away. For what restarts it
+    #[arg(long)]
+    live: bool,
 }
 
 pub(super) async fn run(options: HealthOptions, load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<ExitCode> {
     let url = match options.url {
         Some(url) => url.to_string(),
-        None => format!("http://{}/readyz", reachable(load()?.listen)),
+        None => format!("http://{}/{}", reachable(load()?.listen), if options.live { "healthz" } else { "readyz" }),
     };
     // No proxy: it is asked from beside the broker.
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;

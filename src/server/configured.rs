@@ -66,12 +66,20 @@ pub(super) fn notifications_secret(config: &Config) -> anyhow::Result<Option<Not
     Ok(token.map(|token| NotificationsSecret::new(&token)))
 }
 
-/// The queue of the bucket's notifications.
-pub(super) async fn queue(config: &Config) -> anyhow::Result<Option<Queue>> {
+/// Where the queue of the bucket's notifications is.
+///
+/// # Errors
+/// When there is a queue and no bucket that could put anything into it.
+pub fn queue_options(config: &Config) -> anyhow::Result<Option<QueueOptions>> {
     let Some(url) = config.events.notifications_sqs.clone() else { return Ok(None) };
     let Storage::Bucket { region, .. } = &config.storage else {
         bail!("DROPSLIP_NOTIFICATIONS_SQS: has no effect without DROPSLIP_S3_BUCKET: the embedded store sends no notifications");
     };
-    let options = QueueOptions { url, region: region.clone() };
+    Ok(Some(QueueOptions { url, region: region.clone() }))
+}
+
+/// The queue of the bucket's notifications.
+pub(super) async fn queue(config: &Config) -> anyhow::Result<Option<Queue>> {
+    let Some(options) = queue_options(config)? else { return Ok(None) };
     Ok(Some(Box::pin(Queue::open(&options)).await.context("DROPSLIP_NOTIFICATIONS_SQS")?))
 }

@@ -156,20 +156,6 @@ pub struct EventFilter {
     pub before: Option<i64>,
 }
 
-/// Which events are to be sent again.
-#[derive(Debug, Clone)]
-pub enum Replay {
-    /// This one.
-    Event(String),
-    /// Those that were given up.
-    Dead,
-    /// Those that happened then or later, whether they arrived or not.
-    Since(OffsetDateTime),
-}
-
-/// How many events are made pending again in one statement.
-const REPLAYED_AT_ONCE: i64 = 500;
-
 /// How many events are counted at most when somebody asks how many there are.
 pub const COUNTED: u32 = 10_000;
 
@@ -183,9 +169,6 @@ pub struct Backlog {
     /// Events that were given up and not forgotten yet.
     pub dead: u32,
 }
-
-/// Makes events pending as if they had never been tried.
-const AGAIN: &str = "UPDATE events SET state = 'pending', attempts = 0, next_attempt_at = $1, leased_until = NULL, finished_at = NULL";
 
 impl Store {
     /// Takes on events for an endpoint that are due, oldest first, at most `limit`: nobody else sends them until `until`.
@@ -293,60 +276,6 @@ impl Store {
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM events WHERE event_id = $1 ORDER BY endpoint"));
         let rows: Vec<Row> = on_pool!(self, read connection => sqlx::query_as(sql).bind(event_id).fetch_all(connection).await)?;
         Ok(rows.into_iter().map(EventRow::from).collect())
-    }
-
-    /// Has events sent again, to one endpoint or to all they went to; answers how many. Those of a file keep their order.
-    ///
-    /// # Errors
-    /// See [`StoreError`]; some of them may be sent again then.
-    pub async fn replay_events(&self, replay: &Replay, endpoint: Option<&str>, now: OffsetDateTime) -> Result<u64, StoreError> {
-        let skip = self.skip_locked();
-        let (mut replayed, mut after) = (0, (OffsetDateTime::UNIX_EPOCH, 0_i64));
-        loop {
-            let rows: Vec<(i64, Instant)> = match replay {
-                Replay::Event(event_id) => {
-                    let sql = sqlx::AssertSqlSafe(format!(
-                        "{AGAIN} WHERE event_id = $2 AND (endpoint = $3 OR $3 IS NULL) RETURNING id, created_at"
-                    ));
-                    on_pool!(self, write connection => {
-                        sqlx::query_as(sql).bind(Instant(now)).bind(event_id).bind(endpoint).fetch_all(connection).await
-                    })?
-                }
-                Replay::Dead => {
-                    let sql = sqlx::AssertSqlSafe(format!(
-                        "{AGAIN} WHERE id IN (SELECT id FROM events WHERE state = 'dead' AND -id < $2 AND (endpoint = $3 OR $3 IS NULL) \
-                         ORDER BY -id DESC LIMIT $4 {skip}) RETURNING id, created_at"
-                    ));
-                    on_pool!(self, write connection => {
-                        let query = sqlx::query_as(sql).bind(Instant(now)).bind(-after.1).bind(endpoint);
-                        query.bind(REPLAYED_AT_ONCE).fetch_all(connection).await
-                    })?
-                }
-                Replay::Since(since) => {
-                    let sql = sqlx::AssertSqlSafe(format!(
-                        "{AGAIN} WHERE id IN (SELECT id FROM events WHERE created_at >= $2 AND (created_at > $2 OR id > $3) AND state <> 'pending' \
-                         AND (endpoint = $4 OR $4 IS NULL) ORDER BY created_at, id LIMIT $5 {skip}) RETURNING id, created_at"
-                    ));
-                    on_pool!(self, write connection => {
-                        let query = sqlx::query_as(sql).bind(Instant(now)).bind(Instant(after.0.max(*since))).bind(after.1);
-                        query.bind(endpoint).bind(REPLAYED_AT_ONCE).fetch_all(connection).await
-                    })?
-                }
-            };
-            replayed += rows.len() as u64;
-            let full = rows.len() as u64 == REPLAYED_AT_ONCE.unsigned_abs();
-            let last = match replay {
-                Replay::Event(_) => None,
-                Replay::Dead => rows.iter().map(|(id, _)| (OffsetDateTime::UNIX_EPOCH, *id)).max(),
-                Replay::Since(_) => rows.iter().map(|(id, created_at)| (created_at.0, *id)).max(),
-            };
-            match last {
-                Some(last) if full => after = last,
-                _ => break,
-            }
-        }
-        self.announce();
-        Ok(replayed)
     }
 
     /// Forgets events that arrived or were given up before `before`, at most `limit`; answers how many.

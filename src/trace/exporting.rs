@@ -1,6 +1,7 @@
 //! How traces leave: in batches, as OTLP in protobuf over HTTP.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opentelemetry::trace::TracerProvider as _;
@@ -15,9 +16,13 @@ use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
 use super::{TARGET, begin};
+use crate::domain::web::innermost;
 
 /// How long a receiver may take for a batch, and for the last one when the program ends.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the log says that a receiver takes nothing.
+const SAID_EVERY: Duration = Duration::from_mins(1);
 
 /// What a receiver may say at most, in bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -39,7 +44,7 @@ impl Exporter {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Sender { http, runtime: Handle::current() })
+            .with_http_client(Sender { http, runtime: Handle::current(), failing: Mutex::default() })
             .with_endpoint(endpoint.as_str())
             .with_timeout(PATIENCE)
             .build()?;
@@ -80,6 +85,35 @@ pub fn filter(metadata: &Metadata<'_>) -> bool {
 struct Sender {
     http: reqwest::Client,
     runtime: Handle,
+    failing: Mutex<Failing>,
+}
+
+/// Batches that were lost since one arrived.
+#[derive(Debug, Default)]
+struct Failing {
+    lost: u64,
+    said: Option<Instant>,
+}
+
+impl Sender {
+    /// Has the log say when traces begin to be lost, and when they arrive again. Its lines are no spans, so none of them is traced.
+    fn tell(&self, outcome: Result<(), String>, now: Instant) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) if failing.lost > 0 => {
+                tracing::info!(batches.lost = failing.lost, "traces are taken again");
+                failing.lost = 0;
+            }
+            Ok(()) => {}
+            Err(reason) => {
+                failing.lost += 1;
+                if failing.said.is_none_or(|said| now.duration_since(said) >= SAID_EVERY) {
+                    failing.said = Some(now);
+                    tracing::warn!(%reason, batches.lost = failing.lost, "traces are lost: DROPSLIP_OTLP_ENDPOINT does not take them");
+                }
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -101,6 +135,13 @@ impl HttpClient for Sender {
             *response.headers_mut() = answer.headers().clone();
             Ok::<_, reqwest::Error>(response)
         });
-        Ok(sent.await??)
+        let answer = sent.await?;
+        let outcome = match &answer {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(format!("it answered {}", answer.status())),
+            Err(error) => Err(innermost(error)),
+        };
+        self.tell(outcome, Instant::now());
+        Ok(answer?)
     }
 }

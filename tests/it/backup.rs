@@ -8,7 +8,7 @@ use dropslip::domain::{FileId, FileState};
 use dropslip::store::Store;
 
 use crate::faults::world::{Program, World, granted};
-use crate::harness::{Db, project};
+use crate::harness::{Db, execute, from_servers, project, unique};
 use crate::process::text;
 
 /// A command of the guide as it stands there, with the guide's places and names replaced by those of the test.
@@ -46,8 +46,28 @@ async fn done_among_others(world: &World, program: &Program, mut command: Comman
     assert!(child.wait().unwrap().success());
 }
 
+/// The role that a broker uses in production: it owns its database and may do nothing else.
+const ROLE: &str = "broker_of_tests";
+
+/// A database that belongs to [`ROLE`].
+async fn of_a_role() -> String {
+    let server = from_servers("TEST_POSTGRES_URL");
+    let name = unique("test_");
+    execute(
+        &server,
+        &format!("DO $$ BEGIN CREATE ROLE {ROLE} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"),
+    )
+    .await;
+    execute(&server, &format!("CREATE DATABASE {name} OWNER {ROLE}")).await;
+    let (base, _) = server.rsplit_once('/').unwrap();
+    format!("{}/{name}", base.replace("//postgres@", &format!("//{ROLE}@")))
+}
+
 async fn comes_back(db: Db) {
-    let mut world = World::new(db).await;
+    let mut world = match db {
+        Db::Sqlite => World::new(db).await,
+        Db::Postgres => World::at(&of_a_role().await).await,
+    };
     let mut program = world.start(None).await;
     let folder = world.folder.path().display().to_string();
     let database = world.database_url.strip_prefix("sqlite:").unwrap_or_default().to_owned();
@@ -98,16 +118,19 @@ async fn comes_back(db: Db) {
             done(as_written(&world, "install -m 600 /backup/dropslip.db /var/lib/dropslip/dropslip.db", &places));
         }
         Db::Postgres => {
-            let (server, name) = world.database_url.rsplit_once('/').unwrap();
-            let server = format!("{server}/postgres");
+            let (_, name) = world.database_url.rsplit_once('/').unwrap();
+            let server = from_servers("TEST_POSTGRES_URL");
             let sql = format!("DROP DATABASE {name} WITH (FORCE)");
             let dropped = Command::new("psql").args([server.as_str(), "-qc", &sql]).output().unwrap();
             assert!(dropped.status.success(), "{}", text(&dropped.stderr));
-            let created = "psql postgres://postgres@db.internal/postgres -c \"CREATE DATABASE dropslip\"";
+            let created = "psql postgres://postgres@db.internal/postgres -c \"CREATE DATABASE dropslip OWNER dropslip\"";
             done(as_written(
                 &world,
                 created,
-                &[("postgres://postgres@db.internal/postgres", &server), ("DATABASE dropslip", &format!("DATABASE {name}"))],
+                &[
+                    ("postgres://postgres@db.internal/postgres", &server),
+                    ("DATABASE dropslip OWNER dropslip", &format!("DATABASE {name} OWNER {ROLE}")),
+                ],
             ));
             let restore = "pg_restore --exit-on-error --single-transaction --no-owner --dbname=postgres://dropslip@db.internal/dropslip /backup/dropslip.dump";
             done(as_written(&world, restore, &places));

@@ -62,7 +62,8 @@ async fn dashboard_alerts_and_documentation_name_what_a_broker_tells() {
         assert!(expressions.len() >= least, "{file} has only {} expressions", expressions.len());
         for expression in expressions {
             let named = metrics_in(expression);
-            assert!(!named.is_empty(), "{file}: {expression}");
+            // Prometheus itself tells whether it reached somebody.
+            assert!(!named.is_empty() || expression.starts_with("up{"), "{file}: {expression}");
             for name in named {
                 assert!(told.contains(name.as_str()), "{file} names {name}, which nobody tells: {expression}");
             }
@@ -147,6 +148,21 @@ async fn the_manifests_for_kubernetes_fit_the_program() {
     let path = annotations["prometheus.io/path"].as_str().unwrap();
     assert_eq!(reqwest::get(format!("{address}{path}")).await.unwrap().status(), 200);
 
+    // Files that are read again have a folder of their own, which the user of the broker reads.
+    let files = yaml(&project().join("deploy/kubernetes/secret-files.example.yaml"));
+    let volumes = pod["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["secret"]["secretName"] == files["metadata"]["name"]).unwrap();
+    assert_eq!((&volume["secret"]["optional"], &pod["securityContext"]["fsGroup"]), (&true.into(), &pod["securityContext"]["runAsUser"]));
+    let mount = container["volumeMounts"].as_array().unwrap().iter().find(|mount| mount["name"] == volume["name"]).unwrap();
+    assert!(mount["subPath"].is_null(), "what is mounted so is never updated");
+    let documented = read("docs/operating.md");
+    for path in [mount["mountPath"].as_str().unwrap(), "SIGHUP"]
+        .into_iter()
+        .chain(files["stringData"].as_object().unwrap().keys().map(String::as_str))
+    {
+        assert!(documented.contains(path), "{path} is not in docs/operating.md");
+    }
+
     // Two brokers, of which one may go; and nothing that a broker has no use for.
     assert_eq!(manifests["Deployment"]["spec"]["replicas"], 2);
     assert_eq!(manifests["PodDisruptionBudget"]["spec"]["minAvailable"], 1);
@@ -193,6 +209,15 @@ fn systemd_takes_the_unit_and_finds_it_well_shut() {
     assert_eq!(said.lines().find(|line| line.contains("dropslip.service")), None, "{said}");
     // Two of ten, ten being a service that may do everything.
     analyze(&["security", "--offline=true", "--threshold=20"]);
+    // So it does with the group that reads what is read again.
+    let group = read("deploy/systemd/secrets.conf");
+    let group = group.lines().find_map(|line| line.strip_prefix("SupplementaryGroups=")).unwrap();
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("[Service]\n", &format!("[Service]\nSupplementaryGroups={group}\n")))
+        .unwrap();
+    let said = analyze(&["verify", "--man=no"]);
+    assert_eq!(said.lines().find(|line| line.contains("dropslip.service")), None, "{said}");
+    analyze(&["security", "--offline=true", "--threshold=20"]);
+    assert!(read("docs/operating.md").contains(&format!("groupadd --system {group}\n")));
     // The settings that come with it are settings.
     let config =
         Config::from_parts(Some(&project().join("deploy/systemd/dropslip.toml")), variables("deploy/systemd/dropslip.env.example"));
@@ -240,7 +265,7 @@ fn the_image_gets_all_that_is_built_and_runs_without_rights() {
     let from: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
     assert!(from.iter().all(|image| !image.contains('/') && image.contains(':')), "{from:?}");
     let health = dockerfile.lines().find(|line| line.starts_with("HEALTHCHECK")).unwrap();
-    assert!(health.ends_with(r#"CMD ["/usr/local/bin/dropslip", "health"]"#), "{health}");
+    assert!(health.ends_with(r#"CMD ["/usr/local/bin/dropslip", "health", "--live"]"#), "{health}");
     let words = dockerfile.lines().find_map(|line| line.strip_prefix("ENV ")).unwrap();
     let environment = words.split(' ').map(|word| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap());
     let config = Config::from_parts(None, environment).unwrap();

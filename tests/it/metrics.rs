@@ -217,6 +217,39 @@ async fn limits_are_counted_by_what_there_was_too_much_of() {
     assert_eq!(["open_slips", "reserved_bytes"].map(|limit| scrape.sum("dropslip_limited_total", Some(("limit", limit)))), [1.0, 0.0]);
 }
 
+async fn counts_what_clients_give_up(db: Db) {
+    let (world, program, admin) = watched(db).await;
+    let ask = async |method: &str, path: &str, body: Value| {
+        let answer = world.ask(&program, method, path, None, &body).await.unwrap();
+        assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
+    };
+    let in_parts = json!({"type": "kept", "filename": "a.txt", "mimeType": "text/plain", "size": 5, "multipart": true});
+    let parts = world.ask(&program, "POST", "/v2/files/ref.json", None, &in_parts).await.unwrap();
+    let parts = parts.body["file"]["id"].as_i64().unwrap_or_else(|| panic!("{parts:?}"));
+    ask("DELETE", &format!("/v2/files/{parts}/parts.json"), Value::Null).await;
+    let (slip, _) = world.uploaded(&program, "kept").await;
+    ask("DELETE", &format!("/v2/files/{}.json", slip.id), Value::Null).await;
+    let many = [world.slip(&program, "kept").await.id, world.slip(&program, "kept").await.id];
+    ask("POST", "/v2/files/delete.json", json!({"ids": many})).await;
+    // An active file that is deleted was confirmed, and stays so.
+    let (kept, _) = world.uploaded(&program, "kept").await;
+    assert_eq!(world.confirm(&program, kept.id).await.unwrap().status, 200);
+    ask("DELETE", &format!("/v2/files/{}.json", kept.id), Value::Null).await;
+    let scrape = Scrape::of(&admin).await;
+    let steps = ["issued", "confirmed", "expired", "given_up"].map(|step| scrape.files_of("kept", step));
+    assert_eq!(steps, [5.0, 1.0, 0.0, 4.0], "each ends as one of them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_give_up_is_counted_on_sqlite() {
+    counts_what_clients_give_up(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_give_up_is_counted_on_postgres() {
+    counts_what_clients_give_up(Db::Postgres).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn health_is_asked_without_another_program() {
     let world = World::new(Db::Sqlite).await;
@@ -232,6 +265,9 @@ async fn health_is_asked_without_another_program() {
     assert_eq!((configured.status.code(), text(&configured.stdout)), (Some(0), "ready\n".to_owned()));
     world.execute("DELETE FROM _sqlx_migrations WHERE version > 3").await;
     assert_eq!(health(&[&ready]).0, 1);
+    let alive = world.command(None, &["health", "--live"]).env("DROPSLIP_LISTEN", address).output().unwrap();
+    assert_eq!((alive.status.code(), text(&alive.stdout)), (Some(0), "ok\n".to_owned()), "no reason to restart it");
+    assert_eq!(health(&["--live", &ready]).0, 2);
     program.signal("-TERM");
     program.end().await;
     let (code, _, complaint) = health(&[&ready]);

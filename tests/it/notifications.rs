@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use dropslip::domain::FileId;
+use dropslip::domain::{FileId, FileState};
 use dropslip::store::AuditFilter;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::check::Site;
+use crate::faults::proxy::{Break, Proxy};
+use crate::faults::world::{Program, Through, World};
 use crate::harness::{Bed, Db, Setup, Slip, TestBroker, answer, error_fields, from_servers, unique};
+use crate::metrics::Scrape;
 
 const TOKEN: &str = "the-store-knows-this-secret";
 
@@ -163,21 +167,34 @@ async fn many_notifications_and_confirmations_make_one_activation() {
     assert_eq!(broker.objects().await.iter().filter(|(key, _)| key.starts_with("files/")).count(), 1);
 }
 
-/// SQS as in production: the bucket puts its notifications into a queue, and nobody else says a word.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_queue_confirms_files_whose_clients_vanished() {
-    let localstack = from_servers("TEST_LOCALSTACK_URL");
+fn sqs() -> aws_sdk_sqs::Client {
     let (key, secret) = (from_servers("AWS_ACCESS_KEY_ID"), from_servers("AWS_SECRET_ACCESS_KEY"));
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-        .endpoint_url(&localstack)
+        .endpoint_url(from_servers("TEST_LOCALSTACK_URL"))
         .region(aws_sdk_sqs::config::Region::new("us-east-1"))
         .credentials_provider(aws_sdk_sqs::config::Credentials::new(key, secret, None, None, "test"))
         .build();
-    let sqs = aws_sdk_sqs::Client::from_conf(config);
+    aws_sdk_sqs::Client::from_conf(config)
+}
+
+fn queue_url(name: &str) -> String {
+    format!("{}/000000000000/{name}", from_servers("TEST_LOCALSTACK_URL"))
+}
+
+/// Its name and its URL.
+async fn new_queue(sqs: &aws_sdk_sqs::Client) -> (String, String) {
     let name = unique("uploads-");
     sqs.create_queue().queue_name(&name).send().await.unwrap();
-    let queue = format!("{localstack}/000000000000/{name}");
+    let url = queue_url(&name);
+    (name, url)
+}
+
+/// SQS as in production: the bucket puts its notifications into a queue, and nobody else says a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_confirms_files_whose_clients_vanished() {
+    let sqs = sqs();
+    let (name, queue) = new_queue(&sqs).await;
     let broker = Setup::on(Bed::LocalStack).database(Db::Postgres).setting("DROPSLIP_NOTIFICATIONS_SQS", queue.clone()).start().await;
     let told = aws_sdk_s3::types::QueueConfiguration::builder()
         .queue_arn(format!("arn:aws:sqs:us-east-1:000000000000:{name}"))
@@ -227,4 +244,94 @@ async fn seaweedfs_confirms_files_whose_clients_vanished() {
     let slip = broker.uploaded(b"Hello").await;
     broker.becomes_active(slip.id).await;
     assert_eq!(broker.activations(slip.id).await, [json!("notification")]);
+}
+
+/// A broker that is told of ten uploads at once, so many in a message, while the bucket does that to every copy; and the numbers of the
+/// files. It gets SIGTERM when it has begun.
+async fn stopped_among_messages(in_one: usize, copies: Break) -> (World, Program, Vec<i64>, Instant) {
+    let (sqs, proxy) = (sqs(), Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await);
+    let (_, queue) = new_queue(&sqs).await;
+    let mut world = World::through(Db::Sqlite, Through { s3: Some(proxy.address), database: None }).await;
+    let mut uploading = world.start(None).await;
+    let (mut ids, mut records) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let (slip, _) = world.uploaded(&uploading, "kept").await;
+        let object = json!({"key": slip.param("key")});
+        records.push(json!({"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": world.bucket}, "object": object}}));
+        ids.push(slip.id);
+    }
+    for records in records.chunks(in_one) {
+        sqs.send_message().queue_url(&queue).message_body(json!({"Records": records}).to_string()).send().await.unwrap();
+    }
+    uploading.signal("-TERM");
+    assert_eq!(uploading.end().await.code(), Some(0));
+    proxy.breaks("x-amz-copy-source:", copies);
+    world.set("DROPSLIP_NOTIFICATIONS_SQS", &queue);
+    let mut program = world.start(None).await;
+    proxy.until_hit().await;
+    program.signal("-TERM");
+    let began = Instant::now();
+    assert_eq!(program.end().await.code(), Some(0), "{}", program.log());
+    (world, program, ids, began)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_begins_no_message_and_ends_those_under_way() {
+    let (world, program, ids, _) = stopped_among_messages(1, Break::Slow(Duration::from_secs(2))).await;
+    let mut active = 0;
+    for id in ids {
+        let file = world.store.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
+        active += usize::from(file.state == FileState::Active);
+    }
+    assert!((1..=4).contains(&active), "{active} of 10, at most four at once: {}", program.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_does_not_end_is_cut_off_when_the_broker_stops() {
+    let (_world, program, _, began) = stopped_among_messages(10, Break::Stall).await;
+    assert!(began.elapsed() < Duration::from_secs(36), "it took {:?}", began.elapsed());
+    assert!(program.log().contains("was cut off"), "{}", program.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_cannot_be_read_is_counted_and_named() {
+    let name = unique("absent-");
+    let mut world = World::new(Db::Sqlite).await;
+    world.set("DROPSLIP_ADMIN_LISTEN", "127.0.0.1:0");
+    world.set("DROPSLIP_NOTIFICATIONS_SQS", &queue_url(&name));
+    let program = world.start(None).await;
+    let admin = program.admin().await;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while Scrape::of(&admin).await.sum("dropslip_notification_queue_failures_total", None) < 1.0 {
+        assert!(Instant::now() < deadline, "nothing is counted: {}", program.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = program.log();
+    let line = log.lines().find(|line| line.contains("cannot be read now")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(&format!("there is no queue ‘{name}’")) && !line.contains("the bucket"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tries_the_queue_and_takes_nothing_out_of_it() {
+    let (sqs, row) = (sqs(), "notifications-queue");
+    let (name, queue) = new_queue(&sqs).await;
+    let mut site = Site::on(Bed::LocalStack).await;
+    assert!(!site.check().rows.contains_key(row), "there is no queue");
+    sqs.send_message().queue_url(&queue).message_body("a message").send().await.unwrap();
+    site.set("DROPSLIP_NOTIFICATIONS_SQS", &queue);
+    assert_eq!(site.check().row(row).0, "ok");
+    let left = sqs.receive_message().queue_url(&queue).send().await.unwrap();
+    assert_eq!(left.messages().len(), 1, "it stays");
+    let absent = unique("absent-");
+    // Nobody is there; no such queue; and a server that is none of queues.
+    for (url, why) in [
+        (format!("http://127.0.0.1:1/1/{name}"), format!("the queue ‘{name}’ is not available")),
+        (queue_url(&absent), format!("there is no queue ‘{absent}’")),
+        (format!("{}/1/{name}", from_servers("TEST_SEAWEEDFS_URL")), format!("queue ‘{name}’")),
+    ] {
+        site.set("DROPSLIP_NOTIFICATIONS_SQS", &url);
+        let checked = site.check();
+        let (status, found, advice) = checked.row(row);
+        assert!(status == "error" && found.contains(&why) && advice.contains("sqs:ReceiveMessage"), "{status} {found} {advice}");
+    }
 }

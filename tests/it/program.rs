@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -105,6 +106,19 @@ fn it_refuses_to_start_with_the_reason() {
         assert_eq!(output.status.code(), Some(1), "{settings:?}: {complaint}");
         assert!(said.iter().all(|word| complaint.contains(word)), "{settings:?} gives: {complaint}");
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_postgres_that_refuses_ends_the_start_with_its_reason_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [&EMBEDDED[..], &[("DROPSLIP_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")]].concat();
+    for command in [["serve"].as_slice(), &["sweep", "--once"]] {
+        let began = Instant::now();
+        let output = run(folder.path(), &settings, command);
+        let complaint = text(&output.stderr);
+        assert!(began.elapsed() < Duration::from_secs(10), "{command:?} took {:?}", began.elapsed());
+        assert_eq!((output.status.code(), complaint.matches("Connection refused").count()), (Some(1), 1), "{command:?}: {complaint}");
     }
 }
 

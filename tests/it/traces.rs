@@ -1,5 +1,6 @@
 //! Traces, as a receiver of OTLP gets them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ const CALLER: &str = "00f067aa0ba902b7";
 struct Receiver {
     address: String,
     got: Arc<Mutex<Vec<(Bytes, ExportTraceServiceRequest)>>>,
+    /// It takes nothing.
+    full: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -30,15 +33,19 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let got = Arc::<Mutex<Vec<_>>>::default();
-        let keep = got.clone();
+        let full = Arc::<AtomicBool>::default();
+        let (keep, refuses) = (got.clone(), full.clone());
         let receive = move |body: Bytes| async move {
+            if refuses.load(Ordering::SeqCst) {
+                return StatusCode::SERVICE_UNAVAILABLE;
+            }
             let decoded = ExportTraceServiceRequest::decode(body.clone()).unwrap();
             keep.lock().unwrap().push((body, decoded));
             StatusCode::OK
         };
         let router = axum::Router::new().route("/v1/traces", post(receive));
         tokio::spawn(dropslip::listener::serve(listener, router, BOUNDS, tokio_util::sync::CancellationToken::new()));
-        Self { address, got }
+        Self { address, got, full }
     }
 
     fn spans(&self) -> Vec<Span> {
@@ -176,4 +183,27 @@ async fn a_receiver_that_is_away_costs_traces_and_nothing_else() {
     program.signal("-TERM");
     assert_eq!(program.end().await.code(), Some(0), "{}", program.log());
     assert!(began.elapsed() < Duration::from_secs(20), "the end took {:?}", began.elapsed());
+    let log = program.log();
+    let lost: Vec<&str> = log.lines().filter(|line| line.contains("traces are lost")).collect();
+    assert!(lost.len() == 1 && lost[0].contains("Connection refused"), "said once a minute: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_when_traces_are_lost_and_when_they_arrive_again() {
+    let (world, mut program, receiver) = traced(Db::Sqlite, "1").await;
+    receiver.full.store(true, Ordering::SeqCst);
+    world.slip(&program, "kept").await;
+    let until_said = async |words: &str| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !program.log().contains(words) {
+            assert!(Instant::now() < deadline, "it does not say ‘{words}’: {}", program.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until_said("it answered 503 Service Unavailable").await;
+    receiver.full.store(false, Ordering::SeqCst);
+    world.slip(&program, "kept").await;
+    until_said("traces are taken again").await;
+    let spans = receiver.all(&mut program, "POST slip", 1).await;
+    assert!(spans.iter().all(|span| span.events.is_empty()), "what is logged is not traced: {spans:?}");
 }

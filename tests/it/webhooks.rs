@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use dropslip::domain::{Deletion, FileId};
 use dropslip::store::{EventFilter, EventRow, EventState, Replay};
 use dropslip::webhooks::{Sent, Webhooks, parse};
 use serde_json::{Value, json};
@@ -365,6 +366,59 @@ async fn senders_share_the_outbox_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_share_the_outbox_on_postgres() {
     senders_share_the_outbox(Db::Postgres).await;
+}
+
+async fn a_replay_sends_what_waits_and_what_waits_behind_it(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).start().await;
+    let receiver = Receiver::start().await;
+    let text = format!("[[endpoint]]\nname = \"desk\"\nurl = \"{}\"\nsecrets = [\"{SECRET}\"]", receiver.url);
+    let endpoints = parse(&text).unwrap();
+    let store = broker.store.clone();
+    store.subscribe(endpoints.iter().map(|endpoint| endpoint.subscription.clone()).collect());
+    let file = FileId(active(&broker).await);
+    let file = store.find_file(&"default".parse().unwrap(), file).await.unwrap().unwrap();
+    let deletion = Deletion { at: OffsetDateTime::now_utc(), by: file.created_by };
+    store.delete_file(&file, &deletion).await.unwrap().unwrap();
+    store.restore_file(&file, file.created_by, deletion.at).await.unwrap().unwrap();
+    let sender = Webhooks::new(store.clone(), endpoints, vec![Duration::from_hours(1); 5]).unwrap();
+    let head = events(&broker, None).await.pop().unwrap();
+    let everything = Replay::Since(OffsetDateTime::UNIX_EPOCH);
+    let only_head = Replay::Event(head.event_id.clone());
+    let mut now = OffsetDateTime::now_utc() + time::Duration::minutes(1);
+
+    // Somebody sends the first one at this moment.
+    assert_eq!(store.lease_events("desk", now, now + time::Duration::minutes(1), 8).await.unwrap().len(), 1);
+    assert_eq!(store.replay_events(&only_head, None, now).await.unwrap(), 0);
+    assert_eq!(store.replay_events(&everything, None, now).await.unwrap(), 1);
+    assert_eq!(sender.deliver_due(now).await.unwrap(), Sent::default());
+    // Until it died.
+    now += time::Duration::minutes(2);
+
+    let put_off = Sent { deferred: 1, ..Sent::default() };
+    receiver.script([(500, None), (503, Some("3600"))]);
+    assert_eq!(sender.deliver_due(now).await.unwrap(), put_off);
+    assert_eq!(sender.deliver_due(now + time::Duration::minutes(59)).await.unwrap(), Sent::default(), "both wait for an hour");
+    assert_eq!(store.replay_events(&everything, None, now).await.unwrap(), 2);
+    assert_eq!(sender.deliver_due(now).await.unwrap(), put_off);
+    let waiting = events(&broker, Some(EventState::Pending)).await;
+    assert!(waiting.len() == 2 && waiting.iter().all(|event| event.next_attempt_at >= now + time::Duration::hours(1)), "{waiting:?}");
+    assert_eq!(store.replay_events(&only_head, Some("another"), now).await.unwrap(), 0);
+    assert_eq!(store.replay_events(&only_head, Some("desk"), now).await.unwrap(), 1);
+    let sent = sender.deliver_due(now).await.unwrap();
+    assert_eq!(sent, Sent { delivered: 2, ..Sent::default() }, "and what waited behind it: {:?}", events(&broker, None).await);
+    let told: Vec<_> = receiver.deliveries().iter().map(|delivery| (delivery.answered, delivery.told().1)).collect();
+    let expected = [(500, "file.deleted"), (503, "file.deleted"), (204, "file.deleted"), (204, "file.restored")];
+    assert_eq!(told, expected.map(|(answered, what)| (answered, what.to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_sends_what_waits_and_what_waits_behind_it_on_sqlite() {
+    a_replay_sends_what_waits_and_what_waits_behind_it(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_sends_what_waits_and_what_waits_behind_it_on_postgres() {
+    a_replay_sends_what_waits_and_what_waits_behind_it(Db::Postgres).await;
 }
 
 #[test]
