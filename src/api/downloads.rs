@@ -76,7 +76,7 @@ pub(super) struct Links<'a> {
 impl<'a> Links<'a> {
     pub(super) fn new(state: &'a AppState, now: OffsetDateTime) -> Self {
         let keys = state.downloads.keys.load_full();
-        Self { keys: keys.map(|keys| (keys.clone(), keys.expiry(now))), public_url: &state.public_url }
+        Self { keys: keys.map(|keys| (keys.clone(), keys.issue_time(now))), public_url: &state.public_url }
     }
 
     /// Links to nothing in particular, for examples.
@@ -87,8 +87,8 @@ impl<'a> Links<'a> {
     /// The key of a file's link, and the link; without keys, one that needs a token.
     pub(super) fn to(&self, file: &File) -> (String, String) {
         let url = format!("{}/v2/files/{}/download", self.public_url, file.id);
-        let Some((keys, expiry)) = &self.keys else { return (String::new(), url) };
-        let key = keys.seal(&file.tenant, file.id, *expiry);
+        let Some((keys, issued_at)) = &self.keys else { return (String::new(), url) };
+        let key = keys.seal(&file.tenant, file.id, *issued_at);
         let url = format!("{url}?{PROXY_KEY}={key}");
         (key, url)
     }
