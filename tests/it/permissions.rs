@@ -364,4 +364,20 @@ fn the_command_line_makes_limited_tokens_and_lists_them() {
     for bad in [["--file-types", "Image"], ["--file-types", ""], ["--expires-in", "soon"], ["--expires-in", "9999999y"]] {
         assert!(!create(&bad).status.success(), "{bad:?}");
     }
+    for (bad, said) in [
+        (["--user", "0"], "from 1 up"),
+        (["--user", "-5"], "from 1 up"),
+        (["--user", "9223372036854775808"], "from 1 up"),
+        (["--user", "1.5"], "from 1 up"),
+        (["--expires-in", "0s"], "1s or longer"),
+        (["--expires-in", "999ms"], "1s or longer"),
+    ] {
+        for more in [&[][..], &["--print-only"]] {
+            let user = if bad[0] == "--user" { &[][..] } else { &["--user", "1"] };
+            let refused = run(folder.path(), &[], &[&["token", "create"], user, &bad, more].concat());
+            let complaint = text(&refused.stderr);
+            assert!(refused.status.code() == Some(2) && refused.stdout.is_empty() && complaint.contains(said), "{bad:?}: {complaint}");
+        }
+    }
+    assert_eq!(text(&run(folder.path(), &[], &["token", "list"]).stdout), listed, "what is refused is not kept");
 }
