@@ -300,14 +300,12 @@ impl Tokens {
         match &token.maker {
             Maker::Token(lookup) => {
                 // What the file alone has is called by its hash; what the database has too, by its public half.
-                let holder = match self.file.as_ref().and_then(|file| file.by_lookup(lookup)) {
-                    Some(in_file) => Some(in_file),
-                    None => {
-                        let in_database = self.holder(lookup, false).await?;
-                        let in_file = in_database.as_ref().and_then(|holder| self.in_file(holder.sha256()?));
-                        Holder::of_both(in_file, in_database)
-                    }
-                };
+                let mut holder = self.file.as_ref().and_then(|file| file.by_lookup(lookup));
+                if holder.is_none() {
+                    let in_database = self.holder(lookup, false).await?;
+                    let in_file = in_database.as_ref().and_then(|holder| self.in_file(holder.sha256()?));
+                    holder = Holder::of_both(in_file, in_database);
+                }
                 let holder = holder.filter(|holder| holder.caller.scopes.contains(Scope::FilesWrite) && !holder.has_ended(now));
                 let Some(Holder { proof: Proof::Stored { secret_sha256, .. }, caller, .. }) = holder else { return Ok(None) };
                 let types = token.open(&secret_sha256, now).map(|types| types.within(&caller.types));
