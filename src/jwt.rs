@@ -4,8 +4,8 @@
 //! the key; a token only names the key (`kid`) and the algorithm, and both must fit. Keys or addresses within a token (`jwk`, `jku`,
 //! `x5u`) are never looked at.
 //!
-//! Keys are fetched at the start, again after a while, and when a token names one that nobody knows. A fetch that fails leaves the keys
-//! as they are. Good tokens are remembered for a moment, never beyond their end.
+//! Keys are fetched at the start, again after a while, and when a token is signed by one that nobody knows: it names another, or it names
+//! none and the signature does not fit. A fetch that fails leaves the keys as they are. Good tokens are remembered for a moment, never beyond their end.
 
 mod claims;
 mod compact;
@@ -154,17 +154,18 @@ impl Verifier {
             return Err("its algorithm is not allowed".into());
         }
         let mut keys = self.keys();
-        if let Err(Missing::Unknown) = keys.find(&token) {
+        let mut proven = keys.prove(&token);
+        if proven.is_err_and(Missing::may_have_come) {
             self.demand(&keys).await;
-            keys = self.keys();
+            let known = std::mem::replace(&mut keys, self.keys());
+            if !Arc::ptr_eq(&known, &keys) {
+                proven = keys.prove(&token);
+            }
         }
         if keys.is_unread() {
             return Err(Refusal::NoKeys);
         }
-        let key = keys.find(&token).map_err(Missing::as_str)?;
-        if !key.signed(&token) {
-            return Err("its signature is not by that key".into());
-        }
+        proven.map_err(Missing::as_str)?;
         let verified = claims::verified(&token.claims()?, &self.options, now)?;
         Ok((verified, keys))
     }
@@ -212,7 +213,7 @@ impl Verifier {
         self.keys().is_empty().then_some(NO_KEY)
     }
 
-    /// A token names a key that is not among `known`. One fetch at a time; whoever waited for another's looks at what that brought.
+    /// A token may be signed by a key that is not among `known`. One fetch at a time; whoever waited for another's looks at what that brought.
     async fn demand(&self, known: &Arc<KeySet>) {
         if !self.source.can_change() {
             return;

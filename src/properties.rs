@@ -94,10 +94,9 @@ fn proxy_key(bytes: &[u8]) {
     let (id, hours, place) = (FileId(i64::from(next()) + 1), i64::from(next()) % 48 - 12, usize::from(next()));
     let name: String = given.take(64).map(|b| char::from(b"abcXYZ019-_."[usize::from(b) % 12])).collect();
     let Ok(tenant) = name.parse::<Tenant>() else { return };
-    let expires_at = NOW + Duration::hours(hours);
-    let key = ours.seal(&tenant, id, expires_at);
+    let key = ours.seal(&tenant, id, NOW - Duration::hours(hours));
     assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{key} is no part of a URL");
-    assert_eq!(ours.open(&key, id, NOW), Some(tenant).filter(|_| (1..=24).contains(&hours)), "{key}");
+    assert_eq!(ours.open(&key, id, NOW), Some(tenant).filter(|_| (0..24).contains(&hours)), "{key}");
     assert_eq!(ours.open(&key, FileId(id.0 + 1), NOW), None);
     assert_eq!(others.open(&key, id, NOW), None);
     let mut other = key.into_bytes();

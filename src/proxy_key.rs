@@ -1,8 +1,11 @@
 //! Keys in links: whoever has such a link may download one file, without a token, for a time.
 //!
-//! A proxy key is `base64url(version, id of the secret, expiry, tenant, HMAC-SHA256)`. The HMAC is over all of that, the purpose and the
-//! file's number, so a key is good for one file of one tenant and nothing else, and nothing has to be looked up to know a bad one. It is
-//! kept nowhere: it ends with its time, with its secret, or with its file.
+//! A proxy key is `base64url(version, id of the secret, issue time, expiry, tenant, HMAC-SHA256)`. The HMAC is over all of that, the
+//! purpose and the file's number, so a key is good for one file of one tenant and nothing else, and nothing has to be looked up to know a
+//! bad one. It is kept nowhere: it ends with its time, with its secret, or with its file.
+//!
+//! It ends at its expiry, and a lifetime of today after its issue, whichever comes first: should the lifetime be made shorter, keys that
+//! were made for longer end too, and whatever becomes of the lifetime later, no key that has ended at its expiry comes back.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +20,7 @@ use time::{Duration, OffsetDateTime};
 use crate::domain::{FileId, Tenant};
 
 /// The layout of what follows it.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a key is for; part of every HMAC, so that no other use of the same secret can be taken for this one.
 const PURPOSE: &[u8] = b"dropslip proxyKey download\0";
@@ -25,8 +28,8 @@ const PURPOSE: &[u8] = b"dropslip proxyKey download\0";
 /// Bytes of a secret's public name.
 const ID_BYTES: usize = 4;
 
-/// Bytes before the tenant: version, secret, expiry.
-const HEAD_BYTES: usize = 1 + ID_BYTES + 4;
+/// Bytes before the tenant: version, secret, issue time, expiry.
+const HEAD_BYTES: usize = 1 + ID_BYTES + 4 + 4;
 
 const MAC_BYTES: usize = 32;
 
@@ -41,6 +44,9 @@ const MOST_SECRETS: usize = 16;
 
 /// For so long the same key is answered for a file, so that browsers can keep what they got by it.
 const STEP: Duration = Duration::hours(1);
+
+/// How far the clock of another broker may be ahead.
+const SKEW: Duration = Duration::minutes(1);
 
 /// What keys are made from: the first one signs, all of them verify.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,23 +103,24 @@ impl ProxyKeys {
         self.secrets.iter().map(|(name, _)| hex::encode(name)).collect()
     }
 
-    /// When keys end that are made now: the same moment for a while.
+    /// When keys count as issued that are made now: the same moment for a while.
     #[must_use]
-    pub fn expiry(&self, now: OffsetDateTime) -> OffsetDateTime {
+    pub fn issue_time(&self, now: OffsetDateTime) -> OffsetDateTime {
         let step = STEP.min(self.lifetime / 4).whole_seconds().max(1);
-        let last = (now + self.lifetime).unix_timestamp();
-        OffsetDateTime::from_unix_timestamp(last - last.rem_euclid(step)).unwrap_or(now)
+        let now = now.unix_timestamp();
+        OffsetDateTime::from_unix_timestamp(now - now.rem_euclid(step)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
-    /// The key of a file, good until `expires_at`.
+    /// The key of a file, issued at `issued_at`.
     #[must_use]
-    pub fn seal(&self, tenant: &Tenant, id: FileId, expires_at: OffsetDateTime) -> String {
+    pub fn seal(&self, tenant: &Tenant, id: FileId, issued_at: OffsetDateTime) -> String {
         let Some((name, secret)) = self.secrets.first() else { return String::new() };
-        let expiry = u32::try_from(expires_at.unix_timestamp()).unwrap_or_default();
         let mut key = Vec::with_capacity(HEAD_BYTES + tenant.as_str().len() + MAC_BYTES);
         key.push(VERSION);
         key.extend(name);
-        key.extend(expiry.to_be_bytes());
+        for moment in [issued_at, issued_at + self.lifetime] {
+            key.extend(u32::try_from(moment.unix_timestamp()).unwrap_or_default().to_be_bytes());
+        }
         key.extend(tenant.as_str().as_bytes());
         let mac = mac(secret, id, &key);
         key.extend(mac);
@@ -130,12 +137,13 @@ impl ProxyKeys {
         let (said, proof) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
         let (head, tenant) = said.split_at_checked(HEAD_BYTES)?;
         let (version, head) = head.split_first()?;
-        let (name, expiry) = head.split_at_checked(ID_BYTES)?;
+        let (name, moments) = head.split_at_checked(ID_BYTES)?;
+        let (issued_at, expires_at) = moments.split_at_checked(4)?;
         let (_, secret) = self.secrets.iter().find(|(known, _)| known == name).filter(|_| *version == VERSION)?;
         let proven = bool::from(mac(secret, id, said).ct_eq(proof));
-        let expires_at = OffsetDateTime::from_unix_timestamp(u32::from_be_bytes(expiry.try_into().ok()?).into()).ok()?;
-        // Should the lifetime have been made shorter meanwhile, older keys end with it.
-        let lives = expires_at > now && expires_at <= now + self.lifetime;
+        let moment = |bytes: &[u8]| OffsetDateTime::from_unix_timestamp(u32::from_be_bytes(bytes.try_into().ok()?).into()).ok();
+        let (issued_at, expires_at) = (moment(issued_at)?, moment(expires_at)?);
+        let lives = issued_at <= now + SKEW && now < expires_at.min(issued_at + self.lifetime);
         let tenant = std::str::from_utf8(tenant).ok()?.parse().ok()?;
         (proven && lives).then_some(tenant)
     }
@@ -175,7 +183,7 @@ mod tests {
     }
 
     fn sealed(keys: &ProxyKeys, tenant: &str, id: i64) -> String {
-        keys.seal(&tenant.parse().unwrap(), FileId(id), keys.expiry(NOW))
+        keys.seal(&tenant.parse().unwrap(), FileId(id), keys.issue_time(NOW))
     }
 
     #[test]
@@ -184,21 +192,40 @@ mod tests {
         let key = sealed(&keys, "acme", 7);
         assert_eq!(keys.open(&key, FileId(7), NOW).unwrap().as_str(), "acme");
         assert_eq!(keys.open(&key, FileId(8), NOW), None, "another file's");
-        assert!(keys.open(&key, FileId(7), NOW + Duration::hours(23)).is_some() || keys.expiry(NOW) < NOW + Duration::hours(23));
-        assert!(keys.open(&key, FileId(7), keys.expiry(NOW) - Duration::seconds(1)).is_some());
-        assert_eq!(keys.open(&key, FileId(7), keys.expiry(NOW)), None);
-        assert_eq!(keys.open(&key, FileId(7), NOW - Duration::hours(1)), None, "made by a clock that is ahead, or for longer");
+        let end = keys.issue_time(NOW) + Duration::hours(24);
+        assert!(keys.open(&key, FileId(7), end - Duration::seconds(1)).is_some());
+        assert_eq!(keys.open(&key, FileId(7), end), None);
+    }
+
+    #[test]
+    fn a_clock_may_be_ahead_by_a_minute() {
+        let keys = keys(OLD);
+        let key = |ahead: i64| keys.seal(&"acme".parse().unwrap(), FileId(7), NOW + Duration::seconds(ahead));
+        assert!(keys.open(&key(60), FileId(7), NOW).is_some());
+        assert_eq!(keys.open(&key(61), FileId(7), NOW), None);
+    }
+
+    #[test]
+    fn what_has_ended_by_a_shorter_lifetime_never_comes_back() {
+        let (day, hour) = (keys(OLD), ProxyKeys::new(&OLD.parse().unwrap(), Duration::hours(1)));
+        let (long, short) = (sealed(&day, "acme", 7), sealed(&hour, "acme", 7));
+        for minutes in 0..2 * 24 * 60 {
+            let now = NOW + Duration::minutes(minutes);
+            let first_hour = now < hour.issue_time(NOW) + Duration::hours(1);
+            assert_eq!(hour.open(&long, FileId(7), now).is_some(), first_hour, "{now}: issued for longer than today's");
+            assert_eq!(day.open(&short, FileId(7), now).is_some(), first_hour, "{now}: issued for less than today's");
+        }
     }
 
     #[test]
     fn the_same_key_is_answered_for_an_hour() {
         let keys = keys(OLD);
-        let expiry = keys.expiry(NOW);
-        assert_eq!(expiry, datetime!(2026-01-03 03:00 UTC));
-        assert_eq!(keys.expiry(datetime!(2026-01-02 03:59:59 UTC)), expiry);
-        assert_eq!(keys.expiry(datetime!(2026-01-02 04:00 UTC)), expiry + Duration::hours(1));
+        let issued_at = keys.issue_time(NOW);
+        assert_eq!(issued_at, datetime!(2026-01-02 03:00 UTC));
+        assert_eq!(keys.issue_time(datetime!(2026-01-02 03:59:59 UTC)), issued_at);
+        assert_eq!(keys.issue_time(datetime!(2026-01-02 04:00 UTC)), issued_at + Duration::hours(1));
         let short = ProxyKeys::new(&OLD.parse().unwrap(), Duration::minutes(2));
-        let left = short.expiry(NOW) - NOW;
+        let left = short.issue_time(NOW) + Duration::minutes(2) - NOW;
         assert!(left > Duration::seconds(90) && left <= Duration::minutes(2), "{left}");
     }
 

@@ -105,8 +105,27 @@ enum Proof {
 }
 
 impl Holder {
+    /// Of a token in the file, in the database, or in both: then it is for what the file says, and ends as soon as either says so.
+    fn of_both(in_file: Option<Self>, in_database: Option<Self>) -> Option<Self> {
+        match (in_file, in_database) {
+            (Some(in_file), Some(in_database)) => {
+                let expires_at = in_file.expires_at.into_iter().chain(in_database.expires_at).min();
+                Some(Self { proof: in_database.proof, caller: in_file.caller, expires_at })
+            }
+            (in_file, in_database) => in_file.or(in_database),
+        }
+    }
+
     fn has_ended(&self, now: OffsetDateTime) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
+    /// The hash that is kept.
+    fn sha256(&self) -> Option<&[u8; 32]> {
+        match &self.proof {
+            Proof::Stored { secret_sha256, .. } => (**secret_sha256).try_into().ok(),
+            Proof::Signed => None,
+        }
     }
 
     /// Whether that is the hash of what is kept.
@@ -136,8 +155,8 @@ pub const LOOKED_AT: Duration = Duration::from_secs(2);
 /// How many are remembered at most.
 const REMEMBERED: usize = 10_000;
 
-/// Good tokens by their public half, and when the database was asked about each.
-type Recent = HashMap<String, (Holder, Instant)>;
+/// Tokens by their public half, and when the database was asked about each; nobody's for one that is in the file alone.
+type Recent = HashMap<String, (Option<Holder>, Instant)>;
 
 /// Why nobody can say who presents a token.
 #[derive(Debug, thiserror::Error)]
@@ -188,12 +207,14 @@ impl Tokens {
     pub async fn authenticate(&self, text: &str, now: OffsetDateTime) -> Result<Option<Holder>, Unknown> {
         let Some(lookup) = lookup_of(text) else { return self.authenticate_signed(text, now).await };
         let presented = sha256(text);
-        let in_file = self.file.as_ref().and_then(|file| file.by_hash(&presented));
-        let holder = match in_file.filter(|holder| holder.is_proven_by(&presented)) {
-            Some(holder) => Some(holder),
-            None => self.holder(lookup).await?,
-        };
-        Ok(holder.filter(|holder| holder.is_proven_by(&presented) && !holder.has_ended(now)))
+        let in_file = self.in_file(&presented);
+        let in_database = self.holder(lookup, in_file.is_some()).await?.filter(|holder| holder.is_proven_by(&presented));
+        Ok(Holder::of_both(in_file, in_database).filter(|holder| !holder.has_ended(now)))
+    }
+
+    /// The token in the file that has that hash.
+    fn in_file(&self, sha256: &[u8; 32]) -> Option<Holder> {
+        self.file.as_ref()?.by_hash(sha256).filter(|holder| holder.is_proven_by(sha256))
     }
 
     /// The same for what is no token of ours.
@@ -278,11 +299,13 @@ impl Tokens {
         let scopes = Scopes::only(Scope::FilesWrite);
         match &token.maker {
             Maker::Token(lookup) => {
-                let in_file = self.file.as_ref().and_then(|file| file.by_lookup(lookup));
-                let holder = match in_file {
-                    Some(holder) => Some(holder),
-                    None => self.holder(lookup).await?,
-                };
+                // What the file alone has is called by its hash; what the database has too, by its public half.
+                let mut holder = self.file.as_ref().and_then(|file| file.by_lookup(lookup));
+                if holder.is_none() {
+                    let in_database = self.holder(lookup, false).await?;
+                    let in_file = in_database.as_ref().and_then(|holder| self.in_file(holder.sha256()?));
+                    holder = Holder::of_both(in_file, in_database);
+                }
                 let holder = holder.filter(|holder| holder.caller.scopes.contains(Scope::FilesWrite) && !holder.has_ended(now));
                 let Some(Holder { proof: Proof::Stored { secret_sha256, .. }, caller, .. }) = holder else { return Ok(None) };
                 let types = token.open(&secret_sha256, now).map(|types| types.within(&caller.types));
@@ -306,8 +329,8 @@ impl Tokens {
         key.await.copied()
     }
 
-    /// The good token with that public half; who presents it has still to prove it.
-    async fn holder(&self, lookup: &str) -> Result<Option<Holder>, StoreError> {
+    /// The token with that public half, which may have ended; who presents it has still to prove it, unless it `is_known` by the file.
+    async fn holder(&self, lookup: &str, is_known: bool) -> Result<Option<Holder>, StoreError> {
         if let Some(development) = self.development.as_ref().filter(|development| development.lookup() == lookup) {
             let proof = Proof::Stored { lookup: lookup.into(), secret_sha256: development.sha256().as_slice().into() };
             return Ok(Some(Holder { proof, caller: development_caller(), expires_at: None }));
@@ -315,17 +338,18 @@ impl Tokens {
         if let Some((holder, asked)) = self.recent().get(lookup)
             && asked.elapsed() < TRUSTED
         {
-            return Ok(Some(holder.clone()));
+            return Ok(holder.clone());
         }
         let asked = Instant::now();
-        let row = Box::pin(self.store.find_token(lookup)).await?.filter(|row| row.revoked_at.is_none());
+        let row = Box::pin(self.store.find_token(lookup)).await?;
         let holder = row.map(|row| Holder {
             proof: Proof::Stored { lookup: lookup.into(), secret_sha256: row.secret_sha256.into() },
             caller: row.caller,
-            expires_at: row.expires_at,
+            // However much the clocks of machines differ: what is revoked has ended long ago.
+            expires_at: row.revoked_at.map(|_| OffsetDateTime::UNIX_EPOCH).or(row.expires_at),
         });
         // What is unknown is not remembered: nobody can fill this with guesses.
-        if let Some(holder) = &holder {
+        if holder.is_some() || is_known {
             let mut recent = self.recent();
             if recent.len() >= REMEMBERED {
                 recent.retain(|_, (_, asked)| asked.elapsed() < TRUSTED);

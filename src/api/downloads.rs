@@ -33,6 +33,9 @@ use crate::proxy_key::ProxyKeys;
 /// What a query calls a key in a link.
 pub(super) const PROXY_KEY: &str = "proxyKey";
 
+/// What a browser says that it asks for: `image`, `video`, or `empty` for a script.
+const SEC_FETCH_DEST: &str = "sec-fetch-dest";
+
 /// What is sent from here could have been written by anybody: should a browser show it, then as a page of nobody that can do nothing.
 const NOTHING_RUNS: &str =
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
@@ -78,7 +81,7 @@ impl<'a> Links<'a> {
     pub(super) fn new(state: &'a AppState, caller: &Caller, now: OffsetDateTime) -> Self {
         let keys = state.downloads.keys.load_full();
         let granted = caller.scopes.contains(Scope::FilesRead);
-        Self { granted, keys: keys.map(|keys| (keys.clone(), keys.expiry(now))), public_url: &state.public_url }
+        Self { granted, keys: keys.map(|keys| (keys.clone(), keys.issue_time(now))), public_url: &state.public_url }
     }
 
     /// Links to nothing in particular, for examples.
@@ -94,8 +97,8 @@ impl<'a> Links<'a> {
     /// The key of a file's link, and the link; without keys, one that needs a token.
     pub(super) fn to(&self, file: &File) -> (String, String) {
         let url = format!("{}/v2/files/{}/download", self.public_url, file.id);
-        let Some((keys, expiry)) = &self.keys else { return (String::new(), url) };
-        let key = keys.seal(&file.tenant, file.id, *expiry);
+        let Some((keys, issued_at)) = &self.keys else { return (String::new(), url) };
+        let key = keys.seal(&file.tenant, file.id, *issued_at);
         let url = format!("{url}?{PROXY_KEY}={key}");
         (key, url)
     }
@@ -190,9 +193,15 @@ pub(super) async fn answer(
     }
     let now = OffsetDateTime::now_utc();
     let presigned = state.broker.presign_download(file, &offered, method == Method::HEAD, state.downloads.url_lifetime, now).await?;
-    // Whoever follows a kept redirect must still have half of the URL's life to begin in.
-    let kept = (presigned.expires_at - now).whole_seconds().max(0) / 2;
-    response.headers_mut().insert(CACHE_CONTROL, header(&format!("private, max-age={kept}"))?);
+    // Chromium answers a HEAD from the kept redirect of a GET, and the method is a part of the signature. Elements only ever GET.
+    response.headers_mut().append(VARY, HeaderValue::from_static(SEC_FETCH_DEST));
+    let kept = if asked.get(SEC_FETCH_DEST).is_some_and(|wanted| wanted == "empty") {
+        HeaderValue::from_static("no-store")
+    } else {
+        // Whoever follows a kept redirect must still have half of the URL's life to begin in.
+        header(&format!("private, max-age={}", (presigned.expires_at - now).whole_seconds().max(0) / 2))?
+    };
+    response.headers_mut().insert(CACHE_CONTROL, kept);
     response.headers_mut().insert(LOCATION, header(&presigned.url)?);
     *response.status_mut() = StatusCode::FOUND;
     Ok(response)

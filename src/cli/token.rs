@@ -37,7 +37,7 @@ pub(super) enum TokenCommand {
 #[derive(Debug, Args)]
 pub(super) struct NewToken {
     /// The number of the user or customer it stands for
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = user, allow_negative_numbers = true)]
     user: i64,
     /// What that number counts: users or customers
     #[arg(long = "type", value_name = "KIND", default_value = "users")]
@@ -52,11 +52,22 @@ pub(super) struct NewToken {
     #[arg(long, value_name = "NAMES")]
     file_types: Option<TypeLimit>,
     /// After which time it ends by itself, such as 12h or 90d; without, never
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = life)]
     expires_in: Option<Duration>,
     /// Keep nothing: print the token, and on stderr the entry for the file in `DROPSLIP_TOKENS_FILE`
     #[arg(long)]
     print_only: bool,
+}
+
+/// A number that JWTs may name too.
+fn user(text: &str) -> Result<i64, &'static str> {
+    text.parse().ok().filter(|id| *id > 0).ok_or("must be a whole number from 1 up")
+}
+
+fn life(text: &str) -> Result<Duration, String> {
+    let life = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    // Less is over before anybody can use it.
+    if life < Duration::from_secs(1) { Err("must be 1s or longer".to_owned()) } else { Ok(life) }
 }
 
 impl NewToken {

@@ -27,6 +27,10 @@ pub(super) enum Missing {
     OtherAlgorithm,
     /// More than one would do.
     Ambiguous,
+    /// The signature is by no key that is known, and the token does not say by which it is: there may be one by now.
+    Unnamed,
+    /// The signature is not by the key of that name.
+    Forged,
 }
 
 impl Missing {
@@ -35,7 +39,13 @@ impl Missing {
             Self::Unknown => "nobody knows its key",
             Self::OtherAlgorithm => "its key is for other algorithms",
             Self::Ambiguous => "more than one key fits: it must name one (kid)",
+            Self::Unnamed | Self::Forged => "its signature is not by that key",
         }
+    }
+
+    /// Whether keys that are fetched anew may have it.
+    pub(super) fn may_have_come(self) -> bool {
+        matches!(self, Self::Unknown | Self::Unnamed)
     }
 }
 
@@ -62,7 +72,7 @@ enum Material {
 
 impl Key {
     /// Whether the token's signature is by this key, with the algorithm that [`KeySet::find`] has looked at.
-    pub(super) fn signed(&self, token: &Compact<'_>) -> bool {
+    fn signed(&self, token: &Compact<'_>) -> bool {
         let key = match &self.material {
             Material::Secret(secret) => DecodingKey::from_secret(secret.as_bytes()),
             Material::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
@@ -126,15 +136,24 @@ impl KeySet {
         self.0.as_deref().unwrap_or_default()
     }
 
-    /// The one key that a token can be signed with.
-    pub(super) fn find(&self, token: &Compact<'_>) -> Result<&Key, Missing> {
+    /// Whether the token is signed with the one key that it can be signed with.
+    pub(super) fn prove(&self, token: &Compact<'_>) -> Result<(), Missing> {
+        match self.find(token)?.signed(token) {
+            true => Ok(()),
+            false if token.key_id.is_none() => Err(Missing::Unnamed),
+            false => Err(Missing::Forged),
+        }
+    }
+
+    /// The one key that a token can be signed with, however often it is listed and by whichever names.
+    fn find(&self, token: &Compact<'_>) -> Result<&Key, Missing> {
         let named = |key: &&Key| key.is_secret() || token.key_id.is_none() || token.key_id == key.id;
         let mut fitting = self.keys().iter().filter(named).filter(|key| key.algorithms.contains(&token.algorithm));
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Ok(key),
-            (Some(_), Some(_)) => Err(Missing::Ambiguous),
-            (None, _) if token.key_id.is_some() && self.keys().iter().any(|key| named(&key)) => Err(Missing::OtherAlgorithm),
-            (None, _) => Err(Missing::Unknown),
+        match fitting.next() {
+            Some(key) if fitting.all(|other| other.material == key.material) => Ok(key),
+            Some(_) => Err(Missing::Ambiguous),
+            None if token.key_id.is_some() && self.keys().iter().any(|key| named(&key)) => Err(Missing::OtherAlgorithm),
+            None => Err(Missing::Unknown),
         }
     }
 

@@ -11,7 +11,7 @@ use time::macros::datetime;
 
 use super::claims::verified;
 use super::compact::Compact;
-use super::keys::KeySet;
+use super::keys::{KeySet, Missing};
 use super::{Algorithms, ClaimNames, ClaimPath, KeySource, Options, Verified};
 use crate::domain::caller::MOST_TYPES;
 
@@ -43,8 +43,8 @@ fn options() -> Option<Options> {
 /// Whom a text stands for, by the steps of a verifier.
 fn caller_of(text: &str, keys: &KeySet, options: &Options) -> Option<Verified> {
     let token = Compact::parse(text).ok()?;
-    let key = keys.find(&token).ok().filter(|_| options.algorithms.contains(token.algorithm))?;
-    key.signed(&token).then(|| verified(&token.claims().ok()?, options, NOW).ok())?
+    keys.prove(&token).ok().filter(|()| options.algorithms.contains(token.algorithm))?;
+    verified(&token.claims().ok()?, options, NOW).ok()
 }
 
 fn signature(said: &str) -> String {
@@ -82,8 +82,8 @@ pub(crate) fn keys(bytes: &[u8]) {
         let header = URL_SAFE_NO_PAD.encode(format!("{{\"alg\":\"{algorithm}\"}}"));
         let text = format!("{header}.e30.{}", URL_SAFE_NO_PAD.encode([7; 64]));
         let Ok(token) = Compact::parse(&text) else { panic!("{algorithm}") };
-        let found = set.find(&token);
-        assert!(found.is_err() || !algorithm.starts_with("HS"), "{algorithm} by {described}");
-        assert!(found.is_err() || !found.is_ok_and(|key| key.signed(&token)), "a made-up signature is good");
+        let proven = set.prove(&token);
+        assert!(proven == Err(Missing::Unknown) || !algorithm.starts_with("HS"), "{algorithm} by {described}");
+        assert!(proven.is_err(), "a made-up signature is good");
     }
 }

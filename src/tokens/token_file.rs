@@ -45,7 +45,7 @@ impl Entries {
         let mut entries = Self::default();
         for entry in file.token {
             let at = line(entry.sha256.span().start);
-            let Entry { name: Name(_), sha256, user, kind, tenant, scopes, file_types, expires_at } = entry;
+            let Entry { name: Name(_), sha256, user: User(user), kind, tenant, scopes, file_types, expires_at } = entry;
             let Sha256Of(hash) = sha256.into_inner();
             let start = *hash.first_chunk().ok_or("a hash is too short")?;
             let holder = Holder {
@@ -169,7 +169,7 @@ struct Entry {
     /// For the operator alone.
     name: Name,
     sha256: Spanned<Sha256Of>,
-    user: i64,
+    user: User,
     #[serde(rename = "type", default = "users")]
     kind: Parsed<ActorKind>,
     #[serde(default = "default_tenant")]
@@ -189,6 +189,16 @@ fn default_tenant() -> Parsed<Tenant> {
 
 #[derive(Deserialize)]
 struct Name(#[expect(dead_code, reason = "it is for who reads the file")] String);
+
+/// The number of an actor, as JWTs may name it too.
+struct User(i64);
+
+impl<'de> Deserialize<'de> for User {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = i64::deserialize(deserializer)?;
+        if id > 0 { Ok(Self(id)) } else { Err(D::Error::custom("user must be a whole number from 1 up")) }
+    }
+}
 
 /// 64 hexadecimal digits.
 struct Sha256Of([u8; 32]);
@@ -297,6 +307,9 @@ mod tests {
             (entry("expires_at = 2026-01-02"), "line 6: ", "must be an instant"),
             (entry("secret = \"x\""), "line 6: ", "unknown field"),
             ("[[token]]\nname = \"a\"\nuser = 1\n".to_owned(), "line 1: ", "sha256"),
+            (entry("").replace("user = 1", "user = 0"), "line 4: ", "from 1 up"),
+            (entry("").replace("user = 1", "user = -3"), "line 4: ", "from 1 up"),
+            (entry("").replace("user = 1", "user = 9223372036854775808"), "line 4: ", ""),
             ("[[tokens]]\n".to_owned(), "line 1: ", "unknown field"),
             ("[[token]]\nname = [\n".to_owned(), "line ", ""),
             (entry(&entry("")), "line 10: ", "twice"),

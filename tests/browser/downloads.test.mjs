@@ -54,6 +54,28 @@ test("a picture is shown, also again when the redirect that was kept is dead", a
   });
 });
 
+test("scripts and pictures ask for the same link in turn, with GET and HEAD, and each is answered", async () => {
+  const { downloadURL } = await uploaded("dot.png", "image/png", PNG);
+  await withPageElsewhere("", async (context, url) => {
+    const page = await context.newPage();
+    const answers = [];
+    page.on("response", (answer) => {
+      if (answer.url() !== url && answer.status() !== 302) answers.push(`${answer.request().method()} ${answer.status()}`);
+    });
+    await page.goto(url);
+    const show = async () => {
+      await page.evaluate((link) => (document.body.innerHTML = `<img src="${link}" alt="">`), downloadURL);
+      await shown(page);
+    };
+    // A page of another origin may not see these answers, so they are looked at from outside.
+    const ask = (method) => page.evaluate(([method, link]) => fetch(link, { method, mode: "no-cors" }).then((answer) => answer.text()), [method, downloadURL]);
+    const turns = ["GET", "HEAD", "GET", "HEAD", "HEAD", "show", "HEAD", "show", "GET", "HEAD"];
+    for (const turn of turns) await (turn === "show" ? show() : ask(turn));
+    assert.ok(answers.filter((answer) => answer === "HEAD 200").length === turns.filter((turn) => turn === "HEAD").length, `${answers}`);
+    assert.ok(answers.every((answer) => answer.endsWith(" 200")), `${answers}`);
+  });
+});
+
 test("sound is sought in: a few pieces are fetched, and not the whole", async () => {
   const bytes = wav();
   const { downloadURL, mimeType } = await uploaded("tone.wav", "audio/wav", bytes);

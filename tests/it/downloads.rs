@@ -116,6 +116,24 @@ async fn a_download_leads_to_the_sealed_bytes_on_localstack() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn elements_may_keep_a_redirect_and_scripts_may_not() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let id = broker.active_note("Hello").await;
+    for (wanted, kept) in [(None, true), (Some("image"), true), (Some("video"), true), (Some("document"), true), (Some("empty"), false)] {
+        for method in ["GET", "HEAD"] {
+            let request = broker.request(method, &format!("/v2/files/{id}/download"));
+            let request = if let Some(wanted) = wanted { request.header("sec-fetch-dest", wanted) } else { request };
+            let redirect = request.send().await.unwrap();
+            assert_eq!(redirect.status(), 302);
+            let headers = redirect.headers();
+            let control = told(headers, "cache-control");
+            assert_eq!((control.starts_with("private, max-age="), control == "no-store"), (kept, !kept), "{method} {wanted:?}: {control}");
+            assert!(headers.get_all("vary").iter().any(|value| value == "sec-fetch-dest"), "{headers:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_what_cannot_run_is_shown_and_only_if_asked_for() {
     for bed in [Bed::Embedded, Bed::SeaweedFs] {
         let broker = TestBroker::on(bed).await;

@@ -77,6 +77,16 @@ impl Key {
     fn sign(&self, claims: Value) -> String {
         tokens(&[(claims, &self.private, self.algorithm, json!({"kid": self.name}))]).remove(0)
     }
+
+    /// A token that says that it is by the key of that name.
+    fn sign_as(&self, name: &str) -> String {
+        tokens(&[(claims(), &self.private, self.algorithm, json!({"kid": name}))]).remove(0)
+    }
+
+    /// A token that does not say by which key it is.
+    fn sign_unnamed(&self) -> String {
+        tokens(&[(claims(), &self.private, self.algorithm, json!({}))]).remove(0)
+    }
 }
 
 fn setup() -> Setup {

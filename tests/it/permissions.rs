@@ -316,6 +316,67 @@ async fn tokens_of_a_file_come_and_go_without_a_restart() {
     assert_eq!(broker.send("GET", "/v2/files.json", &broker.token, None).await.0, 200, "tokens of the database are as they were");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_both_file_and_database_ends_with_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.toml");
+    fs::write(&path, "").unwrap();
+    let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_TOKENS_FILE", path.to_str().unwrap()).start().await;
+    let tokens = Tokens::new(broker.store.clone(), None);
+    let entry = |token: &str, end: &str| {
+        let hash = hex::encode(Token::parse(token).unwrap().sha256());
+        format!("[[token]]\nname = \"a\"\nsha256 = \"{hash}\"\nuser = 8\nscopes = [\"files:read\", \"files:write\"]\n{end}\n")
+    };
+    let upload_token = async |token: &str| {
+        let (status, made) = broker.send("POST", "/companion/tokens.json", token, Some(json!({"types": ["image"]}))).await;
+        assert_eq!(status, 201, "{made}");
+        made["companionEndpoint"].as_str().unwrap().to_owned()
+    };
+    let uploads = async |endpoint: &str| answer(broker.http.get(format!("{endpoint}/s3/params?filename=a.gif"))).await.0.as_u16();
+    let actor = async |token: &str| {
+        let (status, body) = broker.send("POST", "/v2/files/ref.json", token, Some(image())).await;
+        assert_eq!(status, 201, "{body}");
+        body["file"]["createdBy"]["id"].as_i64().unwrap()
+    };
+    let [revoked, both, over] = [
+        broker.token_for(ActorKind::Users, "", None).await,
+        broker.token_for(ActorKind::Users, "", None).await,
+        broker.token_for(ActorKind::Users, "", None).await,
+    ];
+    let expired = broker.token_for(ActorKind::Users, "", Some(OffsetDateTime::now_utc())).await;
+    let in_file_alone = Token::generate().reveal().to_owned();
+    assert_eq!(actor(&revoked).await, 1, "the database says whose it is");
+    let before = upload_token(&revoked).await;
+
+    let ended = entry(&over, "expires_at = 2020-01-01T00:00:00Z");
+    let others = [&revoked, &both, &expired, &in_file_alone].map(|token| entry(token, "")).concat();
+    fs::write(&path, format!("{others}{ended}")).unwrap();
+    broker.server.tokens.reload().await.unwrap();
+    for token in [&revoked, &both, &in_file_alone] {
+        assert_eq!(actor(token).await, 8, "the file says whose it is");
+    }
+    for token in [&expired, &over] {
+        assert_eq!(broker.send("GET", "/v2/files.json", token, None).await.0, 401);
+    }
+    let [of_revoked, of_both, of_file] = [upload_token(&revoked).await, upload_token(&both).await, upload_token(&in_file_alone).await];
+    for endpoint in [&before, &of_revoked, &of_both, &of_file] {
+        assert_eq!(uploads(endpoint).await, 200);
+    }
+
+    let hash = Token::parse(&revoked).unwrap().sha256();
+    let id = tokens.list().await.unwrap().into_iter().find(|row| row.secret_sha256 == hash).unwrap().id;
+    assert!(tokens.revoke(id, OffsetDateTime::now_utc()).await.unwrap());
+    until(&broker, &revoked, 401).await;
+    let endpoints = [&before, &of_revoked, &of_both, &of_file];
+    assert_eq!(futures_util::future::join_all(endpoints.map(|endpoint| uploads(endpoint))).await, [401, 401, 200, 200]);
+
+    fs::write(&path, "").unwrap();
+    broker.server.tokens.reload().await.unwrap();
+    assert_eq!(actor(&both).await, 1, "it is again what the database says");
+    assert_eq!([uploads(&of_both).await, uploads(&of_file).await], [200, 401]);
+    assert_eq!(broker.send("GET", "/v2/files.json", &in_file_alone, None).await.0, 401);
+}
+
 #[test]
 fn a_file_of_tokens_that_is_broken_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -356,4 +417,20 @@ fn the_command_line_makes_limited_tokens_and_lists_them() {
     for bad in [["--file-types", "Image"], ["--file-types", ""], ["--expires-in", "soon"], ["--expires-in", "9999999y"]] {
         assert!(!create(&bad).status.success(), "{bad:?}");
     }
+    for (bad, said) in [
+        (["--user", "0"], "from 1 up"),
+        (["--user", "-5"], "from 1 up"),
+        (["--user", "9223372036854775808"], "from 1 up"),
+        (["--user", "1.5"], "from 1 up"),
+        (["--expires-in", "0s"], "1s or longer"),
+        (["--expires-in", "999ms"], "1s or longer"),
+    ] {
+        for more in [&[][..], &["--print-only"]] {
+            let user = if bad[0] == "--user" { &[][..] } else { &["--user", "1"] };
+            let refused = run(folder.path(), &[], &[&["token", "create"], user, &bad, more].concat());
+            let complaint = text(&refused.stderr);
+            assert!(refused.status.code() == Some(2) && refused.stdout.is_empty() && complaint.contains(said), "{bad:?}: {complaint}");
+        }
+    }
+    assert_eq!(text(&run(folder.path(), &[], &["token", "list"]).stdout), listed, "what is refused is not kept");
 }

@@ -66,7 +66,7 @@ async fn secrets_of_links_rotate_without_a_restart() {
     assert_eq!([followed(&old_link).await, followed(&new_link).await], [302, 302]);
 
     // A broken list changes nothing.
-    for broken in ["short", "", &format!("{NEW}\n{NEW}\n")] {
+    for broken in ["short", ",", &format!("{NEW}\n{NEW}\n")] {
         fs::write(&path, broken).unwrap();
         reloaded(&program, NOT_RELOADED).await;
         assert_eq!(link(&world, &program, id).await.0, new_key);
@@ -96,6 +96,31 @@ async fn secrets_of_links_rotate_without_a_restart() {
     assert!(log.contains("PROXY_KEYS_FILE") && log.contains("must be secrets of 32 or more"), "it says why: {log}");
     assert!(![OLD, NEW, "\"short\"", &old_key, &new_key].iter().any(|secret| log.contains(secret)), "a secret is logged: {log}");
     assert!(!log.contains("need a restart"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_file_of_secrets_ends_all_links() {
+    let (world, path) = with_secrets(OLD).await;
+    let mut program = world.start(None).await;
+    let id = active(&world, &program).await;
+    let (_, by_old) = link(&world, &program, id).await;
+    for empty in ["", " \n\r\n\t"] {
+        assert_eq!(followed(&by_old).await, 302);
+        fs::write(&path, empty).unwrap();
+        reloaded(&program, "none: links need a token").await;
+        assert_eq!(followed(&by_old).await, 401, "‘{empty:?}’");
+        let (no_key, needs_token) = link(&world, &program, id).await;
+        assert_eq!((no_key.as_str(), followed(&needs_token).await), ("", 401));
+        // Taken back: whoever emptied it by mistake loses nothing.
+        fs::write(&path, OLD).unwrap();
+        reloaded(&program, ALL).await;
+    }
+    program.signal("-TERM");
+    program.end().await;
+    fs::write(&path, "\n").unwrap();
+    let program = world.start(None).await;
+    assert!(program.log().contains("links to files have no keys"), "{}", program.log());
+    assert_eq!(link(&world, &program, id).await.0, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use dropslip::embedded_s3::BOUNDS;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{KeyFile, claims, key, keys, set, setup};
+use super::{Key, KeyFile, claims, key, keys, set, setup};
 use crate::harness::TestBroker;
 
 /// A server of keys that can be told to fail.
@@ -113,6 +113,56 @@ async fn keys_are_fetched_when_a_token_names_an_unknown_one_but_seldom() {
     broker.server.tokens.reload().await.unwrap();
     broker.assert_good(&by_newest, "an operator is not made to wait").await;
     broker.assert_bad(&by_old, "a key that is gone").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_replaced_is_fetched_for_tokens_that_name_none_but_seldom() {
+    let made = ["old", "new", "newest"].map(|generation| keys(&["RS256"], generation).remove(0));
+    let [old, new, newest] = &made;
+    let [by_old, by_new, by_newest] = made.each_ref().map(Key::sign_unnamed);
+    let issuer = Issuer::start(set([old])).await;
+    let broker = setup().setting("DROPSLIP_JWT_JWKS", issuer.url()).start().await;
+    broker.assert_good(&by_old, "the only key").await;
+    assert_eq!(issuer.asked(), 1, "at the start, and not for each token");
+    let forged = newest.sign_as(&old.name);
+    broker.assert_bad(&forged, "it names a key that is known, and is not signed by it").await;
+    assert_eq!(issuer.asked(), 1);
+    issuer.answers(StatusCode::OK, set([new]).to_string());
+    let all = futures_util::future::join_all((0..8).map(|_| broker.slip_by(&by_new))).await;
+    assert!(all.iter().all(|(status, _)| *status == 201), "{all:?}");
+    assert_eq!(issuer.asked(), 2, "one of them asks");
+    broker.assert_bad(&by_old, "its key is gone").await;
+    issuer.answers(StatusCode::OK, set([newest]).to_string());
+    for _ in 0..20 {
+        broker.assert_bad(&by_newest, "anybody can make up signatures: keys are asked for once in half a minute").await;
+    }
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_listed_twice_is_one_key() {
+    let (one, other) = (keys(&["RS256"], "one").remove(0), keys(&["RS256"], "other").remove(0));
+    let named = |key: &Key, name: Option<&str>| {
+        let mut key = key.clone();
+        match name {
+            Some(name) => key.jwk["kid"] = name.into(),
+            None => drop(key.jwk.as_object_mut().unwrap().remove("kid")),
+        }
+        key
+    };
+    let (by_one, unnamed) = (one.sign(claims()), one.sign_unnamed());
+    for twice in [set([&one, &one]), set([&one, &named(&one, None)]), set([&named(&one, Some("a second name")), &one, &one])] {
+        let broker = KeyFile::of(&twice).setup().start().await;
+        broker.assert_good(&by_one, "its key is there").await;
+        broker.assert_good(&unnamed, "there is no other key").await;
+        broker.assert_bad(&other.sign_as(&one.name), "it is by another key").await;
+    }
+    for different in [set([&one, &named(&other, Some(&one.name))]), set([&named(&other, Some(&one.name)), &one, &one])] {
+        let broker = KeyFile::of(&different).setup().start().await;
+        for ambiguous in [&by_one, &unnamed, &other.sign_as(&one.name)] {
+            broker.assert_bad(ambiguous, "two keys have one name").await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
