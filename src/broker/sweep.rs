@@ -65,10 +65,13 @@ impl Broker {
         // A sweep may take long: what it writes must not be due before it is written.
         let clock = || now + started.elapsed();
         let mut swept = Swept::default();
-        // Each of them in any case: one file that cannot be settled, or a bucket that is away, keeps nothing else waiting.
+        // One file that cannot be settled, or a bucket that is away, keeps nothing else waiting; a database that is away is asked no more.
         let settled = self.settle_expired(now, &clock, &mut swept).await;
-        let purged = self.purge(now, &clock, &mut swept).await;
-        let deleted = self.delete_doomed(&clock, &mut swept).await;
+        self.purge(now, &clock, &mut swept).await?;
+        let deleted = match self.delete_doomed(&clock, &mut swept).await {
+            Err(error @ BrokerError::Bucket(_)) => Err(error),
+            done => Ok(done?),
+        };
         let old = now - self.events_retention;
         while self.store.forget_events(old, BATCH).await? == u64::from(BATCH) {}
         loop {
@@ -79,7 +82,7 @@ impl Broker {
             }
         }
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
-        settled.and(purged).and(deleted).map(|()| swept)
+        settled.and(deleted).map(|()| swept)
     }
 
     async fn settle_expired(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
