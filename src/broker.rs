@@ -31,7 +31,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileTypes, Scope, UploadMethod};
+use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, FileTypes, Scope, UploadMethod};
 use crate::limits::{Exceeded, Limits};
 use crate::metrics;
 use crate::random;
@@ -268,6 +268,14 @@ pub fn lifecycle_days(file_types: &FileTypes, grace: Duration) -> i32 {
 
 fn allowed(caller: &Caller, scope: Scope) -> Result<(), BrokerError> {
     if caller.scopes.contains(scope) { Ok(()) } else { Err(BrokerError::Forbidden(scope)) }
+}
+
+fn must_be_temp(file: &File) -> Result<(), BrokerError> {
+    match file.state {
+        FileState::Temp => Ok(()),
+        FileState::Active => Err(BrokerError::AlreadyActive),
+        FileState::Deleted => Err(is_deleted()),
+    }
 }
 
 /// That a caller may be told of an active file for which it did nothing: of all that it may read, and of those that it made.

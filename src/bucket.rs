@@ -105,15 +105,6 @@ pub enum BucketError {
     Refused(String),
 }
 
-/// One object of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its key.
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-}
-
 /// What became of a conditional copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
@@ -311,18 +302,14 @@ impl Bucket {
         }
     }
 
-    /// Keys, sizes and entity tags under `prefix` after `after`, at most a thousand, in the order of their keys.
+    /// Keys under `prefix` after `after`, at most a thousand, in the order of their keys.
     ///
     /// # Errors
     /// See [`BucketError`].
-    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, BucketError> {
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, BucketError> {
         let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).set_start_after(after.map(ToOwned::to_owned));
         let output = request.send().await.map_err(|error| self.explained(&error))?;
-        let listed = output.contents().iter().filter_map(|object| {
-            let size = object.size().and_then(|size| u64::try_from(size).ok())?;
-            Some(Listed { key: object.key()?.to_owned(), size })
-        });
-        Ok(listed.collect())
+        Ok(output.contents().iter().filter_map(|object| object.key().map(ToOwned::to_owned)).collect())
     }
 
     /// Deletes up to 1000 keys in one request and tells which of them it could not; where nothing is stored is no failure.

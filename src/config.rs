@@ -152,7 +152,7 @@ impl Config {
         for (key, value) in &self.effective {
             let shown = shown(key, &value.text);
             let source = match &value.source {
-                Source::Environment => format!("{PREFIX}{}", key.to_uppercase()),
+                Source::Environment => env_name(key),
                 Source::File(path) => path.display().to_string(),
                 Source::Default => "default".to_owned(),
             };

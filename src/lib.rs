@@ -6,14 +6,7 @@
 //!
 //! # Layers
 //!
-//! Arrows point down only; a test holds them.
-//!
-//! ```text
-//! main -> cli -> server -> api -> broker, tokens -> jwt, limits -> store, bucket -> post_policy -> domain, random, failpoint, metrics, trace
-//!         cli -> upload -> config
-//!         cli -> doctor -> broker
-//!                server -> sweeper, notifications, webhooks, embedded_s3, config
-//! ```
+//! Arrows point down only: ARCHITECTURE.md draws them, `tests/it/layers.rs` holds them.
 
 // They panic when whoever reads them has gone: `output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -52,8 +52,6 @@ pub struct Server {
     pub public_url: String,
     /// Where forms go.
     pub form_url: String,
-    /// Whether files come by forms; by presigned PUT otherwise.
-    pub takes_forms: bool,
     /// The use cases it serves.
     pub broker: Arc<Broker>,
     /// Where the embedded store listens, if it runs.
@@ -144,13 +142,12 @@ impl Server {
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);
         let tasks = std::iter::once(serving).chain(embedded.and_then(|embedded| embedded.task)).chain(telling).collect();
-        let (has_page, takes_forms) = (config.upload_page, config.s3_method != Some(UploadMethod::Put));
+        let has_page = config.upload_page;
         let max_request = max_request(config, broker.method());
         Ok(Self {
             address,
             public_url,
             form_url,
-            takes_forms,
             broker,
             embedded_s3,
             admin,

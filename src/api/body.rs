@@ -63,6 +63,11 @@ pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldE
     serde_json::from_slice(json).map_err(|error| not_json(&error))
 }
 
+/// A body; for an empty one, the object that says nothing either.
+pub(super) fn or_empty(body: &[u8]) -> &[u8] {
+    if body.trim_ascii().is_empty() { b"{}" } else { body }
+}
+
 /// What is wrong with a body that could not be read.
 pub(super) fn not_json(error: &serde_json::Error) -> FieldErrors {
     // The parser's own words name types of this program.

@@ -163,10 +163,9 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
 async fn reissue(
     State(state): State<AppState>,
     caller: Caller,
-    id: Result<IdInPath, Fault>,
+    IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let IdInPath(id) = id?;
     ignore_body(request).await?;
     let (file, slip) = state.broker.reissue(&caller, id, OffsetDateTime::now_utc()).await?;
     Ok(json(StatusCode::CREATED, &SlipBody::new(&file, slip)))
@@ -197,10 +196,9 @@ async fn reissue(
 async fn confirm(
     State(state): State<AppState>,
     caller: Caller,
-    id: Result<IdInPath, Fault>,
+    IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let IdInPath(id) = id?;
     let wished = parse_description(&read_body(request).await?).map_err(Fault::Invalid)?;
     let (broker, asking) = (state.broker.clone(), caller.clone());
     let file = to_its_end(async move { broker.confirm_as(&asking, id, &wished, OffsetDateTime::now_utc()).await }).await?;
@@ -215,13 +213,7 @@ async fn confirm(
     params(IdInPath, Members),
     responses((status = 200, body = FoundBody, description = "The file, also a deleted one."), AnyFile, AnyCall)
 )]
-async fn read(
-    State(state): State<AppState>,
-    caller: Caller,
-    id: Result<IdInPath, Fault>,
-    members: Members,
-) -> Result<Response<Body>, Fault> {
-    let IdInPath(id) = id?;
+async fn read(State(state): State<AppState>, caller: Caller, IdInPath(id): IdInPath, members: Members) -> Result<Response<Body>, Fault> {
     let file = state.broker.get(&caller, id).await?;
     let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
     Ok(json(StatusCode::OK, &FoundBody { file: members.of(&file, &links), included: members.included([&file]) }))

@@ -275,8 +275,8 @@ fn may_be(asked: &HeaderMap, etag: &str) -> bool {
         || tags.filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags_in(value).any(|tag| tag == (false, etag)))
 }
 
-/// Whether `If-None-Match` names the entity tag, compared weakly, or any.
-fn is_known(asked: &HeaderMap, etag: &str) -> bool {
+/// Whether `If-None-Match` names the entity tag (in its quotes), compared weakly, or any.
+pub(super) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
     let tags = asked.get_all(IF_NONE_MATCH).iter();
     tags.filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags_in(value).any(|(_, tag)| tag == etag))
 }

@@ -17,6 +17,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, SchemaFormat, Type};
 use utoipa::{IntoResponses, ToSchema};
 
+use super::downloads::is_known;
 use super::{AppState, Fault, companion, desk, notifications};
 use crate::domain::{FieldErrors, FileTypes, Scope};
 use crate::limits::Exceeded;
@@ -305,11 +306,7 @@ pub(super) async fn serve(
     asked: HeaderMap,
 ) -> Response<Body> {
     let document = documents.current(&state);
-    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let known = known
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == "*" || tag == document.etag);
+    let known = document.etag.to_str().is_ok_and(|etag| is_known(&asked, etag));
     let mut response = Response::new(if known { Body::empty() } else { Body::from(document.json.clone()) });
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

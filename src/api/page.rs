@@ -9,6 +9,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 
+use super::downloads::is_known;
+
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -72,9 +74,8 @@ fn policy(form_origin: &str) -> String {
 }
 
 fn answer(asset: Asset, etag: &str, policy: &str, asked: &HeaderMap) -> Response<Body> {
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let unchanged = known.is_some_and(|known| known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag));
-    let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(asset.bytes).into_response() };
+    let mut response =
+        if is_known(asked, etag) { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(asset.bytes).into_response() };
     let fixed: [(HeaderName, &str); 7] = [
         (header::CONTENT_TYPE, asset.content_type),
         // Names carry no version, so a browser asks each time; the tag makes that cheap.

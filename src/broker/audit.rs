@@ -102,11 +102,10 @@ impl Broker {
         loop {
             let listed = self.bucket.list(prefix, after.as_deref()).await?;
             let Some(end) = listed.last() else { return Ok(()) };
-            after = Some(end.key.clone());
+            after = Some(end.clone());
             audit.objects += listed.len();
-            let keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
-            let owned = self.store.owned_keys(&keys).await?;
-            for key in keys.into_iter().filter(|key| !owned.contains(key)) {
+            let owned = self.store.owned_keys(&listed).await?;
+            for key in listed.into_iter().filter(|key| !owned.contains(key)) {
                 // A sweeper may have deleted it and struck it off the list since it was listed.
                 if self.bucket.head(&key).await?.is_some() {
                     audit.orphaned.push(key);

@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::parts::in_time;
 use super::slip::{InParts, Slip, Wanted};
-use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, is_deleted};
+use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, must_be_temp};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
 use crate::failpoint;
 use crate::limits::Exceeded;
@@ -80,11 +80,7 @@ impl Broker {
         allowed(caller, Scope::FilesWrite)?;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
-            match file.state {
-                FileState::Temp => {}
-                FileState::Active => return Err(BrokerError::AlreadyActive),
-                FileState::Deleted => return Err(is_deleted()),
-            }
+            must_be_temp(&file)?;
             if file.multipart.is_some() {
                 in_time(&file, now)?;
             }

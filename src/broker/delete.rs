@@ -8,7 +8,6 @@ use time::OffsetDateTime;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by};
 use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Origin, Scope};
 use crate::failpoint;
-use crate::metrics::{self, Step};
 
 /// What deleting a file comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,16 +121,7 @@ impl Broker {
             let file = self.find(caller, id).await?;
             let removed = match file.state {
                 FileState::Deleted => true,
-                FileState::Temp => {
-                    let forgotten =
-                        self.store.discard_temp_file(&file, file.expires_at + self.grace, Some(Origin::Request(caller.actor)), now).await?;
-                    if forgotten {
-                        failpoint::reach("abort: record discarded");
-                        metrics::file(Step::GivenUp, &file.type_name);
-                        tracing::info!(file.id = %id, "temp file deleted");
-                    }
-                    forgotten
-                }
+                FileState::Temp => self.give_up(&file, Some(Origin::Request(caller.actor)), now).await?,
                 FileState::Active => {
                     let deleted = self.store.delete_file(&file, &Deletion { at: now, by: caller.actor }).await?.is_some();
                     if deleted {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use time::{Duration, OffsetDateTime};
 
 use super::slip::InParts;
-use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, is_deleted};
+use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, must_be_temp};
 use crate::bucket::{Completed, PartTerms, PresignedPut};
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Origin, Part, Scope};
@@ -137,20 +137,24 @@ impl Broker {
     async fn forget(&self, caller: &Caller, id: FileId, origin: Option<Origin>, now: OffsetDateTime) -> Result<(), BrokerError> {
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
-            match file.state {
-                FileState::Temp => {}
-                FileState::Active => return Err(BrokerError::AlreadyActive),
-                FileState::Deleted => return Err(is_deleted()),
-            }
-            if self.store.discard_temp_file(&file, file.expires_at + self.grace, origin, now).await? {
-                failpoint::reach("abort: record discarded");
-                metrics::file(Step::GivenUp, &file.type_name);
-                tracing::info!(file.id = %id, "upload given up");
+            must_be_temp(&file)?;
+            if self.give_up(&file, origin, now).await? {
                 self.tidy_staging(&file).await;
                 return Ok(());
             }
         }
         Err(BrokerError::Changing)
+    }
+
+    /// Forgets a temp file that its client does not want (any more); `false` when it changed meanwhile.
+    pub(super) async fn give_up(&self, file: &File, origin: Option<Origin>, now: OffsetDateTime) -> Result<bool, BrokerError> {
+        let forgotten = self.store.discard_temp_file(file, file.expires_at + self.grace, origin, now).await?;
+        if forgotten {
+            failpoint::reach("abort: record discarded");
+            metrics::file(Step::GivenUp, &file.type_name);
+            tracing::info!(file.id = %file.id, "upload given up");
+        }
+        Ok(forgotten)
     }
 
     /// Begins the upload of a temp file that has none yet.
@@ -192,11 +196,7 @@ impl Broker {
 
     async fn in_parts(&self, caller: &Caller, id: FileId) -> Result<(File, Multipart), BrokerError> {
         let file = self.find(caller, id).await?;
-        match file.state {
-            FileState::Temp => {}
-            FileState::Active => return Err(BrokerError::AlreadyActive),
-            FileState::Deleted => return Err(is_deleted()),
-        }
+        must_be_temp(&file)?;
         // A crash may have come between the record and the upload.
         let file = self.with_upload(caller, file).await?;
         let Some(multipart) = file.multipart.clone() else {

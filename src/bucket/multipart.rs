@@ -5,7 +5,7 @@ use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadErr
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Bucket, BucketError, COPY_TIMEOUT, Copied, SealedAs, copy_timeout, status, timeouts, unquoted};
+use super::{Bucket, BucketError, Copied, SealedAs, copy_timeout, status, timeouts, unquoted};
 use crate::domain::Part;
 use crate::domain::file::Landed;
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, part_count, part_size_for};
@@ -167,7 +167,7 @@ impl Bucket {
         let copies = stream::iter(1..=u32::try_from(count).unwrap_or(u32::MAX)).map(|number| async move {
             let first = u64::from(number - 1) * size;
             let last = (first + size).min(judged.size) - 1;
-            let patience = copy_timeout(last - first).max(COPY_TIMEOUT);
+            let patience = copy_timeout(last - first);
             let request = self
                 .client
                 .upload_part_copy()

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::log::{self, Filter};
 use crate::config::{Config, Operating};
+use crate::domain::UploadMethod;
 use crate::metrics::{self, Reload};
 use crate::output::out;
 use crate::server::{Reloaded, Server};
@@ -121,7 +122,7 @@ fn banner(server: &Server) -> String {
         let token = server.development_token.as_ref().map(|token| format!("#token={}", token.reveal())).unwrap_or_default();
         let _ = writeln!(text, "\nUpload page: {}/{token}", server.public_url);
     }
-    if let Some(token) = server.development_token.as_ref().filter(|_| server.takes_forms) {
+    if let Some(token) = server.development_token.as_ref().filter(|_| server.broker.method() == UploadMethod::Post) {
         text.push_str(&three_steps(&server.public_url, token));
     }
     text

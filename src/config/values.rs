@@ -131,7 +131,7 @@ pub(super) fn bucket_name(text: &str) -> Result<String, String> {
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(format!("must be the name of a bucket, 3 to 63 lower-case letters, digits, '-' and '.', not ‘{text}’"))
+        Err(format!("must be the name of a bucket, 3 to 63 lower-case letters, digits, '-', '.' and '_', not ‘{text}’"))
     }
 }
 

@@ -37,7 +37,7 @@ async fn delete_all(probe: &Probe, report: &mut Report) {
                 let _ = probe.bucket.abort_upload(&key, &upload_id).await;
             }
             let listed = probe.bucket.list(prefix, None).await.unwrap_or_default();
-            left.extend(listed.into_iter().map(|object| object.key));
+            left.extend(listed);
         }
         let keys: Vec<String> = left.iter().filter(|key| !key.is_empty()).cloned().collect();
         left.clear();

@@ -107,8 +107,6 @@ pub enum Origin {
     Sweep,
     /// The bucket said that an object arrived.
     Notification,
-    /// Somebody at the command line.
-    CommandLine,
 }
 
 impl Origin {
@@ -128,7 +126,6 @@ impl Origin {
             Self::Request(_) => None,
             Self::Sweep => Some("sweep"),
             Self::Notification => Some("notification"),
-            Self::CommandLine => Some("command line"),
         }
     }
 }
@@ -169,9 +166,7 @@ impl<'a> Change<'a> {
         if let Some(via) = self.origin.via() {
             details.insert("via".to_owned(), via.into());
         }
-        if !details.contains_key("filename") {
-            details.insert("filename".to_owned(), self.file.name.as_str().into());
-        }
+        details.insert("filename".to_owned(), self.file.name.as_str().into());
         Value::Object(details).to_string()
     }
 

@@ -3,13 +3,14 @@
 //! A deleted file keeps its record and owns its sealed object. Both go when it is purged: the record at once, the object by way of the
 //! doomed list.
 
+use serde_json::json;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::files::{COLUMNS, FileRow, doom};
 use super::history::{record, unreadable};
 use super::instant::Instant;
-use super::{Engine, Store, StoreError, on_pool, within_time};
+use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::{Action, Actor, Change, Deletion, File, Origin};
 
 impl Store {
@@ -70,56 +71,30 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn purge_files(&self, deleted_until: OffsetDateTime, now: OffsetDateTime, limit: u32) -> Result<Vec<File>, StoreError> {
-        let purged = match &self.engine {
-            Engine::Sqlite { write, .. } => {
-                let sql = sqlx::AssertSqlSafe(format!("DELETE FROM files WHERE id IN ({PURGEABLE}) RETURNING {COLUMNS}"));
-                within_time!(write, connection => {
-                    let mut transaction = connection.begin().await?;
-                    let rows: Vec<FileRow> =
-                        sqlx::query_as(sql).bind(Instant(deleted_until)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
-                    let keys = serde_json::to_string(&sealed_keys(&rows)).unwrap_or_default();
-                    sqlx::query(DOOM_LISTED).bind(keys).bind(Instant(now)).execute(&mut *transaction).await?;
-                    let purged = files(rows)?;
-                    for file in &purged {
-                        record!(self, transaction, &Change::new(file, Action::Purged, Origin::Sweep, now));
-                    }
-                    transaction.commit().await?;
-                    Ok(purged)
-                })
+        let (which, doom) = match &self.engine {
+            Engine::Sqlite { .. } => (format!("IN ({PURGEABLE})"), doom!("SELECT value, $2, NULL FROM json_each($1) WHERE true")),
+            // An array and no subquery to join with, which a planner might run more than once: it locks.
+            Engine::Postgres(_) => (
+                format!("= ANY(ARRAY({PURGEABLE} FOR UPDATE SKIP LOCKED))"),
+                doom!("SELECT key, $2, NULL FROM json_array_elements_text($1::json) AS keys (key) ORDER BY key"),
+            ),
+        };
+        let sql = sqlx::AssertSqlSafe(format!("DELETE FROM files WHERE id {which} RETURNING {COLUMNS}"));
+        let purged = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            let rows: Vec<FileRow> =
+                sqlx::query_as(sql).bind(Instant(deleted_until)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
+            let keys = json!(rows.iter().filter_map(FileRow::sealed_key).collect::<Vec<_>>());
+            sqlx::query(doom).bind(keys.to_string()).bind(Instant(now)).execute(&mut *transaction).await?;
+            let purged = rows.into_iter().map(|row| File::try_from(row).map_err(unreadable)).collect::<Result<Vec<_>, _>>()?;
+            for file in &purged {
+                record!(self, transaction, &Change::new(file, Action::Purged, Origin::Sweep, now));
             }
-            Engine::Postgres(pool) => {
-                // An array and no subquery to join with, which a planner might run more than once: it locks.
-                let sql = sqlx::AssertSqlSafe(format!(
-                    "DELETE FROM files WHERE id = ANY(ARRAY({PURGEABLE} FOR UPDATE SKIP LOCKED)) RETURNING {COLUMNS}"
-                ));
-                within_time!(pool, connection => {
-                    let mut transaction = connection.begin().await?;
-                    let rows: Vec<FileRow> =
-                        sqlx::query_as(sql).bind(Instant(deleted_until)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
-                    sqlx::query(DOOM_UNNESTED).bind(sealed_keys(&rows)).bind(Instant(now)).execute(&mut *transaction).await?;
-                    let purged = files(rows)?;
-                    for file in &purged {
-                        record!(self, transaction, &Change::new(file, Action::Purged, Origin::Sweep, now));
-                    }
-                    transaction.commit().await?;
-                    Ok(purged)
-                })
-            }
-        }?;
+            transaction.commit().await?;
+            Ok(purged)
+        })?;
         Ok(purged)
     }
 }
 
 const PURGEABLE: &str = "SELECT id FROM files WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY deleted_at, id LIMIT $2";
-
-/// `$1` is a list of keys.
-const DOOM_LISTED: &str = doom!("SELECT value, $2, NULL FROM json_each($1) WHERE true");
-const DOOM_UNNESTED: &str = doom!("SELECT key, $2, NULL FROM UNNEST($1::text[]) AS keys (key) ORDER BY key");
-
-fn files(rows: Vec<FileRow>) -> Result<Vec<File>, sqlx::Error> {
-    rows.into_iter().map(|row| File::try_from(row).map_err(unreadable)).collect()
-}
-
-fn sealed_keys(rows: &[FileRow]) -> Vec<String> {
-    rows.iter().filter_map(FileRow::sealed_key).map(ToOwned::to_owned).collect()
-}

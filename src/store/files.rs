@@ -197,8 +197,7 @@ impl Store {
 
     /// The file of any tenant whose current form may write that key, or could before it became active.
     ///
-    /// The one question without a tenant: a bucket says which key was written, and not whose it is. What is done then is done for
-    /// the file's owner.
+    /// Without a tenant: a bucket says which key was written, and not whose it is. What is done then is done for the file's owner.
     ///
     /// # Errors
     /// See [`StoreError`].

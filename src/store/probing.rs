@@ -43,7 +43,7 @@ async fn asked(url: &str) -> Result<Found, sqlx::Error> {
         if !options.get_filename().exists() {
             return Ok(Found::NoFile);
         }
-        // Not read-only: then a database in WAL mode that nobody has open could not be read.
+        // Not read-only: who reads a database in WAL mode so leaves two files beside it.
         let mut connection = SqliteConnection::connect_with(&options.create_if_missing(false)).await?;
         let identity = sqlx::query_scalar(IDENTITY).fetch_optional(&mut connection).await;
         let _ = connection.close().await;

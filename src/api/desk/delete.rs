@@ -14,7 +14,7 @@ use utoipa::openapi::{Object, Required, Type};
 use super::answer::{Envelope, words};
 use super::ids::{IDS_PATTERN, ids_in, ids_of, ids_schema};
 use super::{IGNORED, IdInPath, ignore_body, one};
-use crate::api::body::{json, not_json, object, read_body};
+use crate::api::body::{json, not_json, object, or_empty, read_body};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
 use crate::api::query::{Query, flag};
 use crate::api::{AppState, Fault, to_its_end};
@@ -82,10 +82,9 @@ fn results() -> Object {
 pub(super) async fn delete(
     State(state): State<AppState>,
     caller: Caller,
-    id: Result<IdInPath, Fault>,
+    IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<StatusCode, Fault> {
-    let IdInPath(id) = id?;
     ignore_body(request).await?;
     state.broker.delete(&caller, id, OffsetDateTime::now_utc()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -110,10 +109,9 @@ pub(super) async fn delete(
 pub(super) async fn restore(
     State(state): State<AppState>,
     caller: Caller,
-    id: Result<IdInPath, Fault>,
+    IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let IdInPath(id) = id?;
     ignore_body(request).await?;
     let file = state.broker.restore(&caller, id, OffsetDateTime::now_utc()).await?;
     Ok(one(&state, &caller, &file))
@@ -208,7 +206,7 @@ impl Wanted {
 
     /// Numbers in the body, and again all that is said in either place.
     pub(super) fn in_body(query: &Query, body: &[u8]) -> Result<Self, FieldErrors> {
-        let members: Deletion = object(if body.trim_ascii().is_empty() { b"{}" } else { body })?;
+        let members: Deletion = object(or_empty(body))?;
         let in_query = query.members().iter().any(|(name, _)| name == "ids" || name == "id");
         let ids =
             if in_query { Err(FieldErrors::one("ids", "must be in the body, not in the query")) } else { ids_of(members.ids.as_ref()) };

@@ -39,11 +39,10 @@ use crate::broker::Reader;
 pub(super) async fn download(
     State(state): State<AppState>,
     reader: Reader,
-    id: Result<IdInPath, Fault>,
+    IdInPath(id): IdInPath,
     wish: Wish,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
-    let IdInPath(id) = id?;
     let file = state.broker.readable(&reader, id).await?;
     answer(&state, &file, wish, request.method(), request.headers()).await
 }

@@ -11,7 +11,7 @@ use utoipa::openapi::{Array, Object, Type};
 
 use super::answer::{ArrivedBody, SignedPartsBody};
 use super::{IGNORED, IdInPath, ignore_body};
-use crate::api::body::{json, object, read_body, whole};
+use crate::api::body::{json, object, or_empty, read_body, whole};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
 use crate::api::{AppState, Fault};
 use crate::domain::multipart::MAX_PARTS;
@@ -47,8 +47,7 @@ fn part_numbers_schema() -> Array {
         AnyFile, AnyCall
     )
 )]
-pub(super) async fn list(State(state): State<AppState>, caller: Caller, id: Result<IdInPath, Fault>) -> Result<Response<Body>, Fault> {
-    let IdInPath(id) = id?;
+pub(super) async fn list(State(state): State<AppState>, caller: Caller, IdInPath(id): IdInPath) -> Result<Response<Body>, Fault> {
     let arrived = state.broker.list_parts(&caller, id).await?;
     Ok(json(StatusCode::OK, &ArrivedBody::new(&arrived)))
 }
@@ -74,10 +73,9 @@ pub(super) async fn list(State(state): State<AppState>, caller: Caller, id: Resu
 pub(super) async fn sign(
     State(state): State<AppState>,
     caller: Caller,
-    id: Result<IdInPath, Fault>,
+    IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let IdInPath(id) = id?;
     let body = read_body(request).await?;
     let numbers = part_numbers(&body).map_err(Fault::Invalid)?;
     let (_, signed) = state.broker.sign_parts(&caller, id, &numbers, OffsetDateTime::now_utc()).await?;
@@ -103,18 +101,16 @@ pub(super) async fn sign(
 pub(super) async fn abort(
     State(state): State<AppState>,
     caller: Caller,
-    id: Result<IdInPath, Fault>,
+    IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<StatusCode, Fault> {
-    let IdInPath(id) = id?;
     ignore_body(request).await?;
     state.broker.abort(&caller, id, OffsetDateTime::now_utc()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) fn part_numbers(body: &[u8]) -> Result<Vec<u32>, FieldErrors> {
-    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let wanted: PartNumbers = object(body)?;
+    let wanted: PartNumbers = object(or_empty(body))?;
     let must_be = || FieldErrors::one("partNumbers", format!("must be a list of 1 to {MOST_AT_ONCE} whole numbers"));
     let Some(Value::Array(numbers)) = wanted.part_numbers else { return Err(must_be()) };
     if numbers.is_empty() || numbers.len() > MOST_AT_ONCE {

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-use crate::api::body::{not_json, object, whole};
+use crate::api::body::{not_json, object, or_empty, whole};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
 use crate::domain::{Description, FieldErrors, FileName, NewFile, PartSizes};
@@ -98,7 +98,7 @@ pub(super) struct Wrapper<'a> {
 
 /// Reads a request bare or wrapped, with every complaint at once.
 pub(super) fn parse_new_file(body: &[u8]) -> Result<NewFile, FieldErrors> {
-    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let body = or_empty(body);
     let envelope: Wrapper<'_> = object(body)?;
     let (mut fields, wrapped): (FileFields, bool) = match envelope.file {
         Some(inner) => (object(inner.get().as_bytes())?, true),

@@ -18,7 +18,7 @@ use utoipa::openapi::{Array, Object, Type};
 use super::list::PageBody;
 use super::wanted::Wanted as WantedList;
 use super::{IGNORED, ignore_body};
-use crate::api::body::{json, object, read_body, whole};
+use crate::api::body::{json, object, or_empty, read_body, whole};
 use crate::api::downloads::{Links, Wish, answer, header, of_unknown_length};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
 use crate::api::query::Query;
@@ -83,10 +83,9 @@ fn ids_schema() -> Array {
 pub(super) async fn attach(
     State(state): State<AppState>,
     caller: Caller,
-    ticket: Result<OfTicket, Fault>,
+    OfTicket(ticket): OfTicket,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
-    let OfTicket(ticket) = ticket?;
     let wanted = wanted(&read_body(request).await?).map_err(Fault::Invalid)?;
     let (broker, asking) = (state.broker.clone(), caller.clone());
     // Confirming is what may take long.
@@ -113,10 +112,10 @@ pub(super) async fn attach(
 pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,
-    ticket: Result<OfTicket, Fault>,
+    OfTicket(ticket): OfTicket,
     wanted: WantedList,
 ) -> Result<Response<Body>, Fault> {
-    page(&state, &caller, ticket?.0, &wanted).await
+    page(&state, &caller, ticket, &wanted).await
 }
 
 async fn page(state: &AppState, caller: &Caller, ticket: TicketId, wanted: &WantedList) -> Result<Response<Body>, Fault> {
@@ -141,10 +140,9 @@ async fn page(state: &AppState, caller: &Caller, ticket: TicketId, wanted: &Want
 pub(super) async fn detach(
     State(state): State<AppState>,
     caller: Caller,
-    place: Result<OnTicket, Fault>,
+    OnTicket(ticket, id): OnTicket,
     request: Request,
 ) -> Result<StatusCode, Fault> {
-    let OnTicket(ticket, id) = place?;
     ignore_body(request).await?;
     state.broker.detach(&caller, ticket, id, OffsetDateTime::now_utc()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -176,11 +174,10 @@ pub(super) async fn detach(
 pub(super) async fn download(
     State(state): State<AppState>,
     caller: Caller,
-    place: Result<OnTicket, Fault>,
+    OnTicket(ticket, id): OnTicket,
     wish: Wish,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
-    let OnTicket(ticket, id) = place?;
     state.broker.on_ticket(&caller, ticket, id).await?;
     let file = state.broker.readable(&Reader::Caller(caller), id).await?;
     answer(&state, &file, wish, request.method(), request.headers()).await
@@ -203,10 +200,9 @@ pub(super) async fn download(
 pub(super) async fn archive(
     State(state): State<AppState>,
     caller: Caller,
-    ticket: Result<OfTicket, Fault>,
+    OfTicket(ticket): OfTicket,
     method: Method,
 ) -> Result<Response<Body>, Fault> {
-    let OfTicket(ticket) = ticket?;
     let archive = state.broker.clone().archive(caller, ticket).await?;
     let mut archive = archive.ok_or(Fault::NotFound)?;
     let mut response = Response::new(of_unknown_length());
@@ -240,8 +236,7 @@ pub(super) async fn archive(
 
 /// What a request wants to attach, each file once, with every complaint.
 pub(super) fn wanted(body: &[u8]) -> Result<Vec<Wanted>, FieldErrors> {
-    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let ToAttach { files, ids } = object(body)?;
+    let ToAttach { files, ids } = object(or_empty(body))?;
     let (list, name, member) = match (files.filter(|files| !files.is_null()), ids.filter(|ids| !ids.is_null())) {
         (Some(files), None) => (files, "files", ".id"),
         (None, Some(ids)) => (ids, "ids", ""),
