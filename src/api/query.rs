@@ -42,7 +42,7 @@ impl Query {
         Ok(found)
     }
 
-    /// A member whose blank value is the same as none, as clients send it that fill in a form.
+    /// A text whose blank value is the same as none, as clients send it that fill in a form.
     pub(super) fn filled(&self, name: &str) -> Result<Option<String>, FieldErrors> {
         Ok(self.at_most_one(name)?.filter(|value| !value.is_empty()))
     }

@@ -25,10 +25,6 @@ RULES = {
         "disposition": r"must be one of ‘.+’",
         "size": r"must be \d+ or (higher|lower)|must be \d+ or lower in one request; ask with ‘multipart’ for more",
     },
-    "GET /v2/tickets/{tid}/files.json": {
-        "cursor": r"must be the nextCursor of a page in the same order|must come without page and pageOffset",
-        "pageOffset": r"must be the page less 1: both name the same page",
-    },
     "PUT /v2/tickets/{tid}/files.json": {"files": "not found|must be set", "ids": "not found|must not be set beside files"},
     "GET /v2/files.json": {
         "cursor": r"must be the nextCursor of a page in the same order|must come without page and pageOffset",
@@ -49,6 +45,7 @@ for prefix in ("/companion", "/u/{upload_token}"):
     RULES[f"GET {prefix}/s3/params"] = RULES[f"POST {prefix}/s3/multipart"] = new_file
     RULES[f"GET {prefix}/s3/multipart/{{upload_id}}/{{part_number}}"] = MANY_PARTS
     RULES[f"GET {prefix}/s3/multipart/{{upload_id}}/batch"] = MANY_PARTS
+RULES["GET /v2/tickets/{tid}/files.json"] = RULES["GET /v2/files.json"]
 KEY_USED = {"Idempotency-Key": ["was used for another request"]}
 
 

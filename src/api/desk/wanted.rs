@@ -56,7 +56,7 @@ impl Wanted {
         let condition = kept(&mut errors, filter).flatten().unwrap_or_else(Condition::none);
         let name_holds = kept(&mut errors, searched(query)).flatten();
         let ids = kept(&mut errors, ids_in(query)).flatten();
-        let uncounted = query.filled("skipAggregation").and_then(|text| flag("skipAggregation", text.as_deref()));
+        let uncounted = query.at_most_one("skipAggregation").and_then(|text| flag("skipAggregation", text.as_deref()));
         let counted = !kept(&mut errors, uncounted).unwrap_or_default();
         let members = Members::asked_in(query);
         let selection = Selection { condition, name_holds, ids, order };
@@ -93,7 +93,7 @@ fn whole(name: &str, text: &str) -> Result<u64, FieldErrors> {
 }
 
 fn page_size(text: Option<String>) -> Result<u32, FieldErrors> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(PAGE_SIZE) };
+    let Some(text) = text else { return Ok(PAGE_SIZE) };
     match whole("pageSize", &text)? {
         0 => Err(FieldErrors::one("pageSize", "must be 1 or higher")),
         size => Ok(u32::try_from(size).map_or(MOST, |size| size.min(MOST))),
@@ -103,7 +103,7 @@ fn page_size(text: Option<String>) -> Result<u32, FieldErrors> {
 /// `page` counts from 1, `pageOffset` the same pages from 0.
 fn page_offset(query: &Query) -> Result<Option<u32>, FieldErrors> {
     let read = |name: &str, first: u64| {
-        let Some(text) = query.filled(name)? else { return Ok(None) };
+        let Some(text) = query.at_most_one(name)? else { return Ok(None) };
         let number = whole(name, &text)?;
         if number < first {
             return Err(FieldErrors::one(name, format!("must be {first} or higher")));
@@ -174,7 +174,7 @@ impl utoipa::IntoParams for Wanted {
             parameter(
                 "cursor",
                 "Instead of a page: the `nextCursor` of the page before, with everything else as it was there. Nothing is counted then.",
-                text().pattern(Some("^[A-Za-z0-9_-]+$")),
+                text().pattern(Some("^[A-Za-z0-9_-]*$")),
             ),
             parameter(
                 "orderBy",
@@ -218,8 +218,7 @@ mod tests {
         for (text, size) in [("1", 1), ("050", 50), ("100", 100), ("101", 100), ("99999999999999999999999", 100)] {
             assert_eq!(read(text), Ok(size));
         }
-        assert_eq!(read(""), Ok(PAGE_SIZE));
-        for bad in ["0", "000", "-1", "+1", " 1", "1.0", "ten", "١"] {
+        for bad in ["", "0", "000", "-1", "+1", " 1", "1.0", "ten", "١"] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }
@@ -230,7 +229,7 @@ mod tests {
         for (query, skip) in [
             ("", 0),
             ("page=1", 0),
-            ("page=&pageOffset=&pageSize=&cursor=&skipAggregation=", 0),
+            ("cursor=&q=&filter=&orderBy=&orderMode=", 0),
             ("page=3", 100),
             ("pageOffset=2&pageSize=7", 14),
             ("page=3&pageOffset=2&per_page=7", 14),
