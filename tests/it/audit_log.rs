@@ -109,7 +109,8 @@ async fn no_line_is_ever_changed_or_taken_out() {
                 Db::Postgres => sqlx::PgPool::connect(&url).await.unwrap().execute(sqlx::query(sql)).await.map(|done| done.rows_affected()),
             };
             let why = refused.expect_err(attempt).to_string();
-            assert!(why.contains("append-only") || why.contains("audit_log_pkey"), "{attempt}: {why}");
+            let reasons = ["audit_log is append-only", "audit_log chooses its numbers itself", "audit_log_pkey"];
+            assert!(reasons.iter().any(|reason| why.contains(reason)), "{attempt}: {why}");
         }
         let log = run(folder.path(), &[("DROPSLIP_DATABASE_URL", url.as_str())], &["audit-log", "--json"]);
         assert_eq!(text(&log.stdout).lines().count(), 1);
