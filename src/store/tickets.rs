@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::files::{COLUMNS, FileRow};
 use super::history::{record, unreadable};
 use super::instant::Instant;
-use super::{Store, StoreError, on_pool};
+use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::{Action, Actor, Change, File, FileId, Origin, Tenant, TicketId};
 use crate::failpoint;
 
@@ -39,16 +39,18 @@ impl Store {
     ) -> Result<Attached, StoreError> {
         let insert = "INSERT INTO ticket_files (tenant, ticket_id, file_id, added_at, added_by_id, added_by_kind) \
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, ticket_id, file_id) DO NOTHING";
-        // Updates that change nothing, for their locks: nobody deletes a file, nor fills the ticket up, before this has ended.
-        let first = "UPDATE ticket_files SET added_at = added_at WHERE tenant = $1 AND ticket_id = $2 \
-            AND file_id = (SELECT MIN(file_id) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2)";
+        // One at a time for each ticket, so that nobody fills it up meanwhile. SQLite has one writer anyway.
+        let turn = matches!(self.engine, Engine::Postgres(_)).then_some("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))");
+        // It changes nothing, but keeps the file from being deleted before this has ended.
         let active = format!("UPDATE files SET state = state WHERE id = $1 AND tenant = $2 AND state = 'active' RETURNING {COLUMNS}");
         let count = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2";
         // In an order that is the same for all who attach: nobody waits for each other in a circle.
         let files: BTreeSet<FileId> = files.iter().copied().collect();
         on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
-            sqlx::query(first).bind(tenant.as_str()).bind(ticket.0).execute(&mut *transaction).await?;
+            if let Some(turn) = turn {
+                sqlx::query(turn).bind(tenant.as_str()).bind(ticket.0).execute(&mut *transaction).await?;
+            }
             for id in &files {
                 let query = sqlx::query_as(sqlx::AssertSqlSafe(active.clone())).bind(id.0).bind(tenant.as_str());
                 let row: Option<FileRow> = query.fetch_optional(&mut *transaction).await?;

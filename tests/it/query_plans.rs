@@ -19,7 +19,7 @@ const LARGE: [&str; 7] = ["files", "doomed_objects", "idempotency_keys", "ticket
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 45] = [
+const EXPECTED: [(&str, &str, &str); 44] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -58,7 +58,6 @@ const EXPECTED: [(&str, &str, &str); 45] = [
     ("COUNT(*) FROM (SELECT 1 FROM files WHERE tenant = $1 AND state = 'active' LIMIT", "INDEX files_active", "files_active"),
     // Tickets.
     ("UPDATE files SET state = state", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
-    ("UPDATE ticket_files SET added_at = added_at", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     ("FROM ticket_files WHERE tenant = $1 AND ticket_id = $2", "PRIMARY KEY (tenant=? AND ticket_id=?", "ticket_files_pkey"),
     ("SELECT file_id FROM ticket_files", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
