@@ -100,9 +100,10 @@ impl Limits {
     /// # Errors
     /// When the caller's actor or tenant sends too many.
     pub fn request(&self, caller: &Caller) -> Result<(), Exceeded> {
+        let cleaning = self.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(BETWEEN_CLEANINGS);
         for (rate, subject) in self.rates.iter().zip(SUBJECTS) {
             let Some(rate) = rate else { continue };
-            if self.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(BETWEEN_CLEANINGS) {
+            if cleaning {
                 rate.retain_recent();
                 rate.shrink_to_fit();
             }
@@ -225,4 +226,24 @@ fn excess(limit: Limit, counted: OpenSlips, bytes: u64) -> Option<Exceeded> {
         return None;
     };
     Some(Exceeded { what, retry_after_seconds: SLIPS_RETRY_AFTER })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ActorKind, Scopes, TypeLimit};
+
+    #[test]
+    fn actors_and_tenants_that_send_nothing_are_forgotten() {
+        let limit = Limit { requests_per_second: 1_000_000, ..Limit::default() };
+        let limits = Limits::new(limit, limit);
+        for id in 0..=i64::from(BETWEEN_CLEANINGS) {
+            let actor = Actor { id, kind: ActorKind::Users };
+            let tenant = format!("t{id}").parse().unwrap();
+            limits.request(&Caller { actor, tenant, scopes: Scopes::all(), types: TypeLimit::default() }).unwrap();
+        }
+        for rate in limits.rates.iter().flatten() {
+            assert!(rate.len() < BETWEEN_CLEANINGS as usize / 2, "{} are remembered", rate.len());
+        }
+    }
 }
