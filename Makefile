@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny fuzz screenshots bench scale soak
+.PHONY: help run test lint deny fuzz screenshots bench scale soak image
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -60,3 +60,7 @@ scale: ## ten million files on each database beside few, a quarter of an hour, i
 	localstack/setup.sh wrk
 	cargo build --locked $(or $(scale_as),--release) --bins --examples
 	TMPDIR=$${SCALE_TMPDIR:-/var/tmp} SERVERS=postgres localstack/with-servers.sh bench/scale.py
+
+image: ## the container image, built and tried by podman or docker (IMAGE_ENGINE, IMAGE_BUILD_OPTIONS: localstack/image.sh)
+	localstack/setup.sh
+	SERVERS="postgres seaweedfs" localstack/with-servers.sh localstack/image.sh $(IMAGE_TAG)

@@ -45,6 +45,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlitePool};
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use history::Subscribers;
@@ -80,6 +81,10 @@ const BATCHES_IN_FLIGHT: usize = 4;
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
+/// How many pages and counts are asked for at the same time; more wait. A filter may look at many files: others must have connections
+/// meanwhile. And few at once end sooner than many that take each other's turns: the last 1 % most of all.
+const LISTS_AT_ONCE: usize = 5;
+
 /// How many rows SQLite's thread reads before somebody must have taken one: a whole page of a list.
 const ROWS_READ_AHEAD: usize = 128;
 
@@ -91,6 +96,8 @@ pub struct Store {
     records: Writer,
     /// Who is told of changes.
     subscribers: Subscribers,
+    /// Taken by each page and count.
+    lists: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone)]
@@ -225,7 +232,7 @@ impl Store {
             Engine::Sqlite { write, .. } => Writer::start([SqliteRecords(write.clone())]),
             Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords::new(connections.clone()))),
         };
-        Ok(Self { engine, records, subscribers: Subscribers::default() })
+        Ok(Self { engine, records, subscribers: Subscribers::default(), lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) })
     }
 
     async fn open_sqlite(url: &str) -> Result<Engine, StoreError> {

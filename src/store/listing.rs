@@ -1,12 +1,16 @@
 //! Pages of files, by number and not by offset: a page costs the same wherever it is.
 
+use std::fmt::Write as _;
+
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
+use tokio::sync::SemaphorePermit;
 
 use super::files::{COLUMNS, FileRow};
 use super::instant::Instant;
-use super::{Engine, Store, StoreError, within_time};
-use crate::domain::{ActorKind, File, FileId, Tenant, TypeLimit};
+use super::{Engine, PATIENCE, Selected, Store, StoreError, counted, within_time};
+use crate::domain::{ActorKind, File, FileId, TypeLimit};
+use crate::metrics;
 
 /// A value that takes the place of `$1`, `$2`, ...
 #[derive(Debug, Clone, Copy)]
@@ -29,36 +33,36 @@ macro_rules! bind_all {
 pub(super) use bind_all;
 
 impl Store {
-    /// The tenant's active files with numbers below `before`, newest first, at most `limit`; with `customer`, only those that this
-    /// customer made, and none of a type that `types` leaves out.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn list_files(
-        &self,
-        tenant: &Tenant,
-        customer: Option<i64>,
-        types: &TypeLimit,
-        before: Option<FileId>,
-        limit: u32,
-    ) -> Result<Vec<File>, StoreError> {
-        let tenant = Bound::Text(tenant.as_str());
-        // By -id, as in the index: see the migration.
-        let after = Bound::Number(before.map_or(i64::MIN, |id| -id.0));
-        let limit = Bound::Number(limit.into());
-        // The words stand in the text: only then do both planners see that the partial index has every row.
-        let (which, mut bound) = if let Some(customer) = customer {
-            let which = format!(
-                "WHERE tenant = $1 AND state = 'active' AND created_by_kind = '{}' AND created_by_id = $2 AND -id > $3{} ORDER BY -id LIMIT $4",
-                ActorKind::Customers.as_str(),
-                of_types(types, 5)
-            );
-            (which, vec![tenant, Bound::Number(customer), after, limit])
-        } else {
-            let which = format!("WHERE tenant = $1 AND state = 'active' AND -id > $2{} ORDER BY -id LIMIT $3", of_types(types, 4));
-            (which, vec![tenant, after, limit])
+    /// The list that is asked for most: active files with numbers below `before`, newest first, at most `limit`, whatever the
+    /// selection itself says.
+    pub(super) async fn newest_files(&self, selected: &Selected<'_>, before: Option<FileId>, limit: u32) -> Result<Vec<File>, StoreError> {
+        let mut bound = vec![Bound::Text(selected.tenant.as_str())];
+        let mut bind = |value| {
+            bound.push(value);
+            bound.len()
         };
-        bound.extend(types.names().into_iter().flatten().map(|name| Bound::Text(name)));
+        // The words stand in the text: only then do both planners see that a partial index has every row.
+        let mut which = String::from("WHERE tenant = $1 AND state = 'active'");
+        if let Some(customer) = selected.customer {
+            let kind = ActorKind::Customers.as_str();
+            let _ = write!(which, " AND created_by_kind = '{kind}' AND created_by_id = ${}", bind(Bound::Number(customer)));
+        }
+        let newest_first = if let Some(ticket) = selected.ticket {
+            // In the order of the ticket's files, which are looked up one by one until there are enough.
+            let (ticket, before) = (bind(Bound::Number(ticket.0)), bind(Bound::Number(before.map_or(i64::MAX, |id| id.0))));
+            let on_ticket = format!("SELECT file_id FROM ticket_files WHERE tenant = $1 AND ticket_id = ${ticket} AND file_id < ${before}");
+            which = format!("JOIN ({on_ticket}) AS on_ticket ON id = file_id {which}");
+            "file_id DESC"
+        } else {
+            // By -id, as in the index: see the migration.
+            let _ = write!(which, " AND -id > ${}", bind(Bound::Number(before.map_or(i64::MIN, |id| -id.0))));
+            "-id"
+        };
+        let limit = bind(Bound::Number(limit.into()));
+        which += &of_types(selected.types, limit + 1);
+        let _ = write!(which, " ORDER BY {newest_first} LIMIT ${limit}");
+        bound.extend(selected.types.names().into_iter().flatten().map(|name| Bound::Text(name)));
+        let _turn = self.turn_to_list().await?;
         self.files(&which, &bound).await
     }
 
@@ -81,6 +85,18 @@ impl Store {
             }
         };
         rows.into_iter().map(File::try_from).collect()
+    }
+
+    /// Waits as long as for a connection until fewer than [`LISTS_AT_ONCE`](super::LISTS_AT_ONCE) pages and counts are under way.
+    pub(super) async fn turn_to_list(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let waiting = metrics::connecting();
+        let turn = tokio::time::timeout(PATIENCE, self.lists.acquire()).await;
+        drop(waiting);
+        Ok(counted(match turn {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) => Err(sqlx::Error::PoolClosed),
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        })?)
     }
 }
 

@@ -17,6 +17,9 @@ const SERVER_TIMEOUT: &str = "5s";
 /// How long a connection that lay idle may take to show that it still works; then another one is opened.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
+/// A connection that lay idle no longer than this is taken to work: sqlx had its sign of life when it went back to the pool.
+const FRESH: Duration = Duration::from_millis(500);
+
 /// A pool that is given up when it gives no connection any more.
 ///
 /// sqlx asks a connection for a sign of life before it goes back to the pool and waits for that without end, so that a network
@@ -79,5 +82,7 @@ fn pool_options() -> PgPoolOptions {
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     };
     let options = PgPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE).test_before_acquire(false);
-    options.before_acquire(move |connection, _| Box::pin(alive(connection)))
+    options.before_acquire(move |connection, known| {
+        Box::pin(async move { if known.idle_for <= FRESH { Ok(true) } else { alive(connection).await } })
+    })
 }

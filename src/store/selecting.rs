@@ -36,9 +36,9 @@ impl Store {
     pub async fn select_files(&self, selected: &Selected<'_>, start: &Start, limit: u32) -> Result<Vec<File>, StoreError> {
         let order = selected.selection.order;
         // What every list asks first has a statement of its own, which does without a plan of ours.
-        if selected.ticket.is_none() && is_plain(selected.selection, start) {
+        if is_plain(selected.selection, start) {
             let before = if let Start::After(position) = start { Some(position.id) } else { None };
-            return self.list_files(selected.tenant, selected.customer, selected.types, before, limit).await;
+            return self.newest_files(selected, before, limit).await;
         }
         let mut statement = Statement::new(self.dialect());
         let states = selected.selection.states();
@@ -67,6 +67,7 @@ impl Store {
                 )
             }
         };
+        let _turn = self.turn_to_list().await?;
         self.files(&which, &statement.bound).await
     }
 
@@ -87,6 +88,7 @@ impl Store {
         let most = statement.bind(Bound::Number(most.into()));
         let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM ({} LIMIT {most}) AS counted", branches.join(" UNION ALL ")));
         let bound = &statement.bound;
+        let _turn = self.turn_to_list().await?;
         let count: i64 = on_pool!(self, read connection => bind_all!(sqlx::query_scalar(sql), bound).fetch_one(connection).await)?;
         u32::try_from(count).map_err(|_| StoreError::Broken(format!("{count} files were counted")))
     }

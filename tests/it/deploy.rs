@@ -194,6 +194,39 @@ async fn the_manifests_for_kubernetes_fit_the_program() {
     }
 }
 
+/// The oldest and the newest that is looked after, and one in between.
+const KUBERNETES: [&str; 3] = ["1.30", "1.34", "1.37"];
+
+fn held_against_schemas(folder: &Path) -> Result<String, String> {
+    let script = Path::new(&from_servers("TEST_ORACLES")).join("kubernetes_schema.py");
+    let output = Command::new(from_servers("TEST_PYTHON")).arg(script).arg(folder).args(KUBERNETES).output().unwrap();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[test]
+fn kubernetes_knows_every_field_of_the_manifests() {
+    let folder = project().join("deploy/kubernetes");
+    let held = held_against_schemas(&folder).unwrap();
+    let files = fs::read_dir(&folder).unwrap().count() - 1;
+    assert_eq!(held.lines().count(), files * KUBERNETES.len(), "all but kustomization.yaml: {held}");
+    // And it would say so.
+    for (file, right, wrong) in [
+        ("deployment.yaml", "terminationGracePeriodSeconds", "terminationGraceSeconds"),
+        ("deployment.yaml", "path: /healthz", "path: 7"),
+        ("network-policy.yaml", "policyTypes", "policies"),
+        ("secret.example.yaml", "stringData", "strings"),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let path = copy.path().join(file);
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace(right, wrong)).unwrap();
+        assert!(held_against_schemas(copy.path()).is_err_and(|error| error.contains("ValidationError")), "{file}: {wrong}");
+    }
+}
+
 #[test]
 fn systemd_takes_the_unit_and_finds_it_well_shut() {
     let folder = tempfile::tempdir().unwrap();

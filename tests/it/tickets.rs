@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tokio::task::JoinSet;
 
 use crate::downloads::{PNG, told};
 use crate::faults::proxy::{Break, Proxy};
@@ -361,4 +363,30 @@ async fn an_archive_breaks_with_its_store_and_waits_for_its_client() {
     proxy.breaks("GET /", Break::Refuse);
     let away = broker.request("GET", "/v2/tickets/7/files.zip").send().await.unwrap();
     assert_eq!(away.status(), 503, "what cannot even begin is answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_wait_leave_connections_to_others() {
+    let broker = Setup::on(Bed::Embedded).database(Db::Postgres).start().await;
+    let id = broker.active_note("a").await;
+    assert_eq!(broker.attach(7, &json!({"ids": [id]})).await.0, 200);
+    // No list of a ticket ends while somebody holds this table, and more of them ask than there are connections.
+    let mut locking = PgConnection::connect(&broker.database_url).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE ticket_files IN ACCESS EXCLUSIVE MODE").execute(&mut locking).await.unwrap();
+    let mut lists = JoinSet::new();
+    for _ in 0..40 {
+        lists.spawn(answer(broker.request("GET", "/v2/tickets/7/files.json")));
+    }
+    let mut watching = PgConnection::connect(&broker.database_url).await.unwrap();
+    let waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'ticket_files'::regclass";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watching).await.unwrap() < 5 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..20 {
+        assert_eq!(broker.read(id).await.0, 200);
+    }
+    assert!(lists.try_join_next().is_none(), "the lists waited all the time");
+    sqlx::raw_sql("ROLLBACK").execute(&mut locking).await.unwrap();
+    let answers = lists.join_all().await;
+    assert!(answers.iter().all(|(status, body)| *status == 200 && numbers(body) == [id]), "{answers:?}");
 }

@@ -1,7 +1,7 @@
 //! Deleting, restoring, describing and purging: each happens once or not at all, whoever is at it besides.
 
-use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, TypeLimit};
-use dropslip::store::{Idempotency, Store, Waiting};
+use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, Selection, Start, TypeLimit};
+use dropslip::store::{Idempotency, Selected, Store, Waiting};
 use futures_util::future::join_all;
 use time::{Duration, OffsetDateTime};
 
@@ -25,6 +25,13 @@ async fn activated(store: &Store, file: &File) -> File {
     store.activate(file, &sealed(&key, &evidence())).await.unwrap().unwrap()
 }
 
+/// All files of the tenant that lists show.
+async fn listed(store: &Store, file: &File) -> Vec<File> {
+    let (types, selection) = (TypeLimit::default(), Selection::newest());
+    let selected = Selected { tenant: &file.tenant, customer: None, types: &types, ticket: None, selection: &selection };
+    store.select_files(&selected, &Start::Skip(0), 10).await.unwrap()
+}
+
 async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     let Fixture { store, _folder, .. } = fixture(db).await;
     let temp = insert(&store, "one", "temp/t").await;
@@ -34,7 +41,7 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     assert_eq!(deleted, File { state: FileState::Deleted, deleted: Some(by(9)), ..file.clone() });
     assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), Some(deleted.clone()));
     assert_eq!(store.delete_file(&file, &by(10)).await.unwrap(), None, "once");
-    assert_eq!(store.list_files(&file.tenant, None, &TypeLimit::default(), None, 10).await.unwrap(), [], "lists hide it");
+    assert_eq!(listed(&store, &file).await, [], "lists hide it");
     assert!(store.owned_keys(&[file.sealed_key.clone().unwrap()]).await.unwrap().len() == 1, "its object is owned");
 
     let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
@@ -42,7 +49,7 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     assert_eq!(store.delete_file(&foreign, &by(9)).await.unwrap(), None);
     assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), Some(file.clone()));
     assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), None, "once");
-    assert_eq!(store.list_files(&file.tenant, None, &TypeLimit::default(), None, 10).await.unwrap(), [file]);
+    assert_eq!(listed(&store, &file).await, [file]);
 }
 
 async fn of_many_who_delete_or_restore_one_does(db: Db) {
