@@ -1,4 +1,5 @@
-# Two stages: one builds, the other has the program, certificates and a user without rights. Pin both images by digest in your own builds.
+# Three stages: one builds, one gathers what the program needs to run, and the last has nothing but that: no shell, no package manager.
+# Pin both images by digest in your own builds.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
@@ -15,11 +16,18 @@ COPY tests/soak/main.rs tests/soak/main.rs
 ARG COMMIT=unknown
 RUN DROPSLIP_COMMIT=$COMMIT cargo build --release --locked --bin dropslip
 
-FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin dropslip \
-    && install -d -o 10001 -g 10001 -m 0700 /data
-COPY --from=build /src/target/release/dropslip /usr/local/bin/dropslip
+FROM debian:bookworm-slim AS gather
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
+COPY --from=build /src/target/release/dropslip /image/usr/local/bin/dropslip
+# glibc's libraries and loader under the paths that they have here, certificates, the names of the two users, and two folders that can be written.
+RUN ldd /image/usr/local/bin/dropslip | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /image \
+    && cp --parents -L /etc/ssl/certs/ca-certificates.crt /etc/nsswitch.conf /image \
+    && printf 'root:x:0:0::/nonexistent:/none\ndropslip:x:10001:10001::/nonexistent:/none\n' >/image/etc/passwd \
+    && printf 'root:x:0:\ndropslip:x:10001:\n' >/image/etc/group \
+    && install -d -o 10001 -g 10001 -m 0700 /image/data && install -d -m 1777 /image/tmp
+
+FROM scratch
+COPY --from=gather /image /
 USER 10001:10001
 WORKDIR /data
 ENV DROPSLIP_LISTEN=0.0.0.0:8080 DROPSLIP_LOG_FORMAT=json

@@ -2,7 +2,7 @@
 # Builds the container image and tries it against the test servers, with no more rights than the Kubernetes manifests give it.
 #   localstack/with-servers.sh localstack/image.sh [TAG]      (`make image`)
 # Needs podman or docker, and the images that the Dockerfile begins with: from a registry, or local ones of the same names.
-# IMAGE_BUILD_OPTIONS are for `build`, IMAGE_ENGINE is the engine with its options: "podman --runtime runc".
+# IMAGE_ENGINE is the engine with its options ("podman --runtime runc"), IMAGE_BUILD_OPTIONS and IMAGE_RUN_OPTIONS are for `build` and `run`.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tag=${1:-dropslip:tried}
@@ -22,6 +22,9 @@ read -ra engine <<<"${IMAGE_ENGINE:-$(command -v podman || command -v docker || 
 trap '"${engine[@]}" rm -f "$name" >/dev/null 2>&1 || true; rm -rf "$scratch"' EXIT
 
 read -ra build_options <<<"${IMAGE_BUILD_OPTIONS:-}"
+read -ra run_options <<<"${IMAGE_RUN_OPTIONS:-}"
+# Without it podman leaves out the HEALTHCHECK, which the format of the OCI does not have.
+[[ ${engine[0]} != *podman ]] || build_options+=(--format docker)
 commit=$(git -C "$root" rev-parse --short=12 HEAD)
 "${engine[@]}" build "${build_options[@]}" --build-arg "COMMIT=$commit" -t "$tag" "$root"
 say "built: $("${engine[@]}" image inspect --format '{{.Size}} bytes' "$tag")"
@@ -29,7 +32,7 @@ say "built: $("${engine[@]}" image inspect --format '{{.Size}} bytes' "$tag")"
 [[ $("${engine[@]}" image inspect --format '{{.Config.User}}' "$tag") == 10001:10001 ]] || fail "it does not run as 10001"
 
 # What deploy/kubernetes/deployment.yaml allows: no write but to /tmp, no capability, no way to more rights.
-cut_down=(--network host --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --memory 512m)
+cut_down=(--network host --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --memory 512m "${run_options[@]}")
 in_image() { "${engine[@]}" run --rm "${cut_down[@]}" "$@"; }
 in_image "$tag" --version | tee "$scratch/version.log"
 grep -q "$commit" "$scratch/version.log" || fail "it does not tell its commit"
@@ -59,8 +62,12 @@ for _ in {1..100}; do
 done
 "${engine[@]}" logs "$name" >"$scratch/serve.log" 2>&1
 curl -fsS "http://$address/readyz" >/dev/null || fail "it is not ready"
+[[ $("${engine[@]}" image inspect --format '{{json .Config.Healthcheck.Test}}' "$tag") == '["CMD","/usr/local/bin/dropslip","health","--live"]' ]] || fail "another HEALTHCHECK"
 "${engine[@]}" exec "$name" /usr/local/bin/dropslip health --live || fail "what HEALTHCHECK runs fails"
-[[ $("${engine[@]}" exec "$name" sh -c 'cat /proc/1/status' | grep -E '^(Uid|CapEff|NoNewPrivs)' | tr -s '\t\n' ' ') == "Uid: 10001 10001 10001 10001 CapEff: 0000000000000000 NoNewPrivs: 1 " ]] \
+"${engine[@]}" exec "$name" sh -c : >/dev/null 2>&1 && fail "there is a shell in it"
+"${engine[@]}" exec "$name" /usr/local/bin/dropslip reload || fail "it cannot be told to reload"
+process=$("${engine[@]}" inspect --format '{{.State.Pid}}' "$name")
+[[ $(grep -E '^(Uid|CapEff|NoNewPrivs)' "/proc/$process/status" | tr -s '\t\n' ' ') == "Uid: 10001 10001 10001 10001 CapEff: 0000000000000000 NoNewPrivs: 1 " ]] \
   || fail "it has more rights than it needs"
 say "serves as 10001, without capabilities, on a file system that it cannot write"
 

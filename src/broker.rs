@@ -12,6 +12,7 @@ mod arriving;
 mod audit;
 mod authorize;
 mod confirm;
+mod counts;
 mod delete;
 mod download;
 mod judge;
@@ -39,6 +40,7 @@ use crate::store::{Store, StoreError};
 
 pub use arriving::{Arrival, Notified};
 pub use audit::Audit;
+use counts::Counts;
 use turns::Turns;
 
 pub use authorize::Authorized;
@@ -120,6 +122,7 @@ pub struct Broker {
     multipart_threshold: u64,
     part_size: u64,
     confirming: Turns,
+    counts: Counts,
 }
 
 /// The rules of an installation.
@@ -164,6 +167,7 @@ impl Broker {
             multipart_threshold,
             part_size,
             confirming: Turns::default(),
+            counts: Counts::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod log;
 mod operate;
 mod policy;
 mod present;
+mod reload;
 mod serve;
 mod token;
 mod words;
@@ -51,6 +52,9 @@ enum Command {
     Sweep(operate::SweepOptions),
     /// Ask a broker whether it is ready: exit code 0 when it is
     Health(health::HealthOptions),
+    /// Send SIGHUP to a broker on this machine or in this container, so that it reads its configuration again
+    #[command(arg = clap::Arg::new("config").long("config").value_parser(clap::value_parser!(PathBuf)).hide(true))]
+    Reload(reload::ReloadOptions),
     /// Compare database and bucket: exit code 0 when nothing is lost, forged or orphaned
     Audit,
     /// Read the audit log: who did what to which file, newest first
@@ -110,6 +114,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => return policy::run(command, &load()?),
         Command::Sweep(options) => return operate::sweep(options, &load()?).await,
         Command::Health(options) => return health::run(options, load).await,
+        Command::Reload(options) => reload::run(&options)?,
         Command::Audit => return operate::audit(&load()?).await,
         Command::AuditLog(options) => return audit_log::run(options, &load()?).await,
         Command::Events(command) => return Box::pin(events::run(command, &load()?)).await,

@@ -19,6 +19,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ use tower::ServiceExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::timeout::TimeoutBody;
 
-use crate::bucket::StaticCredentials;
+use crate::bucket::{StaticCredentials, cors};
 use crate::listener::Bounds;
 use crate::random;
 use crate::secret_file;
@@ -184,18 +185,22 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
         let is_form = content_type.to_ascii_lowercase().starts_with("multipart/");
         if is_form { request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body))) } else { request }
     });
-    Ok(Router::new().fallback_service(service).layer(patient).layer(cors(origins)))
+    Ok(Router::new().fallback_service(service).layer(patient).layer(let_in(origins)))
 }
 
-/// What a page needs to send a form and to read the answer.
-fn cors(origins: &[String]) -> CorsLayer {
+/// What any store is asked to let pages do.
+fn let_in(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
-        .allow_headers([header::CONTENT_TYPE, header::IF_NONE_MATCH, header::RANGE, HeaderName::from_static("x-amz-checksum-sha256")])
-        .expose_headers([header::ETAG, header::LOCATION, header::ACCEPT_RANGES, header::CONTENT_RANGE, header::CONTENT_DISPOSITION])
-        .max_age(Duration::from_mins(10))
+        .allow_methods(parsed::<Method>(&cors::METHODS))
+        .allow_headers(parsed::<HeaderName>(&cors::HEADERS))
+        .expose_headers(parsed::<HeaderName>(&cors::EXPOSED))
+        .max_age(Duration::from_secs(cors::MAX_AGE_SECONDS.unsigned_abs().into()))
+}
+
+fn parsed<T: FromStr>(names: &[&str]) -> Vec<T> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// `s3s-fs`, one writer at a time for each key.

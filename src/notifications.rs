@@ -30,13 +30,14 @@ pub async fn run(broker: Arc<Broker>, queue: Queue, stop: CancellationToken) {
         match received {
             Ok(messages) => {
                 let (broker, queue, stop) = (&broker, &queue, &stop);
-                let each = stream::iter(messages).for_each_concurrent(AT_ONCE, |message| async move {
+                let each = stream::iter(messages).map(|message| async move {
                     // Those that nobody began come again.
-                    if !stop.is_cancelled() {
-                        handle(broker, queue, &message).await;
-                    }
+                    stop.is_cancelled() || handle(broker, queue, &message).await
                 });
-                each.await;
+                let settled: Vec<bool> = each.buffer_unordered(AT_ONCE).collect().await;
+                if settled.contains(&false) {
+                    until_all_is_there(broker, stop).await;
+                }
             }
             Err(error) => {
                 metrics::queue_failed();
@@ -50,7 +51,18 @@ pub async fn run(broker: Arc<Broker>, queue: Queue, stop: CancellationToken) {
     }
 }
 
-async fn handle(broker: &Broker, queue: &Queue, message: &Message) {
+/// Takes nothing while database or bucket are away: each time that a message is taken in vain brings it nearer to the dead letters.
+async fn until_all_is_there(broker: &Broker, stop: &CancellationToken) {
+    while !stop.is_cancelled() && !broker.missing().await.is_empty() {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Whether the message is done with, or is left for a reason of its own.
+async fn handle(broker: &Broker, queue: &Queue, message: &Message) -> bool {
     match broker.notified(message.body.as_bytes(), OffsetDateTime::now_utc()).await {
         Ok(_) => {}
         Err(BrokerError::Invalid(why)) if message.received >= UNREADABLE_SO_OFTEN => {
@@ -58,10 +70,11 @@ async fn handle(broker: &Broker, queue: &Queue, message: &Message) {
         }
         Err(error) => {
             tracing::warn!(%error, received = message.received, "a bucket notification is left in the queue, and comes again");
-            return;
+            return matches!(error, BrokerError::Invalid(_));
         }
     }
     if let Err(error) = queue.delete(message).await {
         tracing::warn!(%error, "a bucket notification could not be deleted: it comes again, which does no harm");
     }
+    true
 }

@@ -100,8 +100,15 @@ impl Server {
             None => None,
         };
         metrics::started();
-        let public_url =
-            config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().trim_end_matches('/').to_owned());
+        let public_url = config
+            .public_url
+            .as_ref()
+            .map_or_else(|| format!("http://{}", reachable(address)), |url| url.as_str().trim_end_matches('/').to_owned());
+        if config.public_url.is_none() && address.ip().is_unspecified() {
+            tracing::warn!(
+                "what names this broker, such as links to files, leads to {public_url}, which is this machine alone: set DROPSLIP_PUBLIC_URL"
+            );
+        }
         let mut origins = own_origins(address, &public_url);
         origins.extend(config.cors_origins.iter().cloned());
 

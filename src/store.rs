@@ -81,9 +81,13 @@ const BATCHES_IN_FLIGHT: usize = 4;
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How many pages and counts are asked for at the same time; more wait. A filter may look at many files: others must have connections
-/// meanwhile. And few at once end sooner than many that take each other's turns: the last 1 % most of all.
-const LISTS_AT_ONCE: usize = 5;
+/// How many pages that an index has in their order are asked for at the same time; more wait. Few at once end sooner than many that
+/// take each other's turns: the last 1 % most of all.
+const PAGES_AT_ONCE: usize = 5;
+
+/// The same of counts, and of pages by a filter or in another order, which may look at many files: all else must have connections
+/// meanwhile, and such a page must not wait for them.
+const SEARCHES_AT_ONCE: usize = 3;
 
 /// How many rows SQLite's thread reads before somebody must have taken one: a whole page of a list.
 const ROWS_READ_AHEAD: usize = 128;
@@ -96,8 +100,10 @@ pub struct Store {
     records: Writer,
     /// Who is told of changes.
     subscribers: Subscribers,
-    /// Taken by each page and count.
-    lists: Arc<Semaphore>,
+    /// Taken by each page that an index has in its order.
+    pages: Arc<Semaphore>,
+    /// Taken by every other one, and by counts.
+    searches: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone)]
@@ -232,7 +238,8 @@ impl Store {
             Engine::Sqlite { write, .. } => Writer::start([SqliteRecords(write.clone())]),
             Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords::new(connections.clone()))),
         };
-        Ok(Self { engine, records, subscribers: Subscribers::default(), lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) })
+        let [pages, searches] = [PAGES_AT_ONCE, SEARCHES_AT_ONCE].map(|most| Arc::new(Semaphore::new(most)));
+        Ok(Self { engine, records, subscribers: Subscribers::default(), pages, searches })
     }
 
     async fn open_sqlite(url: &str) -> Result<Engine, StoreError> {

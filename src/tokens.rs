@@ -26,7 +26,7 @@ use crate::store::{NewToken, Store, StoreError, TokenRow};
 use upload_token::{Maker, UploadToken};
 
 pub use token_file::{Entries, TokenFile};
-pub use upload_token::{LONGEST_LIFE, MOST_TYPES};
+pub use upload_token::{LONGEST_LIFE, MOST_UPLOAD_TYPES};
 
 const PREFIX: &str = "dslip_";
 const LOOKUP_CHARS: usize = 16;

@@ -1,5 +1,7 @@
 //! Lists of files, page by page.
 
+use std::time::Instant;
+
 use super::{Broker, BrokerError, allowed};
 use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start, TicketId};
 use crate::store::Selected;
@@ -67,12 +69,22 @@ impl Broker {
                 // The last page tells by itself.
                 1.. if !more => skipped + there,
                 0 if *skipped == 0 => 0,
-                _ => self.store.count_files(&selected, COUNTED).await?,
+                _ => self.counted(&selected).await?,
             }),
             _ => None,
         };
         let by = selection.order.by;
         let next = files.last().filter(|_| more).map(|file| Position { id: file.id, value: by.of(file) });
         Ok(Page { files, next, records })
+    }
+
+    async fn counted(&self, selected: &Selected<'_>) -> Result<u32, BrokerError> {
+        let list = format!("{selected:?}");
+        if let Some(count) = self.counts.known(&list, Instant::now()) {
+            return Ok(count);
+        }
+        let count = self.store.count_files(selected, COUNTED).await?;
+        self.counts.keep(list, count, Instant::now());
+        Ok(count)
     }
 }

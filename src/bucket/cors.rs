@@ -33,6 +33,8 @@ pub struct Rule {
     pub methods: Vec<String>,
     /// Request headers, lower case.
     pub headers: Vec<String>,
+    /// Headers of answers that a page may read, lower case.
+    pub exposed: Vec<String>,
 }
 
 impl Rule {
@@ -48,6 +50,8 @@ impl Rule {
         self.origins.iter().any(|known| matches(known, origin))
             && METHODS.iter().all(|method| self.methods.iter().any(|known| known == method))
             && HEADERS.iter().all(|header| self.headers.iter().any(|known| matches(known, header)))
+            // Uppy names each part by the tag in its answer. The other headers help; nothing fails without them.
+            && self.exposed.iter().any(|known| known == "*" || known == "etag")
     }
 }
 
@@ -95,13 +99,15 @@ impl Bucket {
     /// Why they cannot be read.
     pub async fn cors_rules(&self) -> Result<Vec<Rule>, Refusal> {
         let rules = self.raw_cors().await?;
+        let lower = |names: Option<Vec<String>>| names.unwrap_or_default().iter().map(|name| name.to_ascii_lowercase()).collect();
         Ok(rules
             .into_iter()
             .map(|rule| Rule {
                 id: rule.id,
                 origins: rule.allowed_origins,
                 methods: rule.allowed_methods,
-                headers: rule.allowed_headers.unwrap_or_default().iter().map(|header| header.to_ascii_lowercase()).collect(),
+                headers: lower(rule.allowed_headers),
+                exposed: lower(rule.expose_headers),
             })
             .collect())
     }
@@ -137,7 +143,13 @@ mod tests {
 
     fn rule(origin: &str, methods: &[&str], headers: &[&str]) -> Rule {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Rule { id: None, origins: vec![origin.to_owned()], methods: owned(methods), headers: owned(headers) }
+        Rule {
+            id: None,
+            origins: vec![origin.to_owned()],
+            methods: owned(methods),
+            headers: owned(headers),
+            exposed: vec!["etag".to_owned()],
+        }
     }
 
     #[test]
@@ -150,6 +162,10 @@ mod tests {
             assert!(!rule(known, &METHODS, &HEADERS).serves(origin), "{known}");
         }
         assert!(!rule(origin, &METHODS[..1], &HEADERS).serves(origin) && !rule(origin, &METHODS, &HEADERS[..1]).serves(origin));
+        for (exposed, enough) in [(vec![], false), (vec!["location"], false), (vec!["*"], true), (vec!["location", "etag"], true)] {
+            let exposed = exposed.into_iter().map(ToOwned::to_owned).collect();
+            assert_eq!(Rule { exposed, ..rule(origin, &METHODS, &HEADERS) }.serves(origin), enough);
+        }
     }
 
     #[test]

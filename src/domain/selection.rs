@@ -46,6 +46,8 @@ pub enum Field {
     DeletedByType,
     /// The customer whose file it is.
     Customer,
+    /// `customers`, of a file that a customer made.
+    CustomerType,
 }
 
 /// What values a field has.
@@ -63,7 +65,7 @@ pub enum Kind {
 
 impl Field {
     /// Every one, with the names that it has on the wire: the first is the proper one.
-    pub const ALL: [(Self, &'static [&'static str]); 19] = [
+    pub const ALL: [(Self, &'static [&'static str]); 20] = [
         (Self::Id, &["id"]),
         (Self::Filename, &["filename", "fileName", "name"]),
         (Self::MimeType, &["mimeType"]),
@@ -83,6 +85,7 @@ impl Field {
         (Self::DeletedById, &["deletedBy", "deletedBy.id"]),
         (Self::DeletedByType, &["deletedBy.type"]),
         (Self::Customer, &["customer", "customer.id"]),
+        (Self::CustomerType, &["customer.type"]),
     ];
 
     /// The field of that name.
@@ -101,7 +104,9 @@ impl Field {
     pub fn kind(self) -> Kind {
         match self {
             Self::Filename | Self::MimeType | Self::Type => Kind::Text,
-            Self::Disposition | Self::State | Self::CreatedByType | Self::UpdatedByType | Self::DeletedByType => Kind::Word,
+            Self::Disposition | Self::State | Self::CreatedByType | Self::UpdatedByType | Self::DeletedByType | Self::CustomerType => {
+                Kind::Word
+            }
             Self::CreatedAt | Self::UpdatedAt | Self::DeletedAt => Kind::Instant,
             _ => Kind::Number,
         }
@@ -116,7 +121,7 @@ impl Field {
         match self {
             Self::State => STATES,
             Self::Disposition => DISPOSITIONS,
-            Self::CreatedByType | Self::UpdatedByType | Self::DeletedByType => KINDS,
+            Self::CreatedByType | Self::UpdatedByType | Self::DeletedByType | Self::CustomerType => KINDS,
             _ => &[],
         }
     }
@@ -124,7 +129,7 @@ impl Field {
     /// Whether some files have no value in it.
     #[must_use]
     pub fn may_be_absent(self) -> bool {
-        self.tells_deletion() || matches!(self, Self::PixelWidth | Self::PixelHeight | Self::Customer)
+        self.tells_deletion() || matches!(self, Self::PixelWidth | Self::PixelHeight | Self::Customer | Self::CustomerType)
     }
 
     /// Whether only deleted files have a value in it.
@@ -164,6 +169,7 @@ impl Field {
             Self::DeletedById => deletion(|deletion| Value::Number(deletion.by.id)),
             Self::DeletedByType => deletion(|deletion| Value::Text(deletion.by.kind.as_str().to_owned())),
             Self::Customer => file.customer().map(|customer| Value::Number(customer.id)),
+            Self::CustomerType => file.customer().and_then(kind),
         }
     }
 }

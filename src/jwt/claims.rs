@@ -80,8 +80,10 @@ fn caller(claims: &Claims, names: &ClaimNames) -> Result<Caller, &'static str> {
     };
     let tenant = match (names.tenant.of(claims), &names.default_tenant) {
         (Some(Value::String(tenant)), _) => tenant.parse().map_err(|_| "its tenant is no name of one")?,
+        // Many issuers number theirs.
+        (Some(Value::Number(tenant)), _) if tenant.is_u64() => tenant.to_string().parse().map_err(|_| "its tenant is no name of one")?,
         (None, Some(default)) => Tenant::clone(default),
-        (Some(_), _) => return Err("its tenant is no text"),
+        (Some(_), _) => return Err("its tenant is neither a text nor a whole number"),
         (None, None) => return Err("it names no tenant, and DROPSLIP_JWT_TENANT is not set"),
     };
     let types = match names.file_types.of(claims) {

@@ -124,7 +124,8 @@ async fn claims_that_are_not_good_are_refused() {
         json!({"tenant": null}),
         json!({"tenant": "a b"}),
         json!({"tenant": ""}),
-        json!({"tenant": 1}),
+        json!({"tenant": 1.5}),
+        json!({"tenant": -1}),
         json!({"scope": 1}),
         json!({"scope": ["files:read", 1]}),
         json!({"file_types": 1}),
@@ -160,6 +161,8 @@ async fn claims_are_found_where_the_operator_says() {
     let plain = caller_of(options.clone(), &changes(json!({"kind": "users", "types": []}), json!("urn:x=1"))).await.unwrap();
     assert_eq!((plain.tenant.as_str(), plain.scopes.to_string().as_str()), ("main", "files:delete"));
     assert!(!plain.types.allows("image"), "an empty list is no list of all");
+    let numbered = caller_of(options.clone(), &changes(json!({"kind": "users", "tenant": 385_654}), json!([]))).await.unwrap();
+    assert_eq!(numbered.tenant.as_str(), "385654");
     let nothing = caller_of(options.clone(), &changes(json!({"kind": "users"}), json!(["files:read"]))).await.unwrap();
     assert_eq!(nothing.scopes, Scopes::default(), "with names of the issuer's, ours mean nothing");
     for kind in [json!(null), json!("robots"), json!("Users"), json!(["users"])] {

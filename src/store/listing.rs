@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::files::{COLUMNS, FileRow};
 use super::instant::Instant;
-use super::{Engine, PATIENCE, Selected, Store, StoreError, counted, within_time};
+use super::{Engine, PATIENCE, Selected, Store, StoreError, within_time};
 use crate::domain::{ActorKind, File, FileId, TypeLimit};
 use crate::metrics;
 
@@ -62,7 +62,7 @@ impl Store {
         which += &of_types(selected.types, limit + 1);
         let _ = write!(which, " ORDER BY {newest_first} LIMIT ${limit}");
         bound.extend(selected.types.names().into_iter().flatten().map(|name| Bound::Text(name)));
-        let _turn = self.turn_to_list().await?;
+        let _turn = turn(&self.pages).await?;
         self.files(&which, &bound).await
     }
 
@@ -86,17 +86,17 @@ impl Store {
         };
         rows.into_iter().map(File::try_from).collect()
     }
+}
 
-    /// Waits as long as for a connection until fewer than [`LISTS_AT_ONCE`](super::LISTS_AT_ONCE) pages and counts are under way.
-    pub(super) async fn turn_to_list(&self) -> Result<SemaphorePermit<'_>, StoreError> {
-        let waiting = metrics::connecting();
-        let turn = tokio::time::timeout(PATIENCE, self.lists.acquire()).await;
-        drop(waiting);
-        Ok(counted(match turn {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) => Err(sqlx::Error::PoolClosed),
-            Err(_) => Err(sqlx::Error::PoolTimedOut),
-        })?)
+/// Waits until it is somebody's turn to ask, as long as for a connection.
+pub(super) async fn turn(turns: &Semaphore) -> Result<SemaphorePermit<'_>, StoreError> {
+    let waiting = metrics::connecting();
+    let turn = tokio::time::timeout(PATIENCE, turns.acquire()).await;
+    drop(waiting);
+    match turn {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) => Err(sqlx::Error::PoolClosed.into()),
+        Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
     }
 }
 

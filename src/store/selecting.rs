@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use sqlx::AssertSqlSafe;
 
 use super::instant::Instant;
-use super::listing::{Bound, bind_all, of_types};
+use super::listing::{Bound, bind_all, of_types, turn};
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
 use crate::domain::{ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant, TicketId, TypeLimit};
@@ -67,7 +67,7 @@ impl Store {
                 )
             }
         };
-        let _turn = self.turn_to_list().await?;
+        let _turn = turn(&self.searches).await?;
         self.files(&which, &statement.bound).await
     }
 
@@ -88,7 +88,7 @@ impl Store {
         let most = statement.bind(Bound::Number(most.into()));
         let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM ({} LIMIT {most}) AS counted", branches.join(" UNION ALL ")));
         let bound = &statement.bound;
-        let _turn = self.turn_to_list().await?;
+        let _turn = turn(&self.searches).await?;
         let count: i64 = on_pool!(self, read connection => bind_all!(sqlx::query_scalar(sql), bound).fetch_one(connection).await)?;
         u32::try_from(count).map_err(|_| StoreError::Broken(format!("{count} files were counted")))
     }
@@ -140,6 +140,7 @@ impl Dialect {
             Field::DeletedById => "deleted_by_id",
             Field::DeletedByType => "deleted_by_kind",
             Field::Customer => "CASE WHEN created_by_kind = 'customers' THEN created_by_id END",
+            Field::CustomerType => "CASE WHEN created_by_kind = 'customers' THEN created_by_kind END",
         };
         match field.kind() {
             Kind::Text | Kind::Word => format!("{column}{}", self.bytes),

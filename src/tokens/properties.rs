@@ -4,7 +4,7 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::token_file::Entries;
-use super::upload_token::{LONGEST_LIFE, MOST_TYPES, Maker, UploadToken, seal};
+use super::upload_token::{LONGEST_LIFE, MOST_UPLOAD_TYPES, Maker, UploadToken, seal};
 use super::{LOOKUP_CHARS, Token, sha256};
 use crate::domain::properties::long_words;
 use crate::domain::{Actor, ActorKind, Tenant};
@@ -42,7 +42,7 @@ pub(crate) fn upload_token(bytes: &[u8]) {
         .split('-')
         .map(str::to_owned)
         .collect();
-    let types = &words[..words.len().min(MOST_TYPES)];
+    let types = &words[..words.len().min(MOST_UPLOAD_TYPES)];
     let lookup = format!("{seed:02x}").repeat(LOOKUP_CHARS / 2);
     let tenant: Tenant = format!("t{seed}.eu_1-x").parse().unwrap_or_default();
     let maker = || if maker_is_token { Maker::Token(&lookup) } else { Maker::Bearer(actor, tenant.clone()) };

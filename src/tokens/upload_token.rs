@@ -23,7 +23,7 @@ use crate::domain::{Actor, Tenant, TypeLimit};
 pub const LONGEST_LIFE: Duration = Duration::hours(24);
 
 /// Most file types in one upload token.
-pub const MOST_TYPES: usize = 16;
+pub const MOST_UPLOAD_TYPES: usize = 16;
 
 const OF_TOKEN: &str = "du1";
 const OF_BEARER: &str = "dj1";
@@ -107,7 +107,7 @@ impl<'a> UploadToken<'a> {
         hex::decode_to_slice(mac, &mut proof).ok()?;
         let expires_at = OffsetDateTime::from_unix_timestamp(expiry.parse().ok()?).ok()?;
         let maker = Maker::parse(version, maker)?;
-        (types.len() <= MOST_TYPES).then_some(Self { maker, expires_at, types, said, mac: proof })
+        (types.len() <= MOST_UPLOAD_TYPES).then_some(Self { maker, expires_at, types, said, mac: proof })
     }
 
     /// The file types it allows, when this key made it and it has not expired.
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_no_upload_token_is_not_looked_up() {
         let good = seal(&MAKER, &[1; 32], &["image".to_owned()], NOW + Duration::hours(1));
-        let many = seal(&MAKER, &[1; 32], &vec!["image".to_owned(); MOST_TYPES + 1], NOW + Duration::hours(1));
+        let many = seal(&MAKER, &[1; 32], &vec!["image".to_owned(); MOST_UPLOAD_TYPES + 1], NOW + Duration::hours(1));
         let of_nobody = format!("dj1{}", &good[3..]);
         for bad in [
             "",

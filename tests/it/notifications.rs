@@ -293,6 +293,50 @@ async fn a_message_that_does_not_end_is_cut_off_when_the_broker_stops() {
     assert!(program.log().contains("was cut off"), "{}", program.log());
 }
 
+/// Each time that a message is taken in vain brings it nearer to the dead letters.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_message_is_taken_while_the_bucket_is_away() {
+    let (sqs, proxy) = (sqs(), Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await);
+    let (_, queue) = new_queue(&sqs).await;
+    let mut world = World::through(Db::Sqlite, Through { s3: Some(proxy.address), database: None }).await;
+    world.set("DROPSLIP_NOTIFICATIONS_SQS", &queue);
+    let program = world.start(None).await;
+    let (mut ids, mut messages) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let (slip, _) = world.uploaded(&program, "kept").await;
+        let object = json!({"key": slip.param("key")});
+        let record = json!({"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": world.bucket}, "object": object}});
+        messages.push(json!({"Records": [record]}).to_string());
+        ids.push(slip.id);
+    }
+    let send = async |body: &String| sqs.send_message().queue_url(&queue).message_body(body).send().await.unwrap();
+    let until_log_has = async |words: &str| {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !program.log().contains(words) {
+            assert!(Instant::now() < deadline, "{words}: {}", program.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    proxy.breaks("", Break::Refuse);
+    send(&messages[0]).await;
+    until_log_has("is left in the queue").await;
+    for body in &messages[1..] {
+        send(body).await;
+    }
+    // It would take them within milliseconds.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(program.log().matches("is left in the queue").count(), 1, "{}", program.log());
+    proxy.heals();
+    // The first one is hidden for a minute.
+    for id in &ids[1..] {
+        let deadline = Instant::now() + Duration::from_secs(40);
+        while world.store.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap().unwrap().state != FileState::Active {
+            assert!(Instant::now() < deadline, "{id} is not confirmed: {}", program.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_cannot_be_read_is_counted_and_named() {
     let name = unique("absent-");

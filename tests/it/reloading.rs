@@ -3,6 +3,7 @@
 #![expect(clippy::float_cmp, reason = "counts are whole numbers, which an f64 holds as they are")]
 
 use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crate::faults::away::assert_away;
 use crate::faults::world::{Program, World, granted};
 use crate::harness::{Db, from_servers};
 use crate::metrics::Scrape;
+use crate::process::{run, text};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -249,5 +251,32 @@ async fn every_log_line_is_json_with_its_request_and_without_secrets() {
     let secret = from_servers("AWS_SECRET_ACCESS_KEY");
     for secret in [world.token(), &secret, slip.param("x-amz-signature"), slip.param("policy"), "{\\\"level", "xxxxx"] {
         assert!(!log.contains(secret), "‘{secret}’ is logged");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_reloads_where_there_is_no_shell() {
+    let world = with_file("log = \"info\"\n").await;
+    let program = world.start(None).await;
+    let reload = |pid: &str| {
+        let output = run(world.folder.path(), &[], &["reload", "--pid", pid]);
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = reload(&program.pid());
+    assert_eq!((code, said.contains(&program.pid())), (Some(0), true), "{said}");
+    let deadline = Instant::now() + PATIENCE;
+    while !program.log().contains("reloaded") {
+        assert!(Instant::now() < deadline, "{}", program.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Another program would end.
+    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    let (code, said) = reload(&other.id().to_string());
+    assert!(code == Some(1) && said.contains("sleep") && said.contains("--pid"), "{said}");
+    assert_eq!(other.try_wait().unwrap(), None, "it goes on");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    for nobody in ["0", "-1", "999999999"] {
+        assert_ne!(reload(nobody).0, Some(0), "{nobody}");
     }
 }

@@ -11,7 +11,7 @@ use crate::api::body::{object, whole};
 use crate::api::query::Query;
 use crate::domain::policy_file::declared_type;
 use crate::domain::{FieldErrors, FileName, NewFile};
-use crate::tokens::{LONGEST_LIFE, MOST_TYPES};
+use crate::tokens::{LONGEST_LIFE, MOST_UPLOAD_TYPES};
 
 /// How long an upload token lives when nobody says.
 const LIFE: Duration = Duration::hours(1);
@@ -129,8 +129,8 @@ pub(super) fn token_wish(body: &[u8]) -> Result<TokenWish, FieldErrors> {
     let wish: Wish = object(body).map_err(|_| FieldErrors::one("body", "must be one JSON object such as {\"types\": [\"attachment\"]}"))?;
     let mut errors = FieldErrors::new();
     let mut types: Vec<String> = wish.types.and_then(|types| serde_json::from_value(types).ok()).unwrap_or_default();
-    if !(1..=MOST_TYPES).contains(&types.len()) {
-        errors.add("types", format!("must be a list of 1 to {MOST_TYPES} names of file types"));
+    if !(1..=MOST_UPLOAD_TYPES).contains(&types.len()) {
+        errors.add("types", format!("must be a list of 1 to {MOST_UPLOAD_TYPES} names of file types"));
     }
     types.sort();
     types.dedup();

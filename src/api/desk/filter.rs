@@ -9,7 +9,7 @@ use super::filter_json::Json;
 use crate::api::body::not_json;
 use crate::domain::field_errors::one_of;
 use crate::domain::selection::{Comparison, Kind, Value};
-use crate::domain::{ActorKind, Condition, Field, FieldErrors};
+use crate::domain::{Condition, Field, FieldErrors};
 
 /// The longest filter, in bytes.
 const MOST_BYTES: usize = 8 * 1024;
@@ -78,11 +78,6 @@ impl Reader {
             let at = format!("{place}.{}", shown(key));
             match Field::named(&format!("{name}.{key}")) {
                 Some(field) => self.field(field, inner, &at, depth),
-                // Whose file it is can only be of that kind.
-                None if field == Field::Customer && key == "type" => match inner {
-                    Json::Text(kind) if kind == ActorKind::Customers.as_str() => Condition::NotIn(field, vec![None]),
-                    _ => self.refuse(&at, one_of([ActorKind::Customers.as_str()])),
-                },
                 None => self.refuse(&at, one_of(["id", "type"])),
             }
         });
@@ -310,9 +305,13 @@ mod tests {
     #[test]
     fn references_are_taken_as_they_are_answered() {
         let customer = parse_filter(r#"{"customer":{"id":7,"type":"customers"}}"#).unwrap();
-        let is = |value| Condition::In(Field::Customer, vec![value]);
-        assert_eq!(customer, Condition::All(vec![is(Some(Value::Number(7))), Condition::NotIn(Field::Customer, vec![None])]));
-        assert_eq!(refusal(r#"{"customer":{"type":"users"}}"#), [("filter.customer.type".to_owned(), one_of(["customers"]))]);
+        let is = |field, value| Condition::In(field, vec![Some(value)]);
+        let customers = || is(Field::CustomerType, Value::Text("customers".to_owned()));
+        assert_eq!(customer, Condition::All(vec![is(Field::Customer, Value::Number(7)), customers()]));
+        for filter in [r#"{"customer.type":{"$eq":"customers"}}"#, r#"{"customer":{"type":{"$in":["customers"]}}}"#] {
+            assert_eq!(parse_filter(filter), Ok(customers()), "{filter}");
+        }
+        assert_eq!(refusal(r#"{"customer":{"type":"x"}}"#), [("filter.customer.type".to_owned(), one_of(["users", "customers"]))]);
         assert_eq!(refusal(r#"{"customer":{"name":"x"}}"#), [("filter.customer.name".to_owned(), one_of(["id", "type"]))]);
     }
 

@@ -330,8 +330,12 @@ pub struct Program {
 }
 
 impl Program {
+    pub fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     pub fn signal(&self, name: &str) {
-        assert!(Command::new("kill").arg(name).arg(self.child.id().to_string()).status().unwrap().success());
+        assert!(Command::new("kill").arg(name).arg(self.pid()).status().unwrap().success());
     }
 
     /// How it ended by itself.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub const FIELDS: [&str; 19] = [
+pub const FIELDS: [&str; 20] = [
     "id",
     "filename",
     "mimeType",
@@ -26,6 +26,7 @@ pub const FIELDS: [&str; 19] = [
     "deletedBy",
     "deletedBy.type",
     "customer",
+    "customer.type",
 ];
 
 pub fn is_instant(field: &str) -> bool {

@@ -1,0 +1,78 @@
+//! How long the long lists are, as counted a moment ago: clients ask with every page, and a count may look at 100 000 entries of an index.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Lists below this are counted each time: it takes little, and whoever looks at a short list notices what is missing.
+const LONG: u32 = 5000;
+
+/// How long a count is told again.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Most counts that are known at a time. Further lists are counted each time.
+const MOST: usize = 256;
+
+/// Longest description of a list whose count is kept, in bytes.
+const LONGEST: usize = 1024;
+
+/// Counts by what describes their list.
+#[derive(Debug, Default)]
+pub(super) struct Counts(Mutex<HashMap<String, (Instant, u32)>>);
+
+impl Counts {
+    /// What was counted at most five seconds ago.
+    pub(super) fn known(&self, list: &str, now: Instant) -> Option<u32> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(list).filter(|(at, _)| is_fresh(*at, now)).map(|(_, count)| *count)
+    }
+
+    /// Keeps a count of a long list.
+    pub(super) fn keep(&self, list: String, count: u32, now: Instant) {
+        if count < LONG || list.len() > LONGEST {
+            return;
+        }
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= MOST {
+            counts.retain(|_, (at, _)| is_fresh(*at, now));
+        }
+        if counts.len() < MOST || counts.contains_key(&list) {
+            counts.insert(list, (now, count));
+        }
+    }
+}
+
+fn is_fresh(at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) < FRESH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_counted_every_five_seconds_and_short_ones_each_time() {
+        let (counts, now) = (Counts::default(), Instant::now());
+        counts.keep("long".to_owned(), LONG, now);
+        counts.keep("short".to_owned(), LONG - 1, now);
+        assert_eq!((counts.known("long", now), counts.known("short", now), counts.known("other", now)), (Some(LONG), None, None));
+        assert_eq!(counts.known("long", now + FRESH / 2), Some(LONG));
+        assert_eq!(counts.known("long", now + FRESH), None);
+        counts.keep("long".to_owned(), LONG + 7, now + FRESH);
+        assert_eq!(counts.known("long", now + FRESH), Some(LONG + 7));
+    }
+
+    #[test]
+    fn there_are_few_of_them_and_short_ones() {
+        let (counts, now) = (Counts::default(), Instant::now());
+        counts.keep("x".repeat(LONGEST + 1), LONG, now);
+        for number in 0..2 * MOST {
+            counts.keep(number.to_string(), LONG, now);
+        }
+        assert_eq!(counts.0.lock().unwrap().len(), MOST);
+        assert_eq!((counts.known("0", now), counts.known("300", now)), (Some(LONG), None));
+        // Old ones make room.
+        counts.keep("300".to_owned(), LONG, now + FRESH);
+        assert_eq!((counts.0.lock().unwrap().len(), counts.known("300", now + FRESH)), (1, Some(LONG)));
+    }
+}
