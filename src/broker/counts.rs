@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Lists below this are counted each time: it takes little, and whoever looks at a short list notices what is missing.
 const LONG: u32 = 5000;
 
-/// How long a count is told again.
+/// How long a count is told again; for as long again while somebody counts anew.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// Most counts that are known at a time. Further lists are counted each time.
@@ -21,10 +21,19 @@ const LONGEST: usize = 1024;
 pub(super) struct Counts(Mutex<HashMap<String, (Instant, u32)>>);
 
 impl Counts {
-    /// What was counted at most five seconds ago.
+    /// What was counted a moment ago. `None` asks the caller to count: one at a time for each list, the others are told the old count
+    /// meanwhile, as all of them at once would wait for each other.
     pub(super) fn known(&self, list: &str, now: Instant) -> Option<u32> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(list).filter(|(at, _)| is_fresh(*at, now)).map(|(_, count)| *count)
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, count) = counts.get_mut(list)?;
+        match now.saturating_duration_since(*at) {
+            age if age < FRESH => Some(*count),
+            age if age < 2 * FRESH => {
+                *at = now;
+                None
+            }
+            _ => None,
+        }
     }
 
     /// Keeps a count of a long list.
@@ -57,9 +66,12 @@ mod tests {
         counts.keep("short".to_owned(), LONG - 1, now);
         assert_eq!((counts.known("long", now), counts.known("short", now), counts.known("other", now)), (Some(LONG), None, None));
         assert_eq!(counts.known("long", now + FRESH / 2), Some(LONG));
-        assert_eq!(counts.known("long", now + FRESH), None);
+        assert_eq!(counts.known("long", now + FRESH), None, "somebody counts");
+        assert_eq!(counts.known("long", now + FRESH), Some(LONG), "and nobody besides");
         counts.keep("long".to_owned(), LONG + 7, now + FRESH);
         assert_eq!(counts.known("long", now + FRESH), Some(LONG + 7));
+        let late = now + 3 * FRESH;
+        assert_eq!((counts.known("long", late), counts.known("long", late)), (None, None), "nobody is told what is too old");
     }
 
     #[test]
