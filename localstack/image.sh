@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tag=${1:-dropslip:tried}
 : "${TEST_POSTGRES_URL:?run me by localstack/with-servers.sh}" "${TEST_SEAWEEDFS_URL:?}"
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/dropslip-image.XXXXXX")
-name=dropslip-tried-$$ address=127.0.0.1:${IMAGE_PORT:-18080}
+name=dropslip-tried-$$ address=127.0.0.1:${IMAGE_PORT:-18080} admin=127.0.0.1:$((${IMAGE_PORT:-18080} + 1))
 
 say() { echo "image.sh: $*"; }
 fail() {
@@ -34,8 +34,7 @@ say "built: $("${engine[@]}" image inspect --format '{{.Size}} bytes' "$tag")"
 # What deploy/kubernetes/deployment.yaml allows: no write but to /tmp, no capability, no way to more rights.
 cut_down=(--network host --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --memory 512m "${run_options[@]}")
 in_image() { "${engine[@]}" run --rm "${cut_down[@]}" "$@"; }
-in_image "$tag" --version | tee "$scratch/version.log"
-grep -q "$commit" "$scratch/version.log" || fail "it does not tell its commit"
+in_image "$tag" --version
 
 # On all addresses, with neither bucket nor database set: a token for everybody must not come to be.
 if in_image "$tag" >"$scratch/refused.log" 2>&1; then fail "it serves without a bucket on all addresses"; fi
@@ -44,6 +43,7 @@ say "refuses to serve everybody without a bucket"
 
 cat >"$scratch/settings" <<EOF
 DROPSLIP_LISTEN=$address
+DROPSLIP_ADMIN_LISTEN=$admin
 DROPSLIP_DATABASE_URL=$TEST_POSTGRES_URL
 DROPSLIP_S3_BUCKET=image-tried-$$
 DROPSLIP_S3_REGION=us-east-1
@@ -62,9 +62,10 @@ for _ in {1..100}; do
 done
 "${engine[@]}" logs "$name" >"$scratch/serve.log" 2>&1
 curl -fsS "http://$address/readyz" >/dev/null || fail "it is not ready"
+curl -fsS "http://$admin/metrics" | grep -q "^dropslip_build_info{.*commit=\"$commit" || fail "it does not tell its commit"
 [[ $("${engine[@]}" image inspect --format '{{json .Config.Healthcheck.Test}}' "$tag") == '["CMD","/usr/local/bin/dropslip","health","--live"]' ]] || fail "another HEALTHCHECK"
 "${engine[@]}" exec "$name" /usr/local/bin/dropslip health --live || fail "what HEALTHCHECK runs fails"
-"${engine[@]}" exec "$name" sh -c : >/dev/null 2>&1 && fail "there is a shell in it"
+if "${engine[@]}" exec "$name" sh -c : >/dev/null 2>&1; then fail "there is a shell in it"; fi
 "${engine[@]}" exec "$name" /usr/local/bin/dropslip reload || fail "it cannot be told to reload"
 process=$("${engine[@]}" inspect --format '{{.State.Pid}}' "$name")
 [[ $(grep -E '^(Uid|CapEff|NoNewPrivs)' "/proc/$process/status" | tr -s '\t\n' ' ') == "Uid: 10001 10001 10001 10001 CapEff: 0000000000000000 NoNewPrivs: 1 " ]] \
