@@ -62,7 +62,9 @@ impl Store {
         which += &of_types(selected.types, limit + 1);
         let _ = write!(which, " ORDER BY {newest_first} LIMIT ${limit}");
         bound.extend(selected.types.names().into_iter().flatten().map(|name| Bound::Text(name)));
-        let _turn = turn(&self.pages).await?;
+        // Where a caller's file types are rare, all files are looked through for them.
+        let turns = if selected.types.names().is_some() { &self.searches } else { &self.pages };
+        let _turn = turn(turns).await?;
         self.files(&which, &bound).await
     }
 
