@@ -30,7 +30,7 @@ FROM scratch
 COPY --from=gather /image /
 USER 10001:10001
 WORKDIR /data
-ENV DROPSLIP_LISTEN=0.0.0.0:8080 DROPSLIP_LOG_FORMAT=json
+ENV PATH=/usr/local/bin DROPSLIP_LISTEN=0.0.0.0:8080 DROPSLIP_LOG_FORMAT=json
 EXPOSE 8080 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=7s --start-period=20s CMD ["/usr/local/bin/dropslip", "health", "--live"]

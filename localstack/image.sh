@@ -66,7 +66,7 @@ curl -fsS "http://$admin/metrics" | grep -q "^dropslip_build_info{.*commit=\"$co
 [[ $("${engine[@]}" image inspect --format '{{json .Config.Healthcheck.Test}}' "$tag") == '["CMD","/usr/local/bin/dropslip","health","--live"]' ]] || fail "another HEALTHCHECK"
 "${engine[@]}" exec "$name" /usr/local/bin/dropslip health --live || fail "what HEALTHCHECK runs fails"
 if "${engine[@]}" exec "$name" sh -c : >/dev/null 2>&1; then fail "there is a shell in it"; fi
-"${engine[@]}" exec "$name" /usr/local/bin/dropslip reload || fail "it cannot be told to reload"
+"${engine[@]}" exec "$name" dropslip reload || fail "it cannot be told to reload"
 process=$("${engine[@]}" inspect --format '{{.State.Pid}}' "$name")
 [[ $(grep -E '^(Uid|CapEff|NoNewPrivs)' "/proc/$process/status" | tr -s '\t\n' ' ') == "Uid: 10001 10001 10001 10001 CapEff: 0000000000000000 NoNewPrivs: 1 " ]] \
   || fail "it has more rights than it needs"

@@ -67,7 +67,7 @@ impl Store {
                 )
             }
         };
-        let _turn = turn(&self.searches).await?;
+        let _turn = turn(if is_indexed(selected) { &self.pages } else { &self.searches }).await?;
         self.files(&which, &statement.bound).await
     }
 
@@ -105,6 +105,13 @@ impl Store {
 /// Whether it is the list that is asked for most: active files, newest first, from the beginning or on from one.
 fn is_plain(selection: &Selection, start: &Start) -> bool {
     matches!(start, Start::Skip(0) | Start::After(_)) && *selection == Selection::newest()
+}
+
+/// Whether an index has all of the list in its order, so that nothing is read that is not answered or passed over.
+fn is_indexed(selected: &Selected<'_>) -> bool {
+    let Selection { order, ids, name_holds, condition } = selected.selection;
+    let everything = ids.is_none() && name_holds.is_none() && *condition == Condition::none();
+    everything && selected.ticket.is_none() && selected.types.names().is_none() && matches!(order.by, Field::Id | Field::CreatedAt)
 }
 
 /// How an engine says what the other says otherwise.

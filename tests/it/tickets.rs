@@ -385,8 +385,10 @@ async fn slow_searches_leave_connections_and_turns_to_others() {
     }
     for _ in 0..20 {
         assert_eq!(broker.read(id).await.0, 200);
-        let (status, page) = broker.call("GET", "/v2/files.json", None).await;
-        assert_eq!((status.as_u16(), numbers(&page)), (200, vec![id]));
+        for path in ["/v2/files.json", "/v2/files.json?orderBy=createdAt&page=1"] {
+            let (status, page) = broker.call("GET", path, None).await;
+            assert_eq!((status.as_u16(), numbers(&page)), (200, vec![id]), "{path}");
+        }
     }
     assert!(lists.try_join_next().is_none(), "the lists waited all the time");
     sqlx::raw_sql("ROLLBACK").execute(&mut locking).await.unwrap();
