@@ -204,10 +204,20 @@ function linkOf(file) {
 
 // ---- adding ----
 
+/**
+ * Chosen, dropped or pasted before it was known what may be uploaded: they wait for that.
+ * @type {File[]}
+ */
+let early = [];
+
 /** @param {File[]} files */
 async function add(files) {
   const rule = rules.find(({ name }) => name === kind.value) ?? rules[0];
-  if (!rule || files.length === 0) return;
+  if (!rule) {
+    early = [...early, ...files].slice(0, MOST_FILES);
+    return;
+  }
+  if (files.length === 0) return;
   const taken = files.slice(0, MOST_FILES);
   const before = list.firstChild;
   say(`${words.count(taken.length, "file")} added.`);
@@ -321,10 +331,12 @@ async function enter() {
   tellRule();
   byId("sign-in").hidden = true;
   for (const id of ["drop", "files", "sign-out"]) byId(id).hidden = false;
-  if (items.size === 0) {
-    list.replaceChildren();
-    await recall();
-  }
+  const isNew = items.size === 0;
+  if (isNew) list.replaceChildren();
+  const waited = early;
+  early = [];
+  add(waited);
+  if (isNew) await recall();
 }
 
 function tellRule() {

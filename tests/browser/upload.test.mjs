@@ -81,6 +81,23 @@ test("the server refuses what gets around the page, and the page says so in the 
   });
 });
 
+test("what is chosen before the page knows the rules waits for them", async () => {
+  await withPage(async (page) => {
+    let open;
+    const gate = new Promise((resolve) => (open = resolve));
+    await page.route("**/file-types.json", async (route) => {
+      await gate;
+      await route.continue();
+    });
+    await page.reload();
+    await choose(page, textFile("early.txt", 100, "e"));
+    await choose(page, textFile("early-too.txt", 200, "e"));
+    open();
+    await reaches(page, "early.txt", "active");
+    await reaches(page, "early-too.txt", "active");
+  });
+});
+
 test("the list is there again after a reload, and a link can be copied", async () => {
   await withPage(async (page) => {
     await choose(page, textFile("kept.txt", 100));
