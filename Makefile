@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny fuzz screenshots bench scale soak image
+.PHONY: help run test lint deny fuzz screenshots bench scale soak image service
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -64,3 +64,9 @@ scale: ## ten million files on each database beside few, a quarter of an hour, i
 image: ## the container image, built and tried by podman or docker (IMAGE_ENGINE, IMAGE_BUILD_OPTIONS: localstack/image.sh)
 	localstack/setup.sh
 	SERVERS="postgres seaweedfs" localstack/with-servers.sh localstack/image.sh $(IMAGE_TAG)
+
+service: ## the systemd unit, started and tried by a systemd of its own; for root (localstack/service.sh)
+	$(need_cc)
+	localstack/setup.sh systemd-nspawn
+	cargo build --locked --release
+	SERVERS="postgres seaweedfs" localstack/with-servers.sh localstack/service.sh

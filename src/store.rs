@@ -19,6 +19,7 @@ mod files;
 mod history;
 mod inserting;
 mod instant;
+mod kept;
 mod listing;
 mod multipart;
 mod outbox;
@@ -40,18 +41,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlitePool};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use history::Subscribers;
 use inserting::{PostgresRecords, SqliteRecords};
 use postgres::Connections;
-use sqlite::WriteConnection;
+use sqlite::{ReadConnections, WriteConnection};
 use writing::Writer;
 
 use crate::metrics::{self, Statement};
@@ -89,9 +89,6 @@ const PAGES_AT_ONCE: usize = 5;
 /// meanwhile, and such a page must not wait for them.
 const SEARCHES_AT_ONCE: usize = 3;
 
-/// How many rows SQLite's thread reads before somebody must have taken one: a whole page of a list.
-const ROWS_READ_AHEAD: usize = 128;
-
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -110,7 +107,7 @@ pub struct Store {
 enum Engine {
     /// One connection writes, so that writers queue here instead of failing as busy; many read.
     Sqlite {
-        read: SqlitePool,
+        read: Arc<ReadConnections>,
         write: Arc<WriteConnection>,
     },
     Postgres(Arc<Connections>),
@@ -186,9 +183,13 @@ macro_rules! within_time {
             $body
         };
         match $crate::store::in_time($crate::metrics::Statement::$kind, work).await {
-            Some(answer) => answer,
+            Some(Ok(answer)) => {
+                $crate::store::Lent::answered(held);
+                Ok(answer)
+            }
+            Some(Err(error)) => Err(error),
             None => {
-                $crate::store::GiveUp::give_up(held);
+                $crate::store::Lent::give_up(held);
                 Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
             }
         }
@@ -196,15 +197,13 @@ macro_rules! within_time {
 }
 use {on_pool, within_time};
 
-/// A connection that does not answer: nobody knows what it is doing, so it is never used again.
-trait GiveUp {
-    fn give_up(self);
-}
+/// A connection that somebody has for a while.
+trait Lent {
+    /// It did what it was asked.
+    fn answered(self);
 
-impl<DB: sqlx::Database> GiveUp for PoolConnection<DB> {
-    fn give_up(self) {
-        drop(self.detach());
-    }
+    /// It does not answer: nobody knows what it is doing, so it is never used again.
+    fn give_up(self);
 }
 
 async fn in_time<T>(kind: Statement, work: impl Future<Output = Result<T, sqlx::Error>>) -> Option<Result<T, sqlx::Error>> {
@@ -236,7 +235,7 @@ impl Store {
         let engine = if url.starts_with("sqlite:") { Self::open_sqlite(url).await? } else { Self::open_postgres(url).await? };
         let records = match &engine {
             Engine::Sqlite { write, .. } => Writer::start([SqliteRecords(write.clone())]),
-            Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords::new(connections.clone()))),
+            Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords(connections.clone()))),
         };
         let [pages, searches] = [PAGES_AT_ONCE, SEARCHES_AT_ONCE].map(|most| Arc::new(Semaphore::new(most)));
         Ok(Self { engine, records, subscribers: Subscribers::default(), pages, searches })
@@ -258,9 +257,8 @@ impl Store {
         migrated(SQLITE_MIGRATIONS.run(&migrating).await)?;
         migrating.close().await;
         let write = WriteConnection::open(options.clone()).await?;
-        let read = options.read_only(true).row_buffer_size(ROWS_READ_AHEAD);
-        let read = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(read).await?;
-        Ok(Engine::Sqlite { read, write: Arc::new(write) })
+        let read = ReadConnections::open(options).await?;
+        Ok(Engine::Sqlite { read: Arc::new(read), write: Arc::new(write) })
     }
 
     async fn open_postgres(url: &str) -> Result<Engine, StoreError> {
@@ -311,7 +309,7 @@ impl Store {
                 read.close().await;
                 write.close().await;
             }
-            Engine::Postgres(connections) => connections.pool().close().await,
+            Engine::Postgres(connections) => connections.close().await,
         }
     }
 }

@@ -4,12 +4,10 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection};
+use sqlx::{Connection as _, PgConnection, Sqlite, SqliteConnection};
 use time::OffsetDateTime;
 use tracing::Instrument as _;
 
@@ -19,10 +17,9 @@ use super::postgres::Connections;
 use super::reissuing::{Idempotency, OwnedIdempotency};
 use super::sqlite::WriteConnection;
 use super::writing::{Waiting, WriteBatch};
-use super::{GiveUp as _, NewRow, Store, StoreError, counted, in_time, within_time};
+use super::{NewRow, Store, StoreError, within_time};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::{File, FileId, FileState};
-use crate::metrics::{self, Statement};
 use crate::trace;
 
 /// Most rows of one SQLite statement. Each number of rows has a statement of its own, which is prepared once and used again.
@@ -200,14 +197,7 @@ fn bind_key<'q>(query: SqliteQuery<'q>, key: &'q Key<'_>) -> SqliteQuery<'q> {
 }
 
 /// Postgres: rows as arrays, one a column.
-pub(super) struct PostgresRecords {
-    connections: Arc<Connections>,
-    /// Kept from one batch to the next, and since when: the pool would ask it for a sign of life each time, both ways.
-    held: Option<(PoolConnection<Postgres>, std::time::Instant)>,
-}
-
-/// How long a connection may have been idle to be used again without a sign of life.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) struct PostgresRecords(pub(super) Arc<Connections>);
 
 const UNNEST_FILES: &str = "INSERT INTO files (tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, \
     checksum_sha256, staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, \
@@ -222,32 +212,9 @@ const UNNEST_FILES: &str = "INSERT INTO files (tenant, state, type_name, name, d
 const UNNEST_KEYS: &str = "INSERT INTO idempotency_keys (tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at) \
     SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::timestamptz[]) ON CONFLICT DO NOTHING";
 
-impl PostgresRecords {
-    pub(super) fn new(connections: Arc<Connections>) -> Self {
-        Self { connections, held: None }
-    }
-}
-
 impl WriteBatch for PostgresRecords {
     async fn write(&mut self, batch: &[Waiting]) -> Result<Option<Vec<i64>>, sqlx::Error> {
-        let mut connection = match self.held.take() {
-            Some((connection, used)) if used.elapsed() < FRESH => connection,
-            _ => {
-                let _connecting = metrics::connecting();
-                counted(self.connections.acquire().await)?
-            }
-        };
-        match in_time(Statement::Slips, insert(&mut connection, batch)).await {
-            Some(Ok(ids)) => {
-                self.held = Some((connection, std::time::Instant::now()));
-                Ok(ids)
-            }
-            Some(Err(error)) => Err(error),
-            None => {
-                connection.give_up();
-                Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
-            }
-        }
+        within_time!(@Slips self.0, connection => insert(connection, batch).await)
     }
 }
 

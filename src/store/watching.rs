@@ -42,17 +42,14 @@ impl Store {
     /// How busy it is; asks nobody.
     #[must_use]
     pub fn load(&self) -> Load {
-        let pool = |size: u32, idle: usize| (size, u32::try_from(idle).unwrap_or(size).min(size));
-        let ((size, idle), most) = match &self.engine {
+        // Counted one after the other while connections come and go.
+        let counted = |(size, idle, most): (u32, usize, u32)| (size, u32::try_from(idle).unwrap_or(size).min(size), most);
+        let (size, idle, most) = match &self.engine {
             Engine::Sqlite { read, write } => {
-                let (size, idle) = pool(read.size(), read.num_idle());
-                let writes = u32::from(write.is_held());
-                ((size + 1, idle + 1 - writes), read.options().get_max_connections() + 1)
+                let (size, idle, most) = counted(read.load());
+                (size + 1, idle + 1 - u32::from(write.is_held()), most + 1)
             }
-            Engine::Postgres(connections) => {
-                let current = connections.pool();
-                (pool(current.size(), current.num_idle()), current.options().get_max_connections())
-            }
+            Engine::Postgres(connections) => counted(connections.load()),
         };
         Load { in_use: size - idle, idle, most, queued: self.records.waiting() }
     }

@@ -263,6 +263,21 @@ fn systemd_takes_the_unit_and_finds_it_well_shut() {
     assert!(config.unwrap().operating.admin_listen.unwrap().ip().is_loopback());
 }
 
+#[test]
+fn what_tries_the_unit_installs_it_as_the_guide_says() {
+    let (guide, script) = (read("docs/operating.md"), read("localstack/service.sh"));
+    let guide = guide.split("\n## systemd\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    // What is there only for a trial, and what each installation has otherwise.
+    let others = ["/usr/local/bin", "/secrets/webhooks.toml", "/secrets/proxy-keys", "/secrets/tokens.toml"];
+    let lines = guide.lines().filter(|line| line.starts_with("install ") || line.starts_with("groupadd "));
+    let lines: Vec<&str> = lines.filter(|line| !others.iter().any(|other| line.contains(other))).collect();
+    assert_eq!(lines.len(), 7, "{lines:#?}");
+    for line in lines {
+        let command = line.split(" #").next().unwrap().trim_end();
+        assert!(script.lines().any(|tried| tried.starts_with(command)), "{command}");
+    }
+}
+
 fn variables(path: &str) -> Vec<(String, String)> {
     let text = read(path);
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
