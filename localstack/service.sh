@@ -7,15 +7,14 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 program=${1:-$root/target/release/dropslip}
 : "${TEST_POSTGRES_URL:?run me by localstack/with-servers.sh}" "${TEST_SEAWEEDFS_URL:?}"
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/dropslip-service.XXXXXX")
 address=127.0.0.1:${SERVICE_PORT:-18082} admin=127.0.0.1:$((${SERVICE_PORT:-18082} + 1))
-bucket=service-tried-$$ nspawn=''
+bucket=service-tried-$$ scratch='' nspawn=''
 
 say() { echo "service.sh: $*"; }
 fail() {
   say "$1" >&2
-  cat "$scratch"/*.log >&2 2>/dev/null || true
-  in_it journalctl --no-pager -n 40 >&2 2>/dev/null || true
+  [[ -z $scratch ]] || cat "$scratch"/*.log >&2 2>/dev/null || true
+  [[ -z $nspawn ]] || in_it journalctl --no-pager -n 40 >&2 2>/dev/null || true
   exit 1
 }
 end() {
@@ -27,6 +26,7 @@ end() {
 }
 ((EUID == 0)) || fail "only root may start a systemd"
 command -v systemd-nspawn >/dev/null || fail "systemd-nspawn is not here (Debian: systemd-container)"
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/dropslip-service.XXXXXX")
 trap end EXIT
 
 # within SECONDS COMMAND...
@@ -85,8 +85,8 @@ say "started by systemd $(systemctl --version | awk 'NR == 1 { print $2 }') and 
 
 # --- What it may ------------------------------------------------------------------------------------------------------
 
-# The process, as this machine sees it.
-main() { pgrep -f -x "/usr/local/bin/dropslip serve --config /etc/dropslip/dropslip.toml"; }
+# The process, as this machine sees it; there may be others of that name outside the container.
+main() { pgrep --ns "$(pgrep -P "$nspawn")" --nslist pid -f -x "/usr/local/bin/dropslip serve --config /etc/dropslip/dropslip.toml"; }
 status=$(grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$(main)/status" | tr -s '\t\n' ' ')
 [[ $status =~ ^"Uid: "([0-9]+)" "[0-9\ ]+" CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 "$ ]] || fail "it has other rights than it needs: $status"
 ((BASH_REMATCH[1] >= 61184 && BASH_REMATCH[1] <= 65519)) || fail "it has no user of its own: $status"

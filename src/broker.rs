@@ -121,8 +121,9 @@ pub struct Broker {
     method: UploadMethod,
     multipart_threshold: u64,
     part_size: u64,
-    confirming: Turns,
+    confirming: Turns<FileId>,
     counts: Counts,
+    counting: Turns<String, Option<(std::time::Instant, u32)>>,
 }
 
 /// The rules of an installation.
@@ -168,6 +169,7 @@ impl Broker {
             part_size,
             confirming: Turns::default(),
             counts: Counts::default(),
+            counting: Turns::default(),
         }
     }
 
@@ -282,9 +284,9 @@ fn must_be_temp(file: &File) -> Result<(), BrokerError> {
     }
 }
 
-/// That a caller may be told of an active file for which it did nothing: of all that it may read, and of those that it made.
+/// That a caller may be told of an active file for which it did nothing: of all that it may read, and of those that it made or changed last.
 fn seen_by(caller: &Caller, file: &File) -> Result<(), BrokerError> {
-    if file.created_by == caller.actor { Ok(()) } else { allowed(caller, Scope::FilesRead) }
+    if [file.created_by, file.updated_by].contains(&caller.actor) { Ok(()) } else { allowed(caller, Scope::FilesRead) }
 }
 
 /// A key that nobody typed a letter of: it rises with time, for the index's sake, and nobody can guess it.

@@ -271,7 +271,7 @@ fn add<L: Label>(counters: &[Counter], label: L, count: u64) {
 /// What is measured when somebody asks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gauges {
-    /// Connections to the database that somebody works on, those kept by the writers of slips included.
+    /// Connections to the database that somebody works on.
     pub in_use: u32,
     /// Connections to the database that wait for work.
     pub idle: u32,

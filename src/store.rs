@@ -50,8 +50,8 @@ use tracing::Instrument as _;
 
 use history::Subscribers;
 use inserting::{PostgresRecords, SqliteRecords};
-use postgres::Connections;
-use sqlite::{ReadConnections, WriteConnection};
+use postgres::{Connections, connections};
+use sqlite::{ReadConnections, WriteConnection, read_connections};
 use writing::Writer;
 
 use crate::metrics::{self, Statement};
@@ -179,7 +179,7 @@ macro_rules! within_time {
         drop(connecting);
         let mut held = $crate::store::counted(acquired)?;
         let work = async {
-            let $connection = &mut *held;
+            let $connection = $crate::store::Lent::connection(&mut held)?;
             $body
         };
         match $crate::store::in_time($crate::metrics::Statement::$kind, work).await {
@@ -199,6 +199,11 @@ use {on_pool, within_time};
 
 /// A connection that somebody has for a while.
 trait Lent {
+    type Connection;
+
+    /// To work on.
+    fn connection(&mut self) -> Result<&mut Self::Connection, sqlx::Error>;
+
     /// It did what it was asked.
     fn answered(self);
 
@@ -257,7 +262,7 @@ impl Store {
         migrated(SQLITE_MIGRATIONS.run(&migrating).await)?;
         migrating.close().await;
         let write = WriteConnection::open(options.clone()).await?;
-        let read = ReadConnections::open(options).await?;
+        let read = read_connections(options).await?;
         Ok(Engine::Sqlite { read: Arc::new(read), write: Arc::new(write) })
     }
 
@@ -272,7 +277,7 @@ impl Store {
         let migrating = PgPoolOptions::new().max_connections(1).connect_with(plain).await?;
         migrated(POSTGRES_MIGRATIONS.run(&migrating).await)?;
         migrating.close().await;
-        Ok(Engine::Postgres(Arc::new(Connections::open(options).await?)))
+        Ok(Engine::Postgres(Arc::new(connections(options).await?)))
     }
 
     /// Binds the database to a storage the first time, and tells which one it is bound to.

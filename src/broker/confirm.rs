@@ -76,9 +76,7 @@ impl Broker {
     async fn describe(&self, caller: &Caller, file: File, wished: &Description, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let described = self.described(&file, file.content_type(), wished)?;
         if described == file {
-            if *wished == Description::default() {
-                seen_by(caller, &file)?;
-            }
+            seen_by(caller, &file)?;
             return Ok(Some(file));
         }
         let described = self.store.describe(&file, &described, caller.actor, now).await?;

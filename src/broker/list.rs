@@ -79,11 +79,18 @@ impl Broker {
     }
 
     async fn counted(&self, selected: &Selected<'_>) -> Result<u32, BrokerError> {
-        let list = format!("{selected:?}");
-        if let Some(count) = self.counts.known(&list, Instant::now()) {
+        let (list, asked) = (format!("{selected:?}"), Instant::now());
+        if let Some(count) = self.counts.known(&list, asked) {
             return Ok(count);
         }
+        // All who ask at once would wait for each other's counts: one counts, for all who asked before it began.
+        let mut counted = self.counting.wait(list.clone()).await;
+        if let Some((_, count)) = counted.filter(|(began, _)| *began >= asked) {
+            return Ok(count);
+        }
+        let began = Instant::now();
         let count = self.store.count_files(selected, COUNTED).await?;
+        *counted = Some((began, count));
         self.counts.keep(list, count, Instant::now());
         Ok(count)
     }

@@ -1,27 +1,32 @@
-//! One at a time for each file, within this process: whoever comes second finds what the first one did.
+//! One at a time for each file or list, within this process: whoever comes second finds what the first one did.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::domain::FileId;
-
 /// How many are kept before those that nobody waits for are thrown away.
 const KEPT: usize = 1024;
 
-/// Who works on which file.
-#[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<FileId, Weak<tokio::sync::Mutex<()>>>>);
+/// Who works on what, and what they leave for those who wait.
+#[derive(Debug)]
+pub(super) struct Turns<K, T = ()>(Mutex<HashMap<K, Weak<tokio::sync::Mutex<T>>>>);
 
-impl Turns {
-    /// Waits until nobody else works on that file.
-    pub(super) async fn wait(&self, id: FileId) -> OwnedMutexGuard<()> {
+impl<K, T> Default for Turns<K, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, T: Default> Turns<K, T> {
+    /// Waits until nobody else works on that.
+    pub(super) async fn wait(&self, id: K) -> OwnedMutexGuard<T> {
         let turn = self.of(id);
         turn.lock_owned().await
     }
 
-    fn of(&self, id: FileId) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, id: K) -> Arc<tokio::sync::Mutex<T>> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = turns.get(&id).and_then(Weak::upgrade) {
             return turn;
@@ -29,7 +34,7 @@ impl Turns {
         if turns.len() >= KEPT {
             turns.retain(|_, turn| turn.strong_count() > 0);
         }
-        let turn = Arc::default();
+        let turn = Arc::new(tokio::sync::Mutex::default());
         turns.insert(id, Arc::downgrade(&turn));
         turn
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::pin::pin;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,14 +28,21 @@ pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Re
     let _ = out(format_args!("{}", banner(&server)));
     let admin = server.admin.map(tracing::field::display);
     tracing::info!(address = %server.address, admin.address = admin, form.url = server.form_url, "serving");
-    while signals.next().await == Asked::Reload {
-        reload(&server, &config, &load, &filter).await;
+    let mut asked = signals.next().await;
+    while asked == Asked::Reload {
+        // An issuer of keys that does not answer keeps a reload waiting: a stop does not wait for that, and another reload begins anew.
+        let mut further = pin!(signals.next());
+        asked = tokio::select! {
+            () = reload(&server, &config, &load, &filter) => further.await,
+            next = &mut further => next,
+        };
     }
     let delay = server.announce_stop();
     if !delay.is_zero() {
         tracing::info!(seconds = delay.as_secs(), "stopping soon: /readyz says so, requests are still taken");
         // Whoever asks twice does not want to wait.
-        while let Ok(Asked::Reload) = tokio::time::timeout(delay, signals.next()).await {}
+        let asked_again = async { while signals.next().await == Asked::Reload {} };
+        let _ = tokio::time::timeout(delay, asked_again).await;
     }
     tracing::info!("stopping: no new requests, those under way may end");
     server.stop().await;

@@ -1,210 +1,277 @@
 //! Connections that go from one statement to the next.
 //!
-//! sqlx' pool asks a connection for a sign of life each time it is given back, SQLite's also each time one is taken: two switches between
-//! threads, or a way to the server and back, which a short statement does not cost itself. So a connection that has just done what it
-//! was asked stays out of the pool for a moment, for whoever comes next.
+//! sqlx' own pool asks a connection for a sign of life each time it is given back, and mostly also when one is taken: two switches
+//! between threads, or a way to the server and back, which a short statement does not cost itself. It waits for that without end, so
+//! that a network that swallows everything takes away all its places. Here a connection that did what it was asked is handed on as it
+//! is; only one that lay idle, or whose caller went away in the middle, must show that it works, in time.
 
-use std::ops::{Deref, DerefMut};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, Database, Pool};
+use sqlx::{ConnectOptions as _, Connection};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Lent, PATIENCE};
+use super::{ANSWER_TIMEOUT, Lent, PATIENCE};
 
 /// For how long a connection that answered is taken to be alive.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// For how long a connection stays out of the pool at most, which ends those that are old.
-const LONGEST: Duration = Duration::from_mins(1);
+/// How long a connection that lay idle for longer may take to show that it still works; then another one is opened.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-/// The connections of a pool that are out of it and at rest.
-pub(super) struct Kept<DB: Database> {
-    /// As many as the pool has connections, so that nobody waits for the pool while one rests here.
-    places: Arc<Semaphore>,
-    resting: Arc<Mutex<Vec<Resting<DB>>>>,
+/// For how long a connection that nobody needs is kept.
+const LONGEST_IDLE: Duration = Duration::from_mins(10);
+
+/// For how long a connection is used: whatever a server gathers for one, it is free of it then.
+const LONGEST: Duration = Duration::from_mins(30);
+
+/// Connections to one database, so many at most.
+pub(super) struct Kept<C: Connection> {
+    options: C::Options,
+    most: u32,
+    shared: Arc<Shared<C>>,
 }
 
-struct Resting<DB: Database> {
-    connection: PoolConnection<DB>,
-    /// Where it came from, and when.
-    pool: Pool<DB>,
-    taken: Instant,
-    /// When it last answered.
+struct Shared<C> {
+    /// One for each connection that is neither at rest nor closed.
+    places: Arc<Semaphore>,
+    resting: Mutex<Vec<Resting<C>>>,
+}
+
+struct Resting<C> {
+    connection: C,
+    opened: Instant,
     answered: Instant,
 }
 
-/// A connection, for one at a time. Dropped, it goes back to the pool.
-pub(super) struct InUse<DB: Database> {
-    connection: PoolConnection<DB>,
-    pool: Pool<DB>,
-    taken: Instant,
-    resting: Arc<Mutex<Vec<Resting<DB>>>>,
-    _place: OwnedSemaphorePermit,
+/// A connection, for one at a time.
+pub(super) struct InUse<C: Connection + 'static> {
+    /// There until somebody is done with it.
+    connection: Option<C>,
+    opened: Instant,
+    shared: Arc<Shared<C>>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
-impl<DB: Database> Kept<DB> {
-    /// For a pool of so many connections.
-    pub(super) fn new(connections: u32) -> Self {
-        Self { places: Arc::new(Semaphore::new(connections as usize)), resting: Arc::default() }
+impl<C: Connection + 'static> Kept<C> {
+    /// Opens the first connection, to see that it can.
+    pub(super) async fn open(options: C::Options, most: u32) -> Result<Self, sqlx::Error> {
+        let places = Arc::new(Semaphore::new(most as usize));
+        let kept = Self { options, most, shared: Arc::new(Shared { places, resting: Mutex::default() }) };
+        kept.acquire().await?.answered();
+        Ok(kept)
     }
 
-    /// Waits for its turn; `pool` gives a connection when none rests here.
-    pub(super) async fn acquire(&self, pool: &Pool<DB>) -> Result<InUse<DB>, sqlx::Error> {
-        let waited = tokio::time::timeout(PATIENCE, self.places.clone().acquire_owned()).await;
-        let place = waited.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
-        let (connection, pool, taken) = match self.rested(Instant::now()) {
-            Some(Resting { connection, pool, taken, .. }) => (connection, pool, taken),
-            None => (pool.acquire().await?, pool.clone(), Instant::now()),
-        };
-        Ok(InUse { connection, pool, taken, resting: self.resting.clone(), _place: place })
+    /// Waits for its turn.
+    pub(super) async fn acquire(&self) -> Result<InUse<C>, sqlx::Error> {
+        tokio::time::timeout(PATIENCE, self.next()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
-    /// One that answered lately; the others go back to the pool.
-    fn rested(&self, now: Instant) -> Option<Resting<DB>> {
-        let is_good = |one: &Resting<DB>| {
-            now.duration_since(one.answered) < FRESH && now.duration_since(one.taken) < LONGEST && !one.pool.is_closed()
+    async fn next(&self) -> Result<InUse<C>, sqlx::Error> {
+        let place = self.shared.places.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let (connection, opened) = match self.rested().await {
+            Some(Resting { connection, opened, .. }) => (connection, opened),
+            None => (self.options.connect().await?, Instant::now()),
         };
-        let mut resting = locked(&self.resting);
-        resting.retain(is_good);
+        Ok(InUse { connection: Some(connection), opened, shared: self.shared.clone(), place: Some(place) })
+    }
+
+    /// One that works.
+    async fn rested(&self) -> Option<Resting<C>> {
+        let mut rested = self.shared.newest(Instant::now())?;
+        if rested.answered.elapsed() >= FRESH && !works(&mut rested.connection, SIGN_OF_LIFE).await {
+            // The others lay here no shorter: not each of them needs a second to show that it is gone.
+            self.shared.resting().clear();
+            return None;
+        }
+        Some(rested)
+    }
+
+    /// Connections in use, those at rest, and how many there may be.
+    pub(super) fn load(&self) -> (u32, u32, u32) {
+        let free = u32::try_from(self.shared.places.available_permits()).unwrap_or(self.most);
+        let resting = u32::try_from(self.shared.resting().len()).unwrap_or(self.most);
+        (self.most - free.min(self.most), resting, self.most)
+    }
+
+    /// Ends all connections after what is under way.
+    pub(super) async fn close(&self) {
+        // Whoever waits already comes first.
+        let _all = tokio::time::timeout(2 * ANSWER_TIMEOUT, self.shared.places.acquire_many(self.most)).await;
+        self.shared.places.close();
+        let resting = std::mem::take(&mut *self.shared.resting());
+        for one in resting {
+            let _ = tokio::time::timeout(SIGN_OF_LIFE, one.connection.close()).await;
+        }
+    }
+}
+
+/// Without the options, which have the password.
+impl<C: Connection> fmt::Debug for Kept<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+impl<C: Connection> Shared<C> {
+    fn resting(&self) -> MutexGuard<'_, Vec<Resting<C>>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one that answered last, after those that are too old were closed.
+    fn newest(&self, now: Instant) -> Option<Resting<C>> {
+        let mut resting = self.resting();
+        resting.retain(|one| now.duration_since(one.opened) < LONGEST && now.duration_since(one.answered) < LONGEST_IDLE);
         resting.pop()
     }
 
-    /// How many rest here.
-    pub(super) fn resting(&self) -> usize {
-        locked(&self.resting).len()
-    }
-
-    /// Ends the pool's connections after what is under way.
-    pub(super) async fn close(&self, pool: &Pool<DB>) {
-        // From here on it is closed, and none of its connections comes to rest any more.
-        let closing = pool.close();
-        locked(&self.resting).clear();
-        closing.await;
-    }
-}
-
-impl<DB: Database> Lent for InUse<DB> {
-    fn answered(self) {
-        let Self { connection, pool, taken, resting, _place } = self;
-        // A transaction that was dropped ends with the next thing said to the server: the pool sees to that at once.
-        if connection.is_in_transaction() || connection.should_flush() {
-            return;
-        }
-        let mut resting = locked(&resting);
-        if !pool.is_closed() {
-            resting.push(Resting { connection, pool, taken, answered: Instant::now() });
+    /// Keeps a connection that has nothing more to do.
+    fn keep(&self, connection: C, opened: Instant) {
+        // With a transaction on it, or half a request, it is of no use to anybody: closed, it holds no locks.
+        if !connection.is_in_transaction() && !connection.should_flush() && !self.places.is_closed() {
+            self.resting().push(Resting { connection, opened, answered: Instant::now() });
         }
     }
+}
 
-    fn give_up(self) {
-        drop(self.connection.detach());
+async fn works<C: Connection>(connection: &mut C, patience: Duration) -> bool {
+    matches!(tokio::time::timeout(patience, connection.ping()).await, Ok(Ok(())))
+}
+
+impl<C: Connection + 'static> Lent for InUse<C> {
+    type Connection = C;
+
+    fn connection(&mut self) -> Result<&mut C, sqlx::Error> {
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    fn answered(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.keep(connection, self.opened);
+        }
+    }
+
+    fn give_up(mut self) {
+        self.connection = None;
     }
 }
 
-impl<DB: Database> Deref for InUse<DB> {
-    type Target = DB::Connection;
-
-    fn deref(&self) -> &DB::Connection {
-        &self.connection
+/// Its caller went away, or its statement failed: it may still be at work, and holds its place until it is not.
+impl<C: Connection + 'static> Drop for InUse<C> {
+    fn drop(&mut self) {
+        let (Some(mut connection), Ok(runtime)) = (self.connection.take(), Handle::try_current()) else { return };
+        let (shared, opened, place) = (self.shared.clone(), self.opened, self.place.take());
+        runtime.spawn(async move {
+            if works(&mut connection, ANSWER_TIMEOUT).await {
+                shared.keep(connection, opened);
+            }
+            drop(place);
+        });
     }
-}
-
-impl<DB: Database> DerefMut for InUse<DB> {
-    fn deref_mut(&mut self) -> &mut DB::Connection {
-        &mut self.connection
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-    use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+    use sqlx::SqliteConnection;
+    use sqlx::sqlite::SqliteConnectOptions;
 
     use super::*;
 
-    const PLACES: u32 = 2;
+    const MOST: u32 = 2;
 
     /// A database in memory for each connection: what one remembers tells which it is.
-    async fn pool() -> SqlitePool {
-        SqlitePoolOptions::new().max_connections(PLACES).acquire_timeout(PATIENCE).connect_with(SqliteConnectOptions::new()).await.unwrap()
+    async fn kept() -> Kept<SqliteConnection> {
+        Kept::open(SqliteConnectOptions::new(), MOST).await.unwrap()
     }
 
-    async fn number(connection: &mut SqliteConnection) -> i64 {
-        sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.unwrap()
+    async fn number(connection: &mut InUse<SqliteConnection>) -> i64 {
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(connection.connection().unwrap()).await.unwrap()
     }
 
     /// Takes a connection and writes a number into it.
-    async fn numbered(kept: &Kept<Sqlite>, pool: &SqlitePool, number: u8) -> InUse<Sqlite> {
-        let mut connection = kept.acquire(pool).await.unwrap();
-        sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"))).execute(&mut *connection).await.unwrap();
+    async fn numbered(kept: &Kept<SqliteConnection>, number: u8) -> InUse<SqliteConnection> {
+        let mut connection = kept.acquire().await.unwrap();
+        let write = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"));
+        sqlx::query(write).execute(connection.connection().unwrap()).await.unwrap();
         connection
     }
 
-    #[tokio::test]
-    async fn what_answered_is_handed_on_and_the_pool_does_not_see_it() {
-        let (pool, kept) = (pool().await, Kept::new(PLACES));
-        numbered(&kept, &pool, 7).await.answered();
-        assert_eq!((kept.resting(), pool.num_idle()), (1, 0));
-        let mut connection = kept.acquire(&pool).await.unwrap();
-        assert_eq!((number(&mut connection).await, kept.resting()), (7, 0));
+    async fn settled(kept: &Kept<SqliteConnection>) {
+        while kept.load().0 > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
-    async fn what_failed_or_holds_a_transaction_goes_back_to_the_pool() {
-        let (pool, kept) = (pool().await, Kept::new(PLACES));
-        drop(numbered(&kept, &pool, 7).await);
-        assert_eq!(kept.resting(), 0);
-        let mut connection = kept.acquire(&pool).await.unwrap();
+    async fn what_answered_is_handed_on() {
+        let kept = kept().await;
+        assert_eq!(kept.load(), (0, 1, MOST));
+        let connection = numbered(&kept, 7).await;
+        assert_eq!(kept.load(), (1, 0, MOST));
+        connection.answered();
+        assert_eq!(number(&mut kept.acquire().await.unwrap()).await, 7);
+    }
+
+    #[tokio::test]
+    async fn what_was_dropped_holds_its_place_until_it_shows_that_it_works() {
+        let kept = kept().await;
+        let (first, second) = (numbered(&kept, 7).await, numbered(&kept, 8).await);
+        drop((first, second));
+        assert_eq!(kept.load(), (MOST, 0, MOST));
+        settled(&kept).await;
+        assert_eq!(kept.load(), (0, MOST, MOST));
+        assert!([7, 8].contains(&number(&mut kept.acquire().await.unwrap()).await));
+    }
+
+    #[tokio::test]
+    async fn what_holds_a_transaction_is_closed() {
+        let kept = kept().await;
+        let mut connection = kept.acquire().await.unwrap();
         // As a transaction that was forgotten: sqlx counts how deep it is in them.
-        std::mem::forget(connection.begin().await.unwrap());
+        std::mem::forget(connection.connection().unwrap().begin().await.unwrap());
         connection.answered();
-        assert_eq!(kept.resting(), 0);
+        assert_eq!(kept.load(), (0, 0, MOST));
     }
 
     #[tokio::test]
-    async fn what_rested_too_long_or_is_out_too_long_goes_back_to_the_pool() {
-        let (pool, kept) = (pool().await, Kept::new(PLACES));
-        numbered(&kept, &pool, 7).await.answered();
-        assert!(kept.rested(Instant::now() + FRESH).is_none());
-        let mut connection = numbered(&kept, &pool, 7).await;
-        connection.taken -= LONGEST;
+    async fn what_is_old_is_closed_and_what_lay_idle_is_asked_for_a_sign_of_life() {
+        let kept = kept().await;
+        let now = Instant::now();
+        assert!(kept.shared.newest(now + LONGEST_IDLE).is_none());
+        numbered(&kept, 7).await.answered();
+        kept.shared.resting().iter_mut().for_each(|one| one.answered -= 2 * FRESH);
+        let mut connection = kept.acquire().await.unwrap();
+        assert_eq!(number(&mut connection).await, 7);
+        connection.opened -= LONGEST;
         connection.answered();
-        assert!(kept.rested(Instant::now()).is_none());
-        assert_eq!(kept.resting(), 0);
+        assert_eq!(number(&mut kept.acquire().await.unwrap()).await, 0);
     }
 
     #[tokio::test]
     async fn there_are_as_many_as_places_and_one_that_is_given_up_leaves_its_own() {
-        let (pool, kept) = (pool().await, Kept::new(PLACES));
-        for _ in 0..2 * PLACES {
-            let (first, second) = (kept.acquire(&pool).await.unwrap(), kept.acquire(&pool).await.unwrap());
-            assert_eq!(kept.places.available_permits(), 0);
+        let kept = kept().await;
+        for _ in 0..2 * MOST {
+            let (first, second) = (kept.acquire().await.unwrap(), kept.acquire().await.unwrap());
+            let third = tokio::time::timeout(Duration::from_millis(20), kept.acquire()).await;
+            assert!(third.is_err());
             first.give_up();
             second.answered();
         }
-        assert_eq!((kept.places.available_permits(), kept.resting()), (PLACES as usize, 1));
+        assert_eq!(kept.load(), (0, 1, MOST));
     }
 
     #[tokio::test]
-    async fn a_pool_that_closes_waits_for_none_that_rests_and_gives_no_more() {
-        let (pool, kept) = (pool().await, Kept::new(PLACES));
-        let busy = kept.acquire(&pool).await.unwrap();
-        numbered(&kept, &pool, 7).await.answered();
-        let closing = tokio::time::timeout(PATIENCE, async {
-            tokio::join!(kept.close(&pool), async {
-                tokio::task::yield_now().await;
-                busy.answered();
-            })
+    async fn closing_waits_for_what_is_under_way_and_then_there_are_none() {
+        let kept = kept().await;
+        let busy = numbered(&kept, 7).await;
+        let (closing, ()) = tokio::join!(tokio::time::timeout(PATIENCE, kept.close()), async {
+            tokio::task::yield_now().await;
+            busy.answered();
         });
-        closing.await.unwrap();
-        assert_eq!((kept.resting(), pool.size()), (0, 0));
-        assert!(matches!(kept.acquire(&pool).await, Err(sqlx::Error::PoolClosed)));
+        closing.unwrap();
+        assert!(kept.shared.resting().is_empty());
+        assert!(matches!(kept.acquire().await, Err(sqlx::Error::PoolClosed)));
     }
 }

@@ -1,4 +1,6 @@
 //! Files in parts: which upload of the store's they are, and how long their slip lives.
+//!
+//! What changes a row and answers it is read to its end: for the first row alone sqlx lets SQLite commit without asking whether it could.
 
 use time::OffsetDateTime;
 
@@ -19,11 +21,11 @@ impl Store {
             "UPDATE files SET upload_id = $1 WHERE id = $2 AND tenant = $3 AND state = 'temp' AND staging_key = $4 AND upload_id = '' \
              RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write connection => {
+        let rows: Vec<FileRow> = on_pool!(self, write connection => {
             let query = sqlx::query_as(sql).bind(upload_id).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key);
-            query.fetch_optional(connection).await
+            query.fetch_all(connection).await
         })?;
-        row.map(File::try_from).transpose()
+        rows.into_iter().next().map(File::try_from).transpose()
     }
 
     /// Forgets the upload of a temp file: it was put together and refused.
@@ -52,10 +54,10 @@ impl Store {
             "UPDATE files SET expires_at = CASE WHEN expires_at < $1 THEN $1 ELSE expires_at END \
              WHERE id = $2 AND tenant = $3 AND state = 'temp' AND staging_key = $4 RETURNING {COLUMNS}"
         ));
-        let row: Option<FileRow> = on_pool!(self, write connection => {
+        let rows: Vec<FileRow> = on_pool!(self, write connection => {
             let query = sqlx::query_as(sql).bind(Instant(expires_at)).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key);
-            query.fetch_optional(connection).await
+            query.fetch_all(connection).await
         })?;
-        row.map(File::try_from).transpose()
+        rows.into_iter().next().map(File::try_from).transpose()
     }
 }

@@ -1,20 +1,15 @@
 //! Connections to SQLite: one that writes, and those that read.
-//!
-//! For the first a pool of one would do, but it asks the connection for a sign of life whenever it is given back: two switches between threads
-//! for each batch of records.
 
-use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
-use super::kept::{InUse, Kept};
+use super::kept::Kept;
 use super::{Lent, PATIENCE};
 
 /// How many read at the same time.
@@ -23,39 +18,12 @@ const READERS: u32 = 8;
 /// How many rows a connection's thread reads before somebody must have taken one: a whole page of a list.
 const ROWS_READ_AHEAD: usize = 128;
 
-/// The connections that read.
-pub(super) struct ReadConnections {
-    pool: SqlitePool,
-    kept: Kept<Sqlite>,
-}
+/// Connections that only read.
+pub(super) type ReadConnections = Kept<SqliteConnection>;
 
-impl ReadConnections {
-    pub(super) async fn open(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        let options = options.read_only(true).row_buffer_size(ROWS_READ_AHEAD);
-        let pool = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(PATIENCE).connect_with(options).await?;
-        Ok(Self { pool, kept: Kept::new(READERS) })
-    }
-
-    /// Waits for its turn.
-    pub(super) async fn acquire(&self) -> Result<InUse<Sqlite>, sqlx::Error> {
-        self.kept.acquire(&self.pool).await
-    }
-
-    /// Open connections, those of them that are idle, and how many there may be.
-    pub(super) fn load(&self) -> (u32, usize, u32) {
-        (self.pool.size(), self.pool.num_idle() + self.kept.resting(), READERS)
-    }
-
-    /// Ends them after what is under way.
-    pub(super) async fn close(&self) {
-        self.kept.close(&self.pool).await;
-    }
-}
-
-impl fmt::Debug for ReadConnections {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pool.fmt(f)
-    }
+/// Opens the first of them, to see that it can.
+pub(super) async fn read_connections(options: SqliteConnectOptions) -> Result<ReadConnections, sqlx::Error> {
+    Kept::open(options.read_only(true).row_buffer_size(ROWS_READ_AHEAD), READERS).await
 }
 
 /// The connection that writes, for one at a time.
@@ -139,23 +107,15 @@ impl WriteConnection {
 }
 
 impl Lent for Held {
+    type Connection = SqliteConnection;
+
+    fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        Ok(&mut self.0.connection)
+    }
+
     fn answered(self) {}
 
     fn give_up(mut self) {
         self.0.given_up = true;
-    }
-}
-
-impl Deref for Held {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        &self.0.connection
-    }
-}
-
-impl DerefMut for Held {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0.connection
     }
 }

@@ -8,7 +8,7 @@ use super::{Engine, Store, StoreError, on_pool};
 /// How busy the database's connections are, and who waits for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// Connections that somebody works on; those that the writers of slips keep are among them.
+    /// Connections that somebody works on.
     pub in_use: u32,
     /// Connections that wait for work.
     pub idle: u32,
@@ -42,16 +42,14 @@ impl Store {
     /// How busy it is; asks nobody.
     #[must_use]
     pub fn load(&self) -> Load {
-        // Counted one after the other while connections come and go.
-        let counted = |(size, idle, most): (u32, usize, u32)| (size, u32::try_from(idle).unwrap_or(size).min(size), most);
-        let (size, idle, most) = match &self.engine {
+        let (in_use, idle, most) = match &self.engine {
             Engine::Sqlite { read, write } => {
-                let (size, idle, most) = counted(read.load());
-                (size + 1, idle + 1 - u32::from(write.is_held()), most + 1)
+                let ((in_use, idle, most), writes) = (read.load(), u32::from(write.is_held()));
+                (in_use + writes, idle + 1 - writes, most + 1)
             }
-            Engine::Postgres(connections) => counted(connections.load()),
+            Engine::Postgres(connections) => connections.load(),
         };
-        Load { in_use: size - idle, idle, most, queued: self.records.waiting() }
+        Load { in_use, idle, most, queued: self.records.waiting() }
     }
 
     /// What has waited longest for a sweep.

@@ -140,9 +140,15 @@ async fn who_may_not_read_gets_no_link(db: Db) {
             "{method} {path}"
         );
     }
+    // Nor by saying what is so already.
+    for body in [json!({"updatedAt": "2026-01-01T00:00:00Z"}), json!({"disposition": "attachment"}), json!({"file": {"id": file}})] {
+        assert_eq!(broker.send("PATCH", &path, &writer, Some(body.clone())).await.0.as_u16(), 403, "{body}");
+    }
     // What they do, and their own, they are told of.
     let (status, renamed) = broker.send("PATCH", &path, &writer, Some(json!({"filename": "b.txt"}))).await;
     assert_eq!((status.as_u16(), &renamed["file"]["filename"]), (200, &json!("b.txt")));
+    let (status, again) = broker.send("PATCH", &path, &writer, Some(json!({}))).await;
+    assert_eq!((status.as_u16(), &again["file"]["filename"]), (200, &json!("b.txt")), "asked again by who did it");
     let gone = broker.http.delete(format!("{}{path}", broker.base)).bearer_auth(&deleter).send().await.unwrap();
     assert_eq!(gone.status(), 204);
     let (status, restored) = broker.send("POST", &restore, &deleter, None).await;

@@ -20,6 +20,9 @@ const MOST_DEPTH: usize = 8;
 /// Most values in a filter, those in lists included.
 const MOST_VALUES: usize = 200;
 
+/// Most complaints about one filter.
+const MOST_COMPLAINTS: usize = 20;
+
 /// Most characters of a name that is repeated in a complaint.
 const MOST_SHOWN: usize = 40;
 
@@ -35,26 +38,44 @@ pub(super) fn parse_filter(text: &str) -> Result<Condition, FieldErrors> {
         Ok(json) => json,
         Err(error) => return fault(not_json(&error).by_field().values().flatten().next().map_or("must be JSON", String::as_str)),
     };
-    let mut reader = Reader { errors: FieldErrors::new(), values: 0 };
+    let mut reader = Reader { errors: FieldErrors::new(), complaints: 0, values: 0 };
     let condition = reader.object(&json, "filter", 0);
     reader.errors.or_ok(condition)
 }
 
 struct Reader {
     errors: FieldErrors,
+    complaints: usize,
     values: usize,
 }
 
 impl Reader {
     /// Notes a complaint; what is answered is never looked at.
     fn refuse(&mut self, place: &str, message: impl Into<String>) -> Condition {
-        self.errors.add(place, message);
+        // Longer than what is complained about, none of them: the answer and a line in the log shall not be many times as long.
+        if self.complaints < MOST_COMPLAINTS {
+            self.complaints += 1;
+            self.errors.add(place, message);
+        }
         Condition::none()
+    }
+
+    /// Counts a value, or what stands where one could.
+    fn is_in_bounds(&mut self, place: &str) -> bool {
+        self.values += 1;
+        if self.values == MOST_VALUES + 1 {
+            self.refuse(place, format!("must be one of {MOST_VALUES} values of the filter or fewer"));
+        }
+        self.values <= MOST_VALUES
     }
 
     /// `{"size": ..., "$or": [...]}`: all of it must be true.
     fn object(&mut self, json: &Json, place: &str, depth: usize) -> Condition {
         let Json::Object(members) = json else { return self.refuse(place, "must be an object") };
+        // A condition to the database too, which takes only so many.
+        if members.is_empty() && depth > 0 && !self.is_in_bounds(place) {
+            return Condition::none();
+        }
         let conditions = members.iter().map(|(name, inner)| {
             let at = format!("{place}.{}", shown(name));
             match name.as_str() {
@@ -149,6 +170,9 @@ impl Reader {
             self.refuse(place, "must be a list of values");
             return Vec::new();
         };
+        if several.is_empty() && !self.is_in_bounds(place) {
+            return Vec::new();
+        }
         let read = several.iter().take(MOST_VALUES + 1).enumerate();
         let read = read.filter_map(|(number, one)| self.value(field, one, &format!("{place}[{number}]")));
         read.flat_map(Given::exact).collect()
@@ -169,11 +193,7 @@ impl Reader {
 
     /// A value of the field's kind; `None` when it was refused.
     fn value(&mut self, field: Field, json: &Json, place: &str) -> Option<Given> {
-        self.values += 1;
-        if self.values > MOST_VALUES {
-            if self.values == MOST_VALUES + 1 {
-                self.refuse(place, format!("must be one of {MOST_VALUES} values of the filter or fewer"));
-            }
+        if !self.is_in_bounds(place) {
             return None;
         }
         let value = match json {
@@ -185,7 +205,7 @@ impl Reader {
                 Kind::Instant => instant(json),
             },
         };
-        value.map_err(|why| self.errors.add(place, why)).ok()
+        value.map_err(|why| self.refuse(place, why)).ok()
     }
 }
 
@@ -257,6 +277,21 @@ mod tests {
     fn refusal(filter: &str) -> Vec<(String, String)> {
         let errors = parse_filter(filter).unwrap_err();
         errors.by_field().iter().flat_map(|(field, messages)| messages.iter().map(|message| (field.clone(), message.clone()))).collect()
+    }
+
+    #[test]
+    fn what_is_empty_counts_and_complaints_end_somewhere() {
+        let nested =
+            |one: &str| (0..6).fold("{}".to_owned(), |inner, _| format!(r#"{{"$and":[{inner}{}]}}"#, format!(",{one}").repeat(150)));
+        for text in [nested("{}"), nested(r#"{"id":{"$in":[]}}"#).replace(' ', "")] {
+            let refused = parse_filter(&text).unwrap_err().to_string();
+            assert!(refused.contains("values of the filter or fewer") || refused.contains("bytes or shorter"), "{refused}");
+        }
+        let several = format!(r#"{{"$and":[{}]}}"#, vec!["{}"; MOST_VALUES].join(","));
+        assert!(parse_filter(&several).is_ok());
+        let wrong = format!("{{{}}}", vec![r#""a":1"#; 1000].join(","));
+        let refused = parse_filter(&wrong).unwrap_err();
+        assert_eq!(refused.by_field()["filter.a"].len(), MOST_COMPLAINTS);
     }
 
     #[test]

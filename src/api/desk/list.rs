@@ -16,7 +16,7 @@ use super::wanted::Wanted;
 use crate::api::body::json;
 use crate::api::downloads::Links;
 use crate::api::openapi::{AnyCall, Errors};
-use crate::api::{AppState, Fault};
+use crate::api::{AppState, Fault, to_its_end};
 use crate::broker::Page;
 use crate::domain::Caller;
 
@@ -109,9 +109,13 @@ struct MetaPageBody {
     )
 )]
 pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: Wanted) -> Result<Response<Body>, Fault> {
-    let page = state.broker.list(&caller, &wanted.page).await?;
-    let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
-    Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
+    // Whoever hangs up and asks again shall not have two searches under way: the first keeps its turn until the database is done.
+    to_its_end(async move {
+        let page = state.broker.list(&caller, &wanted.page).await?;
+        let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
+        Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
+    })
+    .await
 }
 
 impl<'a> PageBody<'a> {

@@ -91,7 +91,7 @@ pub(super) async fn attach(
     // Confirming is what may take long.
     to_its_end(async move { broker.attach(&asking, ticket, &wanted, OffsetDateTime::now_utc()).await }).await?;
     let first = WantedList::parse(&Query::parsed("")).map_err(Fault::Invalid)?;
-    page(&state, &caller, ticket, &first).await
+    page(state, caller, ticket, first).await
 }
 
 /// List the files of a ticket
@@ -115,12 +115,16 @@ pub(super) async fn list(
     OfTicket(ticket): OfTicket,
     wanted: WantedList,
 ) -> Result<Response<Body>, Fault> {
-    page(&state, &caller, ticket, &wanted).await
+    page(state, caller, ticket, wanted).await
 }
 
-async fn page(state: &AppState, caller: &Caller, ticket: TicketId, wanted: &WantedList) -> Result<Response<Body>, Fault> {
-    let page = state.broker.ticket_files(caller, ticket, &wanted.page).await?;
-    Ok(json(StatusCode::OK, &PageBody::new(&page, wanted, &Links::new(state, caller, OffsetDateTime::now_utc()))))
+async fn page(state: AppState, caller: Caller, ticket: TicketId, wanted: WantedList) -> Result<Response<Body>, Fault> {
+    to_its_end(async move {
+        let page = state.broker.ticket_files(&caller, ticket, &wanted.page).await?;
+        let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
+        Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
+    })
+    .await
 }
 
 /// Take a file off a ticket

@@ -6,9 +6,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use dropslip::domain::FileId;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::away::assert_away;
-use super::world::{World, granted};
+use super::world::{World, granted, number_of};
 
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -110,5 +113,39 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
         world.must_keep(slip.id, &bytes);
     }
     world.sweep_and_audit("the disk was full").await;
+    drop((program, world, disk));
+}
+
+/// Signing parts lets a slip live longer: a change that answers its row is as durable as one that does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_keeps_every_longer_life_that_was_told() {
+    let mount_point = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(mount_point.path(), "4m");
+    let database = format!("sqlite:{}", mount_point.path().join("test.db").display());
+    let world = World::at(&database).await;
+    let program = world.start(None).await;
+    let mut slips = Vec::new();
+    for number in 0..30 {
+        slips.push(number_of(&world.ask_for_parts(&program, 10, &number.to_string()).await.unwrap()));
+    }
+    let pool = sqlx::SqlitePool::connect(&database).await.unwrap();
+    // So little of their life is left that each is given more.
+    let soon = OffsetDateTime::now_utc().unix_timestamp() * 1_000_000 + 60_000_000;
+    sqlx::query("UPDATE files SET expires_at = $1").bind(soon).execute(&pool).await.unwrap();
+    fill(&mount_point.path().join("rest"));
+    let mut refused = 0;
+    for id in slips {
+        let answer = world.ask(&program, "POST", &format!("/v2/files/{id}/parts.json"), None, &json!({"partNumbers": [1]})).await.unwrap();
+        if answer.status != 200 {
+            assert_away(&answer, BOUND, "full");
+            refused += 1;
+            continue;
+        }
+        let told = OffsetDateTime::parse(answer.body["expiresAt"].as_str().unwrap(), &Rfc3339).unwrap().unix_timestamp();
+        let kept: i64 = sqlx::query_scalar("SELECT expires_at FROM files WHERE id = $1").bind(id).fetch_one(&pool).await.unwrap();
+        assert!(kept / 1_000_000 >= told, "slip {id} was told to live until {told} and does until {kept}");
+    }
+    assert!(refused > 0, "the disk was not full");
+    pool.close().await;
     drop((program, world, disk));
 }

@@ -4,15 +4,10 @@ use serde_json::{Value, json};
 
 use super::death::{assert_dead, confirm, populated};
 use super::proxy::{Break, INTERNAL_ERROR, Proxy};
-use super::world::{Answer, Program, Through, World, unique_bytes};
+use super::world::{Answer, Program, Through, World, number_of, unique_bytes};
 use crate::harness::{Db, from_servers};
 
 impl World {
-    async fn ask_for_parts(&self, program: &Program, size: usize, key: &str) -> Result<Answer, String> {
-        let body = json!({"type": "kept", "filename": "a.txt", "mimeType": "text/plain", "size": size, "multipart": true});
-        self.ask(program, "POST", "/v2/files/ref.json", Some(key), &body).await
-    }
-
     /// The only part of a small file.
     async fn put_part(&self, program: &Program, id: i64, bytes: &[u8]) {
         let signed = self.ask(program, "POST", &format!("/v2/files/{id}/parts.json"), None, &json!({"partNumbers": [1]})).await.unwrap();
@@ -24,11 +19,6 @@ impl World {
     async fn give_up(&self, program: &Program, id: i64) -> Result<Answer, String> {
         self.ask(program, "DELETE", &format!("/v2/files/{id}/parts.json"), None, &Value::Null).await
     }
-}
-
-fn number_of(answer: &Answer) -> i64 {
-    assert_eq!((answer.status.as_u16(), answer.body["method"].as_str()), (201, Some("MULTIPART")), "{answer:?}");
-    answer.body["file"]["id"].as_i64().unwrap()
 }
 
 /// Dies while an upload is begun, or while it is put together.

@@ -199,6 +199,11 @@ impl World {
         self.ask(program, "POST", &format!("/v2/files/{id}/ref.json"), None, &Value::Null).await
     }
 
+    pub async fn ask_for_parts(&self, program: &Program, size: usize, key: &str) -> Result<Answer, String> {
+        let body = json!({"type": "kept", "filename": "a.txt", "mimeType": "text/plain", "size": size, "multipart": true});
+        self.ask(program, "POST", "/v2/files/ref.json", Some(key), &body).await
+    }
+
     pub async fn confirm(&self, program: &Program, id: i64) -> Result<Answer, String> {
         self.ask(program, "PATCH", &format!("/v2/files/{id}.json"), None, &Value::Null).await
     }
@@ -376,4 +381,9 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+pub fn number_of(answer: &Answer) -> i64 {
+    assert_eq!((answer.status.as_u16(), answer.body["method"].as_str()), (201, Some("MULTIPART")), "{answer:?}");
+    answer.body["file"]["id"].as_i64().unwrap()
 }
