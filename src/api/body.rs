@@ -21,16 +21,32 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Room for an answer, in bytes: most slips fit, and one that does not makes it grow.
 const ANSWER_BYTES: usize = 2048;
 
+/// Room for each file of a list: one has some 1300, with a name of usual length.
+const FILE_BYTES: usize = 1536;
+
 /// JSON, written into one piece of memory that is most likely large enough.
 pub(super) fn to_json(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(ANSWER_BYTES);
+    written(body, ANSWER_BYTES)
+}
+
+fn written(body: &impl Serialize, room: usize) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(room);
     serde_json::to_writer(&mut text, body)?;
     Ok(text)
 }
 
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
-    let text = match to_json(body) {
+    json_in(ANSWER_BYTES, status, body)
+}
+
+/// An answer in JSON about so many files.
+pub(super) fn json_of(files: usize, status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    json_in(ANSWER_BYTES + files * FILE_BYTES, status, body)
+}
+
+fn json_in(room: usize, status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    let text = match written(body, room) {
         Ok(text) => text,
         Err(error) => return Fault::Internal(error.to_string()).into_response(),
     };

@@ -297,7 +297,7 @@ async fn what_is_wrong_with_a_query_is_named_all_at_once() {
         (vec![("orderBy", "tenant"), ("orderMode", "up")], vec!["orderBy", "orderMode"]),
         (vec![("orderBy", "size"), ("sort_by", "id")], vec!["orderBy"]),
         (vec![("page", "2"), ("pageOffset", "2")], vec!["pageOffset"]),
-        (vec![("page", "2001")], vec!["page"]),
+        (vec![("page", "4001")], vec!["page"]),
         (vec![("ids", "1,x"), ("q", &long), ("skipAggregation", "maybe")], vec!["ids", "q", "skipAggregation"]),
         (vec![("q", "\0")], vec!["q"]),
         (vec![("cursor", "AQAAAAAAAAAp"), ("page", "1")], vec!["cursor"]),

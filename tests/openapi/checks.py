@@ -28,7 +28,9 @@ RULES = {
     "PUT /v2/tickets/{tid}/files.json": {"files": "not found|must be set", "ids": "not found|must not be set beside files"},
     "GET /v2/files.json": {
         "cursor": r"must be the nextCursor of a page in the same order|must come without page and pageOffset",
-        "pageOffset": r"must be the page less 1: both name the same page",
+        # How many pages there are depends on how long they are.
+        "page": r"must be \d+ or lower; a cursor leads further",
+        "pageOffset": r"must be the page less 1: both name the same page|must be \d+ or lower; a cursor leads further",
         # A text to the document; what it holds is JSON, and what that holds has a place in the name of the field.
         "filter": r"must be .+",
         "q": r"must be 255 bytes or shorter, without NUL",

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::cursor::cursor_of;
 use super::members::{Included, SomeOf};
 use super::wanted::Wanted;
-use crate::api::body::json;
+use crate::api::body::json_of;
 use crate::api::downloads::Links;
 use crate::api::openapi::{AnyCall, Errors};
 use crate::api::{AppState, Fault, to_its_end};
@@ -113,7 +113,7 @@ pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: 
     to_its_end(async move {
         let page = state.broker.list(&caller, &wanted.page).await?;
         let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
-        Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
+        Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
     })
     .await
 }

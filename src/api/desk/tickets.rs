@@ -18,7 +18,7 @@ use utoipa::openapi::{Array, Object, Type};
 use super::list::PageBody;
 use super::wanted::Wanted as WantedList;
 use super::{IGNORED, ignore_body};
-use crate::api::body::{json, object, or_empty, read_body, whole};
+use crate::api::body::{json_of, object, or_empty, read_body, whole};
 use crate::api::downloads::{Links, Wish, answer, header, of_unknown_length};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
 use crate::api::query::Query;
@@ -122,7 +122,7 @@ async fn page(state: AppState, caller: Caller, ticket: TicketId, wanted: WantedL
     to_its_end(async move {
         let page = state.broker.ticket_files(&caller, ticket, &wanted.page).await?;
         let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
-        Ok(json(StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
+        Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
     })
     .await
 }

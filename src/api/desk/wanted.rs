@@ -24,8 +24,9 @@ const PAGE_SIZE: u32 = 50;
 /// Most files of a page; Desk takes larger numbers for this one.
 const MOST: u32 = 100;
 
-/// The last page that can be asked for by its number. What lies deeper is reached by cursor: to skip files costs as much as to read them.
-const MOST_PAGES: u32 = 2_000;
+/// How many files the pages have that can be asked for by number: twice as many as are counted. What lies deeper is reached by cursor, as
+/// to skip files costs as much as to read them.
+const MOST_BY_NUMBER: u32 = 200_000;
 
 /// The longest text to look for in names, in bytes: no name is longer.
 const MOST_SEARCHED: usize = 255;
@@ -67,7 +68,7 @@ impl Wanted {
 /// How many files, from where on, and which page that is if it has a number.
 fn place(errors: &mut FieldErrors, query: &Query, order: Order) -> (u32, Start, Option<u32>) {
     let size = kept(errors, query.spelled(&["pageSize", "per_page"]).and_then(page_size)).unwrap_or(PAGE_SIZE);
-    let offset = kept(errors, page_offset(query)).flatten();
+    let offset = kept(errors, page_offset(query, MOST_BY_NUMBER / size)).flatten();
     let cursor = query.filled("cursor").and_then(|text| text.map(|text| position_of(order, &text)).transpose());
     let cursor = kept(errors, cursor).flatten();
     if cursor.is_some() && offset.is_some() {
@@ -101,15 +102,15 @@ fn page_size(text: Option<String>) -> Result<u32, FieldErrors> {
 }
 
 /// `page` counts from 1, `pageOffset` the same pages from 0.
-fn page_offset(query: &Query) -> Result<Option<u32>, FieldErrors> {
+fn page_offset(query: &Query, pages: u32) -> Result<Option<u32>, FieldErrors> {
     let read = |name: &str, first: u64| {
         let Some(text) = query.at_most_one(name)? else { return Ok(None) };
         let number = whole(name, &text)?;
         if number < first {
             return Err(FieldErrors::one(name, format!("must be {first} or higher")));
         }
-        let last = u64::from(MOST_PAGES) - 1 + first;
-        let offset = u32::try_from(number - first).ok().filter(|offset| *offset < MOST_PAGES);
+        let last = u64::from(pages) - 1 + first;
+        let offset = u32::try_from(number - first).ok().filter(|offset| *offset < pages);
         offset.map(Some).ok_or_else(|| FieldErrors::one(name, format!("must be {last} or lower; a cursor leads further")))
     };
     match (read("page", 1), read("pageOffset", 0)) {
@@ -169,8 +170,12 @@ impl utoipa::IntoParams for Wanted {
             text().examples([json!(r#"{"createdAt":{"$gt":"2026-05-01T00:00:00Z"},"$or":[{"size":{"$gt":1000}},{"type":"image"}]}"#)]);
         let mut parameters = vec![
             parameter("pageSize", "Most files of the page. What is over 100 means 100. Also as `per_page`.", number(1, None, PAGE_SIZE)),
-            parameter("page", "Which page, from 1. Deeper ones are reached by `cursor`.", number(1, Some(MOST_PAGES), 1)),
-            parameter("pageOffset", "The same, from 0.", number(0, Some(MOST_PAGES - 1), 0)),
+            parameter(
+                "page",
+                "Which page, from 1. The first 200,000 files are reached so, all by `cursor`.",
+                number(1, Some(MOST_BY_NUMBER), 1),
+            ),
+            parameter("pageOffset", "The same, from 0.", number(0, Some(MOST_BY_NUMBER - 1), 0)),
             parameter(
                 "cursor",
                 "Instead of a page: the `nextCursor` of the page before, with everything else as it was there. Nothing is counted then.",
@@ -234,12 +239,20 @@ mod tests {
             ("pageOffset=2&pageSize=7", 14),
             ("page=3&pageOffset=2&per_page=7", 14),
             ("page=2000&pageSize=100", 199_900),
+            ("pageOffset=199999&pageSize=1", 199_999),
         ] {
             assert_eq!(start(query), Ok(Start::Skip(skip)), "{query}");
         }
-        for bad in
-            ["page=0", "page=2001", "page=1.0", "pageOffset=2000", "pageOffset=-1", "page=2&pageOffset=2", "page=1&cursor=AQAAAAAAAAAp"]
-        {
+        for bad in [
+            "page=0",
+            "page=4001",
+            "page=2001&pageSize=500",
+            "page=1.0",
+            "pageOffset=4000",
+            "pageOffset=-1",
+            "page=2&pageOffset=2",
+            "page=1&cursor=AQAAAAAAAAAp",
+        ] {
             assert!(start(bad).is_err(), "{bad}");
         }
     }

@@ -162,6 +162,24 @@ async fn signs_of_life_that_never_come_do_not_use_up_the_pool() {
     world.sweep_and_audit("no sign of life").await;
 }
 
+/// The database goes on with what nobody waits for any more: who hangs up and asks again must not have everybody's connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_that_were_given_up_leave_connections_to_others() {
+    let proxy = Proxy::to(&from_servers("TEST_POSTGRES_URL")).await;
+    let world = world_behind(&proxy).await;
+    let program = world.start(None).await;
+    proxy.breaks("strpos(", Break::StallAnswer);
+    for _ in 0..40 {
+        let search = world.ask(&program, "GET", "/v2/files.json?q=nothing", None, &Value::Null);
+        assert!(tokio::time::timeout(Duration::from_millis(50), search).await.is_err(), "it was answered");
+    }
+    assert!((1..=5).contains(&proxy.hits()), "{} searches at once", proxy.hits());
+    let other = world.ask(&program, "GET", "/v2/files/1.json", None, &Value::Null).await.unwrap();
+    assert_eq!(other.status, 404, "{other:?}");
+    finds_its_way_back(&proxy, &world, &program).await;
+    world.sweep_and_audit("searches given up").await;
+}
+
 async fn finds_its_way_back(proxy: &Proxy, world: &World, program: &Program) {
     proxy.heals();
     let deadline = Instant::now() + BOUND;
