@@ -107,7 +107,7 @@ uploaded() { [[ $(upload | jq -r '.file.state, .file.size' | tr '\n' ' ') == "ac
 uploaded || fail "the upload failed"
 say "took a token by reload, and a file was uploaded and confirmed"
 
-before=$(main)
+before=$(main) || fail "it does not run any more"
 kill -KILL "$before"
 again() { [[ -n $(main) && $(main) != "$before" ]] && ready; }
 within 20 again || fail "it is not started again"

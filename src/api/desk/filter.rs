@@ -52,7 +52,7 @@ struct Reader {
 impl Reader {
     /// Notes a complaint; what is answered is never looked at.
     fn refuse(&mut self, place: &str, message: impl Into<String>) -> Condition {
-        // Longer than what is complained about, none of them: the answer and a line in the log shall not be many times as long.
+        // Each may be much longer than what it is about, and all of them go into the answer and the log.
         if self.complaints < MOST_COMPLAINTS {
             self.complaints += 1;
             self.errors.add(place, message);
