@@ -1,6 +1,6 @@
 //! Lists of files, page by page.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Broker, BrokerError, allowed};
 use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start, TicketId};
@@ -8,6 +8,9 @@ use crate::store::Selected;
 
 /// How far files are counted: what lies behind is said to be as many.
 const COUNTED: u32 = 100_000;
+
+/// How long somebody waits for another's count of the same list.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Some files, and where the next page begins.
 #[derive(Debug)]
@@ -83,14 +86,17 @@ impl Broker {
         if let Some(count) = self.counts.known(&list, asked) {
             return Ok(count);
         }
-        // All who ask at once would wait for each other's counts: one counts, for all who asked before it began.
-        let mut counted = self.counting.wait(list.clone()).await;
-        if let Some((_, count)) = counted.filter(|(began, _)| *began >= asked) {
+        // All who ask at once would wait for each other's counts: one counts, for all who asked before it began. Where that takes too
+        // long, most likely no count ends: nobody waits for one after the other then.
+        let mut turn = tokio::time::timeout(PATIENCE, self.counting.wait(list.clone())).await.ok();
+        if let Some((_, count)) = turn.as_deref().copied().flatten().filter(|(began, _)| *began >= asked) {
             return Ok(count);
         }
         let began = Instant::now();
         let count = self.store.count_files(selected, COUNTED).await?;
-        *counted = Some((began, count));
+        if let Some(turn) = &mut turn {
+            **turn = Some((began, count));
+        }
         self.counts.keep(list, count, Instant::now());
         Ok(count)
     }

@@ -180,6 +180,30 @@ async fn searches_that_were_given_up_leave_connections_to_others() {
     world.sweep_and_audit("searches given up").await;
 }
 
+/// One counts for all who ask at once; when that one gets no answer, the others do not try one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_that_never_end_are_503_for_all_who_asked_at_once() {
+    let proxy = Proxy::to(&from_servers("TEST_POSTGRES_URL")).await;
+    let world = world_behind(&proxy).await;
+    let program = world.start(None).await;
+    for _ in 0..2 {
+        granted(world.authorize(&program, "lost", None).await);
+    }
+    let list = r#"/v2/files.json?pageSize=1&filter={"state":"temp"}"#;
+    let count = || world.ask(&program, "GET", list, None, &Value::Null);
+    proxy.breaks("COUNT(", Break::StallAnswer);
+    for answer in future::join_all((0..10).map(|_| count())).await.into_iter().map(Result::unwrap) {
+        assert_away(&answer, BOUND, "a count that never ends");
+    }
+    finds_its_way_back(&proxy, &world, &program).await;
+    let listed = count().await.unwrap().body["pagination"]["records"].as_u64().unwrap();
+    assert!(listed > 2, "the way back took a slip too");
+    for answer in future::join_all((0..10).map(|_| count())).await.into_iter().map(Result::unwrap) {
+        assert_eq!((answer.status.as_u16(), answer.body["pagination"]["records"].as_u64()), (200, Some(listed)), "{answer:?}");
+    }
+    world.sweep_and_audit("counts without end").await;
+}
+
 async fn finds_its_way_back(proxy: &Proxy, world: &World, program: &Program) {
     proxy.heals();
     let deadline = Instant::now() + BOUND;
