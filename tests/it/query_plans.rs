@@ -413,3 +413,18 @@ async fn every_query_finds_what_it_needs_by_an_index_on_sqlite() {
 async fn every_query_finds_what_it_needs_by_an_index_on_postgres() {
     every_query_finds_what_it_needs_by_an_index(Db::Postgres).await;
 }
+
+/// An index alone answers a count only where a vacuum came by.
+#[tokio::test]
+async fn postgres_vacuums_files_long_before_a_fifth_of_them_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = database(Db::Postgres, &folder).await;
+    drop(dropslip::store::Store::open(&url).await.unwrap());
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let sql = "SELECT option_name, option_value::float8 AS share FROM pg_options_to_table((SELECT reloptions FROM pg_class WHERE oid = 'files'::regclass))";
+    let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+    let shares: Vec<(String, f64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for option in ["autovacuum_vacuum_scale_factor", "autovacuum_vacuum_insert_scale_factor", "autovacuum_analyze_scale_factor"] {
+        assert!(shares.iter().any(|(name, share)| name == option && *share <= 0.02), "{option}: {shares:?}");
+    }
+}
