@@ -3,12 +3,16 @@
 #![expect(clippy::float_cmp, reason = "counts are whole numbers, which an f64 holds as they are")]
 
 use std::fs;
-use std::process::Command;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 use crate::faults::away::assert_away;
 use crate::faults::world::{Program, World, granted};
@@ -212,6 +216,64 @@ async fn balancers_are_told_before_requests_are_turned_away() {
     assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
     program.signal("-TERM");
     assert_eq!(program.end().await.code(), Some(0), "who asks twice does not wait: {}", program.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reloads_do_not_begin_the_delay_of_a_stop_anew() {
+    let mut world = World::new(Db::Sqlite).await;
+    world.set("DROPSLIP_DRAIN_DELAY", "2s");
+    let mut program = world.start(None).await;
+    program.signal("-TERM");
+    // More often than the delay is long, until it has ended; `end` has its own bound.
+    let pid = program.pid();
+    let hangups = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let _ = Command::new("kill").args(["-HUP", &pid]).stderr(Stdio::null()).status().unwrap();
+        }
+    };
+    let ended = tokio::select! {
+        status = program.end() => status,
+        () = hangups => unreachable!("it has no end"),
+    };
+    assert_eq!(ended.code(), Some(0), "{}", program.log());
+    assert!(program.log().contains("stopping soon"), "{}", program.log());
+}
+
+/// Answers one request with keys and no other.
+async fn issuer_of_one_answer() -> (SocketAddr, mpsc::UnboundedReceiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, unanswered) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        // RFC 8037, appendix A.2.
+        let keys = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let mut first = listener.accept().await.unwrap().0;
+        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", keys.len());
+        first.write_all((head + keys).as_bytes()).await.unwrap();
+        first.shutdown().await.unwrap();
+        let _ = first.read_to_end(&mut Vec::new()).await;
+        while sender.send(listener.accept().await.unwrap().0).is_ok() {}
+    });
+    (address, unanswered)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_reload() {
+    let (address, mut unanswered) = issuer_of_one_answer().await;
+    let mut world = World::new(Db::Sqlite).await;
+    world.set("DROPSLIP_JWT_JWKS", &format!("http://{address}/keys"));
+    world.set("DROPSLIP_JWT_ISSUER", "https://id.example.com/");
+    world.set("DROPSLIP_JWT_AUDIENCE", "dropslip");
+    let mut program = world.start(None).await;
+    program.signal("-HUP");
+    let waiting = tokio::time::timeout(PATIENCE, unanswered.recv()).await.expect("the reload asks for keys").unwrap();
+    program.signal("-TERM");
+    assert_eq!(program.end().await.code(), Some(0), "{}", program.log());
+    // Nobody answered, and the reload had not given up by itself.
+    drop(waiting);
+    let log = program.log();
+    assert!(log.contains("stopping: no new requests") && !log.contains("reloaded"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
