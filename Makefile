@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny fuzz screenshots bench scale soak image service
+.PHONY: help run test lint deny fuzz screenshots bench scale soak image service stores
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -64,6 +64,13 @@ scale: ## ten million files on each database beside few, a quarter of an hour, i
 image: ## the container image, built and tried by podman or docker (IMAGE_ENGINE, IMAGE_BUILD_OPTIONS: localstack/image.sh)
 	localstack/setup.sh
 	SERVERS="postgres seaweedfs" localstack/with-servers.sh localstack/image.sh $(IMAGE_TAG)
+
+garage_version = 2.5.0
+stores: ## more stores that check signatures: Ceph and Garage, tried by the tests about stores; for Debian (STORES)
+	$(need_cc)
+	localstack/setup.sh ceph ceph-mon ceph-osd radosgw
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root localstack/.tools garage@$(garage_version)
+	SERVERS="postgres seaweedfs localstack $(or $(STORES),ceph garage)" localstack/with-servers.sh localstack/stores.sh
 
 service: ## the systemd unit, started and tried by a systemd of its own; for root (localstack/service.sh)
 	$(need_cc)

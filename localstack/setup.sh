@@ -35,6 +35,7 @@ missing_packages() {
   for name in "$@"; do
     have "$name" || case $name in
       systemd-nspawn) echo systemd-container ;;
+      ceph) echo ceph-common ;;
       *) echo "$name" ;;
     esac
   done

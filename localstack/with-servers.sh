@@ -2,8 +2,8 @@
 # with-servers.sh CMD...: runs CMD with LocalStack, SeaweedFS and PostgreSQL up on free ports of 127.0.0.1, tells CMD
 # their addresses in TEST_* variables, and returns CMD's exit code. They live in a scratch directory and are gone when CMD
 # ends. Nothing is printed after CMD, so that a test runner's summary stays the last line.
-# SERVERS names those to start, when not all: localstack, seaweedfs, postgres; and postgres-no-fsync, a second PostgreSQL
-# that loses data when the machine stops, to compare with.
+# SERVERS names those to start, when not these three: localstack, seaweedfs, postgres; postgres-no-fsync, a second PostgreSQL
+# that loses data when the machine stops, to compare with; ceph and garage, more stores to try (localstack/stores.sh).
 # shellcheck disable=SC2317  # it does not see the calls made by trap and by wait_for
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,7 +22,7 @@ if [[ ! -e $venv/stamp ]]; then
 fi
 read -ra servers <<<"${SERVERS:-localstack seaweedfs postgres}"
 for name in "${servers[@]}"; do
-  if [[ " localstack seaweedfs postgres postgres-no-fsync " != *" $name "* ]]; then
+  if [[ " localstack seaweedfs postgres postgres-no-fsync ceph garage " != *" $name "* ]]; then
     say "SERVERS: there is no ‘$name’"
     exit 2
   fi
@@ -75,7 +75,7 @@ trap 'exit 143' TERM
 ports_text=$("$venv/bin/python" - <<'PYTHON'
 import random, socket
 free = set()
-while len(free) < 12:
+while len(free) < 16:
     port = random.randint(10000, 32000)
     with socket.socket() as probe:
         try:
@@ -149,6 +149,29 @@ TOML
     -s3.autoCreateBucket=false -s3.port.iceberg=0 -s3.port.lance=0
 }
 
+start_ceph() {
+  mkdir "$scratch/ceph"
+  launch ceph KILL -- env TEST_S3_ACCESS_KEY="$TEST_S3_ACCESS_KEY" TEST_S3_SECRET_KEY="$TEST_S3_SECRET_KEY" \
+    "$here/start_ceph.sh" "$scratch/ceph" "${ports[12]}" "${ports[13]}"
+}
+
+start_garage() {
+  cat >"$scratch/garage.toml" <<TOML
+metadata_dir = "$scratch/garage/meta"
+data_dir = "$scratch/garage/data"
+db_engine = "sqlite"
+replication_factor = 1
+rpc_bind_addr = "127.0.0.1:${ports[15]}"
+rpc_public_addr = "127.0.0.1:${ports[15]}"
+rpc_secret = "$(printf %s "$TEST_S3_SECRET_KEY" | sha256sum | cut -c1-64)"
+[s3_api]
+s3_region = "us-east-1"
+api_bind_addr = "127.0.0.1:${ports[14]}"
+TOML
+  launch garage KILL -- env GARAGE_DEFAULT_ACCESS_KEY="$TEST_S3_ACCESS_KEY" GARAGE_DEFAULT_SECRET_KEY="$TEST_S3_SECRET_KEY" \
+    GARAGE_ALLOW_WORLD_READABLE_SECRETS=true "$here/.tools/bin/garage" -c "$scratch/garage.toml" server --single-node --default-access-key
+}
+
 # start_postgres NAME PORT [OPTION...]
 start_postgres() {
   local name=$1 port=$2 pg_user=()
@@ -172,6 +195,8 @@ start_postgres() {
 # The slow ones first: the others start meanwhile.
 if wanted localstack; then start_localstack; fi
 if wanted seaweedfs; then start_seaweedfs; fi
+if wanted ceph; then start_ceph; fi
+if wanted garage; then start_garage; fi
 if wanted postgres; then start_postgres postgres "$postgres_port"; fi
 if wanted postgres-no-fsync; then start_postgres postgres-no-fsync "${ports[10]}" -c fsync=off; fi
 
@@ -233,6 +258,14 @@ if wanted localstack; then
   export TEST_LOCALSTACK_URL=http://127.0.0.1:$localstack_port
   wait_for localstack curl -fsSo /dev/null "$TEST_LOCALSTACK_URL/_localstack/health"
   wait_for localstack store_something "$TEST_LOCALSTACK_URL"
+fi
+if wanted ceph; then
+  export TEST_CEPH_URL=http://127.0.0.1:${ports[12]}
+  wait_for ceph store_something "$TEST_CEPH_URL"
+fi
+if wanted garage; then
+  export TEST_GARAGE_URL=http://127.0.0.1:${ports[14]}
+  wait_for garage store_something "$TEST_GARAGE_URL"
 fi
 say "up after $((SECONDS - started)) s: ${servers[*]}; logs in $scratch"
 

@@ -247,7 +247,7 @@ impl Uploads {
                 bar.set_message("confirm");
                 return self.desk.confirm(id, source.size()).await.map_err(|failure| failure.at(Step::Confirm));
             };
-            let expired = slip.has_expired() && (failure.may_pass() || failure.is_answer(StatusCode::FORBIDDEN));
+            let expired = slip.has_expired() && (failure.may_pass() || failure.is_refusal());
             if may_repeat && failure.may_pass() && !slip.has_expired() {
                 may_repeat = false;
                 tokio::time::sleep(BEFORE_SECOND_DROP).await;

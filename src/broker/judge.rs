@@ -68,7 +68,10 @@ impl Broker {
             }
         };
         let (copy, start) = tokio::join!(self.bucket.head(key), early);
-        let Some(copy) = copy?.filter(|copy| copy.size == landed.size) else { return Ok(None) };
+        let Some(copy) = copy? else { return Ok(None) };
+        if copy.size != landed.size {
+            return Ok(Some((copy, Judged::Changed)));
+        }
         let start = match start? {
             Some(start) if told == Some(copy.etag.as_str()) => Some(start),
             _ => self.first_bytes(file, key, &copy.etag, copy.size).await?,

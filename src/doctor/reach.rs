@@ -227,7 +227,9 @@ async fn usable(bucket: &Bucket, name: &str, report: &mut Report) -> Option<()> 
         }
         "AuthorizationHeaderMalformed" | "PermanentRedirect" | "InvalidRegion" => "correct DROPSLIP_S3_REGION",
         "RequestTimeTooSkewed" => "set this machine's clock by NTP",
-        "AccessDenied" => "allow s3:ListBucket on the bucket: without it a missing object cannot be told from a forbidden one",
+        "AccessDenied" => {
+            "allow s3:ListBucket on the bucket: without it a missing object cannot be told from a forbidden one. Some stores also say so to a wrong secret"
+        }
         _ => "look into the store's log",
     };
     let advice = if hopeless { format!("{advice}; nothing else was looked at") } else { advice.to_owned() };

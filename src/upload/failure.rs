@@ -179,9 +179,14 @@ impl Failure {
         self.status() == Some(expected.as_u16())
     }
 
+    /// Whether the store refused what was sent, be it that its time is over: Garage says 400 then, others 403.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Store { status, .. } if [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(status))
+    }
+
     /// Whether the store refused the form because its time is over, which a new slip mends.
     pub(super) fn is_expired_form(&self) -> bool {
-        matches!(self, Self::Store { status, said } if *status == StatusCode::FORBIDDEN && said.to_lowercase().contains("expired"))
+        self.is_refusal() && matches!(self, Self::Store { said, .. } if said.to_lowercase().contains("expir"))
     }
 
     /// The HTTP status, when there was an answer.
@@ -240,7 +245,9 @@ mod tests {
     fn an_expired_form_is_told_from_a_forbidden_one() {
         assert!(store(403, "AccessDenied: Invalid according to Policy: Policy expired.").is_expired_form());
         assert!(!store(403, "AccessDenied: Invalid according to Policy: Policy Condition failed").is_expired_form());
-        assert!(!store(400, "expired").is_expired_form());
+        assert!(store(400, "InvalidRequest: Bad request: Expiration date is in the past").is_expired_form());
+        assert!(!store(400, "EntityTooLarge: Your proposed upload exceeds the maximum allowed size").is_expired_form());
+        assert!(!store(503, "expired").is_expired_form());
     }
 
     #[test]

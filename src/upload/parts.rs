@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
-use reqwest::StatusCode;
 use tokio::sync::Mutex;
 
 use super::desk::Desk;
@@ -54,7 +53,7 @@ impl Parts<'_> {
             let signed = if attempt == 1 { urls.of(number).await? } else { self.sign(&[number]).await?.remove(0) };
             let Err(failure) = self.put(&signed).await else { break };
             drop(connection);
-            let is_refusal = failure.is_answer(StatusCode::FORBIDDEN);
+            let is_refusal = failure.is_refusal();
             let again = failure.may_pass() || matches!(failure, Failure::Stalled { .. }) || (is_refusal && !refused);
             if !again || attempt == TRIES {
                 return Err(failure);

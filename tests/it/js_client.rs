@@ -33,6 +33,24 @@ async fn the_client_replaces_an_expired_slip() {
     }
 }
 
+/// What Garage says to a form that comes too late, which others refuse with 403.
+const IN_THE_PAST: Break = Break::Answer(
+    "HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\ncontent-length: 109\r\nconnection: close\r\n\r\n\
+     <Error><Code>InvalidRequest</Code><Message>Bad request: Expiration date is in the past</Message></Error>     ",
+);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_slip_is_replaced_where_the_store_calls_it_a_bad_request() {
+    let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
+    let setup = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_S3_PUBLIC_ENDPOINT", format!("http://{}", proxy.address));
+    let broker = setup.policy("short.toml", short_lived("2s", 10_000_000)).start().await;
+    proxy.breaks_times("CUT-HERE", IN_THE_PAST, 1);
+    let mut environment = environment(&broker);
+    environment.push(("TEST_EXPIRE", "1".to_owned()));
+    run_script("client_breaks.test.mjs", &environment).await;
+    assert_eq!(proxy.hits(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_goes_on_after_a_broken_connection() {
     for (bed, store) in [(Bed::SeaweedFs, "TEST_SEAWEEDFS_URL"), (Bed::LocalStack, "TEST_LOCALSTACK_URL")] {

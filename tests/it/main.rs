@@ -60,6 +60,7 @@ mod tampering;
 mod threat_model;
 mod tickets;
 mod traces;
+mod unconditional;
 mod upload;
 mod uppy;
 mod webhooks;

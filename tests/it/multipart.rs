@@ -62,7 +62,7 @@ impl TestBroker {
     }
 
     /// Every part, the last one first.
-    async fn put_all(&self, id: i64, numbers: &[u32], content: &[u8]) {
+    pub async fn put_all(&self, id: i64, numbers: &[u32], content: &[u8]) {
         for part in self.sign_parts(id, numbers).await.iter().rev() {
             let status = self.put_part(part, content).await;
             assert_eq!(status, 200, "{:?}", self.bed);
@@ -76,7 +76,7 @@ impl TestBroker {
     }
 
     /// Keys on which an upload in parts is open.
-    async fn open_uploads(&self) -> Vec<String> {
+    pub async fn open_uploads(&self) -> Vec<String> {
         let listed = self.s3.list_multipart_uploads().bucket(&self.bucket).send().await.unwrap();
         listed.uploads().iter().map(|upload| upload.key().unwrap().to_owned()).collect()
     }

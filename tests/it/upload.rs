@@ -329,6 +329,9 @@ fn told((status, body): (u16, &'static str)) -> Response {
 
 const EXPIRED: (u16, &str) =
     (403, "<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: Policy expired.</Message></Error>");
+/// In the words of Garage.
+const IN_THE_PAST: (u16, &str) =
+    (400, "<Error><Code>InvalidRequest</Code><Message>Bad request: Expiration date is in the past</Message></Error>");
 const BROKEN: (u16, &str) = (500, "<Error><Code>InternalError</Code><Message>We failed.</Message></Error>");
 
 #[tokio::test]
@@ -394,10 +397,12 @@ async fn a_store_that_fails_gets_the_same_form_once_more() {
 
 #[tokio::test]
 async fn an_expired_form_is_replaced_once() {
-    let peers = Peers::default();
-    peers.0.lock().await.store.extend([EXPIRED]);
-    assert_eq!(peers.upload().await.code, Some(0));
-    assert_eq!(peers.asked().await, (2, 2, 1));
+    for expired in [EXPIRED, IN_THE_PAST] {
+        let peers = Peers::default();
+        peers.0.lock().await.store.extend([expired]);
+        assert_eq!(peers.upload().await.code, Some(0));
+        assert_eq!(peers.asked().await, (2, 2, 1));
+    }
 
     let peers = Peers::default();
     peers.0.lock().await.store.extend([EXPIRED; 3]);

@@ -68,6 +68,7 @@ export async function sendParts(job) {
 async function sendPart(job, signer, number, counter, signal) {
   const start = (number - 1) * job.partSize;
   const bytes = job.bytes.slice(start, Math.min(start + job.partSize, job.bytes.size));
+  let refused = false;
   for (let failures = 1; ; failures++) {
     const part = await signer.part(number);
     /** @type {DropslipError} */
@@ -77,9 +78,11 @@ async function sendPart(job, signer, number, counter, signal) {
       const answer = await send({ method: "PUT", url: part.url, headers: part.headers ?? {}, bytes, onSent, signal });
       if (answer.status >= 200 && answer.status < 300) return;
       failed = storeRefusal(answer.status, answer.text);
-      if (!failed.retryable || answer.status === 404) throw failed;
-      // Expired: another URL for the same part.
-      if (answer.status === 403) signer.forget(number);
+      // Expired, which Garage calls a bad request: another URL for the same part.
+      const stale = answer.status === 403 || (answer.status === 400 && !refused);
+      refused = answer.status === 400;
+      if (!(failed.retryable || stale) || answer.status === 404) throw failed;
+      if (stale) signer.forget(number);
     } catch (error) {
       if (!(error instanceof Lost)) throw error;
       failed = await lost(bytes, error);

@@ -208,10 +208,12 @@ export class Upload {
     const { slip } = work;
     const { id } = slip.file;
     const isGone = failed.status === 404 && failed.step !== "upload";
-    if (failures >= this.#tries || !(failed.retryable || isGone)) throw failed;
+    // Most stores refuse what is too late with 403, Garage with 400, which is also what it says of wrong bytes.
+    const late = failed.step === "upload" && failed.status === 400 && slip.method !== "MULTIPART" && Date.now() > Date.parse(slip.expiresAt);
+    if (failures >= this.#tries || !(failed.retryable || isGone || late)) throw failed;
     this.#tell("waiting");
     await untilOnline(signal);
-    const expired = failed.status === 403 || (failed.status === 404 && failed.step === "upload");
+    const expired = late || failed.status === 403 || (failed.status === 404 && failed.step === "upload");
     // An expired slip is replaced at once, the first time.
     if (!(expired && failures === 1)) await pause(failed.retryAfter === undefined ? backoff(failures) : failed.retryAfter * 1000, signal);
     if (isGone) return this.#authorized();

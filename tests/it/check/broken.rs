@@ -188,7 +188,7 @@ async fn a_store_without_post_is_told_which_setting_helps() {
         let (status, found, advice) = checked.row("form");
         assert_eq!((status, advice), ("error", "set DROPSLIP_S3_METHOD=put"), "{found}");
         assert!(!checked.rows.keys().any(|check| check.starts_with("tampered:")), "nothing that would follow from it");
-        assert_eq!((checked.status("copy-if-match"), checked.status("put")), ("ok", "ok"));
+        assert!(["copy-if-match", "put"].iter().all(|check| ["ok", "info"].contains(&checked.status(check))), "{:?}", checked.rows);
     }
     site.assert_empty().await;
 }

@@ -26,6 +26,8 @@ pub enum Break {
     Answer(&'static str),
     /// The request waits, then goes its way.
     Slow(Duration),
+    /// The request goes its way with this in place of the text that it is broken for, as long.
+    Reword(&'static str),
 }
 
 /// What S3 says when it is too busy, and when it is broken.
@@ -151,7 +153,7 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    fn fault_for(&self, request: &[u8]) -> Option<Break> {
+    fn fault_for(&self, request: &[u8]) -> Option<Fault> {
         let mut held = self.fault.lock().unwrap();
         let fault = held.as_mut()?;
         let on = fault.on.as_bytes();
@@ -161,8 +163,19 @@ impl Shared {
         }
         fault.times = fault.times.saturating_sub(usize::from(fault.times != usize::MAX));
         self.hits.fetch_add(1, Ordering::SeqCst);
-        Some(fault.how)
+        Some(*fault)
     }
+}
+
+fn reworded(request: &[u8], old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len(), "lengths are told before");
+    let mut request = request.to_vec();
+    let places: Vec<usize> =
+        request.windows(old.len()).enumerate().filter(|(_, window)| *window == old.as_bytes()).map(|(at, _)| at).collect();
+    for at in places {
+        request[at..at + new.len()].copy_from_slice(new.as_bytes());
+    }
+    request
 }
 
 async fn pass(mut client: TcpStream, target: &str, shared: &Shared) -> std::io::Result<()> {
@@ -177,7 +190,8 @@ async fn pass(mut client: TcpStream, target: &str, shared: &Shared) -> std::io::
                 if bytes.is_empty() {
                     return Ok(());
                 }
-                match shared.fault_for(bytes) {
+                let fault = shared.fault_for(bytes);
+                match fault.map(|fault| fault.how) {
                     None => server.write_all(bytes).await?,
                     Some(Break::Refuse) => return Ok(()),
                     Some(Break::CutRequest(length)) => return server.write_all(&bytes[..length.min(bytes.len())]).await,
@@ -201,6 +215,7 @@ async fn pass(mut client: TcpStream, target: &str, shared: &Shared) -> std::io::
                         tokio::time::sleep(time).await;
                         server.write_all(bytes).await?;
                     }
+                    Some(Break::Reword(text)) => server.write_all(&reworded(bytes, fault.map_or("", |fault| fault.on), text)).await?,
                 }
             }
             read = server.read(&mut response) => {
