@@ -20,7 +20,7 @@ OTHERWISE_ON_CEPH=(check::broken::a_missing_right_has_its_own_rows_and_the_other
 # to a wrong secret, and breaks the connection to a part that is too long.
 OTHERWISE_ON_GARAGE=(put::a_put_becomes_an_active_file_on_every_store cors::seaweedfs_keeps_the_owners_rules_and_names_every_origin
   check::broken::a_check_that_is_interrupted_leaves_nothing check::broken::a_missing_right_has_its_own_rows_and_the_others_go_on
-  check::broken::a_public_endpoint_must_lead_to_the_same_bucket check::broken::what_would_fail_everything_is_said_once
+  check::broken::a_public_endpoint_must_lead_to_the_same_bucket check::broken::a_store_without_post_is_told_which_setting_helps check::broken::what_would_fail_everything_is_said_once
   multipart::seaweedfs_refuses_tampered_urls_of_parts)
 
 # tried URL OTHERWISE...

@@ -44,7 +44,8 @@ async fn an_expired_slip_is_replaced_where_the_store_calls_it_a_bad_request() {
     let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
     let setup = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_S3_PUBLIC_ENDPOINT", format!("http://{}", proxy.address));
     let broker = setup.policy("short.toml", short_lived("2s", 10_000_000)).start().await;
-    proxy.breaks_times("CUT-HERE", IN_THE_PAST, 1);
+    // By its first line, before the store sees anything of it. The text is as old as the process, which lasts as long as the test.
+    proxy.breaks_times(format!("POST /{}/ HTTP", broker.bucket).leak(), IN_THE_PAST, 1);
     let mut environment = environment(&broker);
     environment.push(("TEST_EXPIRE", "1".to_owned()));
     run_script("client_breaks.test.mjs", &environment).await;
