@@ -30,6 +30,7 @@ osd_pool_default_min_size = 1
 osd_pool_default_pg_num = 4
 osd_pool_default_pg_autoscale_mode = off
 rgw_data = $dir/rgw
+rgw_trust_forwarded_https = true
 rgw_frontends = beast endpoint=127.0.0.1:$port
 CONF
 

@@ -31,8 +31,40 @@ tried() {
   TEST_SEAWEEDFS_URL=$url cargo test --locked --features failpoints --test it -- --test-threads=4 "${ABOUT_STORES[@]}" "${skipped[@]}"
 }
 
+# A file whose client vanished becomes active because Ceph tells of its object, as docs/notifications.md says. In a shell of its own.
+notified() {
+  local program=target/debug/dropslip secret=cephknowsthissecret address=127.0.0.1:${STORES_PORT:-18084} bucket=told-$$ token slip id state=
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/dropslip-stores.XXXXXX")
+  "$TEST_PYTHON" localstack/ceph_topic.py "$TEST_CEPH_URL" "$bucket" "http://$secret:x@$address/notifications/s3"
+  export DROPSLIP_LISTEN=$address DROPSLIP_DATA_DIR=$scratch DROPSLIP_S3_BUCKET=$bucket DROPSLIP_S3_REGION=us-east-1 \
+    DROPSLIP_S3_ENDPOINT=$TEST_CEPH_URL DROPSLIP_NOTIFICATIONS_TOKEN=$secret
+  "$program" serve >"$scratch/serve.log" 2>&1 &
+  broker=$!
+  trap 'kill "$broker"; rm -rf "$scratch"' EXIT
+  until curl -fsS "http://$address/readyz" >/dev/null 2>&1; do
+    kill -0 "$broker" || { cat "$scratch/serve.log"; exit 1; }
+    sleep 0.1
+  done
+  token=$("$program" token create --user 1 2>/dev/null)
+  slip=$(curl -fsS -X POST "http://$address/v2/files/ref.json" -H "Authorization: Bearer $token" \
+    -d '{"type":"attachment","filename":"a.txt","mimeType":"text/plain","disposition":"attachment"}')
+  id=$(jq -r .file.id <<<"$slip")
+  printf hello >"$scratch/a.txt"
+  mapfile -t fields < <(jq -r '.params | to_entries[] | "--form-string", "\(.key)=\(.value)"' <<<"$slip")
+  curl -fsS "$(jq -r .url <<<"$slip")" "${fields[@]}" -F "file=@$scratch/a.txt" >/dev/null
+  for _ in {1..100}; do
+    state=$(curl -fsS "http://$address/v2/files/$id.json" -H "Authorization: Bearer $token" | jq -r .file.state)
+    [[ $state != active ]] || break
+    sleep 0.1
+  done
+  [[ $state == active ]] || { cat "$scratch/serve.log"; echo "stores.sh: Ceph told of it, and the file is $state"; exit 1; }
+  "$program" audit-log --file "$id" | grep -q notification || { echo "stores.sh: it was not the notification"; exit 1; }
+  echo "stores.sh: a file became active because Ceph told of it"
+}
+
 if [[ -n ${TEST_CEPH_URL:-} ]]; then
   echo "stores.sh: $(radosgw --version)"
+  (notified)
   TEST_STORE_LETS_THROUGH='other bytes under the same checksum' tried "$TEST_CEPH_URL" "${OTHERWISE_ON_CEPH[@]}"
 fi
 if [[ -n ${TEST_GARAGE_URL:-} ]]; then

@@ -1,7 +1,8 @@
-//! Bucket notifications by HTTP: S3's event messages as MinIO and SeaweedFS post them. For stores, not for clients.
+//! Bucket notifications by HTTP: S3's event messages as MinIO, SeaweedFS and Ceph post them. For stores, not for clients.
 //!
 //! It has a secret of its own, which opens nothing else: who knows it can have uploads confirmed that are in the bucket anyway.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::presented_token;
 use super::body::{json, read_body_up_to};
 use super::openapi::{Errors, Part};
 use super::{AppState, Fault, answered, desk, rendered, to_its_end};
@@ -89,8 +91,8 @@ fn routes() -> OpenApiRouter<AppState> {
     path = "/notifications/s3",
     operation_id = "notifyOfObjects",
     tag = "Operating",
-    security(("notifications" = [])),
-    request_body(content = serde_json::Value, description = "An event message of S3 or MinIO (`Records`), or of SeaweedFS' filer (`event_type`, `key`)."),
+    security(("notifications" = []), ("notificationsBasic" = [])),
+    request_body(content = serde_json::Value, description = "An event message of S3, MinIO or Ceph (`Records`), or of SeaweedFS' filer (`event_type`, `key`)."),
     responses(
         (status = 200, body = NotifiedBody, description = "All of it is settled."),
         (status = 400, body = Errors, description = "It is no such message.",
@@ -106,7 +108,7 @@ fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn receive(State(state): State<AppState>, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let secret = state.notifications.as_ref().ok_or(Fault::NotFound)?;
-    if !presented(request.headers()).is_some_and(|presented| secret.is(presented)) {
+    if !presented(request.headers()).is_some_and(|presented| secret.is(&presented)) {
         return Err(Fault::Unauthenticated);
     }
     let place = PLACES.try_acquire().map_err(|_| Fault::Unavailable("too many bucket notifications at once".to_owned()))?;
@@ -140,10 +142,9 @@ fn error_body(fault: &Fault) -> Vec<u8> {
     }
 }
 
-/// MinIO sends a token that has no scheme of its own as Bearer.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+/// MinIO and SeaweedFS send the secret as Bearer; Ceph knows nothing but the user and password of a URL.
+fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, token) = value.to_str().ok()?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    presented_token(value.to_str().ok()?)
 }

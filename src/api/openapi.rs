@@ -265,6 +265,7 @@ fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
                     installation takes those of its issuer."},
                 "basic": {"type": "http", "scheme": "basic", "description": "The same token as the user name, with any password."},
                 "notifications": {"type": "http", "scheme": "bearer", "description": "The secret of `DROPSLIP_NOTIFICATIONS_TOKEN`, for the store."},
+                "notificationsBasic": {"type": "http", "scheme": "basic", "description": "The same secret as the user name, with any password."},
                 "proxyKey": {"type": "apiKey", "in": "query", "name": "proxyKey", "description": "The `proxyKey` of a file, for its download alone; `downloadURL` has it."},
             },
         },

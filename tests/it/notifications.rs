@@ -58,13 +58,18 @@ async fn told_by_http(db: Db) -> TestBroker {
 async fn stores_of_every_kind_are_understood(db: Db) {
     let broker = told_by_http(db).await;
     let (s3, minio, seaweedfs) = (broker.uploaded(b"one").await, broker.uploaded(b"two").await, broker.uploaded(b"three").await);
+    let ceph = broker.uploaded(b"four").await;
+    let in_ceph = json!({"key": ceph.param("key"), "size": 4, "eTag": "x", "versionId": "", "sequencer": "C8F9036BA1723C29", "metadata": [], "tags": []});
     let messages = [
         json!({"Records": [broker.record("ObjectCreated:Post", s3.param("key"))]}),
         json!({"EventName": "s3:ObjectCreated:Post", "Key": format!("{}/{}", broker.bucket, minio.param("key")),
             "Records": [broker.record("s3:ObjectCreated:Post", minio.param("key"))]}),
         json!({"event_type": "create", "key": format!("/buckets/{}/{}", broker.bucket, seaweedfs.param("key")), "message": {"new_entry": {}}}),
+        // It encodes no key.
+        json!({"Records": [{"eventVersion": "2.2", "eventSource": "ceph:s3", "eventName": "ObjectCreated:Post", "opaqueData": "",
+            "s3": {"s3SchemaVersion": "1.0", "configurationId": "dropslip", "bucket": {"name": broker.bucket}, "object": in_ceph}}]}),
     ];
-    for (message, slip) in messages.iter().zip([&s3, &minio, &seaweedfs]) {
+    for (message, slip) in messages.iter().zip([&s3, &minio, &seaweedfs, &ceph]) {
         let (status, body) = broker.notify(TOKEN, message).await;
         assert_eq!((status.as_u16(), counts(&body)), (200, (1, 0, 0)), "{message}: {body}");
         let (_, file) = broker.read(slip.id).await;
@@ -119,6 +124,8 @@ async fn only_the_store_may_say_so() {
     for wrong in ["", "the-store-knows-this-secreT", "the-store-knows-this-secret-", broker.token.as_str()] {
         let (status, body) = broker.notify(wrong, &message).await;
         assert_eq!((status.as_u16(), error_fields(&body)), (401, vec!["authorization".to_owned()]), "{wrong}");
+        let as_user = broker.http.post(format!("{}/notifications/s3", broker.base)).basic_auth(wrong, Some(TOKEN)).body(message.to_string());
+        assert_eq!(as_user.send().await.unwrap().status(), 401, "{wrong}");
     }
     assert_eq!(broker.call("GET", "/notifications/s3", None).await.0, 405);
     for (body, status) in [(String::new(), 400), ("{}".to_owned(), 400), ("[1".to_owned(), 400), (" ".repeat(1024 * 1024 + 1), 413)] {
