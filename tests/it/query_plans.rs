@@ -414,6 +414,15 @@ async fn every_query_finds_what_it_needs_by_an_index_on_postgres() {
     every_query_finds_what_it_needs_by_an_index(Db::Postgres).await;
 }
 
+/// By `.cargo/config.toml`: a build without it is good, and a third slower at lists.
+#[tokio::test]
+async fn sqlite_is_built_without_locks_that_all_connections_share() {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    let options: Vec<String> = sqlx::query_scalar("PRAGMA compile_options").fetch_all(&mut connection).await.unwrap();
+    assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
+    assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
+}
+
 /// An index alone answers a count only where a vacuum came by.
 #[tokio::test]
 async fn postgres_vacuums_files_long_before_a_fifth_of_them_changed() {
