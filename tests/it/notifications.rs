@@ -124,7 +124,8 @@ async fn only_the_store_may_say_so() {
     for wrong in ["", "the-store-knows-this-secreT", "the-store-knows-this-secret-", broker.token.as_str()] {
         let (status, body) = broker.notify(wrong, &message).await;
         assert_eq!((status.as_u16(), error_fields(&body)), (401, vec!["authorization".to_owned()]), "{wrong}");
-        let as_user = broker.http.post(format!("{}/notifications/s3", broker.base)).basic_auth(wrong, Some(TOKEN)).body(message.to_string());
+        let as_user =
+            broker.http.post(format!("{}/notifications/s3", broker.base)).basic_auth(wrong, Some(TOKEN)).body(message.to_string());
         assert_eq!(as_user.send().await.unwrap().status(), 401, "{wrong}");
     }
     assert_eq!(broker.call("GET", "/notifications/s3", None).await.0, 405);
