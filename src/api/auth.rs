@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
@@ -27,10 +28,7 @@ impl FromRequestParts<AppState> for Holder {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
-        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-        // Two credentials in one request leave open who is asking.
-        let (Some(value), None) = (values.next(), values.next()) else { return Err(Fault::Unauthenticated) };
-        let presented = value.to_str().ok().and_then(presented_token).ok_or(Fault::Unauthenticated)?;
+        let presented = presented(&parts.headers).ok_or(Fault::Unauthenticated)?;
         let holder = state.tokens.authenticate(&presented, OffsetDateTime::now_utc()).await?.ok_or(Fault::Unauthenticated)?;
         state.broker.admit(&holder.caller)?;
         Ok(holder)
@@ -56,6 +54,13 @@ impl FromRequestParts<AppState> for Uploader {
         state.broker.admit(&caller)?;
         Ok(Self(caller))
     }
+}
+
+/// The token that a request carries, if it is one: two credentials leave open who is asking.
+pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    presented_token(value.to_str().ok()?)
 }
 
 /// The token in `Bearer TOKEN` or `Basic base64(TOKEN:anything)`.

@@ -2,14 +2,12 @@
 //!
 //! It has a secret of its own, which opens nothing else: who knows it can have uploads confirmed that are in the bucket anyway.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use axum::middleware::Next;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -20,7 +18,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::presented_token;
+use super::auth::presented;
 use super::body::{json, read_body_up_to};
 use super::openapi::{Errors, Part};
 use super::{AppState, Fault, answered, desk, rendered, to_its_end};
@@ -108,6 +106,7 @@ fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn receive(State(state): State<AppState>, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let secret = state.notifications.as_ref().ok_or(Fault::NotFound)?;
+    // MinIO and SeaweedFS send it as Bearer; Ceph knows nothing but the user and password of a URL.
     if !presented(request.headers()).is_some_and(|presented| secret.is(&presented)) {
         return Err(Fault::Unauthenticated);
     }
@@ -140,11 +139,4 @@ fn error_body(fault: &Fault) -> Vec<u8> {
         }
         other => desk::error_body(other),
     }
-}
-
-/// MinIO and SeaweedFS send the secret as Bearer; Ceph knows nothing but the user and password of a URL.
-fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    presented_token(value.to_str().ok()?)
 }

@@ -64,12 +64,13 @@ test("a part whose connection breaks is sent again, and no other", async () => {
   assert.deepEqual(sent.sort(), [1, 2, 2, 3, 4]);
 });
 
-test("a part that the store refuses gets another URL", async () => {
+// Garage says 400 to a URL that has ended.
+for (const status of [403, 400]) test(`a part that the store refuses with ${status} gets another URL`, async () => {
   const urls = [];
   const refusing = (url, init, real) => {
     if (partNumber(url) !== 3) return real(url, init);
     urls.push(url);
-    return urls.length === 1 ? Promise.resolve(new Response("<Error><Code>AccessDenied</Code></Error>", { status: 403 })) : real(url, init);
+    return urls.length === 1 ? Promise.resolve(new Response("<Error><Code>Refused</Code></Error>", { status })) : real(url, init);
   };
   const signed = [];
   const watching = new Dropslip({
@@ -83,6 +84,17 @@ test("a part that the store refuses gets another URL", async () => {
   const { result } = await withStore(refusing, () => watching.upload(bytes("d"), { name }));
   assert.equal(result.state, "active");
   assert.deepEqual(signed, [[1, 2, 3, 4], [3]]);
+});
+
+test("a part that stays a bad request ends the upload", async () => {
+  let refused = 0;
+  const refusing = (url, init, real) => {
+    if (partNumber(url) !== 3) return real(url, init);
+    refused++;
+    return Promise.resolve(new Response("<Error><Code>Refused</Code></Error>", { status: 400 }));
+  };
+  await assert.rejects(withStore(refusing, () => client.upload(bytes("f"), { name })), { status: 400, step: "upload" });
+  assert.equal(refused, 2);
 });
 
 test("a cancelled upload leaves no record", async () => {
