@@ -61,6 +61,7 @@ mod threat_model;
 mod tickets;
 mod traces;
 mod unconditional;
+mod upgrades;
 mod upload;
 mod uppy;
 mod webhooks;
