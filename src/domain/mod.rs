@@ -14,6 +14,7 @@
 //! | [`byte_range`] | which bytes a `Range` header asks for |
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
+//! | `detection` | which type the first bytes of an upload show |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
 //! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
 //! | [`bucket_event`] | what a bucket says when an object was written |
@@ -25,6 +26,7 @@ pub mod bucket_event;
 pub mod byte_range;
 pub mod caller;
 pub mod description;
+mod detection;
 pub mod event;
 pub mod evidence;
 pub mod field_errors;
