@@ -11,6 +11,7 @@ mod process;
 mod receiver;
 
 mod again;
+mod attachments;
 mod audit;
 mod audit_log;
 mod authorization;
