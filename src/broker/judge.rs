@@ -127,9 +127,9 @@ impl Broker {
         let Some(start) = start else { return Ok(Judged::Changed) };
         let file_types = self.file_types.load();
         let rule = file_types.get(&file.type_name).ok();
-        let allows = |detected: &MediaType| rule.is_some_and(|rule| rule.allows(detected));
+        let spelled = |detected: &MediaType| rule.and_then(|rule| rule.spelled(detected));
         let max_pixels = rule.map_or(PIXELS_WITHOUT_RULE, |rule| rule.max_pixels);
-        let weighing = Weighing { sniff: rule.map_or(Sniff::Reject, |rule| rule.sniff), max_pixels, allows: &allows, size };
+        let weighing = Weighing { sniff: rule.map_or(Sniff::Reject, |rule| rule.sniff), max_pixels, spelled: &spelled, size };
         match weigh(&file.granted_type, start, &weighing) {
             Ok(evidence) => Ok(Judged::Good(evidence)),
             Err(complaints) if rule.is_some() => Ok(Judged::Refused(complaints)),

@@ -4,7 +4,8 @@
 
 use std::str::FromStr;
 
-use super::detection::{detect, is_consistent};
+use super::detection::detect;
+use super::families::is_consistent;
 use super::field_errors::{FieldErrors, one_of};
 use super::media_type::MediaType;
 
@@ -101,8 +102,8 @@ pub struct Weighing<'a> {
     pub max_pixels: u64,
     /// The upload's size in bytes: its first bytes may not be all.
     pub size: u64,
-    /// Whether a detected type is one that the rule allows.
-    pub allows: &'a dyn Fn(&MediaType) -> bool,
+    /// A detected type as the rule spells it, where it allows it.
+    pub spelled: &'a dyn Fn(&MediaType) -> Option<MediaType>,
 }
 
 /// How many of an upload's first bytes [`weigh`] wants to see; none when nobody looks.
@@ -138,7 +139,7 @@ pub fn weigh(granted: &MediaType, start: &[u8], rule: &Weighing<'_>) -> Result<E
         let found = detected.filter(|_| !hidden_size).map_or_else(|| "something else".to_owned(), |d| d.to_string());
         return Err(FieldErrors::one("mimeType", format!("must be ‘{granted}’, but the bytes are {found}")));
     } else {
-        let allowed = detected.clone().filter(|detected| (rule.allows)(detected) && !hidden_size);
+        let allowed = detected.as_ref().filter(|_| !hidden_size).and_then(|detected| (rule.spelled)(detected));
         (Verdict::Relabeled, allowed.unwrap_or_else(MediaType::octet_stream))
     };
     Ok(Evidence { detected, verdict, decided, pixels })
@@ -167,8 +168,9 @@ mod tests {
     const HTML: &[u8] = b"<!DOCTYPE html><script>alert(1)</script>";
 
     fn weighed(granted: &str, start: &[u8], sniff: Sniff) -> Result<Evidence, FieldErrors> {
-        let allows = |detected: &MediaType| detected.essence() != "application/vnd.microsoft.portable-executable";
-        weigh(&granted.parse().unwrap(), start, &Weighing { sniff, max_pixels: 1_000_000, allows: &allows, size: start.len() as u64 })
+        let spelled =
+            |detected: &MediaType| Some(detected.clone()).filter(|d| d.essence() != "application/vnd.microsoft.portable-executable");
+        weigh(&granted.parse().unwrap(), start, &Weighing { sniff, max_pixels: 1_000_000, spelled: &spelled, size: start.len() as u64 })
     }
 
     #[test]
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn an_image_that_hides_its_size_is_no_image() {
         let hidden = |sniff| {
-            let rule = Weighing { sniff, max_pixels: 1_000_000, allows: &|_| true, size: 1_000_000 };
+            let rule = Weighing { sniff, max_pixels: 1_000_000, spelled: &|detected| Some(detected.clone()), size: 1_000_000 };
             weigh(&"image/jpeg".parse().unwrap(), &[b"\xff\xd8\xff\xe1\xff\xff".as_slice(), &[7; 2_000]].concat(), &rule)
         };
         assert!(hidden(Sniff::Reject).unwrap_err().by_field().contains_key("mimeType"));

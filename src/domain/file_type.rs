@@ -2,6 +2,7 @@
 
 use time::Duration;
 
+use super::families::{is_sound_and_film, may_be_both};
 use super::field_errors::{FieldErrors, one_of};
 use super::{Disposition, FileName, MediaType, NewFile, PartSizes, Sniff};
 
@@ -19,10 +20,11 @@ impl AllowedType {
         self.pattern.ends_with("/*")
     }
 
-    fn admits_type(&self, media_type: &MediaType) -> bool {
+    /// The type as this entry spells it; `None` where it is about another.
+    fn spelled(&self, media_type: &MediaType) -> Option<MediaType> {
         match self.pattern.strip_suffix('*') {
-            Some(prefix) => media_type.essence().starts_with(prefix),
-            None => media_type.essence() == self.pattern,
+            Some(prefix) => [media_type.clone(), media_type.canonical()].into_iter().find(|t| t.essence().starts_with(prefix)),
+            None => media_type.is_one_of(&[&self.pattern]).then(|| media_type.spelled(&self.pattern)),
         }
     }
 
@@ -136,11 +138,13 @@ impl FileType {
     /// # Errors
     /// What is wrong with `filename`.
     pub fn judge_name(&self, name: &FileName, content_type: &MediaType) -> Result<(), FieldErrors> {
-        self.canonical_type(name, Some(content_type)).map(drop).map_err(|refusal| {
-            // The type is what the bytes are: only the name can be another.
-            let about_name = refusal.by_field().contains_key("filename");
-            if about_name { refusal } else { FieldErrors::one("filename", format!("must have an ending that goes with {content_type}")) }
-        })
+        // The type is what the bytes are: only the name can be another.
+        let unfit = || FieldErrors::one("filename", format!("must have an ending that goes with {}", short(content_type.essence())));
+        match self.canonical_type(name, Some(content_type)) {
+            Ok(named) if named.is_unknown() || content_type.is_unknown() || may_be_both(content_type, &named) => Ok(()),
+            Err(refusal) if refusal.by_field().contains_key("filename") => Err(refusal),
+            Ok(_) | Err(_) => Err(unfit()),
+        }
     }
 
     /// Judges a disposition.
@@ -154,10 +158,10 @@ impl FileType {
         Err(FieldErrors::one("disposition", one_of(self.dispositions.iter().map(|d| d.as_str()))))
     }
 
-    /// Whether this rule allows that content type under some name.
+    /// A content type as this rule spells it; `None` when it allows it under no name.
     #[must_use]
-    pub fn allows(&self, media_type: &MediaType) -> bool {
-        self.content_types.iter().any(|allowed| allowed.admits_type(media_type))
+    pub fn spelled(&self, media_type: &MediaType) -> Option<MediaType> {
+        self.exact(media_type).or_else(|| self.content_types.iter().find_map(|allowed| allowed.spelled(media_type)))
     }
 
     /// The type that extension and declaration stand for together, when this rule allows it.
@@ -170,52 +174,95 @@ impl FileType {
             return Err(FieldErrors::one("filename", format!("must not end in ‘.{refused}’")));
         }
         let declared = declared.filter(|declared| !declared.is_unknown());
-        let canonical = match declared {
-            Some(declared) => self
-                .admitted(declared.clone(), extension)
-                .or_else(|| self.admitted(declared.alias_of()?, extension))
-                // Many tools call every text plain: then the extension says which text.
-                .or_else(|| self.named_by(extension).filter(|named| declared.essence() == "text/plain" && named.is_text())),
-            // A client that does not know the type: the extension knows, or else it is bytes.
-            None => self.named_by(extension).or_else(|| self.admitted(MediaType::octet_stream(), extension)),
+        let named: Vec<_> = self.named_by(extension).collect();
+        let found = match declared {
+            Some(declared) => self.agreed(declared, extension, &named),
+            // A client that does not know the type: the extension knows.
+            None => named.first().cloned(),
         };
-        canonical.ok_or_else(|| self.refusal(declared, extension))
+        // Nobody knows, or nobody but the client: it is bytes, and step 3 looks at them.
+        let bytes = || named.is_empty().then(|| self.taken(&MediaType::octet_stream())).flatten();
+        found.or_else(bytes).ok_or_else(|| self.refusal(declared, extension, &named))
     }
 
-    /// `*` admits the extensions that no exact type claims: `photo.png` cannot come as `image/x-icon` because of an `image/*`.
-    /// A name without extension contradicts no type.
-    fn admitted(&self, media_type: MediaType, extension: Option<&str>) -> Option<MediaType> {
-        let fits = |allowed: &AllowedType, extension: &str| {
-            allowed.names_extension(extension)
-                || allowed.takes_any_extension()
-                    && self.named_by(Some(extension)).is_none_or(|claimed| claimed.essence() == media_type.essence())
+    /// The type that a declared one stands for beside an extension, which stands for the types `named`.
+    ///
+    /// What the rule does not know contradicts nothing: a declared type is what some operating system believes.
+    fn agreed(&self, declared: &MediaType, extension: Option<&str>, named: &[MediaType]) -> Option<MediaType> {
+        let exact = self.exact(declared);
+        let Some(first) = named.first() else {
+            let fits = |allowed: &&AllowedType| extension.is_none_or(|e| allowed.names_extension(e) || allowed.takes_any_extension());
+            return self.content_types.iter().filter(fits).find_map(|allowed| allowed.spelled(declared));
         };
-        let admits = |allowed: &AllowedType| allowed.admits_type(&media_type) && extension.is_none_or(|e| fits(allowed, e));
-        self.content_types.iter().any(admits).then_some(media_type)
-    }
-
-    fn named_by(&self, extension: Option<&str>) -> Option<MediaType> {
-        let extension = extension?;
-        let allowed = self.content_types.iter().find(|t| !t.is_wildcard() && t.names_extension(extension))?;
-        allowed.pattern.parse().ok()
-    }
-
-    fn refusal(&self, declared: Option<&MediaType>, extension: Option<&str>) -> FieldErrors {
-        let fitting: Vec<_> = self
-            .content_types
-            .iter()
-            .filter(|t| declared.is_some_and(|d| t.admits_type(d) || d.alias_of().is_some_and(|a| t.admits_type(&a))))
-            .flat_map(|t| t.extensions.iter().map(String::as_str))
-            .collect();
-        match (declared, extension) {
-            (Some(declared), Some(_)) if !fitting.is_empty() && !fitting.contains(&"*") => {
-                FieldErrors::one("filename", format!("must end in one of ‘{}’ for {declared}", fitting.join(", ")))
-            }
-            (Some(declared), Some(extension)) if !fitting.is_empty() => {
-                FieldErrors::one("mimeType", format!("must be the type that ‘.{extension}’ stands for, not {declared}"))
-            }
-            _ => FieldErrors::one("mimeType", one_of(self.content_types.iter().map(|t| t.pattern.as_str()))),
+        if let Some(same) = named.iter().find(|named| named.is_same(declared)) {
+            return Some(declared.spelled(same.essence()));
         }
+        // One extension for sound and for film: only the client knows which of them it is.
+        if named.iter().any(|named| is_sound_and_film(declared, named))
+            && let Some(spelled) = self.spelled(declared)
+        {
+            return Some(spelled);
+        }
+        let fitting = named.iter().find(|named| may_be_both(declared, named));
+        match (fitting, exact) {
+            (Some(fitting), _) => Some(fitting.clone()),
+            (None, Some(_)) => None,
+            (None, None) => Some(first.clone()),
+        }
+    }
+
+    /// The declared type where an entry takes it under any extension.
+    fn taken(&self, media_type: &MediaType) -> Option<MediaType> {
+        self.content_types.iter().filter(|allowed| allowed.takes_any_extension()).find_map(|allowed| allowed.spelled(media_type))
+    }
+
+    /// A type that the rule knows by name, as the rule spells it.
+    fn exact(&self, media_type: &MediaType) -> Option<MediaType> {
+        self.content_types.iter().filter(|allowed| !allowed.is_wildcard()).find_map(|allowed| allowed.spelled(media_type))
+    }
+
+    /// The types that an extension stands for, the first of them where nothing else is known.
+    fn named_by(&self, extension: Option<&str>) -> impl Iterator<Item = MediaType> {
+        let names = move |allowed: &&AllowedType| !allowed.is_wildcard() && extension.is_some_and(|e| allowed.names_extension(e));
+        self.content_types.iter().filter(names).filter_map(|allowed| allowed.pattern.parse().ok())
+    }
+
+    /// Why nothing fits, in one short sentence: what the file was taken for, and what it would take.
+    fn refusal(&self, declared: Option<&MediaType>, extension: Option<&str>, named: &[MediaType]) -> FieldErrors {
+        let known = declared.and_then(|declared| self.exact(declared).map(|known| (declared, known)));
+        if let (Some((declared, known)), Some(extension)) = (&known, extension) {
+            let endings =
+                self.content_types.iter().filter(|allowed| known.essence() == allowed.pattern).flat_map(|allowed| &allowed.extensions);
+            let endings: Vec<_> = endings.filter(|ending| *ending != "*").map(|ending| format!(".{ending}")).collect();
+            let shown = endings.iter().take(SHOWN_ENDINGS).map(String::as_str).collect::<Vec<_>>().join(", ");
+            if !shown.is_empty() && shown.chars().count() <= LONGEST_ENDINGS {
+                return FieldErrors::one("filename", format!("must end in {shown} for {}", short(declared.essence())));
+            }
+            let ending = short(extension);
+            let named = named.first().map_or_else(String::new, |named| format!(", which stands for {}", short(named.essence())));
+            return FieldErrors::one("filename", format!("must not end in ‘.{ending}’{named}, for {}", short(declared.essence())));
+        }
+        let file = match extension {
+            Some(extension) => format!("a file that ends in ‘.{}’", short(extension)),
+            None => "a file without an ending".to_owned(),
+        };
+        let declared = declared.map_or_else(String::new, |declared| format!(" and is declared as {}", short(declared.essence())));
+        FieldErrors::one("mimeType", format!("must be one that is taken here; {file}{declared} is not"))
+    }
+}
+
+/// The most endings that a refusal names, and the most characters that these may have.
+const SHOWN_ENDINGS: usize = 6;
+const LONGEST_ENDINGS: usize = 80;
+
+/// The longest word from outside in a refusal, in characters: it is read on a phone.
+const LONGEST_WORD: usize = 40;
+
+/// A word from outside, cut where it is too long to be read.
+fn short(word: &str) -> String {
+    match word.char_indices().nth(LONGEST_WORD) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
     }
 }
 

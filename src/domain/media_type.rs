@@ -1,10 +1,14 @@
 //! Content types in one canonical spelling.
 //!
 //! Operating systems and browsers disagree about types: HEIC photos arrive blank, CSV files as a spreadsheet, JPEG under four
-//! names. Policies speak in canonical types only; this module knows the odd spellings and what they stand for.
+//! names. This module knows which names are one type; a rule may use any of them.
+
+mod names;
 
 use std::fmt;
 use std::str::FromStr;
+
+use names::{Name, names};
 
 /// A content type: lower-case `type/subtype`, and the charset where it is a text that named one.
 ///
@@ -17,35 +21,6 @@ pub struct MediaType {
 
 /// What a client that does not know says; it carries no more information than a blank.
 const UNKNOWN: [&str; 4] = ["application/octet-stream", "binary/octet-stream", "application/x-download", "application/unknown"];
-
-/// Odd spelling, canonical type. Used only where the odd one is not itself what the extension stands for.
-const ALIASES: [(&str, &str); 25] = [
-    ("application/csv", "text/csv"),
-    ("application/gzip-compressed", "application/gzip"),
-    ("application/javascript", "text/javascript"),
-    ("application/vnd.ms-excel", "text/csv"),
-    ("application/x-compressed", "application/zip"),
-    ("application/x-gzip", "application/gzip"),
-    ("application/x-javascript", "text/javascript"),
-    ("application/x-pdf", "application/pdf"),
-    ("application/x-zip", "application/zip"),
-    ("application/x-zip-compressed", "application/zip"),
-    ("application/xml", "text/xml"),
-    ("audio/mp3", "audio/mpeg"),
-    ("audio/x-m4a", "audio/mp4"),
-    ("audio/x-wav", "audio/wav"),
-    ("image/heic-sequence", "image/heic"),
-    ("image/jpg", "image/jpeg"),
-    ("image/pjpeg", "image/jpeg"),
-    ("image/vnd.microsoft.icon", "image/x-icon"),
-    ("image/x-ms-bmp", "image/bmp"),
-    ("image/x-png", "image/png"),
-    ("text/comma-separated-values", "text/csv"),
-    ("text/json", "application/json"),
-    ("text/x-csv", "text/csv"),
-    ("text/x-markdown", "text/markdown"),
-    ("video/x-m4v", "video/mp4"),
-];
 
 /// Types a browser may show inside a page of ours without running anything the uploader wrote.
 const INLINE_SAFE: [&str; 6] = ["image/avif", "image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp"];
@@ -74,6 +49,10 @@ const VIEWABLE: [&str; 15] = [
 /// with a version behind them.
 const SCRIPTS: [&str; 8] = ["javascript", "x-javascript", "ecmascript", "x-ecmascript", "jscript", "x-jscript", "livescript", "vbscript"];
 
+/// What the end of a type's name says of its container (RFC 6838, section 4.2.8).
+const SUFFIXES: [(&str, &str); 6] =
+    [("+xml", "xml"), ("+zip", "zip"), ("+json", "text"), ("+yaml", "text"), ("+gzip", "gzip"), ("+sqlite3", "sqlite")];
+
 /// The longest text that is read as a content type, in characters.
 pub const MAX_CHARS: usize = 512;
 
@@ -96,28 +75,46 @@ impl MediaType {
         UNKNOWN.contains(&self.essence.as_str())
     }
 
-    /// What this spelling stands for where it is not meant literally.
+    /// The same type in the one spelling that this program prefers.
     #[must_use]
-    pub fn alias_of(&self) -> Option<Self> {
-        let (_, canonical) = ALIASES.iter().find(|(odd, _)| *odd == self.essence)?;
-        // Only texts have one.
-        let charset = self.charset.clone().filter(|_| canonical.starts_with("text/"));
-        Some(Self { essence: (*canonical).to_owned(), charset })
+    pub fn canonical(&self) -> Self {
+        names().of(&self.essence).map_or_else(|| self.clone(), |name| self.spelled(name.canonical()))
+    }
+
+    /// The same type in another spelling. Only texts have a charset.
+    pub(super) fn spelled(&self, spelling: &str) -> Self {
+        Self { essence: spelling.to_owned(), charset: self.charset.clone().filter(|_| spelling.starts_with("text/")) }
+    }
+
+    /// Whether both are the same type, in whatever spelling.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.is_one_of(&[&other.essence])
+    }
+
+    /// Whether it is one of these types, in whatever spelling.
+    #[must_use]
+    pub(super) fn is_one_of(&self, others: &[&str]) -> bool {
+        let own = names().of(&self.essence);
+        others.iter().any(|other| *other == self.essence || own.is_some_and(|own| own.is_spelled(other)))
+    }
+
+    /// Every spelling of this type that is known.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let known = names().of(&self.essence).into_iter().flat_map(Name::spellings);
+        std::iter::once(self.essence.as_str()).chain(known.map(|known| -> &str { known }))
+    }
+
+    /// The container that files of this type are kept in, where one is known: `zip`, `ole`, `xml`, `text` and more.
+    pub(super) fn container(&self) -> Option<&'static str> {
+        let listed = names().of(&self.essence).and_then(Name::container);
+        listed.or_else(|| SUFFIXES.iter().find(|(suffix, _)| self.essence.ends_with(suffix)).map(|(_, container)| *container))
     }
 
     /// Whether a browser that opens such a file could run code its author wrote.
     #[must_use]
     pub fn is_scriptable(&self) -> bool {
-        let subtype = self.essence.split_once('/').map_or("", |(_, s)| s);
-        ["html", "xml", "x-shockwave-flash", "x-mimearchive"].contains(&subtype)
-            || SCRIPTS.iter().any(|script| subtype.starts_with(script))
-            || subtype.ends_with("+xml")
-            || subtype.ends_with("+html")
-            || self.essence == "text/xsl"
-            || self.essence == "image/svg"
-            || self.essence == "message/rfc822"
-            || self.essence == "multipart/related"
-            || self.essence == "text/cache-manifest"
+        self.names().any(can_run)
     }
 
     /// Whether it may be shown inside a page at all.
@@ -135,7 +132,7 @@ impl MediaType {
     /// Whether its bytes are text that a person could read.
     #[must_use]
     pub fn is_text(&self) -> bool {
-        self.essence.starts_with("text/") || self.essence == "application/json"
+        self.essence.starts_with("text/") || self.container() == Some("text")
     }
 
     /// The type the sealed object is stored and served as: scriptable types lose their power.
@@ -143,6 +140,16 @@ impl MediaType {
     pub fn as_served(&self) -> Self {
         if self.is_scriptable() { Self::octet_stream() } else { self.clone() }
     }
+}
+
+/// Whether a type of this name can hold script that a browser runs.
+fn can_run(essence: &str) -> bool {
+    let subtype = essence.split_once('/').map_or("", |(_, s)| s);
+    ["html", "xml", "x-shockwave-flash", "x-mimearchive"].contains(&subtype)
+        || SCRIPTS.iter().any(|script| subtype.starts_with(script))
+        || subtype.ends_with("+xml")
+        || subtype.ends_with("+html")
+        || ["text/xsl", "image/svg", "message/rfc822", "multipart/related", "text/cache-manifest"].contains(&essence)
 }
 
 /// RFC 6838 section 4.2: 1 to 127 of these characters, the first a letter or digit.
@@ -231,15 +238,6 @@ mod tests {
         }
         for shown in INLINE_SAFE.iter().chain(&VIEWABLE) {
             assert!(!shown.parse::<MediaType>().unwrap().is_scriptable(), "{shown}");
-        }
-    }
-
-    #[test]
-    fn every_alias_stands_for_something_that_is_no_alias_itself() {
-        for (odd, canonical) in ALIASES {
-            let target = odd.parse::<MediaType>().unwrap().alias_of().unwrap();
-            assert_eq!(target.essence(), canonical);
-            assert_eq!(target.alias_of(), None, "{odd} leads to another alias");
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | `detection` | which type the first bytes of an upload show |
+//! | `families` | which types share a container, and which a file may be called both |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
 //! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
 //! | [`bucket_event`] | what a bucket says when an object was written |
@@ -29,6 +30,7 @@ pub mod description;
 mod detection;
 pub mod event;
 pub mod evidence;
+mod families;
 pub mod field_errors;
 pub mod file;
 pub mod file_name;

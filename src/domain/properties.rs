@@ -77,10 +77,11 @@ pub(crate) fn media_type(bytes: &[u8]) {
     assert!(!served.is_scriptable(), "{printed} is served as {served}");
     assert_eq!(served.as_served(), served);
     assert!(!(read.is_inline_safe() && read.is_scriptable()), "{printed}");
-    if let Some(alias) = read.alias_of() {
-        assert_eq!(alias.alias_of(), None, "{printed}");
-        assert_eq!(alias.to_string().parse::<MediaType>().as_ref(), Ok(&alias));
-    }
+    let canonical = read.canonical();
+    assert_eq!(canonical.canonical(), canonical, "{printed}");
+    assert!(read.is_same(&canonical) && canonical.is_same(&read), "{printed}");
+    assert_eq!(canonical.is_scriptable(), read.is_scriptable(), "{printed}");
+    assert_eq!(canonical.to_string().parse::<MediaType>().as_ref(), Ok(&canonical));
 }
 
 /// A rule that reads keeps its own bounds, and what it grants is what it allows.
@@ -147,7 +148,8 @@ pub(crate) fn evidence(bytes: &[u8]) {
     let whole = choice < 128;
     let size = start.len() as u64 + if whole { 0 } else { 1_000_000 };
     let allows = |detected: &MediaType| detected.essence() == "image/png" || detected.essence() == "text/html";
-    let rule = Weighing { sniff, max_pixels: MAX_PIXELS, size, allows: &allows };
+    let spelled = |detected: &MediaType| Some(detected.clone()).filter(allows);
+    let rule = Weighing { sniff, max_pixels: MAX_PIXELS, size, spelled: &spelled };
     assert_eq!(bytes_wanted(&granted, sniff) == 0, sniff == Sniff::Trust);
     let evidence = match weigh(&granted, start, &rule) {
         Ok(evidence) => evidence,
