@@ -25,6 +25,7 @@ mod closed_pipes;
 mod companion;
 mod confirm;
 mod cors;
+mod declared_types;
 mod deleting;
 mod deny;
 mod deploy;
