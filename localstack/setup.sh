@@ -53,6 +53,9 @@ missing_packages() {
   have_jvm || printf '%s\n' default-jre-headless libokhttp-java libandroid-json-java
   have systemd-analyze || echo systemd
   have sqlite3 || echo sqlite3
+  # Sounds that the tests make with the programs that people use.
+  have flac || echo flac
+  have lame || echo lame
   { have cc && have make; } || echo build-essential
   have pkg-config || echo pkg-config
 }

@@ -19,8 +19,8 @@ pub struct MediaType {
     charset: Option<String>,
 }
 
-/// What a client that does not know says; it carries no more information than a blank.
-const UNKNOWN: [&str; 4] = ["application/octet-stream", "binary/octet-stream", "application/x-download", "application/unknown"];
+/// What a client that does not know says, under many names; it carries no more information than a blank.
+const UNKNOWN: &str = "application/octet-stream";
 
 /// Types a browser may show inside a page of ours without running anything the uploader wrote.
 const INLINE_SAFE: [&str; 6] = ["image/avif", "image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp"];
@@ -60,7 +60,7 @@ impl MediaType {
     /// The type that promises nothing about the bytes.
     #[must_use]
     pub fn octet_stream() -> Self {
-        Self { essence: UNKNOWN[0].to_owned(), charset: None }
+        Self { essence: UNKNOWN.to_owned(), charset: None }
     }
 
     /// `type/subtype`, lower case, without parameters.
@@ -72,7 +72,7 @@ impl MediaType {
     /// Whether it says no more than "bytes".
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        UNKNOWN.contains(&self.essence.as_str())
+        self.is_one_of(&[UNKNOWN])
     }
 
     /// The same type in the one spelling that this program prefers.

@@ -192,7 +192,9 @@ async fn a_new_name_goes_with_what_the_bytes_are() {
     broker.drop_bytes(&slip, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x06\0\0\0").await;
     assert_eq!(broker.confirm(slip.id).await.0, 200);
     let path = format!("/v2/files/{}.json", slip.id);
-    for (name, status) in [("holiday.png", 200), ("holiday.pdf", 400), ("holiday.exe", 400), ("holiday.csv", 400), ("holiday", 200), ("again.PNG", 200)] {
+    for (name, status) in
+        [("holiday.png", 200), ("holiday.pdf", 400), ("holiday.exe", 400), ("holiday.csv", 400), ("holiday", 200), ("again.PNG", 200)]
+    {
         let (got, body) = broker.call("PATCH", &path, Some(&json!({"filename": name}))).await;
         assert_eq!(got.as_u16(), status, "{name}: {body}");
     }

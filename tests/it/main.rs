@@ -56,6 +56,7 @@ mod query_plans;
 mod reloading;
 mod rotating;
 mod selecting;
+mod shown_types;
 mod store_contract;
 mod sweeping;
 mod tampering;

@@ -15,13 +15,13 @@ import seeds  # noqa: F401: its hooks
 # A part of such a number makes the file larger than its type may be: said where the client chooses the sizes, as Uppy does.
 MANY_PARTS = {"size": r"must be \d+ or lower"}
 DESCRIBING = {
-    "filename": r"must be the same as fileName|must not end in ‘\.\w+’|must end in one of ‘.+’ for \S+|must have an ending that goes with \S+",
+    "filename": r"must be the same as fileName|must not end in ‘\.[^’]+’.*|must end in \..+ for \S+|must have an ending that goes with \S+",
     "disposition": r"must be one of ‘.+’",
 }
 RULES = {
     "POST /v2/files/ref.json": {
-        "filename": r"must be the same as fileName|must not end in ‘\.\w+’|must end in one of ‘.+’ for \S+",
-        "mimeType": r"must be the type that ‘\..+’ stands for, not .+|must be one of ‘.+’",
+        "filename": r"must be the same as fileName|must not end in ‘\.[^’]+’.*|must end in \..+ for \S+",
+        "mimeType": r"must be one that is taken here; a file .+ is not",
         "disposition": r"must be one of ‘.+’",
         "size": r"must be \d+ or (higher|lower)|must be \d+ or lower in one request; ask with ‘multipart’ for more",
     },
