@@ -76,6 +76,13 @@ test("refusals name the fields and are final", async () => {
   assert.throws(() => new Dropslip({ server: "file:///etc" }), TypeError);
 });
 
+test("a refusal of a type is one short sentence, and a type that nobody knows is none", async () => {
+  const picture = (type) => new Blob(["a"], { type });
+  const sentence = "filename must end in .pdf for application/pdf";
+  await assert.rejects(client.upload(picture("application/pdf"), { name: "photo.png" }), ({ message, status }) => message === sentence && status === 400);
+  assert.equal((await client.upload(picture("application/x-of-nobody"), { name: "photo.png" })).state, "active");
+});
+
 test("bytes that are not what was granted are refused in step 3, with the reason", async () => {
   const png = new Blob(["this is no image at all"], { type: "image/png" });
   await assert.rejects(client.upload(png, { name: "a.png", type: "image" }), (error) => {

@@ -119,6 +119,33 @@ test("everything can be done with the keyboard, and the focus is never lost", as
   });
 });
 
+test("a refusal of a type is one sentence, whole on a phone", async () => {
+  await withPage(
+    async (page) => {
+      await page.locator("#drop").waitFor();
+      const buffer = Buffer.from("a");
+      const unheard = `x.${"q".repeat(60)}`;
+      await choose(page, [
+        { name: "photo.png", mimeType: "application/pdf", buffer },
+        { name: "right.png", mimeType: "application/x-of-nobody", buffer },
+        { name: unheard, mimeType: "application/pdf", buffer },
+      ]);
+      const state = (await reaches(page, "photo.png", "refused")).locator(".state");
+      const said = await state.textContent();
+      assert.match(said, /^The name must end in \.pdf for application\/pdf\.$/);
+      assert.ok(said.length < 200, said);
+      const shown = await state.evaluate((element) => {
+        const { left, right } = element.getBoundingClientRect();
+        const { overflow, textOverflow, webkitLineClamp } = getComputedStyle(element);
+        return { fits: left >= 0 && right <= innerWidth && element.scrollWidth <= element.clientWidth + 1, overflow, textOverflow, webkitLineClamp };
+      });
+      assert.deepEqual(shown, { fits: true, overflow: "visible", textOverflow: "clip", webkitLineClamp: "none" });
+      for (const name of ["right.png", unheard]) await reaches(page, name, "active");
+    },
+    { viewport: { width: 360, height: 740 } },
+  );
+});
+
 for (const colorScheme of ["light", "dark"]) {
   for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["phone", { width: 360, height: 740 }]]) {
     test(`axe finds nothing, and nothing is cut off: ${colorScheme}, ${device}`, async () => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Bed, Setup, TestBroker, error_fields, new_file, project};
+use crate::harness::{Bed, Setup, TestBroker, answer, error_fields, new_file, project};
 
 /// A rule that looks at the bytes and refuses, for these types and extensions.
 pub fn strict(content_types: &str) -> String {
@@ -112,6 +112,9 @@ async fn hints_that_failed_once_are_taken() {
         ("photo.png", "application/x-of-nobody; a=b", "image/png"),
         ("file", "application/x-of-nobody", "application/octet-stream"),
         ("file.unheard-of", "application/pdf", "application/octet-stream"),
+        ("shared.jpg", "image/*", "image/jpeg"),
+        ("shared", "*/*", "application/octet-stream"),
+        ("saved.xlsx", "application/force-download", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ] {
         assert_eq!(granted(&broker, name, declared).await, becomes, "{name} as {declared}");
     }
@@ -183,6 +186,36 @@ async fn a_refusal_of_a_type_is_one_short_sentence() {
     assert!(said[0].contains(".svg") && said[0].contains("image/svg+xml"), "what it was taken for: {}", said[0]);
     assert!(said[4].contains(".pdf"), "what is missing: {}", said[4]);
     assert_eq!(granted(&strict, "photo.png", "image/png").await, "image/png");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_sentence_reaches_every_client_whole() {
+    let broker = TestBroker::on(Bed::Embedded).await;
+    let sentence = "filename must end in .pdf for application/pdf";
+
+    let wish = json!({"types": ["attachment"]});
+    let (_, made) = broker.call("POST", "/companion/tokens.json", Some(&wish)).await;
+    let endpoint = made["companionEndpoint"].as_str().unwrap();
+    for (name, status) in [("photo.png", 400), ("page.pdf", 200)] {
+        let query = format!("{endpoint}/s3/params?filename={name}&type=application/pdf&metadata[fileType]=attachment");
+        let (got, body) = answer(broker.http.get(query)).await;
+        assert_eq!(got.as_u16(), status, "{body}");
+        assert!(status == 200 || body["message"] == sentence, "{body}");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo.png");
+    std::fs::write(&path, "x").unwrap();
+    let upload = |declared: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dropslip"));
+        command.args(["upload", "--server", &broker.base, "--mime-type", declared]).arg(&path);
+        let ended = command.env("DROPSLIP_TOKEN", &broker.token).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let (code, said) = upload("application/pdf");
+    assert!(code == Some(1) && said.contains(&format!("refused: {sentence}\n")), "{said}");
+    let (code, said) = upload("application/x-of-nobody");
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[tokio::test]

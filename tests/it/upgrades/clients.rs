@@ -27,7 +27,8 @@ pub async fn old_tokens_are_what_they_were(version: &Path, db: Db) {
         ("pictures only", "attachment", 403),
         ("pictures only", "image", 201),
         ("customer", "attachment", 201),
-        ("all of acme", "artifact", 400),
+        ("all of acme", "artifact", 201),
+        ("all of acme", "unheard-of", 400),
     ] {
         let (answered, said) = old.ask("POST", "/v2/files/ref.json", old.token(token), Some(&wish(file_type))).await;
         assert_eq!(answered, status, "{token}, {file_type}: {said}");
