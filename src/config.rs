@@ -25,7 +25,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::domain::web::web_url;
-use crate::domain::{UploadMethod, toml_failure};
+use crate::domain::{UploadMethod, sqlite_url, toml_failure};
 use crate::jwt;
 use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
@@ -38,7 +38,7 @@ pub use settings::{SETTINGS, Setting};
 pub use storage::{Log, Storage};
 use values::{
     Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, duration, endpoint, filled, log_filter,
-    log_format, origins, part_size, retention, socket_address, upload_method, whole_number,
+    log_format, origins, part_size, quoted, retention, socket_address, upload_method, whole_number,
 };
 
 const PREFIX: &str = "DROPSLIP_";
@@ -156,8 +156,7 @@ impl Config {
                 Source::File(path) => path.display().to_string(),
                 Source::Default => "default".to_owned(),
             };
-            // TOML's basic strings are escaped as Rust's debug strings are, for all that a setting can hold.
-            let _ = writeln!(lines, "{key} = {shown:?} # {source}");
+            let _ = writeln!(lines, "{key} = {} # {source}", quoted(&shown));
         }
         for setting in SETTINGS.iter().filter(|setting| !self.effective.iter().any(|(key, _)| *key == setting.key)) {
             let _ = writeln!(lines, "# {} is not set", setting.key);
@@ -234,8 +233,8 @@ impl Reader {
         let data_dir = self.required("data_dir", "data", filled).map(PathBuf::from);
         let embedded_listen = self.required("embedded_s3_listen", "127.0.0.1:9000", socket_address);
         let development_token = self.required("development_token", "true", boolean);
-        let default_database = format!("sqlite:{}", data_dir.clone().unwrap_or_default().join("dropslip.db").display());
-        let database_url = self.required("database_url", &default_database, database_url);
+        let default_database = sqlite_url(&data_dir.clone().unwrap_or_default().join("dropslip.db"));
+        let database_url = self.required("database_url", &default_database, database_url).map(|url| url.from(self.source("database_url")));
         let s3_method = self.required("s3_method", "post", upload_method);
         let multipart_threshold = self.required("multipart_threshold", "100 MB", byte_size);
         let part_size = self.required("part_size", "16 MiB", part_size);
@@ -322,9 +321,13 @@ impl Reader {
         self.optional(key, parse)
     }
 
+    fn source(&self, key: &str) -> Option<&Source> {
+        self.values.get(key).map(|value| &value.source)
+    }
+
     /// The setting's name where the person wrote it.
     fn named(&self, key: &str) -> String {
-        match self.values.get(key).map(|value| &value.source) {
+        match self.source(key) {
             Some(Source::File(path)) => format!("{key} (in {})", path.display()),
             _ => env_name(key),
         }

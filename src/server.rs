@@ -229,17 +229,18 @@ enum Alone {
 
 async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: CancellationToken) -> anyhow::Result<Opened> {
     let file_types = file_types(config)?;
-    let store = Store::open(config.database_url.reveal()).await.context("DROPSLIP_DATABASE_URL")?;
+    let store = Store::open(config.database_url.reveal()).await.context(config.database_url.setting())?;
     store.subscribe(endpoints(config)?.into_iter().map(|endpoint| endpoint.subscription).collect());
     let (options, embedded) = Box::pin(storage(config, origins, alone, stop_store)).await?;
     let identity = identity(&config.storage)?;
     let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
     // In another bucket no upload would be found, and a sweep would forget them all.
-    let bound = store.bind_storage(&identity).await.context("DROPSLIP_DATABASE_URL")?;
+    let bound = store.bind_storage(&identity).await.context(config.database_url.setting())?;
     if bound != identity {
         bail!(
-            "DROPSLIP_DATABASE_URL: this database is about {bound}, not {identity}. Set DROPSLIP_S3_BUCKET as it was, or use another database; \
-             if the objects were moved, correct the row of its table ‘storage’"
+            "{}: this database is about {bound}, not {identity}. Set DROPSLIP_S3_BUCKET as it was, or use another database; \
+             if the objects were moved, correct the row of its table ‘storage’",
+            config.database_url.setting()
         );
     }
     let form_url = bucket.form_url().to_owned();

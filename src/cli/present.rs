@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 
 use crate::config::Config;
+use crate::domain::sqlite_url::path_in;
 use crate::store::Store;
 use crate::store::probing::{Found, look};
 
@@ -15,10 +16,10 @@ pub(super) async fn database(config: &Config) -> anyhow::Result<Store> {
 /// Refuses a database without tables.
 async fn tables(config: &Config) -> anyhow::Result<Found> {
     const WHERE: &str = "are DROPSLIP_DATA_DIR and DROPSLIP_DATABASE_URL right?";
-    let found = look(config.database_url.reveal()).await.context("DROPSLIP_DATABASE_URL")?;
+    let found = look(config.database_url.reveal()).await.context(config.database_url.setting())?;
     match &found {
         // The other kind of URL may hold a password.
-        Found::NoFile => bail!("there is no database at {}: {WHERE}", config.database_url.reveal().trim_start_matches("sqlite:")),
+        Found::NoFile => bail!("there is no database at {}: {WHERE}", path_in(config.database_url.reveal())),
         Found::Empty => bail!("the database has no tables of dropslip's: {WHERE}"),
         Found::Unbound | Found::About(_) => Ok(found),
     }

@@ -4,34 +4,54 @@ use std::fmt;
 
 use url::Url;
 
+use super::values::Source;
+use crate::domain::sqlite_url::{has_known_parameters, names_a_file};
+
 /// Settings whose values are secrets as a whole. Add a new one here; a test finds those that are forgotten.
 const SECRETS: [&str; 3] = ["jwt_secret", "notifications_token", "proxy_keys"];
 
 /// Where the database is; holds a password, which is never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
+pub struct DatabaseUrl {
+    text: String,
+    /// The folder of data says where it is.
+    by_folder: bool,
+}
 
 impl DatabaseUrl {
     /// The whole of it: for the database alone.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The setting that decides where the database is, as the environment names it.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        if self.by_folder { "DROPSLIP_DATA_DIR" } else { "DROPSLIP_DATABASE_URL" }
+    }
+
+    pub(super) fn from(self, source: Option<&Source>) -> Self {
+        Self { by_folder: source == Some(&Source::Default), ..self }
     }
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redacted(&self.0))
+        f.write_str(&redacted(&self.text))
     }
 }
 
 pub(super) fn database_url(text: &str) -> Result<DatabaseUrl, String> {
     let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
-    if text.contains(":memory:") || text.contains("mode=memory") {
+    if text.starts_with("sqlite:") && !names_a_file(text) {
         return Err("must be a file: what is in memory only would be gone with the process".to_owned());
     }
+    if text.starts_with("sqlite:") && !has_known_parameters(text) {
+        return Err("must have no parameters but mode, cache, immutable and vfs; in its path, write ? as %3F and % as %25".to_owned());
+    }
     // The value may hold a password, so the complaint does not repeat it.
-    if known { Ok(DatabaseUrl(text.to_owned())) } else { Err("must start with sqlite: or postgres:".to_owned()) }
+    if known { Ok(DatabaseUrl { text: text.to_owned(), by_folder: false }) } else { Err("must start with sqlite: or postgres:".to_owned()) }
 }
 
 /// What a person may see of a setting's text.

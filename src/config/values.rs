@@ -1,5 +1,6 @@
 //! What a setting's text stands for; every complaint tells what would do.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,23 @@ pub(super) fn as_text(value: &toml::Value) -> Option<String> {
         toml::Value::Array(items) => items.iter().map(|item| item.as_str()).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
         _ => None,
     }
+}
+
+/// The text as a string of a TOML file, on one line and with nothing in it that a terminal or a reader would take for something else.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\'' => quoted.push(c),
+            // What Rust would not show as it is: controls, marks without a letter, turns of direction.
+            _ if c.escape_debug().len() > 1 => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+            }
+            _ => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 pub(super) fn filled(text: &str) -> Result<String, String> {
@@ -158,5 +176,30 @@ pub(super) fn log_format(text: &str) -> Result<Option<bool>, String> {
         "json" => Ok(Some(true)),
         "text" => Ok(Some(false)),
         _ => Err(format!("must be text, json or auto, not ‘{text}’")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_text_reads_back_from_toml_as_it_was(text in any::<String>()) {
+            let line = format!("a = {} # b", quoted(&text));
+            prop_assert!(!line.contains(['\n', '\r']));
+            let table: toml::Table = toml::from_str(&line).unwrap();
+            prop_assert_eq!(table["a"].as_str(), Some(text.as_str()));
+        }
+    }
+
+    #[test]
+    fn marks_that_stand_on_letters_and_quotes_read_back_too() {
+        for text in ["e\u{301}", "it's \"so\" \\", "\0\u{7f}\u{9b}\u{202e}\u{1f4c1}", "line\nline\ttab"] {
+            let table: toml::Table = toml::from_str(&format!("a = {}", quoted(text))).unwrap();
+            assert_eq!(table["a"].as_str(), Some(text));
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::multipart::MIN_PART_SIZE;
 use crate::domain::web::innermost;
 use crate::domain::{
     Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, TypeLimit,
-    UploadMethod,
+    UploadMethod, sqlite_url,
 };
 use crate::limits::{Limit, Limits};
 use crate::random;
@@ -60,7 +60,7 @@ impl Bench {
         // Not made by others: a folder that is there already is refused.
         std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| format!("no temporary folder {}: {error}", path.display()))?;
         let folder = Folder(path);
-        let url = format!("sqlite:{}", folder.0.join("check.db").display());
+        let url = sqlite_url(&folder.0.join("check.db"));
         let store = Store::open(&url).await.map_err(|error| format!("no temporary database: {}", innermost(&error)))?;
         let bucket = Bucket::unasked(options.clone()).await.map_err(|error| error.to_string())?;
         let rules = Rules {

@@ -21,6 +21,7 @@
 //! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`selection`] | which files a list has, and in which order |
 //! | [`web`] | addresses of servers |
+//! | [`mod@sqlite_url`] | paths of databases as URLs |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod bucket_event;
@@ -43,6 +44,7 @@ pub(crate) mod properties;
 pub mod selection;
 pub mod toml_failure;
 pub mod web;
+pub mod sqlite_url;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use description::Description;
@@ -56,3 +58,4 @@ pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
 pub use selection::{Condition, Field, Order, Position, Selection, Start};
 pub use toml_failure::toml_failure;
+pub use sqlite_url::sqlite_url;

@@ -1,6 +1,6 @@
 //! Who did what to which file: written with the change, never changed, and readable.
 
-use dropslip::domain::{Action, FileId};
+use dropslip::domain::{Action, FileId, sqlite_url};
 use dropslip::store::{AuditFilter, Audited};
 use serde_json::{Value, json};
 use sqlx::Executor as _;
@@ -120,7 +120,7 @@ async fn no_line_is_ever_changed_or_taken_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_filters_pages_and_shows_nothing_that_moves_a_terminal() {
     let broker = Setup::on(Bed::Embedded).start().await;
-    let database = format!("sqlite:{}", broker.folder.path().join("test.db").display());
+    let database = sqlite_url(&broker.folder.path().join("test.db"));
     let log = |arguments: &[&str]| {
         let output = run(broker.folder.path(), &[("DROPSLIP_DATABASE_URL", &database)], &[&["audit-log"], arguments].concat());
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use dropslip::domain::{FileId, FileState};
+use dropslip::domain::sqlite_url::path_in;
+use dropslip::domain::{FileId, FileState, sqlite_url};
 use dropslip::store::Store;
 
 use crate::faults::world::{Program, World, granted};
@@ -70,7 +71,7 @@ async fn comes_back(db: Db) {
     };
     let mut program = world.start(None).await;
     let folder = world.folder.path().display().to_string();
-    let database = world.database_url.strip_prefix("sqlite:").unwrap_or_default().to_owned();
+    let database = path_in(&world.database_url);
     let places = [
         ("/backup", folder.as_str()),
         ("/var/lib/dropslip/dropslip.db", &database),
@@ -200,7 +201,7 @@ async fn a_copy_takes_nothing_over_and_leaves_nothing_half_done() {
     assert_eq!(names(), ["copy.db", "copy.db.partial", "victim"]);
 
     fs::remove_file(&target).unwrap();
-    world.set("DROPSLIP_DATABASE_URL", &format!("sqlite:{}", folder.path().join("nothing.db").display()));
+    world.set("DROPSLIP_DATABASE_URL", &sqlite_url(&folder.path().join("nothing.db")));
     let (code, complaint) = backup(&world);
     assert!(code == Some(1) && complaint.contains("unable to open"), "{complaint}");
     assert_eq!(names(), ["copy.db.partial", "victim"], "a copy that failed leaves nothing");

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use dropslip::domain::sqlite_url;
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::process::{Serving, text};
@@ -49,7 +50,7 @@ async fn much_to_tell() -> tempfile::TempDir {
     }
     // It must be about a bucket to be audited.
     assert!(dropslip(folder.path(), &["sweep", "--once"]).output().unwrap().status.success());
-    let url = format!("sqlite:{}", folder.path().join("data/dropslip.db").display());
+    let url = sqlite_url(&folder.path().join("data/dropslip.db"));
     let mut database = SqliteConnection::connect(&url).await.unwrap();
     let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {LINES})");
     for table in [

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use dropslip::config::Config;
-use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
+use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit, sqlite_url};
 use dropslip::random;
 use dropslip::server::Server;
 use dropslip::store::Store;
@@ -48,7 +48,7 @@ pub fn unique(prefix: &str) -> String {
 /// A database of its own; gone with the test or with the server.
 pub async fn database(db: Db, folder: &TempDir) -> String {
     match db {
-        Db::Sqlite => format!("sqlite:{}", folder.path().join("test.db").display()),
+        Db::Sqlite => sqlite_url(&folder.path().join("test.db")),
         Db::Postgres => {
             let server = from_servers("TEST_POSTGRES_URL");
             let name = unique("test_");

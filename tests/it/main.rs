@@ -50,6 +50,7 @@ mod oracles;
 mod outbox_metrics;
 mod page;
 mod permissions;
+mod places;
 mod program;
 mod put;
 mod query_plans;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use dropslip::domain::sqlite_url;
 use dropslip::embedded_s3::BOUNDS;
 
 use crate::harness::{answer, from_servers, new_file, unique};
@@ -219,7 +220,7 @@ fn a_database_is_about_one_storage_only() {
     let folder = tempfile::tempdir().unwrap();
     drop(Serving::start(folder.path(), &EMBEDDED, ")"));
     let elsewhere = tempfile::tempdir().unwrap();
-    let database = format!("sqlite:{}", folder.path().join("data/dropslip.db").display());
+    let database = sqlite_url(&folder.path().join("data/dropslip.db"));
     let settings = [&EMBEDDED[..], &[("DROPSLIP_DATABASE_URL", database.as_str())]].concat();
     for command in [&["serve"][..], &["sweep", "--once"], &["audit"]] {
         let refused = run(elsewhere.path(), &settings, command);

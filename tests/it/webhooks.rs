@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use dropslip::domain::{Deletion, FileId};
+use dropslip::domain::{Deletion, FileId, sqlite_url};
 use dropslip::store::{EventFilter, EventRow, EventState, Replay};
 use dropslip::webhooks::{Sent, Webhooks, parse};
 use serde_json::{Value, json};
@@ -191,7 +191,7 @@ async fn what_is_given_up_is_kept_shown_and_sent_again() {
     let dead = wait_for_events(&broker, EventState::Dead, 1).await.remove(0);
     assert_eq!((dead.attempts, dead.last_answer.as_deref()), (2, Some("500 Internal Server Error")));
 
-    let database = format!("sqlite:{}", broker.folder.path().join("test.db").display());
+    let database = sqlite_url(&broker.folder.path().join("test.db"));
     let endpoints = folder.path().join("webhooks.toml").display().to_string();
     let settings = [("DROPSLIP_DATABASE_URL", database.as_str()), ("DROPSLIP_WEBHOOKS_FILE", endpoints.as_str())];
     let ask = |arguments: &[&str]| {
@@ -276,7 +276,7 @@ async fn an_endpoint_that_is_gone_is_left_alone_until_it_is_enabled() {
     assert_eq!(receiver.deliveries().len(), 1, "nothing more was sent");
     assert!(dead[0].last_answer.as_deref().unwrap().contains("gone"), "{dead:?}");
 
-    let database = format!("sqlite:{}", broker.folder.path().join("test.db").display());
+    let database = sqlite_url(&broker.folder.path().join("test.db"));
     let endpoints = folder.path().join("webhooks.toml").display().to_string();
     let settings = [("DROPSLIP_DATABASE_URL", database.as_str()), ("DROPSLIP_WEBHOOKS_FILE", endpoints.as_str())];
     let ask = |arguments: &[&str]| text(&run(folder.path(), &settings, &[&["events"], arguments].concat()).stdout);

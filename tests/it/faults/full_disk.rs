@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use dropslip::domain::FileId;
+use dropslip::domain::{FileId, sqlite_url};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -54,7 +54,7 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
     let mount_point = tempfile::tempdir().unwrap();
     let disk = SmallDisk::mount(mount_point.path(), "1m");
     let database = mount_point.path().join("test.db");
-    let mut world = World::at(&format!("sqlite:{}", database.display())).await;
+    let mut world = World::at(&sqlite_url(&database)).await;
     let program = world.start(None).await;
     let mut uploads = Vec::new();
     for _ in 0..20 {
@@ -100,7 +100,7 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
         assert!(file.is_some(), "slip {id} was answered and is gone");
         world.must_lose(*id);
     }
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(&sqlite_url(&database)).await.unwrap();
     let records: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM files").fetch_one(&pool).await.unwrap();
     assert_eq!(usize::try_from(records).unwrap(), told.len() + 1 + uploads.len(), "one record for each slip that was given, and no other");
     let integrity: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&pool).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
 async fn a_full_disk_keeps_every_longer_life_that_was_told() {
     let mount_point = tempfile::tempdir().unwrap();
     let disk = SmallDisk::mount(mount_point.path(), "4m");
-    let database = format!("sqlite:{}", mount_point.path().join("test.db").display());
+    let database = sqlite_url(&mount_point.path().join("test.db"));
     let world = World::at(&database).await;
     let program = world.start(None).await;
     let mut slips = Vec::new();
