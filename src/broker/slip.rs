@@ -70,6 +70,8 @@ impl Broker {
     pub(super) fn parts_for(&self, new: &NewFile, grant: &Grant) -> Option<Multipart> {
         match (new.multipart?, new.size) {
             (PartSizes::ChosenByClient, _) => Some(Multipart { upload_id: None, part_size: None }),
+            // Nothing can be cut into no parts.
+            (PartSizes::Granted, Some(0)) => None,
             (PartSizes::Granted, Some(size)) if size >= self.multipart_threshold || size > grant.max_request => {
                 Some(Multipart { upload_id: None, part_size: Some(part_size_for(size, self.part_size)) })
             }

@@ -132,8 +132,6 @@ pub(super) enum SourceError {
     Directory,
     #[error("is neither a file nor a link to one")]
     NotRegular,
-    #[error("is empty")]
-    Empty,
     #[error("became shorter while it was read: {size} bytes when it was opened, {read} now")]
     Shrank { size: u64, read: u64 },
     #[error("became longer while it was read: it had {size} bytes when it was opened")]

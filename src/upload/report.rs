@@ -139,8 +139,8 @@ mod tests {
         let file = UploadedFile { id: 7, size: 5, object: serde_json::json!({"id": 7, "state": "active"}) };
         let line = json_line(Path::new("a \"b\".txt"), &Ok(file)).unwrap();
         assert_eq!(line, r#"{"path":"a \"b\".txt","ok":true,"file":{"id":7,"state":"active"}}"#);
-        let failed = json_line(Path::new("a"), &Err(Failure::from(SourceError::Empty).at(Step::Read))).unwrap();
-        assert_eq!(failed, r#"{"path":"a","ok":false,"step":"read","status":null,"error":"is empty"}"#);
+        let failed = json_line(Path::new("a"), &Err(Failure::from(SourceError::Missing).at(Step::Read))).unwrap();
+        assert_eq!(failed, r#"{"path":"a","ok":false,"step":"read","status":null,"error":"there is no such file"}"#);
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_upload_to_go_on_with_is_named_by_its_number() {
-        let error = Failure::from(SourceError::Empty).at(Step::Upload);
+        let error = Failure::from(SourceError::Missing).at(Step::Upload);
         let error = StepError { unfinished: Some(Unfinished { id: 7, remembered: true }), ..error };
         assert!(json_line(Path::new("a"), &Err(error)).unwrap().ends_with(r#","resume":7}"#));
     }

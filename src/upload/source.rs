@@ -20,7 +20,7 @@ use super::failure::{Failure, SourceError};
 /// How much is read at once, in bytes: what bounds the memory of an upload, times the connections.
 const CHUNK: u64 = 128 * 1024;
 
-/// A regular file that is not empty, and what it was when it was opened first.
+/// A regular file, and what it was when it was opened first.
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
@@ -42,9 +42,6 @@ impl Source {
         }
         let opened = File::open(path).await.map_err(unreadable)?.metadata().await.map_err(unreadable)?;
         let (size, modified) = (opened.len(), opened.modified().ok());
-        if size == 0 {
-            return Err(SourceError::Empty.into());
-        }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { path: path.to_path_buf(), name, size, modified })
     }
@@ -227,12 +224,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_file_with_bytes_is_told_from_the_others() {
+    async fn a_file_without_bytes_is_read_and_what_is_no_file_is_told() {
         let (folder, empty) = (tempfile::tempdir().unwrap(), file_of(b""));
+        let source = Source::open(empty.path()).await.unwrap();
+        assert!(matches!(read_all(&source).await, (0, None)));
+        assert_eq!(source.checksum_sha256(&ProgressBar::hidden()).await.unwrap(), STANDARD.encode(Sha256::digest(b"")));
+        empty.as_file().set_len(1).unwrap();
+        assert!(matches!(read_all(&source).await, (_, Some(SourceError::Grew { size: 0 }))));
         let complaint = async |path: &Path| Source::open(path).await.unwrap_err().to_string();
         assert_eq!(complaint(folder.path()).await, "is a directory; name the files in it");
         assert_eq!(complaint(&folder.path().join("none")).await, "there is no such file");
-        assert_eq!(complaint(empty.path()).await, "is empty");
         assert_eq!(complaint(Path::new("/dev/null")).await, "is neither a file nor a link to one");
     }
 }

@@ -16,7 +16,7 @@ fn with_page(bed: Bed) -> Setup {
 }
 
 /// A broker whose page may send to the bucket: the embedded store knows its own page, a bucket has the rules of README.md.
-async fn started(setup: Setup) -> TestBroker {
+pub async fn started(setup: Setup) -> TestBroker {
     let broker = setup.start().await;
     if broker.bed != Bed::Embedded {
         let rule = CorsRule::builder()

@@ -1,5 +1,6 @@
 //! `dropslip upload`: the real program, against the real broker and against peers that misbehave on purpose.
 
+mod empty;
 mod hostile;
 mod parts;
 
@@ -128,7 +129,7 @@ fn one_refused_file_keeps_none_of_the_others_from_becoming_active() {
     assert_eq!(ended.stdout.lines().filter(|line| line.ends_with(" active")).count(), 2);
     for complaint in [
         "setup.exe: refused: filename ",
-        "empty.txt: is empty",
+        "empty.txt: refused: size ",
         "missing.txt: there is no such file",
         ".: is a directory",
         "dropslip: 2 of 6 files are active",
