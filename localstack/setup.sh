@@ -56,12 +56,13 @@ missing_packages() {
   # Sounds that the tests make with the programs that people use.
   have flac || echo flac
   have lame || echo lame
+  have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || echo pgbouncer
   { have cc && have make; } || echo build-essential
   have pkg-config || echo pkg-config
 }
 
 install_packages() {
-  local as_root=() quiet_cluster=/etc/postgresql-common/createcluster.d/dropslip-tests.conf
+  local as_root=() quiet_cluster=/etc/postgresql-common/createcluster.d/dropslip-tests.conf quiet_services=/usr/sbin/policy-rc.d
   if ((EUID != 0)); then
     # -n unless somebody is there to type a password: CI must fail, not hang.
     if have sudo && { sudo -n true 2>/dev/null || { [[ -t 0 ]] && sudo -v; }; }; then
@@ -81,9 +82,16 @@ install_packages() {
   # The tests start their own PostgreSQL; without this line Debian would also start one on port 5432.
   "${as_root[@]}" mkdir -p "${quiet_cluster%/*}"
   echo 'create_main_cluster = false' | "${as_root[@]}" tee "$quiet_cluster" >/dev/null
+  # The same for PgBouncer on port 6432, and whatever else would start: tests start what they need.
+  if [[ -e $quiet_services ]]; then
+    quiet_services='' # somebody decided already
+  else
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$quiet_services" >/dev/null
+    "${as_root[@]}" chmod 755 "$quiet_services"
+  fi
   "${as_root[@]}" apt-get update -q >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" >&2
-  "${as_root[@]}" rm -f "$quiet_cluster"
+  "${as_root[@]}" rm -f "$quiet_cluster" ${quiet_services:+"$quiet_services"}
 }
 
 mapfile -t missing < <(missing_packages "$@")

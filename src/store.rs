@@ -41,16 +41,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use history::Subscribers;
 use inserting::{PostgresRecords, SqliteRecords};
-use postgres::{Connections, connections};
+use postgres::{Connections, connections, refuse_shared_sessions};
 use sqlite::{ReadConnections, WriteConnection, read_connections};
 use writing::Writer;
 
@@ -121,6 +120,12 @@ pub enum StoreError {
     Unavailable(sqlx::Error),
     /// It holds or did something it never should.
     #[error("the database misbehaved: {0}")]
+    /// A pooler before it has no sessions: settings and locks of one caller would be another's.
+    #[error(
+        "the pooler before the database hands its sessions on with each transaction or statement: let it pool by session \
+         (PgBouncer: pool_mode = session), or name the database itself"
+    )]
+    Pooled,
     Broken(String),
 }
 
@@ -267,14 +272,11 @@ impl Store {
     }
 
     async fn open_postgres(url: &str) -> Result<Engine, StoreError> {
-        let options = PgConnectOptions::from_str(url)?;
-        let plain = options.clone().application_name("dropslip");
-        // A pool asks a server that refuses again and again for half a minute, and does not say why in the end.
-        let connected = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&plain)).await;
-        let first = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
-        let _ = first.close().await;
+        let options = postgres::options(url, "dropslip")?;
+        // Before anything else is asked: a pool asks a server that refuses again and again for half a minute, and does not say why in the end.
+        refuse_shared_sessions(&options).await?;
         // On a connection without bounds of time: an index on many rows takes longer, and so does waiting for who builds it.
-        let migrating = PgPoolOptions::new().max_connections(1).connect_with(plain).await?;
+        let migrating = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         migrated(POSTGRES_MIGRATIONS.run(&migrating).await)?;
         migrating.close().await;
         Ok(Engine::Postgres(Arc::new(connections(options).await?)))

@@ -313,7 +313,7 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            StoreError::Broken(_) => Self::Internal(error.to_string()),
+            StoreError::Broken(_) | StoreError::Pooled => Self::Internal(error.to_string()),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::{ConnectOptions as _, Connection};
+use sqlx::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -26,6 +26,12 @@ const LONGEST_IDLE: Duration = Duration::from_mins(10);
 
 /// For how long a connection is used: whatever a server gathers for one, it is free of it then.
 const LONGEST: Duration = Duration::from_mins(30);
+
+/// How a connection is opened.
+pub(super) trait Opened: Connection + Sized {
+    /// Opens one and makes it ready for use.
+    fn open(options: &Self::Options) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
+}
 
 /// Connections to one database, so many at most.
 pub(super) struct Kept<C: Connection> {
@@ -55,7 +61,7 @@ pub(super) struct InUse<C: Connection + 'static> {
     place: Option<OwnedSemaphorePermit>,
 }
 
-impl<C: Connection + 'static> Kept<C> {
+impl<C: Opened + 'static> Kept<C> {
     /// Opens the first connection, to see that it can.
     pub(super) async fn open(options: C::Options, most: u32) -> Result<Self, sqlx::Error> {
         let places = Arc::new(Semaphore::new(most as usize));
@@ -73,7 +79,7 @@ impl<C: Connection + 'static> Kept<C> {
         let place = self.shared.places.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let (connection, opened) = match self.rested().await {
             Some(Resting { connection, opened, .. }) => (connection, opened),
-            None => (self.options.connect().await?, Instant::now()),
+            None => (C::open(&self.options).await?, Instant::now()),
         };
         Ok(InUse { connection: Some(connection), opened, shared: self.shared.clone(), place: Some(place) })
     }

@@ -3,11 +3,11 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 use super::StoreError;
+use super::postgres::{options, refuse_shared_sessions};
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,12 +31,12 @@ pub enum Found {
 /// When it cannot be reached or does not answer within five seconds.
 pub async fn look(url: &str) -> Result<Found, StoreError> {
     match tokio::time::timeout(PATIENCE, asked(url)).await {
-        Ok(found) => Ok(found?),
+        Ok(found) => found,
         Err(_) => Err(StoreError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
     }
 }
 
-async fn asked(url: &str) -> Result<Found, sqlx::Error> {
+async fn asked(url: &str) -> Result<Found, StoreError> {
     const IDENTITY: &str = "SELECT identity FROM storage";
     let identity: Result<Option<String>, sqlx::Error> = if url.starts_with("sqlite:") {
         let options = SqliteConnectOptions::from_str(url)?;
@@ -49,7 +49,9 @@ async fn asked(url: &str) -> Result<Found, sqlx::Error> {
         let _ = connection.close().await;
         identity
     } else {
-        let mut connection = PgConnection::connect_with(&PgConnectOptions::from_str(url)?.application_name("dropslip check")).await?;
+        let options = options(url, "dropslip check")?;
+        refuse_shared_sessions(&options).await?;
+        let mut connection = PgConnection::connect_with(&options).await?;
         let identity = sqlx::query_scalar(IDENTITY).fetch_optional(&mut connection).await;
         let _ = connection.close().await;
         identity
@@ -58,6 +60,6 @@ async fn asked(url: &str) -> Result<Found, sqlx::Error> {
         Ok(identity) => Ok(identity.map_or(Found::Unbound, Found::About)),
         // SQLite has one code for all that is wrong with a statement; Postgres says "undefined table".
         Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("1" | "42P01")) => Ok(Found::Empty),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }

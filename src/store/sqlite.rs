@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
-use super::kept::Kept;
+use super::kept::{Kept, Opened};
 use super::{Lent, PATIENCE};
 
 /// How many read at the same time.
@@ -24,6 +24,12 @@ pub(super) type ReadConnections = Kept<SqliteConnection>;
 /// Opens the first of them, to see that it can.
 pub(super) async fn read_connections(options: SqliteConnectOptions) -> Result<ReadConnections, sqlx::Error> {
     Kept::open(options.read_only(true).row_buffer_size(ROWS_READ_AHEAD), READERS).await
+}
+
+impl Opened for SqliteConnection {
+    async fn open(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        options.connect().await
+    }
 }
 
 /// The connection that writes, for one at a time.

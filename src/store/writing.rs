@@ -155,6 +155,7 @@ async fn settle(target: &mut impl WriteBatch, batch: Vec<Waiting>) {
             answer_all(batch, || Err(StoreError::Unavailable(sqlx::Error::Io(std::io::Error::other(why.clone())))));
         }
         Err(error @ StoreError::Broken(_)) if batch.len() == 1 => answer_all(batch, || Err(StoreError::Broken(error.to_string()))),
+        Err(StoreError::Pooled) => answer_all(batch, || Err(StoreError::Pooled)),
         Ok(_) if batch.len() == 1 => answer_all(batch, || Ok(None)),
         // One of them is at fault: halving finds it at the cost of a few commits more, whoever the others are.
         Ok(_) | Err(StoreError::Broken(_)) => {

@@ -51,6 +51,7 @@ mod outbox_metrics;
 mod page;
 mod permissions;
 mod places;
+mod pooling;
 mod program;
 mod put;
 mod query_plans;
