@@ -8,7 +8,7 @@ DATABASE_URL is as in DROPSLIP_DATABASE_URL, of a database that dropslip has ope
 10 % of all wait for a sweep. Tenants are called t0, t1, ...; t0 has a tenth of all files, half of the tenants less than one in 3000.
 With --expired nothing else is added but so many expired temp files. Objects in a bucket are not made.
 """
-import argparse, pathlib, sqlite3, subprocess, sys, time
+import argparse, pathlib, sqlite3, subprocess, sys, time, urllib.parse
 
 CHUNK = 1_000_000
 HOUR, DAY = 3600, 86400
@@ -158,7 +158,7 @@ def fill(url, files=10_000_000, tenants=1000, expired=0, quiet=False):
     options = argparse.Namespace(files=files, tenants=tenants, expired=expired)
     say = (lambda text: None) if quiet else (lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr, flush=True))
     if url.startswith("sqlite:"):
-        fill_sqlite(pathlib.Path(url.removeprefix("sqlite:")), options, time.time(), say)
+        fill_sqlite(pathlib.Path(urllib.parse.unquote(url.removeprefix("sqlite:"))), options, time.time(), say)
     else:
         fill_postgres(url, options, time.time(), say)
     return time.monotonic() - began
