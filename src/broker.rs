@@ -19,6 +19,7 @@ mod judge;
 mod list;
 mod pace;
 mod parts;
+mod searching;
 mod slip;
 mod sweep;
 mod tickets;

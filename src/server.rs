@@ -133,7 +133,8 @@ impl Server {
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
         let router = api::router(state.clone(), &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
-        let mut working = vec![sweeping, tokio::spawn(tokens.clone().watch(stop.clone()))];
+        let naming = tokio::spawn(sweeper::fill_search_names(broker.clone(), stop.clone()));
+        let mut working = vec![sweeping, naming, tokio::spawn(tokens.clone().watch(stop.clone()))];
         let webhooks =
             Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
         let webhooks = Arc::new(webhooks);

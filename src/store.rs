@@ -27,6 +27,7 @@ mod postgres;
 pub mod probing;
 mod reissuing;
 mod replaying;
+mod searching;
 mod selecting;
 mod sqlite;
 mod sweeping;
@@ -61,6 +62,7 @@ pub use history::{AuditFilter, Audited, AuditedActor};
 pub use outbox::{Backlog, COUNTED, EventFilter, EventRow, EventState, Leased, Outcome};
 pub use reissuing::{Idempotency, Reissued, Used};
 pub use replaying::Replay;
+pub use searching::Filled;
 pub use selecting::Selected;
 pub use sweeping::{Doomed, OpenSlips, OpenUpload, Waiting};
 pub use tickets::Attached;
@@ -118,14 +120,14 @@ pub enum StoreError {
     /// It cannot be reached, does not answer or has no room; a commit whose answer got lost may have happened. Tells its cause itself.
     #[error("the database is not available: {0}")]
     Unavailable(sqlx::Error),
-    /// It holds or did something it never should.
-    #[error("the database misbehaved: {0}")]
     /// A pooler before it has no sessions: settings and locks of one caller would be another's.
     #[error(
         "the pooler before the database hands its sessions on with each transaction or statement: let it pool by session \
          (PgBouncer: pool_mode = session), or name the database itself"
     )]
     Pooled,
+    /// It holds or did something it never should.
+    #[error("the database misbehaved: {0}")]
     Broken(String),
 }
 

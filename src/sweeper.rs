@@ -1,4 +1,4 @@
-//! The timer around [`Broker::sweep`].
+//! The timers around [`Broker::sweep`] and [`Broker::fill_search_names`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +41,36 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
             Ok(swept) if swept == Swept::default() => {}
             Ok(Swept { activated, discarded, purged, deleted }) => tracing::info!(activated, discarded, purged, deleted, "swept"),
             Err(error) => tracing::warn!(%error, "a sweep did not end; the next one goes on"),
+        }
+    }
+}
+
+/// How often it is looked for names that a broker of the version before wrote.
+const NAMES_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Makes names of before ready to be searched for, at once and then every minute until `stop`: brokers of the version before may still
+/// write some. Where there are none, a look costs nothing.
+pub async fn fill_search_names(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut turns = tokio::time::interval(NAMES_INTERVAL);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = turns.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let started = Instant::now();
+        let filled = tokio::select! {
+            filled = broker.fill_search_names() => filled,
+            // What is left, the next broker that starts goes on with.
+            () = stop.cancelled() => return,
+        };
+        match filled {
+            Ok(0) => {}
+            Ok(count) => {
+                let duration_s = started.elapsed().as_secs_f64();
+                tracing::info!(count, duration_s, "names of before can be searched for in each spelling");
+            }
+            Err(error) => tracing::warn!(%error, "not all names of before can be searched for in each spelling yet; the next turn goes on"),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`caller`] | who is asking: actor, tenant, scopes, file types |
+//! | [`mod@composed`] | texts as they are compared, in one of Unicode's spellings |
 //! | [`mod@file`] | the record of one uploaded content and its states |
 //! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
@@ -20,13 +21,14 @@
 //! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
 //! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`selection`] | which files a list has, and in which order |
-//! | [`web`] | addresses of servers |
 //! | [`mod@sqlite_url`] | paths of databases as URLs |
+//! | [`web`] | addresses of servers |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
 pub mod bucket_event;
 pub mod byte_range;
 pub mod caller;
+pub mod composed;
 pub mod description;
 mod detection;
 pub mod event;
@@ -42,11 +44,12 @@ pub mod policy_file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 pub mod selection;
+pub mod sqlite_url;
 pub mod toml_failure;
 pub mod web;
-pub mod sqlite_url;
 
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
+pub use composed::composed;
 pub use description::Description;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Pixels, Sniff, Verdict};
@@ -57,5 +60,5 @@ pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
 pub use selection::{Condition, Field, Order, Position, Selection, Start};
-pub use toml_failure::toml_failure;
 pub use sqlite_url::sqlite_url;
+pub use toml_failure::toml_failure;

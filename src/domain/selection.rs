@@ -332,7 +332,7 @@ pub enum Start {
 pub struct Selection {
     /// What must be true of them.
     pub condition: Condition,
-    /// What their names hold, whatever the case of ASCII letters.
+    /// What their names hold, whatever the case of ASCII letters: in small letters, composed.
     pub name_holds: Option<String>,
     /// Their numbers.
     pub ids: Option<Vec<FileId>>,

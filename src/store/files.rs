@@ -8,6 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::history::{record, unreadable};
 use super::instant::Instant;
+use super::searching::SearchName;
 use super::{Store, StoreError, on_pool};
 use crate::domain::{
     Action, Actor, Caller, Change, Deletion, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Tenant,
@@ -259,7 +260,8 @@ impl Store {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7, \
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16, \
-             upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END, name = $17, disposition = $18 \
+             upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END, name = $17, disposition = $18, \
+             search_name_of = $19, search_name = $20 \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         ));
         let active: Option<File> = on_pool!(self, write connection => {
@@ -283,6 +285,8 @@ impl Store {
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.height)))
                 .bind(file.name.as_str())
                 .bind(file.disposition.as_str())
+                .bind(SearchName::of(&file.name).of)
+                .bind(SearchName::of(&file.name).composed)
                 .fetch_optional(&mut *transaction)
                 .await?;
             let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
@@ -310,7 +314,8 @@ impl Store {
     pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Option<File>, StoreError> {
         let before = json!({"filename": seen.name.as_str(), "disposition": seen.disposition.as_str()});
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET name = $1, disposition = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5 \
+            "UPDATE files SET name = $1, disposition = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5, \
+             search_name_of = $10, search_name = $11 \
              WHERE id = $6 AND tenant = $7 AND state = 'active' AND name = $8 AND disposition = $9 RETURNING {COLUMNS}"
         ));
         let described: Option<File> = on_pool!(self, write connection => {
@@ -325,6 +330,8 @@ impl Store {
                 .bind(seen.tenant.as_str())
                 .bind(seen.name.as_str())
                 .bind(seen.disposition.as_str())
+                .bind(SearchName::of(&wished.name).of)
+                .bind(SearchName::of(&wished.name).composed)
                 .fetch_optional(&mut *transaction)
                 .await?;
             let described = row.map(File::try_from).transpose().map_err(unreadable)?;

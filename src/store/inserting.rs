@@ -15,6 +15,7 @@ use super::files::{signed, upload_id};
 use super::instant::Instant;
 use super::postgres::Connections;
 use super::reissuing::{Idempotency, OwnedIdempotency};
+use super::searching::SearchName;
 use super::sqlite::WriteConnection;
 use super::writing::{Waiting, WriteBatch};
 use super::{NewRow, Store, StoreError, within_time};
@@ -27,10 +28,11 @@ const ROWS: usize = 64;
 
 /// The columns of a temp record, without those that only confirming fills.
 const FILE_COLUMNS: &str = "tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, \
-    staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind";
+    staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, updated_by_id, updated_by_kind, \
+    search_name_of, search_name";
 
 /// One row of them. No `?1` to name a value twice: to bind a parameter with a name, SQLite's interface looks through all names.
-const FILE_ROW: &str = "(?,'temp',?,?,?,?,?,?,?,?,?,?,?,0,?,?,?,?,?,?,?)";
+const FILE_ROW: &str = "(?,'temp',?,?,?,?,?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?,?)";
 
 const KEY_COLUMNS: &str = "tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at";
 const KEY_ROW: &str = "(?,?,?,?,?,?,?)";
@@ -147,6 +149,7 @@ async fn insert_rows(connection: &mut SqliteConnection, rows: &[Waiting]) -> Res
 
 fn bind_file<'q>(query: SqliteQuery<'q>, file: &'q File) -> SqliteQuery<'q> {
     let (created_at, kind) = (Instant(file.created_at), file.created_by.kind.as_str());
+    let SearchName { of, composed } = SearchName::of(&file.name);
     query
         .bind(file.tenant.as_str())
         .bind(file.type_name.as_str())
@@ -167,6 +170,8 @@ fn bind_file<'q>(query: SqliteQuery<'q>, file: &'q File) -> SqliteQuery<'q> {
         .bind(kind)
         .bind(file.created_by.id)
         .bind(kind)
+        .bind(of)
+        .bind(composed)
 }
 
 /// An Idempotency-Key to be written, and the number of the file it stands for.
@@ -201,13 +206,14 @@ pub(super) struct PostgresRecords(pub(super) Arc<Connections>);
 
 const UNNEST_FILES: &str = "INSERT INTO files (tenant, state, type_name, name, disposition, declared_type, granted_type, min_size, max_size, \
     checksum_sha256, staging_key, upload_id, part_size, size, created_at, updated_at, expires_at, created_by_id, created_by_kind, \
-    updated_by_id, updated_by_kind) \
+    updated_by_id, updated_by_kind, search_name_of, search_name) \
     SELECT tenant, 'temp', type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, staging_key, \
-    upload_id, part_size, 0, created_at, created_at, expires_at, actor_id, actor_kind, actor_id, actor_kind \
+    upload_id, part_size, 0, created_at, created_at, expires_at, actor_id, actor_kind, actor_id, actor_kind, \
+    search_name_of, search_name \
     FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], \
-    $11::text[], $12::bigint[], $13::timestamptz[], $14::timestamptz[], $15::bigint[], $16::text[]) \
+    $11::text[], $12::bigint[], $13::timestamptz[], $14::timestamptz[], $15::bigint[], $16::text[], $17::text[], $18::text[]) \
     AS new (tenant, type_name, name, disposition, declared_type, granted_type, min_size, max_size, checksum_sha256, staging_key, \
-    upload_id, part_size, created_at, expires_at, actor_id, actor_kind) RETURNING staging_key, id";
+    upload_id, part_size, created_at, expires_at, actor_id, actor_kind, search_name_of, search_name) RETURNING staging_key, id";
 
 const UNNEST_KEYS: &str = "INSERT INTO idempotency_keys (tenant, actor_kind, actor_id, key, request_sha256, file_id, created_at) \
     SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::timestamptz[]) ON CONFLICT DO NOTHING";
@@ -263,6 +269,8 @@ async fn insert_files(connection: &mut PgConnection, batch: &[Waiting]) -> Resul
         .bind(files().map(|file| file.expires_at).collect::<Vec<_>>())
         .bind(files().map(|file| file.created_by.id).collect::<Vec<_>>())
         .bind(files().map(|file| file.created_by.kind.as_str()).collect::<Vec<_>>())
+        .bind(files().map(|file| SearchName::of(&file.name).of).collect::<Vec<_>>())
+        .bind(files().map(|file| SearchName::of(&file.name).composed).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     // Nothing says in which order rows come back.

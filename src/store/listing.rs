@@ -1,5 +1,6 @@
 //! Pages of files, by number and not by offset: a page costs the same wherever it is.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sqlx::AssertSqlSafe;
@@ -13,20 +14,23 @@ use crate::domain::{ActorKind, File, FileId, TypeLimit};
 use crate::metrics;
 
 /// A value that takes the place of `$1`, `$2`, ...
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Bound<'a> {
     Number(i64),
     Text(&'a str),
+    /// A text that may be another than was given.
+    Made(Cow<'a, str>),
     Time(OffsetDateTime),
 }
 
 /// Binds each value in its own type.
 macro_rules! bind_all {
     ($query:expr, $bound:expr) => {
-        $bound.iter().fold($query, |query, bound| match *bound {
-            Bound::Number(number) => query.bind(number),
-            Bound::Text(text) => query.bind(text),
-            Bound::Time(at) => query.bind(Instant(at)),
+        $bound.iter().fold($query, |query, bound| match bound {
+            Bound::Number(number) => query.bind(*number),
+            Bound::Text(text) => query.bind(*text),
+            Bound::Made(text) => query.bind(text.as_ref()),
+            Bound::Time(at) => query.bind(Instant(*at)),
         })
     };
 }

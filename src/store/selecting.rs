@@ -1,7 +1,7 @@
 //! Lists by any condition and in any order: a [`Selection`] as SQL.
 //!
 //! The text is put together from what stands in this file alone; whatever a client said is bound as a parameter. Both engines compare
-//! and order texts by their bytes and instants by microseconds.
+//! and order texts by their bytes and instants by microseconds. Whether two names are the same is another matter: see `searching`.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,12 @@ use sqlx::AssertSqlSafe;
 
 use super::instant::Instant;
 use super::listing::{Bound, bind_all, of_types, turn};
+use super::searching::SEARCHED;
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
-use crate::domain::{ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant, TicketId, TypeLimit};
+use crate::domain::{
+    ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant, TicketId, TypeLimit, composed,
+};
 
 /// Whose files, and which of them.
 #[derive(Debug, Clone, Copy)]
@@ -95,9 +98,9 @@ impl Store {
 
     fn dialect(&self) -> Dialect {
         match &self.engine {
-            Engine::Sqlite { .. } => Dialect { bytes: "", position: "instr(lower(name)", is_sqlite: true },
+            Engine::Sqlite { .. } => Dialect { bytes: "", position: "instr", is_sqlite: true },
             // Its own collations are those of a language, and so is what it takes for a small letter.
-            Engine::Postgres(_) => Dialect { bytes: " COLLATE \"C\"", position: "strpos(lower(name COLLATE \"C\")", is_sqlite: false },
+            Engine::Postgres(_) => Dialect { bytes: " COLLATE \"C\"", position: "strpos", is_sqlite: false },
         }
     }
 }
@@ -119,7 +122,7 @@ fn is_indexed(selected: &Selected<'_>) -> bool {
 struct Dialect {
     /// Behind a text that is compared or ordered by its bytes.
     bytes: &'static str,
-    /// The beginning of what tells where in the name, in small letters, a text stands; 0 for nowhere.
+    /// What tells where in a text another one stands; 0 for nowhere.
     position: &'static str,
     is_sqlite: bool,
 }
@@ -237,7 +240,8 @@ impl<'a> Statement<'a> {
         }
         if let Some(part) = &selection.name_holds {
             let part = self.bind(Bound::Text(part));
-            let _ = write!(text, " AND {}, {part}) > 0", self.dialect.position);
+            let Dialect { position, bytes, .. } = self.dialect;
+            let _ = write!(text, " AND {position}(lower({SEARCHED}{bytes}), {part}) > 0");
         }
         if selection.condition != Condition::none() {
             let _ = write!(text, " AND {}", self.condition(&selection.condition));
@@ -295,8 +299,18 @@ impl<'a> Statement<'a> {
     }
 
     fn among(&mut self, field: Field, values: &'a [Option<Value>]) -> String {
-        let column = self.dialect.column(field);
-        let given: Vec<String> = values.iter().flatten().map(|value| self.bind_value(value)).collect();
+        let column = match field {
+            Field::Filename => format!("{SEARCHED}{}", self.dialect.bytes),
+            _ => self.dialect.column(field),
+        };
+        let given: Vec<String> = values
+            .iter()
+            .flatten()
+            .map(|value| match (field, value) {
+                (Field::Filename, Value::Text(name)) => self.bind(Bound::Made(composed(name))),
+                _ => self.bind_value(value),
+            })
+            .collect();
         let among = match given.as_slice() {
             [] => "1 = 0".to_owned(),
             [one] => format!("{column} = {one}"),

@@ -59,6 +59,7 @@ mod reloading;
 mod rotating;
 mod selecting;
 mod shown_types;
+mod spellings;
 mod store_contract;
 mod sweeping;
 mod tampering;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
-use crate::harness::{Db, answer, database, from_servers, new_file, project, slip};
+use crate::harness::{Db, answer, database, execute, from_servers, new_file, project, slip};
 use crate::process::{Serving, run, text};
 
 /// Tables that grow.
@@ -19,7 +19,7 @@ const LARGE: [&str; 7] = ["files", "doomed_objects", "idempotency_keys", "ticket
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 46] = [
+const EXPECTED: [(&str, &str, &str); 48] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -79,6 +79,9 @@ const EXPECTED: [(&str, &str, &str); 46] = [
     ("AS wanted", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("UPDATE doomed_objects SET leased_until", "doomed_objects_due (delete_after<?)", "doomed_objects_due"),
     ("DELETE FROM doomed_objects WHERE key ", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
+    // Names of before.
+    ("SELECT id, name FROM files WHERE state <> 'temp'", "SEARCH files USING INDEX files_unsearched (<expr>>?)", "files_unsearched"),
+    ("UPDATE files SET search_name_of", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     // Events.
     ("FROM audit_log WHERE file_id = $3", "audit_log_file (file_id=? AND <expr>>?)", "audit_log_file"),
     ("FROM events AS due", "events_due (endpoint=? AND next_attempt_at<?)", "events_due"),
@@ -167,6 +170,8 @@ impl Subject {
         fill.env("PYTHONDONTWRITEBYTECODE", "1").arg(project().join("bench/fill.py"));
         let filled = fill.args([&subject.url, "--files", "3000", "--tenants", "4"]).output().unwrap();
         assert!(filled.status.success(), "{}", text(&filled.stderr));
+        // As brokers of before wrote them: without what they are searched by.
+        execute(&subject.url, "UPDATE files SET name = 'Re\u{301}sume\u{301} ' || id || '.pdf' WHERE id % 7 = 0").await;
         subject
     }
 

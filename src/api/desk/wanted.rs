@@ -16,7 +16,7 @@ use crate::api::Fault;
 use crate::api::query::{Query, flag};
 use crate::broker::PageWanted;
 use crate::domain::field_errors::one_of;
-use crate::domain::{Condition, Field, FieldErrors, Order, Selection, Start};
+use crate::domain::{Condition, Field, FieldErrors, Order, Selection, Start, composed};
 
 /// Files of a page when nobody says how many.
 const PAGE_SIZE: u32 = 50;
@@ -149,13 +149,13 @@ fn order(query: &Query) -> Result<Order, FieldErrors> {
     }
 }
 
-/// What names are searched for, in small letters.
+/// What names are searched for, as names are compared and in small letters.
 fn searched(query: &Query) -> Result<Option<String>, FieldErrors> {
     let Some(text) = query.filled("q")? else { return Ok(None) };
     if text.len() > MOST_SEARCHED || text.contains('\0') {
         return Err(FieldErrors::one("q", format!("must be {MOST_SEARCHED} bytes or shorter, without NUL")));
     }
-    Ok(Some(text.to_ascii_lowercase()))
+    Ok(Some(composed(&text).to_ascii_lowercase()))
 }
 
 impl utoipa::IntoParams for Wanted {
@@ -198,7 +198,11 @@ impl utoipa::IntoParams for Wanted {
                 filter,
             ),
             parameter("ids", "1 to 100 numbers of files, commas between them: only these.", text().pattern(Some(IDS_PATTERN))),
-            parameter("q", "Only files with this in their names; ASCII letters in either case.", text().max_length(Some(MOST_SEARCHED))),
+            parameter(
+                "q",
+                "Only files with this in their names; ASCII letters in either case, letters with marks in either spelling of Unicode.",
+                text().max_length(Some(MOST_SEARCHED)),
+            ),
             parameter("skipAggregation", "`true`: files are not counted.", Object::builder().schema_type(Type::Boolean)),
         ];
         parameters.extend(members_parameters());

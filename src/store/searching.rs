@@ -1,0 +1,119 @@
+//! Names as they are searched for: the columns `search_name` and `search_name_of`, and rows that do not have them yet.
+//!
+//! Who writes a name writes both beside it. Rows of before, and those of brokers of the version before, get them later: until then
+//! such a row is found by its name as it is.
+
+use std::borrow::Cow;
+
+use sqlx::{AssertSqlSafe, Connection as _};
+
+use super::{Engine, Store, StoreError, within_time};
+use crate::domain::{FileId, FileName, composed};
+
+/// A name as it is compared with others. What was made from another name than the row has now says nothing.
+pub(super) const SEARCHED: &str = "COALESCE(CASE WHEN search_name_of = name THEN search_name END, name)";
+
+/// What stands beside a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SearchName<'a> {
+    /// The name itself; `None` of one in ASCII, which has one spelling.
+    pub(super) of: Option<&'a str>,
+    /// Its other spelling; `None` where the name has it already.
+    pub(super) composed: Option<String>,
+}
+
+impl<'a> SearchName<'a> {
+    pub(super) fn of(name: &'a FileName) -> Self {
+        Self::of_text(name.as_str())
+    }
+
+    fn of_text(name: &'a str) -> Self {
+        let composed = match composed(name) {
+            Cow::Owned(composed) => Some(composed),
+            Cow::Borrowed(_) => None,
+        };
+        Self { of: Some(name).filter(|name| !name.is_ascii()), composed }
+    }
+}
+
+/// What [`Store::fill_search_names`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled {
+    /// How many rows got theirs.
+    pub rows: u64,
+    /// The lowest number that it looked at: go on below it. `None` when there was none to look at.
+    pub last: Option<FileId>,
+}
+
+impl Store {
+    /// Writes what names are searched by beside at most `limit` names that do not have it, of files with numbers below `below`.
+    ///
+    /// Safe to repeat, and by several brokers at once. Nothing that people see is changed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn fill_search_names(&self, below: Option<FileId>, limit: u32) -> Result<Filled, StoreError> {
+        let after = below.map_or(i64::MIN, |id| -id.0);
+        let select = AssertSqlSafe(self.unsearched());
+        let filled = match &self.engine {
+            Engine::Sqlite { write, .. } => within_time!(write, connection => {
+                let mut transaction = connection.begin().await?;
+                let rows: Vec<(i64, String)> =
+                    sqlx::query_as(select).bind(after).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
+                for (id, name) in &rows {
+                    let SearchName { of, composed } = SearchName::of_text(name);
+                    sqlx::query(FILL_ONE).bind(of).bind(composed).bind(id).execute(&mut *transaction).await?;
+                }
+                transaction.commit().await?;
+                Ok(Filled { rows: rows.len() as u64, last: rows.last().map(|(id, _)| FileId(*id)) })
+            }),
+            Engine::Postgres(pool) => within_time!(pool, connection => {
+                let mut transaction = connection.begin().await?;
+                let rows: Vec<(i64, String)> =
+                    sqlx::query_as(select).bind(after).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
+                let composed: Vec<Option<String>> = rows.iter().map(|(_, name)| SearchName::of_text(name).composed).collect();
+                let filled = sqlx::query(FILL_UNNESTED)
+                    .bind(rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+                    .bind(composed)
+                    .execute(&mut *transaction)
+                    .await?;
+                transaction.commit().await?;
+                Ok(Filled { rows: filled.rows_affected(), last: rows.last().map(|(id, _)| FileId(*id)) })
+            }),
+        }?;
+        Ok(filled)
+    }
+
+    /// Asks for rows that have no search name, or one of another name. In the words of the index that has them and nothing else.
+    fn unsearched(&self) -> String {
+        let (letters, other) = match &self.engine {
+            Engine::Sqlite { .. } => ("length(CAST(name AS BLOB)) <> length(name)", "search_name_of IS NOT name"),
+            Engine::Postgres(_) => ("octet_length(name) <> char_length(name)", "search_name_of IS DISTINCT FROM name"),
+        };
+        let skip = self.skip_locked();
+        format!("SELECT id, name FROM files WHERE state <> 'temp' AND {letters} AND {other} AND -id > $1 ORDER BY -id LIMIT $2 {skip}")
+    }
+}
+
+/// One row, which nobody else can write to meanwhile.
+const FILL_ONE: &str = "UPDATE files SET search_name_of = $1, search_name = $2 WHERE id = $3";
+
+/// Many rows, which are locked.
+const FILL_UNNESTED: &str = "UPDATE files SET search_name_of = name, search_name = filled.composed \
+     FROM UNNEST($1::bigint[], $2::text[]) AS filled (id, composed) WHERE files.id = filled.id";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_beside_a_name_is_as_little_as_will_do() {
+        let of = |name| {
+            let SearchName { of, composed } = SearchName::of_text(name);
+            (of.is_some(), composed)
+        };
+        assert_eq!(of("resume.pdf"), (false, None));
+        assert_eq!(of("R\u{e9}sum\u{e9}.pdf"), (true, None));
+        assert_eq!(of("Re\u{301}sume\u{301}.pdf"), (true, Some("R\u{e9}sum\u{e9}.pdf".to_owned())));
+    }
+}
