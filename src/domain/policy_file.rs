@@ -280,20 +280,15 @@ impl Reader<'_> {
     }
 }
 
-/// A declared type as clients send it: blank means that they do not know, and so does `audio/*` or `*/*`, which Android says of what it shares.
+/// A declared type as clients send it: blank means that they do not know.
 ///
 /// # Errors
 /// A complaint about `mimeType` when it is neither blank nor a type.
 pub fn declared_type(text: &str) -> Result<Option<MediaType>, FieldErrors> {
-    let said = text.trim();
-    if (said.is_empty() || is_wildcard(said)) && text.chars().count() <= MAX_CHARS {
+    if text.trim().is_empty() && text.chars().count() <= MAX_CHARS {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|message: String| FieldErrors::one("mimeType", message))
-}
-
-fn is_wildcard(text: &str) -> bool {
-    text.strip_suffix("/*").is_some_and(|family| family == "*" || format!("{family}/x").parse::<MediaType>().is_ok())
 }
 
 /// Whether a text may be what requests call a file type.
