@@ -108,7 +108,7 @@ launch() {
 start_localstack() {
   mkdir "$scratch/localstack"
   # OVERRIDE_IN_DOCKER=0: should we be in a container, it would take that for its own and write all over the machine.
-  launch localstack KILL -- env SERVICES=s3,sqs GATEWAY_LISTEN="127.0.0.1:$localstack_port" \
+  launch localstack KILL -- env SERVICES=s3,sqs,sns GATEWAY_LISTEN="127.0.0.1:$localstack_port" \
     LOCALSTACK_HOST="127.0.0.1:$localstack_port" FILESYSTEM_ROOT="$scratch/localstack" OVERRIDE_IN_DOCKER=0 \
     DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 "$venv/bin/python" "$here/start_localstack.py"
 }

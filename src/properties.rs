@@ -24,6 +24,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("byte_range", domain::properties::byte_range),
     ("evidence", domain::properties::evidence),
     ("file_name", domain::properties::file_name),
+    ("json_text", domain::properties::json_text),
     ("media_type", domain::properties::media_type),
     ("parts", domain::properties::parts),
     ("policy", domain::properties::policy),

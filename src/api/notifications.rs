@@ -1,4 +1,5 @@
-//! Bucket notifications by HTTP: S3's event messages as MinIO, SeaweedFS and Ceph post them. For stores, not for clients.
+//! Bucket notifications by HTTP: S3's event messages as MinIO, SeaweedFS, Ceph, Amazon SNS and `EventBridge` post them. For stores, not for
+//! clients.
 //!
 //! It has a secret of its own, which opens nothing else: who knows it can have uploads confirmed that are in the bucket anyway.
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::middleware::Next;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -66,9 +67,16 @@ struct NotifiedBody {
 /// The URL, with its own answer to wrong methods and panics; and what is documented of it.
 pub(super) fn router() -> Router<AppState> {
     let router = Router::from(routes()).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
-    router.layer(axum::middleware::from_fn(async |request, next: Next| {
-        answered(next, request, |response| rendered(response, error_body)).await
-    }))
+    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, challenged).await))
+}
+
+/// In Desk's words. Amazon SNS sends the user and password of a URL only when it is asked for them.
+fn challenged(response: Response<Body>) -> Response<Body> {
+    let mut response = rendered(response, error_body);
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"dropslip\""));
+    }
+    response
 }
 
 /// What is documented of it.
@@ -90,11 +98,12 @@ fn routes() -> OpenApiRouter<AppState> {
     operation_id = "notifyOfObjects",
     tag = "Operating",
     security(("notifications" = []), ("notificationsBasic" = [])),
-    request_body(content = serde_json::Value, description = "An event message of S3, MinIO or Ceph (`Records`), or of SeaweedFS' filer (`event_type`, `key`)."),
+    request_body(content = serde_json::Value, description = "An event message of S3, MinIO or Ceph (`Records`), of SeaweedFS' filer (`event_type`, `key`) or of EventBridge (`detail-type`, `detail`); \
+        or any of them in a message of Amazon SNS (`Message`)."),
     responses(
         (status = 200, body = NotifiedBody, description = "All of it is settled."),
         (status = 400, body = Errors, description = "It is no such message.",
-            example = json!({"errors": {"body": ["must be a bucket notification of S3, MinIO or SeaweedFS"]}})),
+            example = json!({"errors": {"body": ["must be a bucket notification of S3, MinIO, SeaweedFS or EventBridge"]}})),
         (status = 401, body = Errors, description = "The secret is missing or wrong.",
             example = json!({"errors": {"authorization": ["must be a good token, as Bearer or as the user of Basic"]}})),
         (status = 408, body = Errors, description = "The message took too long to arrive.",

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::sweep::owner;
 use super::{Broker, BrokerError, is_staging_key};
-use crate::domain::bucket_event::{self, ObjectCreated};
+use crate::domain::bucket_event::{self, ObjectCreated, Subscribing, Told};
 use crate::domain::{Description, FieldErrors, FileState, Origin};
 use crate::metrics::{self, Notification};
 
@@ -40,10 +40,25 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Invalid`] when it is none; else when an object of it could not be settled: all of it is to be told again then.
     pub async fn notified(&self, message: &[u8], now: OffsetDateTime) -> Result<Notified, BrokerError> {
-        let objects = bucket_event::parse(message).map_err(|why| {
+        let told = bucket_event::parse(message).map_err(|why| {
             metrics::notification(Notification::Unreadable);
             BrokerError::Invalid(FieldErrors::one("body", why))
         })?;
+        let objects = match told {
+            Told::Created(objects) => objects,
+            Told::MaySubscribe(Subscribing { topic, token }) => {
+                // Nothing is fetched because a message says so: whoever owns the topic decides.
+                tracing::warn!(
+                    "the SNS topic {topic} wants to send bucket notifications. If it is yours, confirm within three days: \
+                     aws sns confirm-subscription --topic-arn {topic} --token {token}"
+                );
+                Vec::new()
+            }
+            Told::Unsubscribed => {
+                tracing::warn!("an SNS topic sends no more bucket notifications: its subscription was ended");
+                Vec::new()
+            }
+        };
         let mut arrivals = stream::iter(objects).map(|object| async move { self.arrived(&object, now).await }).buffer_unordered(AT_ONCE);
         let (mut notified, mut failure) = (Notified::default(), None);
         while let Some(arrival) = arrivals.next().await {

@@ -22,6 +22,7 @@
 //! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`selection`] | which files a list has, and in which order |
 //! | [`mod@sqlite_url`] | paths of databases as URLs |
+//! | [`text`] | texts as programs write them down: marks, encodings, halves of characters |
 //! | [`web`] | addresses of servers |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
@@ -45,6 +46,7 @@ pub mod policy_file;
 pub(crate) mod properties;
 pub mod selection;
 pub mod sqlite_url;
+pub mod text;
 pub mod toml_failure;
 pub mod web;
 

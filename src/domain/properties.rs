@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::bucket_event::{MOST_OBJECTS, ObjectCreated, Subscribing, Told};
 use super::byte_range::ByteRange;
 use super::evidence::{Weighing, bytes_wanted, weigh};
 use super::multipart::{MAX_PARTS, judge_parts};
@@ -180,7 +181,15 @@ pub(crate) fn evidence(bytes: &[u8]) {
 /// Objects that a message speaks of are few, and each is one that it names.
 pub(crate) fn bucket_event(bytes: &[u8]) {
     match super::bucket_event::parse(bytes) {
-        Ok(objects) => assert!(objects.len() <= super::bucket_event::MOST_OBJECTS),
+        Ok(Told::Created(objects)) => assert!(objects.len() <= MOST_OBJECTS),
+        Ok(Told::MaySubscribe(Subscribing { topic, token })) => {
+            // Both are told in a command.
+            for word in [topic, token] {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b":-_.".contains(&b);
+                assert!((1..=1024).contains(&word.len()) && !word.starts_with('-') && word.bytes().all(plain), "{word:?}");
+            }
+        }
+        Ok(Told::Unsubscribed) => {}
         Err(why) => {
             assert!(!why.is_empty() && why.len() < 200, "{why}");
             assert!(!why.chars().any(char::is_control), "{why:?}");
@@ -191,8 +200,44 @@ pub(crate) fn bucket_event(bytes: &[u8]) {
     let told = percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+");
     let message =
         serde_json::json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": "b"}, "object": {"key": told}}}]});
-    let read = super::bucket_event::parse(message.to_string().as_bytes());
-    assert_eq!(read.map(|objects| objects.into_iter().map(|object| object.key).collect::<Vec<_>>()), Ok(vec![key]));
+    let event = serde_json::json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": key}}});
+    let one = Ok(Told::Created(vec![ObjectCreated { bucket: "b".to_owned(), key }]));
+    for message in [message, event] {
+        // However it is wrapped it is the same, and so is what came.
+        let wrapped = serde_json::json!({"Type": "Notification", "Message": message.to_string()}).to_string();
+        assert_eq!(super::bucket_event::parse(message.to_string().as_bytes()), one);
+        assert_eq!(super::bucket_event::parse(wrapped.as_bytes()), one);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let wrapped = super::bucket_event::parse(serde_json::json!({"Message": text}).to_string().as_bytes());
+        match super::bucket_event::parse(bytes) {
+            Err(why) => assert!(wrapped.is_err(), "{why}"),
+            Ok(read) => assert!(wrapped == Ok(read) || wrapped.is_err_and(|why| why.contains("wrapped")), "{text}"),
+        }
+    }
+}
+
+/// JSON that was read before is read as before, and it stays as long as it was; what was none for half a character is read without.
+pub(crate) fn json_text(bytes: &[u8]) {
+    let text = match super::text::json(bytes) {
+        Ok(text) => text.into_owned(),
+        Err(why) => {
+            assert!(std::str::from_utf8(bytes).is_err() || bytes.iter().take(2).any(|b| *b == 0), "{why}");
+            assert!(serde_json::from_slice::<serde_json::Value>(bytes).is_err(), "{why}");
+            return;
+        }
+    };
+    assert!(text.len() == bytes.len() || bytes.starts_with(b"\xef\xbb\xbf") && text.len() + 3 == bytes.len(), "{text:?}");
+    assert_eq!(super::text::whole_characters(&text), text, "mending it again changes it");
+    let read = serde_json::from_str::<serde_json::Value>(&text);
+    if let Ok(before) = serde_json::from_slice::<serde_json::Value>(bytes) {
+        assert_eq!(read.ok(), Some(before), "{text:?}");
+    }
+    // A text is read with every unit of UTF-16 as an escape too, whatever stands beside what.
+    let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+    let escaped = units.iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat();
+    let read = serde_json::from_str::<String>(&super::text::whole_characters(&format!("\"{escaped}\""))).ok();
+    assert_eq!(read, Some(String::from_utf16_lossy(&units)), "{escaped}");
 }
 
 /// A range of bytes lies within the file.

@@ -1,5 +1,7 @@
 //! The bucket says that an object arrived, and a file whose client vanished becomes active: through the same confirmation, once.
 
+mod wrapped;
+
 use std::time::{Duration, Instant};
 
 use dropslip::domain::{FileId, FileState};

@@ -36,7 +36,7 @@ RULES = {
         "q": r"must be 255 bytes or shorter, without NUL",
     },
     # Any JSON to the document: stores say more than what is looked at.
-    "POST /notifications/s3": {"body": r"must be a bucket notification of S3, MinIO or SeaweedFS"},
+    "POST /notifications/s3": {"body": r"must be a bucket notification of S3, MinIO, SeaweedFS or EventBridge"},
     "PATCH /v2/files/{id}.json": DESCRIBING,
     "PUT /v2/files/{id}.json": DESCRIBING,
     "POST /v2/files/{id}/parts.json": {"partNumbers": r"must be 1 to \d+"} | MANY_PARTS,
