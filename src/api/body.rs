@@ -1,9 +1,10 @@
 //! Request bodies: short, in time, and read as JSON in words that a client can act upon.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
@@ -11,12 +12,16 @@ use serde_json::Value;
 
 use super::Fault;
 use crate::domain::FieldErrors;
+use crate::domain::text::{self, NotText};
 
 /// The longest request body, in bytes: requests describe files, they never carry them.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a request body may take to arrive.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The longest name of a coding that a complaint repeats, in characters: those that there are have fewer.
+const LONGEST_CODING: usize = 40;
 
 /// Room for an answer, in bytes: most slips fit, and one that does not makes it grow.
 const ANSWER_BYTES: usize = 2048;
@@ -56,18 +61,52 @@ fn json_in(room: usize, status: StatusCode, body: &impl Serialize) -> Response<B
     response
 }
 
-/// A whole request body.
+/// A whole request body, which nobody reads.
 pub(super) async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
     read_body_up_to(MAX_BODY_BYTES, request).await
 }
 
+/// A whole request body of JSON, as every parser of it gets it.
+pub(super) async fn read_json(request: Request<Body>) -> Result<Bytes, Fault> {
+    read_json_up_to(MAX_BODY_BYTES, request).await
+}
+
+/// The same of so many bytes or fewer.
+pub(super) async fn read_json_up_to(bytes: usize, request: Request<Body>) -> Result<Bytes, Fault> {
+    readable(&read_body_up_to(bytes, request).await?).map_err(Fault::Invalid)
+}
+
+/// What a parser of JSON can read where a body is JSON: in UTF-8, without a mark before it and without halves of characters.
+pub(super) fn readable(body: &Bytes) -> Result<Bytes, FieldErrors> {
+    match text::json(body) {
+        Ok(Cow::Borrowed(text)) => Ok(body.slice_ref(text.as_bytes())),
+        Ok(Cow::Owned(text)) => Ok(text.into()),
+        Err(NotText::Utf16) => Err(FieldErrors::one("body", "must be JSON in UTF-8, but is UTF-16")),
+        Err(NotText::Unknown(place)) => Err(FieldErrors::one("body", format!("must be JSON in UTF-8, but is not from byte {place} on"))),
+    }
+}
+
 /// A whole request body of so many bytes or fewer.
 pub(super) async fn read_body_up_to(bytes: usize, request: Request<Body>) -> Result<Bytes, Fault> {
+    if let Some(coding) = coding(request.headers())
+        && !request.body().is_end_stream()
+    {
+        return Err(Fault::Coded(coding));
+    }
     let whole = Limited::new(request.into_body(), bytes).collect();
     let collected = tokio::time::timeout(BODY_TIMEOUT, whole).await.map_err(|_| Fault::TooSlow)?;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() { Fault::BodyTooLarge } else { Fault::Invalid(FieldErrors::one("body", "must arrive whole")) }
     })
+}
+
+/// What a body is compressed with by its headers. Bodies are short: nothing is won by it, and a short one could stand for gigabytes.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let named = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    // A list may have blank entries (RFC 9110, section 5.6.1.2).
+    let mut codings = named.flat_map(|list| list.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
+    let coding = codings.find(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))?;
+    Some(coding.chars().take(LONGEST_CODING).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect())
 }
 
 /// One JSON object.

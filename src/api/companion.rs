@@ -33,7 +33,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{UPLOAD_TOKEN, Uploader};
-use super::body::read_body;
+use super::body::{read_body, read_json};
 use super::openapi::{AnyCall, AnyFile, Part, WithBody};
 use super::query::Query;
 use super::{AppState, Fault, answered, to_its_end};
@@ -283,7 +283,7 @@ async fn make_token(State(state): State<AppState>, holder: Holder, request: Requ
     if !holder.caller.scopes.contains(Scope::FilesWrite) {
         return Err(Fault::Forbidden(Scope::FilesWrite));
     }
-    let wish = token_wish(&read_body(request).await?).map_err(Fault::Invalid)?;
+    let wish = token_wish(&read_json(request).await?).map_err(Fault::Invalid)?;
     state.broker.know_types(&wish.types)?;
     if let Some(other) = wish.types.iter().find(|name| !holder.caller.types.allows(name)) {
         return Err(Fault::ForbiddenType(other.clone()));

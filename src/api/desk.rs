@@ -37,7 +37,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, json, not_json, read_body};
+use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES, json, not_json, read_json};
 use super::downloads::Links;
 use super::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, Part, WithBody, id_parameter};
 use super::{AppState, Fault, IDEMPOTENCY_KEY, answered, rendered, to_its_end};
@@ -135,7 +135,7 @@ fn in_our_words(router: Router<AppState>) -> Router<AppState> {
 )]
 async fn authorize(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let key = idempotency_key(request.headers()).map_err(Fault::Invalid)?;
-    let body = read_body(request).await?;
+    let body = read_json(request).await?;
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
     match state.broker.authorize(&caller, &new, key.as_deref(), OffsetDateTime::now_utc()).await? {
         Authorized::Slip(file, slip) => Ok(json(StatusCode::CREATED, &SlipBody::new(&file, slip))),
@@ -199,7 +199,7 @@ async fn confirm(
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let wished = parse_description(&read_body(request).await?).map_err(Fault::Invalid)?;
+    let wished = parse_description(&read_json(request).await?).map_err(Fault::Invalid)?;
     let (broker, asking) = (state.broker.clone(), caller.clone());
     let file = to_its_end(async move { broker.confirm_as(&asking, id, &wished, OffsetDateTime::now_utc()).await }).await?;
     Ok(one(&state, &caller, &file))
@@ -258,7 +258,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
 
 /// Desk's clients send nothing, or the whole object back; nothing in it can be changed here.
 async fn ignore_body(request: Request<Body>) -> Result<(), Fault> {
-    let body = read_body(request).await?;
+    let body = read_json(request).await?;
     if !body.trim_ascii().is_empty() {
         serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|error| Fault::Invalid(not_json(&error)))?;
     }
@@ -297,6 +297,9 @@ pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
         Fault::RangeNotSatisfiable(size) => FieldErrors::one("range", format!("must begin below {size}")),
         Fault::PreconditionFailed => FieldErrors::one("etag", "must be that of the file"),
         Fault::BodyTooLarge => FieldErrors::one("body", format!("must be {MAX_BODY_BYTES} bytes or shorter")),
+        Fault::Coded(coding) => {
+            FieldErrors::one("body", format!("must be sent as it is, without Content-Encoding: ‘{coding}’ is not read"))
+        }
         Fault::Internal(_) => FieldErrors::one("server", "failed"),
         Fault::Unavailable(_) => FieldErrors::one("server", "not available now, try again"),
     };

@@ -241,6 +241,8 @@ pub enum Fault {
     /// 409: nothing was uploaded yet.
     NotUploaded,
     /// 409: it is active, and no form can change it any more.
+    /// 415: the body is compressed, with this.
+    Coded(String),
     AlreadyActive,
     /// 409: the object changed each time it was looked at.
     Changing,
@@ -267,6 +269,7 @@ pub enum Fault {
 impl Fault {
     /// The status it is answered with.
     #[must_use]
+            Self::Coded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
@@ -339,6 +342,8 @@ impl IntoResponse for Fault {
 /// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, BrokerError>> + Send + 'static) -> Result<T, Fault> {
     let ended = tokio::spawn(work.in_current_span()).await;
+        // What would be read (RFC 9110, section 15.5.16).
+        Fault::Coded(_) => drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
     ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
 }
 

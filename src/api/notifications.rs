@@ -109,6 +109,8 @@ fn routes() -> OpenApiRouter<AppState> {
         (status = 408, body = Errors, description = "The message took too long to arrive.",
             example = json!({"errors": {"body": ["must arrive within 15 seconds"]}})),
         (status = 413, body = Errors, description = "The message is longer than 1 MiB.", example = json!({"errors": {"body": ["must be 1048576 bytes or shorter"]}})),
+        (status = 415, body = Errors, description = "The message is compressed (`Content-Encoding`).",
+            example = json!({"errors": {"body": ["must be sent as it is, without Content-Encoding: ‘gzip’ is not read"]}})),
         (status = 503, body = Errors, description = "Not all of it could be settled yet: say it again.",
             example = json!({"errors": {"server": ["not available now, try again"]}}))
     )

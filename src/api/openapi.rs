@@ -76,18 +76,18 @@ impl IntoResponses for AnyFile {
 
 impl IntoResponses for WithBody {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        shared(["TooSlow", "BodyTooLarge"])
+        shared(["TooSlow", "BodyTooLarge", "Coded"])
     }
 }
 
 impl IntoResponses for IgnoredBody {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        shared(["NotJson", "TooSlow", "BodyTooLarge"])
+        shared(["NotJson", "TooSlow", "BodyTooLarge", "Coded"])
     }
 }
 
 /// Faults that are the same whatever was asked for: their names in the document, an example of each and what it means.
-fn shared_faults() -> [(&'static str, Fault, &'static str); 9] {
+fn shared_faults() -> [(&'static str, Fault, &'static str); 10] {
     let exceeded = Exceeded { what: "requests per second", retry_after_seconds: 1 };
     let not_json = FieldErrors::one("body", "must be JSON, but is not in line 1, column 2");
     [
@@ -97,6 +97,7 @@ fn shared_faults() -> [(&'static str, Fault, &'static str); 9] {
         ("NotFound", Fault::NotFound, "No such file, or none that this token may see."),
         ("TooSlow", Fault::TooSlow, "The body took too long to arrive: repeat."),
         ("BodyTooLarge", Fault::BodyTooLarge, "The body is longer than any description of a file."),
+        ("Coded", Fault::Coded("gzip".to_owned()), "The body is compressed (`Content-Encoding`): send it as it is."),
         ("LimitExceeded", Fault::LimitExceeded(exceeded), "Your actor or tenant asks for too much; the message says of what."),
         ("Internal", Fault::Internal(String::new()), "A defect of dropslip; its log has the reason, under the request id."),
         ("Unavailable", Fault::Unavailable(String::new()), "Database or bucket cannot be used now: repeat."),
@@ -126,6 +127,7 @@ pub(super) fn shared_responses(prefix: &str, schema: &str, error_body: fn(&Fault
 fn headers(status: &str) -> Value {
     let names = match status {
         "401" => ["X-Request-Id", "WWW-Authenticate"].as_slice(),
+        "415" => &["X-Request-Id", "Accept-Encoding"],
         "429" | "503" => &["X-Request-Id", "Retry-After"],
         _ => &["X-Request-Id"],
     };
@@ -258,6 +260,7 @@ fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
             "headers": {
                 "X-Request-Id": header(&json!({"type": "string"}), "The id of this request in the log: yours if you sent one."),
                 "WWW-Authenticate": header(&json!({"type": "string"}), "How to authenticate."),
+                "Accept-Encoding": header(&json!({"const": "identity"}), "How a body may come: as it is."),
                 "Retry-After": header(&json!({"type": "integer", "minimum": 1}), "When to ask again, in seconds."),
             },
             "securitySchemes": {
@@ -276,7 +279,7 @@ fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
 }
 
 const ABOUT: &str = "Ask for a slip, send the bytes to the store with it, confirm. Every error of a dialect has the same shape: \
-    messages by field, and for Uppy one message for a person. A path that knows other methods answers 405 with `Allow`. Bodies are JSON whatever their `Content-Type` says.";
+    messages by field, and for Uppy one message for a person. A path that knows other methods answers 405 with `Allow`. Bodies are JSON in UTF-8 whatever their `Content-Type` says, and never compressed.";
 
 fn server(public_url: &str, prefix: &str) -> Value {
     json!({"url": format!("{public_url}{prefix}")})

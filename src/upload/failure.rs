@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn only_what_time_can_mend_is_tried_again() {
         let broker = |status: u16| Failure::Broker { status: StatusCode::from_u16(status).unwrap(), complaints: String::new() };
-        assert_eq!([500, 502, 503, 504, 409].map(|status| broker(status).may_pass()), [false, true, true, true, false]);
+        assert_eq!([500, 502, 503, 504, 409, 415].map(|status| broker(status).may_pass()), [false, true, true, true, false, false]);
         assert_eq!([500, 503, 429, 408, 403, 400].map(|status| store(status, "").may_pass()), [true, true, true, true, false, false]);
         assert!(!Failure::Source(SourceError::Grew { size: 1 }).may_pass());
     }

@@ -159,6 +159,17 @@ test("Retry-After is honoured, and a wait that is too long is told", async () =>
   await assert.rejects(busy(3600).fileTypes(), { status: 429, retryable: true, retryAfter: 3600 });
 });
 
+test("a body that is compressed under way is refused for good", async () => {
+  let requests = 0;
+  const compressing = (url, init) => {
+    requests += 1;
+    return fetch(url, { ...init, headers: { ...init.headers, "Content-Encoding": "gzip" } });
+  };
+  const refused = { step: "authorize", status: 415, retryable: false, message: /‘gzip’/ };
+  await assert.rejects(new Dropslip({ server, token, fetch: compressing }).upload(text(3), { name: "g.txt" }), refused);
+  assert.equal(requests, 1);
+});
+
 test("the file types are told", async () => {
   const types = await client.fileTypes();
   assert.deepEqual(types.map(({ name }) => name), ["artifact", "attachment", "image"]);

@@ -197,7 +197,9 @@ async fn six_hundred_generated_bodies_are_all_answered_in_shape() {
         if asked.status == 201 {
             // Numbers out of any range are JSON too, where nobody looks at them.
             let text = String::from_utf8_lossy(body);
-            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            // A mark before it is left out.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
             assert!(is_json && text.trim_start().starts_with('{'), "{number}: a slip for {}", shown(body));
         }
         let (id, done) = if number % 4 < 2 { (temp, 409) } else { (active, 200) };
@@ -278,7 +280,7 @@ async fn the_headers_of_a_body_do_not_matter() {
         b"\xff\xfe",
     ];
     let types = types.map(|value| ("content-type", HeaderValue::from_bytes(value).unwrap()));
-    let others = [("content-encoding", "gzip"), ("content-encoding", "br, x"), ("accept", "text/html"), ("accept", "nonsense")];
+    let others = [("content-encoding", "identity"), ("content-language", "x"), ("accept", "text/html"), ("accept", "nonsense")];
     let others = others.map(|(name, value)| (name, HeaderValue::from_static(value)));
     for prefix in PREFIXES {
         for (name, value) in types.iter().chain(&others) {

@@ -32,6 +32,7 @@ mod deploy;
 mod describing;
 mod desk;
 mod downloads;
+mod encodings;
 mod evidence;
 mod faults;
 mod guides;

@@ -20,7 +20,7 @@ use super::request::{Described, new_file};
 use super::words::Refusal;
 use super::{DoneBody, EXAMPLE_KEY, UPLOAD_ID, Upload};
 use crate::api::auth::Uploader;
-use crate::api::body::{object, read_body, read_body_up_to, whole};
+use crate::api::body::{object, read_json, read_json_up_to, whole};
 use crate::api::openapi::{AnyCall, AnyFile, WithBody, id_parameter};
 use crate::api::query::Query;
 use crate::api::{AppState, Fault, to_its_end};
@@ -168,7 +168,7 @@ impl PartBody {
     )
 )]
 async fn create(State(state): State<AppState>, Uploader(caller): Uploader, request: Request<Body>) -> Result<Json<CreatedBody>, Fault> {
-    let described: Described = object(&read_body(request).await?)
+    let described: Described = object(&read_json(request).await?)
         .map_err(|_| FieldErrors::one("body", "must be one JSON object with filename, type and metadata"))
         .map_err(Fault::Invalid)?;
     let new = new_file(described, caller.types.names()).map_err(Fault::Invalid)?;
@@ -282,7 +282,7 @@ async fn sign_batch(State(state): State<AppState>, upload: Upload, numbers: Part
     )
 )]
 async fn complete(State(state): State<AppState>, upload: Upload, request: Request<Body>) -> Result<Json<DoneBody>, Fault> {
-    let claimed = claimed(&read_body_up_to(MAX_LIST_BYTES, request).await?).map_err(Fault::Invalid)?;
+    let claimed = claimed(&read_json_up_to(MAX_LIST_BYTES, request).await?).map_err(Fault::Invalid)?;
     let (broker, caller, id) = (state.broker.clone(), upload.caller, upload.file.id);
     let file = to_its_end(async move { broker.complete(&caller, id, &claimed, OffsetDateTime::now_utc()).await }).await?;
     Ok(Json(DoneBody::new(&file, &state)))

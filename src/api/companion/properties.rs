@@ -2,7 +2,7 @@
 
 use super::multipart::{claimed, number, numbers};
 use super::request::{Described, new_file, new_file_of_query, token_wish};
-use crate::api::body::object;
+use crate::api::body::{object, readable};
 use crate::api::properties::said_well;
 use crate::api::query::Query;
 use crate::domain::properties::clean;
@@ -55,6 +55,8 @@ pub(crate) fn parts(bytes: &[u8]) {
 
 /// The same from JSON; and wishes for tokens.
 pub(crate) fn body(bytes: &[u8]) {
+    let Ok(bytes) = readable(&bytes.to_vec().into()).map_err(|errors| said_well(&errors, &["body"])) else { return };
+    let bytes = &*bytes;
     allowed(|types| {
         let described: Described = object(bytes)?;
         new_file(described, types)

@@ -44,6 +44,7 @@ fn message(fault: &Fault) -> String {
         Fault::RangeNotSatisfiable(size) => format!("there is nothing from byte {size} on"),
         Fault::PreconditionFailed => "the file has another entity tag".to_owned(),
         Fault::BodyTooLarge => "the request is too long".to_owned(),
+        Fault::Coded(coding) => format!("the request must be sent as it is, without Content-Encoding: ‘{coding}’ is not read"),
         Fault::Internal(_) => "the server failed".to_owned(),
         Fault::Unavailable(_) => "the server is not available now, try again".to_owned(),
     }

@@ -14,7 +14,7 @@ use utoipa::openapi::{Object, Required, Type};
 use super::answer::{Envelope, words};
 use super::ids::{IDS_PATTERN, ids_in, ids_of, ids_schema};
 use super::{IGNORED, IdInPath, ignore_body, one};
-use crate::api::body::{json, not_json, object, or_empty, read_body};
+use crate::api::body::{json, not_json, object, or_empty, read_json};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
 use crate::api::query::{Query, flag};
 use crate::api::{AppState, Fault, to_its_end};
@@ -138,7 +138,7 @@ pub(super) async fn restore(
 )]
 pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
-    let wanted = Wanted::in_body(&query, &read_body(request).await?).map_err(Fault::Invalid)?;
+    let wanted = Wanted::in_body(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, r
 )]
 pub(super) async fn delete_listed(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
-    let wanted = Wanted::in_query(&query, &read_body(request).await?).map_err(Fault::Invalid)?;
+    let wanted = Wanted::in_query(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
 }
 

@@ -9,6 +9,7 @@ use super::filter_json::Json;
 use crate::api::body::not_json;
 use crate::domain::field_errors::one_of;
 use crate::domain::selection::{Comparison, Kind, Value};
+use crate::domain::text::{whole_characters, without_mark};
 use crate::domain::{Condition, Field, FieldErrors};
 
 /// The longest filter, in bytes.
@@ -34,7 +35,7 @@ pub(super) fn parse_filter(text: &str) -> Result<Condition, FieldErrors> {
     if text.len() > MOST_BYTES {
         return fault(&format!("must be {MOST_BYTES} bytes or shorter"));
     }
-    let json: Json = match serde_json::from_str(text) {
+    let json: Json = match serde_json::from_str(&whole_characters(without_mark(text))) {
         Ok(json) => json,
         Err(error) => return fault(not_json(&error).by_field().values().flatten().next().map_or("must be JSON", String::as_str)),
     };

@@ -11,7 +11,7 @@ use utoipa::openapi::{Array, Object, Type};
 
 use super::answer::{ArrivedBody, SignedPartsBody};
 use super::{IGNORED, IdInPath, ignore_body};
-use crate::api::body::{json, object, or_empty, read_body, whole};
+use crate::api::body::{json, object, or_empty, read_json, whole};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
 use crate::api::{AppState, Fault};
 use crate::domain::multipart::MAX_PARTS;
@@ -76,7 +76,7 @@ pub(super) async fn sign(
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let body = read_body(request).await?;
+    let body = read_json(request).await?;
     let numbers = part_numbers(&body).map_err(Fault::Invalid)?;
     let (_, signed) = state.broker.sign_parts(&caller, id, &numbers, OffsetDateTime::now_utc()).await?;
     Ok(json(StatusCode::OK, &SignedPartsBody::new(signed)))

@@ -10,6 +10,7 @@ use super::request::{parse_description, parse_new_file};
 use super::wanted::Wanted;
 use super::{delete, idempotency_key, tickets};
 use crate::api::IDEMPOTENCY_KEY;
+use crate::api::body::readable;
 use crate::api::properties::said_well;
 use crate::api::query::Query;
 use crate::domain::properties::clean;
@@ -17,6 +18,8 @@ use crate::domain::{Condition, Field, NewFile, Order, Start};
 
 /// What is asked for is the same bare and wrapped, and nothing in it is as hostile as it came.
 pub(crate) fn body(bytes: &[u8]) {
+    let Ok(bytes) = readable(&bytes.to_vec().into()).map_err(|errors| said_well(&errors, &["body"])) else { return };
+    let bytes = &*bytes;
     let new = match parse_new_file(bytes) {
         Ok(new) => new,
         Err(errors) => {

@@ -18,7 +18,7 @@ use utoipa::openapi::{Array, Object, Type};
 use super::list::PageBody;
 use super::wanted::Wanted as WantedList;
 use super::{IGNORED, ignore_body};
-use crate::api::body::{json_of, object, or_empty, read_body, whole};
+use crate::api::body::{json_of, object, or_empty, read_json, whole};
 use crate::api::downloads::{Links, Wish, answer, header, of_unknown_length};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
 use crate::api::query::Query;
@@ -86,7 +86,7 @@ pub(super) async fn attach(
     OfTicket(ticket): OfTicket,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
-    let wanted = wanted(&read_body(request).await?).map_err(Fault::Invalid)?;
+    let wanted = wanted(&read_json(request).await?).map_err(Fault::Invalid)?;
     let (broker, asking) = (state.broker.clone(), caller.clone());
     // Confirming is what may take long.
     to_its_end(async move { broker.attach(&asking, ticket, &wanted, OffsetDateTime::now_utc()).await }).await?;
