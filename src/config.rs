@@ -17,6 +17,7 @@ mod storage;
 mod values;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,12 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::domain::text::without_mark;
 use crate::domain::web::web_url;
 use crate::domain::{UploadMethod, sqlite_url, toml_failure};
 use crate::jwt;
 use crate::limits::Limit;
+use crate::secret_file;
 pub use client::{ClientEnvironment, client_environment};
 pub use downloads::Downloads;
 pub use events::{Events, NotificationsToken};
@@ -120,7 +123,7 @@ impl Config {
         let mut environment = Vec::new();
         for (name, value) in std::env::vars_os() {
             // Others' may be anything.
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let Some(name) = name.to_str().filter(|name| without_mark(name).starts_with(PREFIX)) else { continue };
             let value = value.into_string().map_err(|_| ConfigError(vec![format!("{name}: must be UTF-8")]))?;
             environment.push((name.to_owned(), value));
         }
@@ -132,7 +135,7 @@ impl Config {
     /// # Errors
     /// Every unknown name and every bad value, with the setting's name.
     pub fn from_parts(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let environment: BTreeMap<String, String> = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        let environment = without_marks(environment);
         let mut reader = Reader { values: BTreeMap::new(), errors: Vec::new(), effective: Vec::new() };
         let named = environment.get("DROPSLIP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = file.map(Path::to_path_buf).or(named) {
@@ -165,6 +168,23 @@ impl Config {
     }
 }
 
+/// The variables that are for dropslip. A file of variables may begin with a mark, which is a part of the first name then; and a file whose
+/// whole text became a value.
+fn without_marks(environment: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (given, value) in environment {
+        let (name, value) = (without_mark(&given), without_mark(&value));
+        match variables.entry(name.to_owned()) {
+            _ if !name.starts_with(PREFIX) => {}
+            // What bears the right name counts.
+            Entry::Occupied(_) if name != given => {}
+            Entry::Occupied(mut known) => drop(known.insert(value.to_owned())),
+            Entry::Vacant(new) => drop(new.insert(value.to_owned())),
+        }
+    }
+    variables
+}
+
 struct Reader {
     values: BTreeMap<&'static str, Value>,
     errors: Vec<String>,
@@ -174,7 +194,7 @@ struct Reader {
 impl Reader {
     fn read_file(&mut self, path: &Path) {
         let shown = path.display();
-        match std::fs::read_to_string(path) {
+        match secret_file::read_text(path) {
             Ok(text) => self.read_text(&text, path),
             Err(error) => self.errors.push(format!("{shown}: {error}")),
         }
@@ -392,6 +412,14 @@ mod tests {
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.cors_origins, ["https://a.test", "https://b.test"]);
         assert!(matches!(config.storage, Storage::Bucket { name, .. } if name == "from-file"));
+    }
+
+    #[test]
+    fn a_mark_before_a_file_of_variables_or_a_value_is_left_out() {
+        let (marked, plain) = (("\u{feff}DROPSLIP_LISTEN", "127.0.0.1:1"), ("DROPSLIP_LISTEN", "\u{feff}127.0.0.1:2"));
+        assert_eq!(config(&[marked]).unwrap().listen.port(), 1);
+        assert_eq!((config(&[marked, plain]).unwrap().listen.port(), config(&[plain, marked]).unwrap().listen.port()), (2, 2));
+        assert!(config(&[("\u{feff}DROPSLIP_LISTEM", "x")]).unwrap_err().to_string().starts_with("DROPSLIP_LISTEM: no such setting"));
     }
 
     #[test]

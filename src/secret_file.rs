@@ -1,15 +1,21 @@
-//! Secrets that are made once and kept in a file only their owner can read; and files of the operator's that decide who may do what.
+//! Files of settings and secrets: those that are made once and that only their owner can read, and those of the operator's that decide who
+//! may do what. All of them are text: a mark before it (as Windows programs write it) is left out, and UTF-16 is refused by its name.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+
+use crate::domain::text;
+
+/// Most bytes of a file that holds settings, a rule or a secret.
+const LARGEST: usize = 1024 * 1024;
 
 /// The secret kept at `path`; made by `make` and written there the first time.
 ///
 /// # Errors
 /// When the file can be neither read nor written.
 pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<String> {
-    match fs::read_to_string(path) {
+    match read_text(path) {
         Ok(kept) if !kept.trim().is_empty() => return Ok(kept.trim().to_owned()),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -33,6 +39,24 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<
     Ok(secret)
 }
 
+/// What is in a file of settings or with a secret, which may be a pipe too.
+///
+/// # Errors
+/// When it cannot be read, is larger than 1 MiB, or is no UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    text_of(&bounded(fs::File::open(path)?, LARGEST)?)
+}
+
+fn bounded(file: fs::File, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most { Err(io::Error::other(format!("it is larger than {most} bytes"))) } else { Ok(bytes) }
+}
+
+fn text_of(bytes: &[u8]) -> io::Result<String> {
+    text::utf8(bytes).map(ToOwned::to_owned).map_err(|why| io::Error::other(format!("it {why}")))
+}
+
 /// What is in a file that decides who may do what; at most `most` bytes.
 ///
 /// # Errors
@@ -46,9 +70,7 @@ pub fn read_trusted(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     if others_may(&file.metadata()?, WRITE) {
         return Err(io::Error::other("anybody may write it; take that right away (chmod o-w)"));
     }
-    let mut bytes = Vec::new();
-    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > most { Err(io::Error::other(format!("it is larger than {most} bytes"))) } else { Ok(bytes) }
+    bounded(file, most)
 }
 
 /// The same of a file that holds a text.
@@ -56,7 +78,7 @@ pub fn read_trusted(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// The same, and when it is no UTF-8.
 pub fn read_trusted_text(path: &Path, most: usize) -> io::Result<String> {
-    String::from_utf8(read_trusted(path, most)?).map_err(|_| io::Error::other("it is no UTF-8"))
+    text_of(&read_trusted(path, most)?)
 }
 
 /// Whether everybody on the machine may read it.

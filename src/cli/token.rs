@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::present;
 use super::words::instant;
 use crate::config::Config;
-use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit};
+use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit, text};
 use crate::output::{complain, err, hand_over, say};
 use crate::store::Store;
 use crate::tokens::{Token, Tokens};
@@ -156,8 +156,9 @@ fn hash() -> anyhow::Result<()> {
     if std::io::stdin().is_terminal() {
         complain!("the token, then Ctrl-D:");
     }
-    let mut text = String::new();
-    std::io::stdin().take(LONGEST_INPUT).read_to_string(&mut text).context("stdin")?;
+    let mut bytes = Vec::new();
+    std::io::stdin().take(LONGEST_INPUT).read_to_end(&mut bytes).context("stdin")?;
+    let text = text::utf8(&bytes).context("stdin")?;
     let Some(token) = Token::parse(text.trim()) else {
         bail!("stdin: that is no token as `dropslip token create` makes them: others can be guessed too easily for a fast hash");
     };

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::domain::text::without_mark;
+
 /// The environment of `dropslip upload`.
 #[derive(Default)]
 pub struct ClientEnvironment {
@@ -26,7 +28,7 @@ impl fmt::Debug for ClientEnvironment {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is a part of the one place")]
 pub fn client_environment() -> ClientEnvironment {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let set = |name| std::env::var(name).ok().map(|value| without_mark(&value).to_owned()).filter(|value| !value.is_empty());
     // "XDG Base Directory Specification": a path that is not absolute is to be ignored.
     let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state_home = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::compact::Compact;
 use super::options::{Algorithms, KeySource, Secret};
+use crate::domain::text;
 
 /// Most keys of a set: whoever has more has something else.
 const MOST_KEYS: usize = 100;
@@ -110,12 +111,12 @@ impl KeySet {
     /// Reads what the source holds. Keys that are of no use here are passed over, as RFC 7517 section 5 demands: a set may be empty,
     /// and is so when its issuer takes back the last key.
     pub(super) fn read(source: &KeySource, bytes: &[u8], allowed: &Algorithms) -> Result<Self, String> {
+        let text = text::utf8(bytes).map_err(|why| format!("it {why}"))?;
         if matches!(source, KeySource::Secret(_) | KeySource::SecretFile(_)) {
-            let text = std::str::from_utf8(bytes).map_err(|_| "it must be UTF-8")?;
             let material = Material::Secret(text.trim_end_matches(['\r', '\n']).parse()?);
             return Ok(Self(Some(vec![Key { id: None, algorithms: vec![Algorithm::HS256], material }])));
         }
-        let Jwks { keys } = serde_json::from_slice(bytes).map_err(|_| "it is no JSON object with a list of ‘keys’")?;
+        let Jwks { keys } = serde_json::from_str(text).map_err(|_| "it is no JSON object with a list of ‘keys’")?;
         if keys.len() > MOST_KEYS {
             return Err(format!("it holds more than {MOST_KEYS} keys"));
         }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::SHIPPED_POLICIES;
 use crate::domain::{FileType, FileTypes, policy_file};
+use crate::secret_file;
 
 /// Reads every `*.toml` in `folder`, or the shipped file types.
 pub(super) fn read_file_types(folder: Option<&Path>) -> anyhow::Result<FileTypes> {
@@ -33,7 +34,8 @@ fn policy_texts(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            texts.push((path.display().to_string(), std::fs::read_to_string(&path)?));
+            let text = secret_file::read_text(&path).map_err(|error| std::io::Error::other(format!("{}: {error}", path.display())))?;
+            texts.push((path.display().to_string(), text));
         }
     }
     Ok(texts)

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use toml::Spanned;
 
 use super::{Holder, LOOKUP_CHARS, Proof};
-use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit, toml_failure};
+use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit, text, toml_failure};
 use crate::secret_file;
 
 /// Most bytes of the file.
@@ -39,7 +39,7 @@ impl Entries {
     }
 
     pub(super) fn of(bytes: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it must be UTF-8")?;
+        let text = text::utf8(bytes).map_err(|why| format!("it {why}"))?;
         let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
         let file: File = toml::from_str(text).map_err(|error| toml_failure(text, &error))?;
         let mut entries = Self::default();

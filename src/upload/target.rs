@@ -7,6 +7,7 @@ use reqwest::header::HeaderValue;
 
 use crate::config::ClientEnvironment;
 use crate::domain::web::{is_this_machine, web_url};
+use crate::secret_file;
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
@@ -57,7 +58,7 @@ impl Target {
 
 /// The token, and where it comes from.
 fn token(file: Option<&Path>, from_environment: Option<String>, this_machine: bool) -> anyhow::Result<(String, String)> {
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()));
+    let read = |path: &Path| secret_file::read_text(path).with_context(|| format!("the token file {}", path.display()));
     if let Some(path) = file {
         return Ok((read(path)?, path.display().to_string()));
     }

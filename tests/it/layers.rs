@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ("output", &["output"]),
     ("trace", &["domain", "trace"]),
     ("random", &[]),
-    ("secret_file", &[]),
+    ("secret_file", &["domain"]),
     ("listener", &[]),
     ("post_policy", &[]),
     ("notifications", &["broker", "bucket", "metrics"]),
@@ -67,7 +67,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
             "webhooks",
         ],
     ),
-    ("upload", &["upload", "config", "domain", "output"]),
+    ("upload", &["upload", "config", "domain", "output", "secret_file"]),
     ("doctor", &["broker", "bucket", "doctor", "domain", "jwt", "limits", "post_policy", "random", "secret_file", "store", "tokens"]),
     (
         "cli",

@@ -64,6 +64,7 @@ mod spellings;
 mod store_contract;
 mod sweeping;
 mod tampering;
+mod text_files;
 mod threat_model;
 mod tickets;
 mod traces;
