@@ -44,7 +44,10 @@ pub const SETTINGS: [Setting; 63] = [
     Setting { key: "development_token", help: "whether the embedded mode makes a token of its own (default true; never with s3_bucket)" },
     Setting { key: "page", help: "whether / is the upload page (default true, with s3_bucket false)" },
     Setting { key: "policies", help: "folder of file types, one TOML file each (default: the shipped ones)" },
-    Setting { key: "cors_origins", help: "origins of pages that may call the broker, separated by commas (default: its own only)" },
+    Setting {
+        key: "cors_origins",
+        help: "origins of pages and apps that may call the broker, separated by commas (default: its own only)",
+    },
     Setting { key: "tokens_file", help: "a TOML file of tokens, as hashes; read again when it changes (docs/identity.md)" },
     Setting { key: "jwt_secret", help: "takes JWTs signed with this secret (HS256), 32 bytes or longer" },
     Setting { key: "jwt_secret_file", help: "the same secret, kept in a file" },
