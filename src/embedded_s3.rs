@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderName, Method, Request, Response, StatusCode, header};
 use axum::middleware::map_request;
 use axum::response::IntoResponse as _;
 use base64::Engine as _;
@@ -45,11 +45,12 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 use s3s_fs::FileSystem;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tower::ServiceExt as _;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutBody;
 
 use crate::bucket::{StaticCredentials, cors};
 use crate::listener::Bounds;
+use crate::origins::Origins;
 use crate::random;
 use crate::secret_file;
 use uploads::{BODY_PAUSE, in_order, patient, remove_leftovers, to_its_end};
@@ -185,16 +186,20 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
         let is_form = content_type.to_ascii_lowercase().starts_with("multipart/");
         if is_form { request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body))) } else { request }
     });
-    Ok(Router::new().fallback_service(service).layer(patient).layer(let_in(origins)))
+    let origins = Origins::new(origins);
+    let let_in = let_in(&origins);
+    let bound = map_request(move |mut request: Request<Body>| {
+        origins.bound(request.headers_mut());
+        std::future::ready(request)
+    });
+    Ok(Router::new().fallback_service(service).layer(patient).layer(let_in).layer(bound))
 }
 
 /// What any store is asked to let pages do.
-fn let_in(origins: &[String]) -> CorsLayer {
-    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+fn let_in(origins: &Origins) -> CorsLayer {
+    origins
+        .layer()
         .allow_methods(parsed::<Method>(&cors::METHODS))
-        .allow_headers(parsed::<HeaderName>(&cors::HEADERS))
         .expose_headers(parsed::<HeaderName>(&cors::EXPOSED))
         .max_age(Duration::from_secs(cors::MAX_AGE_SECONDS.unsigned_abs().into()))
 }

@@ -14,6 +14,7 @@
 pub mod domain;
 pub mod failpoint;
 pub mod metrics;
+pub mod origins;
 pub mod output;
 pub mod random;
 pub mod secret_file;

@@ -48,7 +48,7 @@ use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::CorsLayer;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -57,6 +57,7 @@ use crate::broker::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
+use crate::origins::Origins;
 use crate::store::StoreError;
 use crate::tokens::{Tokens, Unknown};
 
@@ -65,9 +66,6 @@ const RETRY_AFTER_SECONDS: u64 = 2;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Older Uppys send it with every request.
-const UPPY_VERSIONS: HeaderName = HeaderName::from_static("uppy-versions");
 
 /// What every handler works with. Each request clones it several times.
 #[derive(Clone)]
@@ -115,7 +113,8 @@ pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) 
     let others = operating.layer(Extension(Arc::new(documents))).merge(page).layer(with_id());
     let nothing = any(|| async { StatusCode::NOT_FOUND }).layer(with_id());
     let plain = others.merge(desk).merge(companion).merge(notifications).fallback_service(nothing).with_state(state);
-    Api { for_pages: plain.clone().layer(cors(origins)), plain }
+    let origins = Origins::new(origins);
+    Api { for_pages: plain.clone().layer(cors(&origins)), plain, origins }
 }
 
 fn operating() -> OpenApiRouter<AppState> {
@@ -127,6 +126,7 @@ fn operating() -> OpenApiRouter<AppState> {
 pub struct Api {
     plain: Router,
     for_pages: Router,
+    origins: Origins,
 }
 
 impl Service<Request<Incoming>> for Api {
@@ -138,9 +138,13 @@ impl Service<Request<Incoming>> for Api {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let from_page = request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
-        if from_page { self.for_pages.call(request) } else { self.plain.call(request) }
+        if !from_page {
+            return self.plain.call(request);
+        }
+        self.origins.bound(request.headers_mut());
+        self.for_pages.call(request)
     }
 }
 
@@ -169,26 +173,11 @@ async fn ready(State(state): State<AppState>) -> Response<Body> {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))], lines.concat()).into_response()
 }
 
-/// CORS for the given origins only: no wildcard, no cookies.
-fn cors(origins: &[String]) -> CorsLayer {
-    // Shared, because each request clones the layer.
-    let origins: Arc<[HeaderValue]> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(move |origin, _| origins.contains(origin)))
+/// CORS for the given origins only: any header, no wildcard, no cookies.
+fn cors(origins: &Origins) -> CorsLayer {
+    origins
+        .layer()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::ACCEPT,
-            REQUEST_ID,
-            IDEMPOTENCY_KEY,
-            UPPY_VERSIONS,
-            // Players and viewers of documents fetch ranges.
-            header::RANGE,
-            header::IF_RANGE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-        ])
         .expose_headers([
             REQUEST_ID,
             header::RETRY_AFTER,
@@ -241,8 +230,6 @@ pub enum Fault {
     /// 409: nothing was uploaded yet.
     NotUploaded,
     /// 409: it is active, and no form can change it any more.
-    /// 415: the body is compressed, with this.
-    Coded(String),
     AlreadyActive,
     /// 409: the object changed each time it was looked at.
     Changing,
@@ -254,6 +241,8 @@ pub enum Fault {
     PreconditionFailed,
     /// 413: the body is longer than any description of a file.
     BodyTooLarge,
+    /// 415: the body is compressed, with this.
+    Coded(String),
     /// 416: the file has so many bytes, and none of those that were asked for.
     RangeNotSatisfiable(u64),
     /// 422: what was uploaded is not what was granted.
@@ -269,7 +258,6 @@ pub enum Fault {
 impl Fault {
     /// The status it is answered with.
     #[must_use]
-            Self::Coded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
@@ -281,6 +269,7 @@ impl Fault {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Coded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -342,8 +331,6 @@ impl IntoResponse for Fault {
 /// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, BrokerError>> + Send + 'static) -> Result<T, Fault> {
     let ended = tokio::spawn(work.in_current_span()).await;
-        // What would be read (RFC 9110, section 15.5.16).
-        Fault::Coded(_) => drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
     ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
 }
 
@@ -355,6 +342,8 @@ fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Respon
     match &*fault {
         Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
         Fault::LimitExceeded(exceeded) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
+        // What would be read (RFC 9110, section 15.5.16).
+        Fault::Coded(_) => drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
         Fault::RangeNotSatisfiable(size) => {
             drop(HeaderValue::from_str(&format!("bytes */{size}")).map(|value| headers.insert(header::CONTENT_RANGE, value)));
         }

@@ -1,6 +1,6 @@
 //! The bucket's CORS rule: which pages may send forms and parts to it, and read what it answers.
 //!
-//! Only configured origins ever stand in it. A form or a signed URL is its own credential, so no rule needs a wildcard.
+//! Only configured origins ever stand in it. A form or a signed URL is its own credential, so no rule needs a wildcard for origins.
 
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule};
 
@@ -13,8 +13,12 @@ pub const RULE_ID: &str = "dropslip-pages";
 /// POST for forms, PUT for signed URLs and parts, GET and HEAD for downloads.
 pub const METHODS: [&str; 4] = ["POST", "PUT", "GET", "HEAD"];
 
-/// What browsers announce: type, condition and checksum of a signed PUT, the piece of a download.
-pub const HEADERS: [&str; 4] = ["content-type", "if-none-match", "x-amz-checksum-sha256", "range"];
+/// What pages may send: anything, as the origin is the guard. Monitoring adds headers of its own, such as `traceparent`, and libraries
+/// `X-Requested-With`; a page whose preflight is refused for one of them uploads nothing.
+pub const ALLOWED_HEADERS: [&str; 1] = ["*"];
+
+/// Without these nothing can be uploaded or shown: type, condition and checksum of a signed PUT, the piece of a download.
+const HEADERS: [&str; 4] = ["content-type", "if-none-match", "x-amz-checksum-sha256", "range"];
 
 /// What a page may read of an answer beside what every page may.
 pub const EXPOSED: [&str; 5] = ["ETag", "Location", "Accept-Ranges", "Content-Range", "Content-Disposition"];
@@ -42,6 +46,12 @@ impl Rule {
     #[must_use]
     pub fn is_for_everybody(&self) -> bool {
         self.origins.iter().any(|origin| origin == "*" || origin.ends_with("//*"))
+    }
+
+    /// Whether pages of `origin` may send headers that neither they nor dropslip have named.
+    #[must_use]
+    pub fn takes_any_header(&self, origin: &str) -> bool {
+        self.serves(origin) && self.headers.iter().any(|known| known == "*")
     }
 
     /// Whether it gives `origin` what dropslip needs.
@@ -79,7 +89,7 @@ impl Bucket {
             .id(RULE_ID)
             .set_allowed_origins(Some(origins.to_vec()))
             .set_allowed_methods(owned(&METHODS))
-            .set_allowed_headers(owned(&HEADERS))
+            .set_allowed_headers(owned(&ALLOWED_HEADERS))
             .set_expose_headers(owned(&EXPOSED))
             .max_age_seconds(MAX_AGE_SECONDS)
             .build()
@@ -131,7 +141,7 @@ pub fn document(origins: &[String]) -> serde_json::Value {
         "ID": RULE_ID,
         "AllowedOrigins": origins,
         "AllowedMethods": METHODS,
-        "AllowedHeaders": HEADERS,
+        "AllowedHeaders": ALLOWED_HEADERS,
         "ExposeHeaders": EXPOSED,
         "MaxAgeSeconds": MAX_AGE_SECONDS,
     }]})
@@ -157,9 +167,12 @@ mod tests {
         let origin = "https://app.example.com";
         for known in [origin, "https://*.example.com", "*"] {
             assert!(rule(known, &METHODS, &HEADERS).serves(origin) && rule(known, &METHODS, &["*"]).serves(origin), "{known}");
+            // Rules of older versions name headers: uploads work, but for pages that send others too.
+            assert!(!rule(known, &METHODS, &HEADERS).takes_any_header(origin), "{known}");
+            assert!(rule(known, &METHODS, &["x-a", "*"]).takes_any_header(origin), "{known}");
         }
         for known in ["https://app.example.co", "https://*.example.org", "https://app.example.com*s", "http://app.example.com"] {
-            assert!(!rule(known, &METHODS, &HEADERS).serves(origin), "{known}");
+            assert!(!rule(known, &METHODS, &HEADERS).serves(origin) && !rule(known, &METHODS, &["*"]).takes_any_header(origin), "{known}");
         }
         assert!(!rule(origin, &METHODS[..1], &HEADERS).serves(origin) && !rule(origin, &METHODS, &HEADERS[..1]).serves(origin));
         for (exposed, enough) in [(vec![], false), (vec!["location"], false), (vec!["*"], true), (vec!["location", "etag"], true)] {

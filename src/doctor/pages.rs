@@ -16,6 +16,9 @@ const APPLY: &str = "run ‘dropslip cors apply’, or add the rule of ‘dropsl
 
 const NO_ORIGIN: &str = "no origin is configured (DROPSLIP_CORS_ORIGINS, DROPSLIP_PUBLIC_URL): pages of other origins cannot upload";
 
+/// Headers that monitoring and libraries add to what a page sends; and one that nobody has, for a rule that names the others.
+const ADDED: &str = "traceparent,x-requested-with,x-dropslip-check";
+
 /// What a browser was told.
 enum Said {
     /// The page may.
@@ -32,7 +35,18 @@ pub(super) async fn look(installation: &Installation, probe: &Probe, report: &mu
         let form = preflight(probe, url, origin, "POST", "content-type").await;
         let part = preflight(probe, url, origin, "PUT", "content-type,if-none-match,x-amz-checksum-sha256").await;
         match (form, part) {
-            (Ok(Said::Yes { .. }), Ok(Said::Yes { .. })) => report.ok(&check, "pages there may send forms, signed PUTs and parts"),
+            (Ok(Said::Yes { .. }), Ok(Said::Yes { .. })) => {
+                match preflight(probe, url, origin, "POST", &format!("content-type,{ADDED}")).await {
+                    Ok(Said::Yes { .. }) => report.ok(&check, "pages there may send forms, signed PUTs and parts, with any headers"),
+                    Ok(Said::No(why)) | Err(why) => {
+                        let found = format!(
+                            "pages there may send forms, signed PUTs and parts, but not if monitoring or a library adds headers of its own: {why}"
+                        );
+                        let advice = if installation.embedded { "this is a defect of dropslip" } else { APPLY };
+                        report.advise(&check, Status::Warning, found, advice);
+                    }
+                }
+            }
             (Ok(Said::Yes { .. }), Ok(Said::No(why))) => {
                 let advice = if installation.embedded { "this is a defect of dropslip" } else { APPLY };
                 report.advise(
@@ -95,13 +109,21 @@ async fn rules(installation: &Installation, probe: &Probe, report: &mut Report) 
         let found = format!("rule ‘{}’ lets pages of every origin in", rule.id.as_deref().unwrap_or("without a name"));
         return report.advise(CHECK, Status::Warning, found, "name the origins in it; dropslip needs no wildcard");
     }
+    let named: Vec<&str> =
+        origins.iter().filter(|origin| !rules.iter().any(|rule| rule.takes_any_header(origin))).map(String::as_str).collect();
     let unserved: Vec<&str> = origins.iter().filter(|origin| !rules.iter().any(|rule| rule.serves(origin))).map(String::as_str).collect();
     if origins.is_empty() {
         report.info(CHECK, NO_ORIGIN);
-    } else if unserved.is_empty() {
-        report.ok(CHECK, "every configured origin has its rule, and none is for everybody");
-    } else {
+    } else if !unserved.is_empty() {
         report.advise(CHECK, Status::Warning, format!("no rule allows all that {} needs", unserved.join(", ")), APPLY);
+    } else if !named.is_empty() {
+        let found = format!(
+            "pages fail where monitoring adds headers such as traceparent: the rule names those that are allowed, as older versions wrote it, for {}",
+            named.join(", ")
+        );
+        report.advise(CHECK, Status::Warning, found, "run ‘dropslip cors apply’ again, or put * into its AllowedHeaders");
+    } else {
+        report.ok(CHECK, "every configured origin has its rule, and none is for everybody");
     }
 }
 

@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 29] = [
+const MAY_USE: [(&str, &[&str]); 30] = [
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("metrics", &["metrics"]),
@@ -28,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ("random", &[]),
     ("secret_file", &["domain"]),
     ("listener", &[]),
+    ("origins", &[]),
     ("post_policy", &[]),
     ("notifications", &["broker", "bucket", "metrics"]),
     ("webhooks", &["domain", "failpoint", "metrics", "random", "store"]),
@@ -38,11 +39,28 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store", "zip"]),
     ("sweeper", &["broker", "metrics"]),
-    ("api", &["api", "broker", "bucket", "domain", "limits", "metrics", "proxy_key", "random", "post_policy", "store", "tokens", "trace"]),
+    (
+        "api",
+        &[
+            "api",
+            "broker",
+            "bucket",
+            "domain",
+            "limits",
+            "metrics",
+            "origins",
+            "proxy_key",
+            "random",
+            "post_policy",
+            "store",
+            "tokens",
+            "trace",
+        ],
+    ),
     ("config", &["domain", "failpoint", "jwt", "limits", "proxy_key", "secret_file"]),
     ("proxy_key", &["domain"]),
     ("zip", &[]),
-    ("embedded_s3", &["bucket", "listener", "random", "secret_file"]),
+    ("embedded_s3", &["bucket", "listener", "origins", "random", "secret_file"]),
     (
         "server",
         &[
