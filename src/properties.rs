@@ -25,6 +25,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("evidence", domain::properties::evidence),
     ("file_name", domain::properties::file_name),
     ("json_text", domain::properties::json_text),
+    ("image_header", domain::properties::image_header),
     ("media_type", domain::properties::media_type),
     ("parts", domain::properties::parts),
     ("policy", domain::properties::policy),

@@ -6,6 +6,7 @@
 use super::{Broker, BrokerError};
 use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
 use crate::domain::file::Landed;
+use crate::domain::image_header::Pieces;
 use crate::domain::{Evidence, FieldErrors, File, MediaType, Sniff};
 
 /// Most pixels of an image whose rule is not at hand: as many as the shipped rule for images allows.
@@ -45,7 +46,7 @@ impl Broker {
                     Some(start) => Some(start),
                     None => self.first_bytes(file, &file.staging_key, &landed.etag, landed.size).await?,
                 };
-                self.judge_bytes(file, start.as_deref(), landed.size)
+                self.judge_bytes(file, &file.staging_key, landed, start).await
             }
             Err(complaints) => Ok(Judged::Refused(complaints)),
         }
@@ -76,7 +77,7 @@ impl Broker {
             Some(start) if told == Some(copy.etag.as_str()) => Some(start),
             _ => self.first_bytes(file, key, &copy.etag, copy.size).await?,
         };
-        let judged = self.compare(file, key, &copy, start.as_deref(), evidence).await?;
+        let judged = self.compare(file, key, &copy, start, evidence).await?;
         Ok(Some((copy, judged)))
     }
 
@@ -85,7 +86,7 @@ impl Broker {
         file: &File,
         key: &str,
         copy: &Landed,
-        start: Option<&[u8]>,
+        start: Option<Vec<u8>>,
         evidence: &Evidence,
     ) -> Result<Judged, BrokerError> {
         if let Some(declared) = &file.checksum_sha256 {
@@ -100,10 +101,11 @@ impl Broker {
                 None => return Ok(Judged::Changed),
             }
         }
-        Ok(match self.judge_bytes(file, start, copy.size) {
-            Ok(Judged::Good(again)) if again == *evidence => Judged::Good(again),
-            _ => Judged::Changed,
-        })
+        match self.judge_bytes(file, key, copy, start).await {
+            Ok(Judged::Good(again)) if again == *evidence => Ok(Judged::Good(again)),
+            Ok(_) | Err(BrokerError::UnknownType(_)) => Ok(Judged::Changed),
+            Err(error) => Err(error),
+        }
     }
 
     /// As many first bytes as the file's rule wants to see; `None` when the object is not the one with that entity tag any more.
@@ -120,17 +122,31 @@ impl Broker {
         self.file_types.load().get(&file.type_name).map_or(Sniff::Reject, |rule| rule.sniff)
     }
 
+    /// What is known of the object when all was read that its image's size needs: of most images nothing beyond their first bytes.
+    /// `None` when it is not the one with that entity tag any more.
+    async fn follow(&self, key: &str, object: &Landed, start: Vec<u8>) -> Result<Option<Pieces>, BrokerError> {
+        let mut upload = Pieces::new(start, object.size);
+        while let Some(range) = upload.wanted() {
+            match self.bucket.read_range(key, &object.etag, range.clone()).await? {
+                Some(bytes) => upload.add(range.start, bytes),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(upload))
+    }
+
     /// # Errors
     /// [`BrokerError::UnknownType`] when the file's rule is not at hand and might take what no rule must take. It may come back, or
     /// another broker may have it: that refuses nothing.
-    fn judge_bytes(&self, file: &File, start: Option<&[u8]>, size: u64) -> Result<Judged, BrokerError> {
+    async fn judge_bytes(&self, file: &File, key: &str, object: &Landed, start: Option<Vec<u8>>) -> Result<Judged, BrokerError> {
         let Some(start) = start else { return Ok(Judged::Changed) };
+        let Some(upload) = self.follow(key, object, start).await? else { return Ok(Judged::Changed) };
         let file_types = self.file_types.load();
         let rule = file_types.get(&file.type_name).ok();
         let spelled = |detected: &MediaType| rule.and_then(|rule| rule.spelled(detected));
         let max_pixels = rule.map_or(PIXELS_WITHOUT_RULE, |rule| rule.max_pixels);
-        let weighing = Weighing { sniff: rule.map_or(Sniff::Reject, |rule| rule.sniff), max_pixels, spelled: &spelled, size };
-        match weigh(&file.granted_type, start, &weighing) {
+        let weighing = Weighing { sniff: rule.map_or(Sniff::Reject, |rule| rule.sniff), max_pixels, spelled: &spelled };
+        match weigh(&file.granted_type, &upload, &weighing) {
             Ok(evidence) => Ok(Judged::Good(evidence)),
             Err(complaints) if rule.is_some() => Ok(Judged::Refused(complaints)),
             Err(_) => Err(BrokerError::UnknownType(file.type_name.clone())),

@@ -3,6 +3,8 @@
 //! A form can write its key again at any moment, also back and forth between two contents. So every read is bound to the entity
 //! tag that is being judged: by a condition where the store knows it, and by the answer's own tag everywhere.
 
+use std::ops::Range;
+
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
@@ -40,6 +42,20 @@ impl Bucket {
             Err(error) if matches!(status(&error), Some(404 | 416)) => Ok(None),
             Err(error) => Err(self.explained(&error)),
         }
+    }
+
+    /// Some bytes of an object, which must have them; `None` when it is not the one with that entity tag any more.
+    ///
+    /// # Errors
+    /// See [`BucketError`]; also when it sends other bytes than these.
+    pub async fn read_range(&self, key: &str, etag: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, BucketError> {
+        let Some(last) = range.end.checked_sub(1) else { return Ok(Some(Vec::new())) };
+        let Some(mut body) = self.read(key, etag, range.end, Some((range.start, last))).await? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Some(bytes))
     }
 
     /// Base64 SHA-256 of an object's bytes, read to the end; `None` when it is not the one with that entity tag any more.

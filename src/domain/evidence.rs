@@ -7,9 +7,10 @@ use std::str::FromStr;
 use super::detection::detect;
 use super::families::is_consistent;
 use super::field_errors::{FieldErrors, one_of};
+use super::image_header::{Pieces, Survey};
 use super::media_type::MediaType;
 
-/// How many of an image's first bytes are read: size fields stand behind embedded profiles and previews.
+/// How many of an image's first bytes are read: its size stands behind embedded profiles and previews.
 const IMAGE_START: u64 = 256 * 1024;
 
 /// How many of anything else's first bytes are read.
@@ -80,6 +81,14 @@ pub struct Pixels {
     pub height: u32,
 }
 
+impl Pixels {
+    /// How many pixels that is.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
 /// What was seen and decided when a file became active; kept with it for an auditor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
@@ -89,7 +98,7 @@ pub struct Evidence {
     pub verdict: Verdict,
     /// The type of the file from now on.
     pub decided: MediaType,
-    /// An image's size.
+    /// An image's size as it is shown: turned where its orientation says so.
     pub pixels: Option<Pixels>,
 }
 
@@ -100,8 +109,6 @@ pub struct Weighing<'a> {
     pub sniff: Sniff,
     /// Most pixels an image may have.
     pub max_pixels: u64,
-    /// The upload's size in bytes: its first bytes may not be all.
-    pub size: u64,
     /// A detected type as the rule spells it, where it allows it.
     pub spelled: &'a dyn Fn(&MediaType) -> Option<MediaType>,
 }
@@ -116,51 +123,69 @@ pub fn bytes_wanted(granted: &MediaType, sniff: Sniff) -> u64 {
     }
 }
 
-/// Weighs the first bytes of an upload against the type that was granted.
+/// Weighs what is known of an upload against the type that was granted.
 ///
 /// # Errors
-/// `mimeType` when the bytes are something else and the rule rejects that; `pixels` when an image has too many.
-pub fn weigh(granted: &MediaType, start: &[u8], rule: &Weighing<'_>) -> Result<Evidence, FieldErrors> {
+/// `mimeType` when the bytes are something else, or an image that shows no size, and the rule rejects that; `pixels` when any header of
+/// an image says too many.
+pub fn weigh(granted: &MediaType, upload: &Pieces, rule: &Weighing<'_>) -> Result<Evidence, FieldErrors> {
     if rule.sniff == Sniff::Trust {
         return Ok(Evidence { detected: None, verdict: Verdict::Trusted, decided: granted.clone(), pixels: None });
     }
-    let detected = detect(granted, start);
-    let pixels = pixels(start);
-    if let Some(Pixels { width, height }) = pixels
-        && u64::from(width) * u64::from(height) > rule.max_pixels
+    let detected = detect(granted, upload.start());
+    let survey = survey(granted, detected.as_ref(), upload);
+    let size = survey.size();
+    if let Some(largest) = survey.largest()
+        && largest.count() > rule.max_pixels
     {
-        return Err(FieldErrors::one("pixels", format!("must be {} or fewer, but the image has {width} × {height}", rule.max_pixels)));
+        let (Pixels { width, height }, most) = (largest, rule.max_pixels);
+        return Err(FieldErrors::one("pixels", format!("must be {most} or fewer, but the image has {width} × {height}")));
     }
-    // An image whose size stands beyond the bytes that were read may be of any size: it is not taken for an image.
-    let hidden_size = pixels.is_none() && rule.size > start.len() as u64 && has_readable_size(granted);
-    let (verdict, decided) = if is_consistent(granted, detected.as_ref()) && !hidden_size {
+    let (verdict, decided) = if is_consistent(granted, detected.as_ref()) {
+        // An image whose size cannot be found may be of any size.
+        if rule.sniff == Sniff::Reject && size.is_none() && must_show_size(granted, &survey) {
+            return Err(FieldErrors::one("mimeType", format!("must be ‘{granted}’ {SIZELESS}")));
+        }
         (Verdict::Matches, granted.clone())
     } else if rule.sniff == Sniff::Reject {
-        let found = detected.filter(|_| !hidden_size).map_or_else(|| "something else".to_owned(), |d| d.to_string());
+        let found = detected.map_or_else(|| "something else".to_owned(), |detected| detected.to_string());
         return Err(FieldErrors::one("mimeType", format!("must be ‘{granted}’, but the bytes are {found}")));
     } else {
-        let allowed = detected.as_ref().filter(|_| !hidden_size).and_then(|detected| (rule.spelled)(detected));
+        let allowed = detected.as_ref().and_then(|detected| (rule.spelled)(detected));
         (Verdict::Relabeled, allowed.unwrap_or_else(MediaType::octet_stream))
     };
-    Ok(Evidence { detected, verdict, decided, pixels })
+    Ok(Evidence { detected, verdict, decided, pixels: size.map(|size| size.shown) })
 }
 
-/// Types whose width and height can be read from their beginning.
-fn has_readable_size(granted: &MediaType) -> bool {
+/// Why an image is refused whose headers say no size within what is read of it.
+const SIZELESS: &str = "that shows its width and height, but its header shows none or stands too far behind its beginning";
+
+/// What the headers of an image say. Some begin with what a text may begin with: a text is none unless somebody takes it for one.
+fn survey(granted: &MediaType, detected: Option<&MediaType>, upload: &Pieces) -> Survey {
+    let is_control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace();
+    if is_image(granted) || detected.is_some_and(is_image) || upload.start().iter().any(is_control) {
+        upload.survey()
+    } else {
+        Survey::NoImage
+    }
+}
+
+fn is_image(content_type: &MediaType) -> bool {
+    content_type.essence().starts_with("image/")
+}
+
+/// Whether bytes that are taken for the granted type have a size that can be found.
+fn must_show_size(granted: &MediaType, survey: &Survey) -> bool {
     let subtype = granted.essence().strip_prefix("image/").unwrap_or_default();
-    ["avif", "bmp", "gif", "heic", "heif", "jpeg", "png", "webp", "x-icon"].contains(&subtype)
-}
-
-fn pixels(start: &[u8]) -> Option<Pixels> {
-    // The library reads hostile bytes: should it ever panic, the image has no known size.
-    let size = std::panic::catch_unwind(|| imagesize::blob_size(start).ok()).ok()??;
-    Some(Pixels { width: u32::try_from(size.width).ok()?, height: u32::try_from(size.height).ok()? })
+    let is_known = ["avif", "bmp", "gif", "heic", "heif", "jpeg", "jxl", "png", "tiff", "webp", "x-icon"].contains(&subtype);
+    is_known || (is_image(granted) && *survey != Survey::NoImage)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::image_header::samples::{every_type, frame, jpeg, liars};
     use super::*;
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x06\0\0\0";
@@ -170,7 +195,8 @@ mod tests {
     fn weighed(granted: &str, start: &[u8], sniff: Sniff) -> Result<Evidence, FieldErrors> {
         let spelled =
             |detected: &MediaType| Some(detected.clone()).filter(|d| d.essence() != "application/vnd.microsoft.portable-executable");
-        weigh(&granted.parse().unwrap(), start, &Weighing { sniff, max_pixels: 1_000_000, spelled: &spelled, size: start.len() as u64 })
+        let upload = Pieces::new(start.to_vec(), start.len() as u64);
+        weigh(&granted.parse().unwrap(), &upload, &Weighing { sniff, max_pixels: 1_000_000, spelled: &spelled })
     }
 
     #[test]
@@ -187,7 +213,6 @@ mod tests {
             ("application/octet-stream", PNG),
             ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", b"PK\x03\x04...."),
             ("text/plain", b"\xff\xfeh\0i\0"),
-            ("image/heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
             ("text/plain", b""),
         ] {
             assert_eq!(weighed(granted, start, Sniff::Reject).unwrap().verdict, Verdict::Matches, "{granted}");
@@ -229,19 +254,72 @@ mod tests {
 
     #[test]
     fn an_image_bomb_is_refused_by_its_header() {
-        let mut bomb = PNG.to_vec();
-        bomb[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
-        assert!(weighed("image/png", &bomb, Sniff::Relabel).unwrap_err().by_field().contains_key("pixels"));
+        for (granted, name, bomb) in every_type(16_000, 12_000).into_iter().chain(liars(16_000, 12_000)) {
+            for sniff in [Sniff::Reject, Sniff::Relabel] {
+                let refusal = weighed(granted, &bomb, sniff).unwrap_err();
+                let said = "must be 1000000 or fewer, but the image has 16000 × 12000";
+                assert_eq!(refusal.by_field().get("pixels").map(Vec::as_slice), Some([said.to_owned()].as_slice()), "{name}: {refusal}");
+            }
+        }
+        // Another kind of TIFF is not detected.
+        for (granted, name, image) in every_type(640, 480).into_iter().filter(|(_, name, _)| !name.starts_with("wide")) {
+            let evidence = weighed(granted, &image, Sniff::Reject).unwrap();
+            assert_eq!(evidence.pixels, Some(Pixels { width: 640, height: 480 }), "{name}");
+        }
+        for (granted, name, image) in liars(640, 480).into_iter().filter(|(_, name, _)| !name.starts_with("wide")) {
+            assert!(weighed(granted, &image, Sniff::Reject).is_ok(), "{name}");
+        }
     }
 
     #[test]
-    fn an_image_that_hides_its_size_is_no_image() {
-        let hidden = |sniff| {
-            let rule = Weighing { sniff, max_pixels: 1_000_000, spelled: &|detected| Some(detected.clone()), size: 1_000_000 };
-            weigh(&"image/jpeg".parse().unwrap(), &[b"\xff\xd8\xff\xe1\xff\xff".as_slice(), &[7; 2_000]].concat(), &rule)
+    fn an_image_that_shows_no_size_is_refused_or_has_none() {
+        let weighed = |granted: &str, start: &[u8], size, sniff| {
+            let rule = Weighing { sniff, max_pixels: 1_000_000, spelled: &|detected| Some(detected.clone()) };
+            weigh(&granted.parse().unwrap(), &Pieces::new(start.to_vec(), size), &rule)
         };
-        assert!(hidden(Sniff::Reject).unwrap_err().by_field().contains_key("mimeType"));
-        assert_eq!(hidden(Sniff::Relabel).unwrap().decided, MediaType::octet_stream());
+        let late = [b"\xff\xd8\xff\xe1\xff\xff".as_slice(), &[7; 2_000]].concat();
+        let empty = [&PNG[..16], &[0; 13]].concat();
+        for (granted, start, size) in [
+            ("image/jpeg", late.as_slice(), 1_000_000),
+            ("image/jpeg", b"\xff\xd8\xff\xd9", 4),
+            ("image/png", &empty, empty.len() as u64),
+            ("image/png", b"\x89PNG\r\n\x1a\n\0\0\0\x04gAMA\0\0\xb1\x8f....", 24),
+            ("image/heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 24),
+            ("image/tiff", b"II*\0\x08\0\0\0\0\0", 10),
+        ] {
+            let refusal = weighed(granted, start, size, Sniff::Reject).unwrap_err();
+            let [(field, said)] = refusal.by_field().iter().collect::<Vec<_>>()[..] else { panic!("{refusal}") };
+            assert!(field == "mimeType" && said[0].contains("width and height") && said[0].len() < 200, "{granted}: {said:?}");
+            let relabeled = weighed(granted, start, size, Sniff::Relabel).unwrap();
+            assert_eq!((relabeled.verdict, relabeled.pixels), (Verdict::Matches, None), "{granted}");
+            assert_eq!(relabeled.decided.essence(), granted);
+        }
+        // A header that was seen counts, also where its size is not taken for the image's.
+        let bomb = [jpeg(&[frame(0xc0, 16_000, 12_000)])[..15].to_vec(), b"\xff\xe1\xff\xff".to_vec(), vec![7; 2_000]].concat();
+        assert!(weighed("image/jpeg", &bomb, 1_000_000, Sniff::Relabel).unwrap_err().by_field().contains_key("pixels"));
+        // What is not taken for an image needs no size.
+        assert_eq!(weighed("application/octet-stream", &late, 1_000_000, Sniff::Reject).unwrap().verdict, Verdict::Matches);
+    }
+
+    #[test]
+    fn a_text_is_no_image_by_its_first_letters() {
+        for (granted, text) in [
+            ("text/csv", "BMI,weight,height\n23,70,175\n"),
+            ("text/plain", "GIF89a is, as a format, 30 years old"),
+            ("text/plain", "P5 99999 99999 255 is a header of a grey map"),
+            ("text/plain", "qoif is a quite okay image format"),
+            ("application/octet-stream", "BM25 notes on ranking, as bytes"),
+            ("application/octet-stream", "8BPS is how Photoshop's files begin"),
+        ] {
+            let upload = Pieces::new(text.as_bytes().to_vec(), text.len() as u64);
+            let granted: MediaType = granted.parse().unwrap();
+            assert_eq!(survey(&granted, None, &upload), Survey::NoImage, "{text}");
+        }
+        let map = Pieces::new(b"P5 30 20 255 ".to_vec(), 613);
+        assert_eq!(
+            survey(&"image/x-portable-graymap".parse().unwrap(), None, &map).size().unwrap().shown,
+            Pixels { width: 30, height: 20 }
+        );
     }
 
     proptest! {

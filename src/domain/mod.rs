@@ -18,6 +18,7 @@
 //! | `detection` | which type the first bytes of an upload show |
 //! | `families` | which types share a container, and which a file may be called both |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
+//! | [`image_header`] | how large an image is, as its headers say |
 //! | [`event`] | what happened to a file, as the audit log and webhooks tell it |
 //! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`selection`] | which files a list has, and in which order |
@@ -39,6 +40,7 @@ pub mod field_errors;
 pub mod file;
 pub mod file_name;
 pub mod file_type;
+pub mod image_header;
 pub mod media_type;
 pub mod multipart;
 pub mod policy_file;

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use super::bucket_event::{MOST_OBJECTS, ObjectCreated, Subscribing, Told};
 use super::byte_range::ByteRange;
 use super::evidence::{Weighing, bytes_wanted, weigh};
+use super::image_header::{MOST_READ, MOST_READS, Pieces, Survey};
 use super::multipart::{MAX_PARTS, judge_parts};
 use super::policy_file::parse;
 use super::{Disposition, FileName, MediaType, NewFile, Part, PartSizes, Sniff, Verdict};
@@ -150,9 +151,10 @@ pub(crate) fn evidence(bytes: &[u8]) {
     let size = start.len() as u64 + if whole { 0 } else { 1_000_000 };
     let allows = |detected: &MediaType| detected.essence() == "image/png" || detected.essence() == "text/html";
     let spelled = |detected: &MediaType| Some(detected.clone()).filter(allows);
-    let rule = Weighing { sniff, max_pixels: MAX_PIXELS, size, spelled: &spelled };
+    let rule = Weighing { sniff, max_pixels: MAX_PIXELS, spelled: &spelled };
+    let upload = Pieces::new(start.to_vec(), size);
     assert_eq!(bytes_wanted(&granted, sniff) == 0, sniff == Sniff::Trust);
-    let evidence = match weigh(&granted, start, &rule) {
+    let evidence = match weigh(&granted, &upload, &rule) {
         Ok(evidence) => evidence,
         Err(why) => {
             assert!(why.by_field().keys().all(|field| field == "mimeType" || field == "pixels"), "{why}");
@@ -175,7 +177,37 @@ pub(crate) fn evidence(bytes: &[u8]) {
         // What shows itself as a page or a program never passes for a picture.
         assert!(!(granted.is_inline_safe() && detected.is_scriptable()), "{evidence:?}");
     }
-    assert_eq!(weigh(&granted, start, &rule).as_ref(), Ok(&evidence), "looked at again, it is the same");
+    assert_eq!(weigh(&granted, &upload, &rule).as_ref(), Ok(&evidence), "looked at again, it is the same");
+}
+
+/// What is wanted of an image lies within it, is bounded, and leads to an answer that is the same when it is asked for again. A size that
+/// is shown is no larger than the largest that was seen.
+pub(crate) fn image_header(bytes: &[u8]) {
+    let (choice, file) = chosen(bytes);
+    let size = file.len() as u64;
+    // Little of it is known at first, so that all kinds of images are followed.
+    let first = [file.len(), 64, 16, 200][choice % 4].min(file.len());
+    let mut upload = Pieces::new(file[..first].to_vec(), size);
+    let (mut reads, mut read) = (0, 0);
+    while let Some(range) = upload.wanted() {
+        assert!(range.start < range.end && range.end <= size, "{range:?} of {size}");
+        (reads, read) = (reads + 1, read + (range.end - range.start));
+        assert!(reads <= MOST_READS && read <= MOST_READ, "{reads} reads of {read} bytes");
+        // A store may send less than it is asked for.
+        let sent = if choice / 4 % 2 == 0 { range.end } else { range.start + (range.end - range.start).min(40) };
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let piece = file.get(place(range.start)..place(sent)).unwrap_or_default().to_vec();
+        upload.add(range.start, piece);
+    }
+    let survey = upload.survey();
+    assert_eq!(upload.survey(), survey, "looked at again, it is the same");
+    if let Some(found) = survey.size() {
+        let (shown, largest) = (found.shown, found.largest);
+        assert!(0 < shown.count() && shown.count() <= largest.count(), "{found:?}");
+    }
+    if first == file.len() {
+        assert!(!matches!(survey, Survey::Wants { .. }), "all is known, and {survey:?}");
+    }
 }
 
 /// Objects that a message speaks of are few, and each is one that it names.

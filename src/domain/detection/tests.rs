@@ -1,10 +1,12 @@
 use super::super::evidence::{Sniff, Verdict, Weighing, weigh};
+use super::super::image_header::Pieces;
 use super::*;
 
 fn weighed(granted: &str, start: &[u8], sniff: Sniff) -> Result<(Verdict, String), String> {
     let spelled = |detected: &MediaType| Some(detected.clone());
-    let rule = Weighing { sniff, max_pixels: u64::MAX, spelled: &spelled, size: start.len() as u64 };
-    let evidence = weigh(&granted.parse().unwrap(), start, &rule).map_err(|why| why.to_string())?;
+    let rule = Weighing { sniff, max_pixels: u64::MAX, spelled: &spelled };
+    let upload = Pieces::new(start.to_vec(), start.len() as u64);
+    let evidence = weigh(&granted.parse().unwrap(), &upload, &rule).map_err(|why| why.to_string())?;
     Ok((evidence.verdict, evidence.decided.to_string()))
 }
 
