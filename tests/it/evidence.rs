@@ -148,6 +148,9 @@ async fn reads_only_what_is_being_judged(bed: Bed) {
     assert_eq!(bucket.read_start("temp/a", &good, 3).await.unwrap().as_deref(), Some(&b"hel"[..]), "{bed:?}");
     assert_eq!(bucket.checksum_sha256("temp/a", &good).await.unwrap().unwrap(), "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
     assert_eq!(bucket.read_start("temp/nothing", &good, 3).await.unwrap(), None);
+    assert_eq!(bucket.read_range("temp/a", &evil, 1..4).await.unwrap(), None, "{bed:?}");
+    assert_eq!(bucket.read_range("temp/a", &good, 1..4).await.unwrap().as_deref(), Some(&b"ell"[..]), "{bed:?}");
+    assert_eq!(bucket.read_range("temp/a", &good, 9..12).await.unwrap(), None, "{bed:?}: beyond its end it is another object");
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ mod evidence;
 mod faults;
 mod guides;
 mod hammer;
+mod image_headers;
 mod js_client;
 mod jwt;
 mod layers;
