@@ -119,13 +119,13 @@ async fn an_image_bomb_of_every_type_is_refused_wherever_it_says_its_size() {
     let bomb = jpeg(&[frame(0xc0, 1, 1), vec![segment(0xe1, &vec![0; 60_000]); 5].concat(), frame(0xc0, 16_000, 12_000), scan()]);
     let (status, body) = confirmed(&broker, "relabeled", "notes.txt", "text/plain", &bomb).await;
     assert_eq!((status, error_fields(&body)), (422, vec!["pixels".to_owned()]), "{body}");
-    for (content_type, name, bytes) in every_type(640, 480).into_iter().filter(|(_, name, _)| !name.starts_with("wide")) {
+    for (content_type, name, bytes) in every_type(640, 480) {
         for rule in ["pictures", "relabeled"] {
             let (status, body) = confirmed(&broker, rule, name, content_type, &bytes).await;
             assert_eq!((status, size_in(&body)), (200, Some((640, 480))), "{name} as {rule}: {body}");
         }
     }
-    for (content_type, name, bytes) in liars(640, 480).into_iter().filter(|(_, name, _)| !name.starts_with("wide")) {
+    for (content_type, name, bytes) in liars(640, 480) {
         assert_eq!(confirmed(&broker, "pictures", name, content_type, &bytes).await.0, 200, "{name}");
     }
 }
@@ -199,8 +199,12 @@ fn pillow_shows_an_image_as_large_as_we_say() {
     let questions = questions();
     for (question, answer) in questions.iter().zip(ask(&from_servers("TEST_PYTHON"), "image_sizes.py", &questions)) {
         let file = BASE64.decode(answer["file"].as_str().unwrap()).unwrap();
-        let said = size_of(&file).map(|size| json!([size.shown.width, size.shown.height]));
+        let size = size_of(&file);
+        let said = size.map(|size| json!([size.shown.width, size.shown.height]));
         assert_eq!(said.as_ref(), Some(&answer["shown"]), "{question}: {}", file[..file.len().min(64)].escape_ascii());
+        // No header of an honest file says more than that, the codec's own among them; but an encoder of HEVC pads to whole blocks.
+        let most = |size: Size| if question["make"] == "HEIF" { 64 * 64 } else { size.shown.count() };
+        assert!(size.is_some_and(|size| size.largest.count() <= most(size)), "{question}: {size:?}");
     }
 }
 

@@ -54,6 +54,9 @@ const MOST_BRANDS: usize = 64;
 /// Atoms that a file of Apple's from before `ftyp` may begin with.
 const QUICKTIME_ATOMS: [&[u8]; 8] = [b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"PICT", b"junk"];
 
+/// TIFF in either order of bytes, small and big.
+const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
+
 /// The type that bytes which are no text begin like; `None` where the library may know more.
 pub(super) fn shown(granted: &MediaType, start: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| start.get(offset..).is_some_and(|rest| rest.starts_with(magic));
@@ -80,8 +83,8 @@ pub(super) fn shown(granted: &MediaType, start: &[u8]) -> Option<&'static str> {
     if at(0, b"FORM") && at(8, b"AIFC") {
         return Some("audio/aiff");
     }
-    if at(0, b"II\x2b\0\x08\0\0\0") || at(0, b"MM\0\x2b\0\x08\0\0") {
-        return Some("image/tiff");
+    if TIFF.iter().any(|magic| at(0, magic)) {
+        return Some(if at(8, b"CR\x02") { "image/x-canon-cr2" } else { "image/tiff" });
     }
     if at(0, b"true\0") || at(0, b"\0\x01\0\0\0") {
         return Some("font/ttf");

@@ -258,9 +258,6 @@ fn films_from_before_ftyp_and_sounds_of_every_kind_are_found() {
         ("image/x-eps", b"\xc5\xd0\xd3\xc6\x1e\0\0\0"),
         ("application/postscript", b"%!PS-Adobe-3.0 EPSF-3.0\n"),
         ("application/postscript", b"%!\n"),
-        ("image/tiff", b"II\x2b\0\x08\0\0\0\x10\0\0\0"),
-        ("image/x-adobe-dng", b"II*\0\x08\0\0\0\0\0\0\0"),
-        ("image/x-nikon-nef", b"MM\0*\0\0\0\x08\0\0\0\0"),
         ("application/pdf", b"\xef\xbb\xbf%PDF-1.7\n\xe2\xe3\0"),
         ("application/pdf", b"junk before it\0\n%PDF-1.3\n"),
         ("application/rtf", b"{\\rtf1\\ansi hello}"),
@@ -269,6 +266,18 @@ fn films_from_before_ftyp_and_sounds_of_every_kind_are_found() {
     ] {
         assert_eq!(weighed(granted, start, Sniff::Reject), Ok((Verdict::Matches, granted.to_owned())), "{granted}: {start:?}");
         assert!(weighed(granted, &binary(b"\x89PNG\r\n\x1a\n"), Sniff::Reject).is_err(), "{granted}");
+    }
+    for (granted, start) in [
+        ("image/tiff", &b"II*\0\x08\0\0\0CR"[..]),
+        ("image/tiff", b"II\x2b\0\x08\0\0\0\x10\0\0\0"),
+        ("image/tiff", b"MM\0\x2b\0\x08\0\0\0\0\0\0"),
+        ("image/x-adobe-dng", b"II*\0\x08\0\0\0\0\0\0\0"),
+        ("image/x-nikon-nef", b"MM\0*\0\0\0\x08\0\0\0\0"),
+        ("image/x-canon-cr2", b"II*\0\x10\0\0\0CR\x02\0"),
+    ] {
+        // Without a size they are no images where the rule rejects, but what they begin with is known.
+        assert_eq!(weighed(granted, start, Sniff::Relabel), Ok((Verdict::Matches, granted.to_owned())), "{granted}: {start:?}");
+        assert_eq!(weighed(granted, b"%PDF-1.7\n\0", Sniff::Relabel).unwrap().0, Verdict::Relabeled, "{granted}");
     }
     let packets = [&[0x47][..], &[1; 187]].concat().repeat(3);
     assert!(weighed("video/mp2t", &packets, Sniff::Reject).is_ok());

@@ -235,7 +235,7 @@ fn what_is_no_header_says_no_size() {
 
 #[test]
 fn a_codec_says_its_size_itself() {
-    // The sequence header of an AV1 image of 640 × 480, and the parameter set of an HEVC one of 1280 × 720, as encoders wrote them.
+    // The sequence header of an AV1 image of 640 × 480, and the parameter set of an HEVC one of 1280 × 720.
     let av1 = sequence_of_av1(640, 480);
     let small = |more: Vec<u8>| heic(&meta(&[vec![ispe(1, 1), more]], &[]));
     assert_eq!(largest(&small(bmff(b"av1C", &[b"\x81\0\0\0".as_slice(), &av1].concat()))), Some((640, 480)));
