@@ -128,7 +128,7 @@ pub(crate) fn policy(bytes: &[u8]) {
 
 /// What the bytes of an upload are taken for is what was granted, or what the rule allows, or nothing but bytes.
 pub(crate) fn evidence(bytes: &[u8]) {
-    const GRANTED: [&str; 12] = [
+    const GRANTED: [&str; 18] = [
         "image/png",
         "image/jpeg",
         "image/gif",
@@ -141,6 +141,12 @@ pub(crate) fn evidence(bytes: &[u8]) {
         "text/html",
         "image/svg+xml",
         "application/octet-stream",
+        "text/csv",
+        "text/markdown",
+        "audio/mpeg",
+        "video/mp4",
+        "application/msword",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ];
     const SNIFF: [Sniff; 3] = [Sniff::Reject, Sniff::Relabel, Sniff::Trust];
     const MAX_PIXELS: u64 = 1_000_000;
@@ -172,6 +178,12 @@ pub(crate) fn evidence(bytes: &[u8]) {
             assert_eq!(sniff, Sniff::Relabel, "{evidence:?}");
             assert!(evidence.decided == MediaType::octet_stream() || allows(&evidence.decided), "{evidence:?}");
         }
+    }
+    let is_plain = start.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'));
+    if is_plain && granted.essence().starts_with("text/") && let Some(detected) = &evidence.detected {
+        // No letters make a picture, a sound or a program of a text.
+        assert!(["text", "application", "image/svg+xml"].iter().any(|kind| detected.essence().starts_with(kind)), "{evidence:?}");
+        assert!(!detected.essence().contains("executable") && detected.container() != Some("zip"), "{evidence:?}");
     }
     if let (Some(detected), Verdict::Matches) = (&evidence.detected, evidence.verdict) {
         // What shows itself as a page or a program never passes for a picture.
