@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::detection::detect;
 use super::families::is_consistent;
-use super::field_errors::{FieldErrors, one_of};
+use super::field_errors::{FieldErrors, one_of, short};
 use super::image_header::{Pieces, Survey};
 use super::media_type::MediaType;
 
@@ -144,12 +144,12 @@ pub fn weigh(granted: &MediaType, upload: &Pieces, rule: &Weighing<'_>) -> Resul
     let (verdict, decided) = if is_consistent(granted, detected.as_ref()) {
         // An image whose size cannot be found may be of any size.
         if rule.sniff == Sniff::Reject && size.is_none() && must_show_size(granted, &survey) {
-            return Err(FieldErrors::one("mimeType", format!("must be ‘{granted}’ {SIZELESS}")));
+            return Err(FieldErrors::one("mimeType", format!("must be ‘{}’ {SIZELESS}", short(granted.essence()))));
         }
         (Verdict::Matches, granted.clone())
     } else if rule.sniff == Sniff::Reject {
         let found = detected.map_or_else(|| "something else".to_owned(), |detected| detected.to_string());
-        return Err(FieldErrors::one("mimeType", format!("must be ‘{granted}’, but the bytes are {found}")));
+        return Err(FieldErrors::one("mimeType", format!("must be ‘{}’, but the bytes are {found}", short(granted.essence()))));
     } else {
         let allowed = detected.as_ref().and_then(|detected| (rule.spelled)(detected));
         (Verdict::Relabeled, allowed.unwrap_or_else(MediaType::octet_stream))

@@ -37,7 +37,12 @@ const NO_MARKUP: [&str; 11] = [
 pub(super) fn is_consistent(granted: &MediaType, detected: Option<&MediaType>) -> bool {
     match detected {
         _ if granted.is_unknown() => true,
-        Some(detected) => is_one_family(granted, detected) || is_encrypted_office(granted, detected) || holds(granted, detected),
+        Some(detected) => {
+            is_one_family(granted, detected)
+                || is_encrypted_office(granted, detected)
+                || holds(granted, detected)
+                || is_some_document(granted) && matches!(family(detected), Some("zip" | "ole"))
+        }
         // Texts have no signature. What has one must show it.
         None => granted.is_text() || granted.is_scriptable() || !has_signature(granted),
     }
@@ -87,6 +92,12 @@ fn family(media_type: &MediaType) -> Option<&'static str> {
 /// Office Open XML behind a password is encrypted in an OLE container.
 fn is_encrypted_office(granted: &MediaType, detected: &MediaType) -> bool {
     family(detected) == Some("ole") && is_office_open_xml(granted)
+}
+
+/// Whether nobody here knows how such a file begins. Programs keep documents of their own in ZIP archives and OLE containers.
+fn is_some_document(media_type: &MediaType) -> bool {
+    let is_application = ["application/", "model/"].iter().any(|kind| media_type.essence().starts_with(kind));
+    is_application && media_type.container().is_none() && !media_type.is_scriptable() && !has_signature(media_type)
 }
 
 fn is_office_open_xml(media_type: &MediaType) -> bool {

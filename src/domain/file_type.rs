@@ -3,7 +3,7 @@
 use time::Duration;
 
 use super::families::{is_sound_and_film, may_be_both};
-use super::field_errors::{FieldErrors, one_of};
+use super::field_errors::{FieldErrors, one_of, short};
 use super::{Disposition, FileName, MediaType, NewFile, PartSizes, Sniff};
 
 /// One content type a file type allows, and the extensions that go with it.
@@ -251,20 +251,12 @@ impl FileType {
     }
 }
 
+/// The longest list of names in a complaint, in characters.
+const LONGEST_LIST: usize = 150;
+
 /// The most endings that a refusal names, and the most characters that these may have.
 const SHOWN_ENDINGS: usize = 6;
 const LONGEST_ENDINGS: usize = 80;
-
-/// The longest word from outside in a refusal, in characters: it is read on a phone.
-const LONGEST_WORD: usize = 40;
-
-/// A word from outside, cut where it is too long to be read.
-fn short(word: &str) -> String {
-    match word.char_indices().nth(LONGEST_WORD) {
-        Some((end, _)) => format!("{}…", &word[..end]),
-        None => word.to_owned(),
-    }
-}
 
 /// Every rule of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,9 +273,14 @@ impl FileTypes {
     /// The rule of that name.
     ///
     /// # Errors
-    /// A complaint about `type` that lists the names there are.
+    /// A complaint about `type` that lists the names there are, unless they are many.
     pub fn get(&self, name: &str) -> Result<&FileType, FieldErrors> {
-        self.iter().find(|t| t.name == name).ok_or_else(|| FieldErrors::one("type", one_of(self.iter().map(|t| t.name.as_str()))))
+        self.iter().find(|t| t.name == name).ok_or_else(|| {
+            let names = one_of(self.iter().map(|t| t.name.as_str()));
+            // Who asks with a wrong name can ask for the list.
+            let is_short = names.chars().count() <= LONGEST_LIST;
+            FieldErrors::one("type", if is_short { names } else { "must be the name of a file type".to_owned() })
+        })
     }
 
     /// All rules, by name.

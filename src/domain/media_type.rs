@@ -53,6 +53,9 @@ const SCRIPTS: [&str; 8] = ["javascript", "x-javascript", "ecmascript", "x-ecmas
 const SUFFIXES: [(&str, &str); 6] =
     [("+xml", "xml"), ("+zip", "zip"), ("+json", "text"), ("+yaml", "text"), ("+gzip", "gzip"), ("+sqlite3", "sqlite")];
 
+/// How the names of documents begin of which all are kept in ZIP archives.
+const ZIPPED: [&str; 2] = ["application/vnd.openxmlformats-", "application/vnd.oasis.opendocument."];
+
 /// The longest text that is read as a content type, in characters.
 pub const MAX_CHARS: usize = 512;
 
@@ -108,7 +111,8 @@ impl MediaType {
     /// The container that files of this type are kept in, where one is known: `zip`, `ole`, `xml`, `text` and more.
     pub(super) fn container(&self) -> Option<&'static str> {
         let listed = names().of(&self.essence).and_then(Name::container);
-        listed.or_else(|| SUFFIXES.iter().find(|(suffix, _)| self.essence.ends_with(suffix)).map(|(_, container)| *container))
+        let by_suffix = || SUFFIXES.iter().find(|(suffix, _)| self.essence.ends_with(suffix)).map(|(_, container)| *container);
+        listed.or_else(by_suffix).or_else(|| ZIPPED.iter().any(|family| self.essence.starts_with(family)).then_some("zip"))
     }
 
     /// Whether a browser that opens such a file could run code its author wrote.

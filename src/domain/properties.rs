@@ -180,7 +180,10 @@ pub(crate) fn evidence(bytes: &[u8]) {
         }
     }
     let is_plain = start.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'));
-    if is_plain && granted.essence().starts_with("text/") && let Some(detected) = &evidence.detected {
+    if is_plain
+        && granted.essence().starts_with("text/")
+        && let Some(detected) = &evidence.detected
+    {
         // No letters make a picture, a sound or a program of a text.
         assert!(["text", "application", "image/svg+xml"].iter().any(|kind| detected.essence().starts_with(kind)), "{evidence:?}");
         assert!(!detected.essence().contains("executable") && detected.container() != Some("zip"), "{evidence:?}");

@@ -3,12 +3,13 @@
 use super::super::media_type::MediaType;
 
 /// What is told here. One of these must show how it begins, like all that the library knows.
-pub(super) const KNOWN: [&str; 13] = [
+pub(super) const KNOWN: [&str; 14] = [
     "application/postscript",
     "application/vnd.adobe.photoshop",
     "audio/aac",
     "audio/mp4",
     "font/collection",
+    "font/woff2",
     "image/heic",
     "image/heif",
     "image/x-canon-cr3",
@@ -91,6 +92,10 @@ pub(super) fn shown(granted: &MediaType, start: &[u8]) -> Option<&'static str> {
     }
     if at(0, b"ttcf\0") {
         return Some("font/collection");
+    }
+    // The library has one name for both.
+    if at(0, b"wOF2") {
+        return Some("font/woff2");
     }
     if at(0, b"ADIF") {
         return Some("audio/aac");

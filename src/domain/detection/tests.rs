@@ -249,6 +249,7 @@ fn films_from_before_ftyp_and_sounds_of_every_kind_are_found() {
         ("audio/webm", b"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm\x42\x87\x81\x04"),
         ("video/x-matroska", b"\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska\0"),
         ("font/woff", b"wOFF\0\x01\0\0\0\0"),
+        ("font/woff2", b"wOF2\0\x01\0\0\0\0"),
         ("application/font-woff", b"wOFF\0\x01\0\0\0\0"),
         ("font/ttf", b"\0\x01\0\0\0\x0f\0\x80"),
         ("font/ttf", b"true\0\x0f\0\x80"),
@@ -299,6 +300,9 @@ fn documents_match_the_container_that_they_are_kept_in() {
         "application/epub+zip",
         "application/java-archive",
         "application/x-own+zip",
+        "application/vnd.openxmlformats-officedocument.of.the.future",
+        "application/vnd.oasis.opendocument.graphics-template",
+        "application/vnd.of.nobody",
         "model/3mf",
     ] {
         assert!(weighed(granted, &zip, Sniff::Reject).is_ok(), "{granted}");
@@ -309,6 +313,7 @@ fn documents_match_the_container_that_they_are_kept_in() {
         "application/vnd.ms-project",
         "application/msword",
         "application/vnd.ms-outlook",
+        "application/vnd.of.nobody",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
         "application/vnd.ms-excel.sheet.macroenabled.12",
     ] {
@@ -316,7 +321,12 @@ fn documents_match_the_container_that_they_are_kept_in() {
         assert!(weighed(granted, &png, Sniff::Reject).is_err(), "{granted}");
     }
     assert!(weighed("application/vnd.oasis.opendocument.text", &ole, Sniff::Reject).is_err());
-    assert!(weighed("application/pdf", &zip, Sniff::Reject).is_err());
+    for other in
+        ["application/pdf", "application/json", "application/sql", "text/x-of-nobody", "video/mp4", "image/x-of-nobody", "application/gzip"]
+    {
+        assert!(weighed(other, &zip, Sniff::Reject).is_err(), "{other}");
+        assert!(weighed(other, &ole, Sniff::Reject).is_err(), "{other}");
+    }
 }
 
 #[test]
