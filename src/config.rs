@@ -15,9 +15,9 @@ mod secrets;
 mod settings;
 mod storage;
 mod values;
+mod variables;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,7 @@ use values::{
     Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, duration, endpoint, filled, log_filter,
     log_format, origins, part_size, quoted, retention, socket_address, upload_method, whole_number,
 };
+use variables::{is_service_link, without_marks};
 
 const PREFIX: &str = "DROPSLIP_";
 
@@ -166,23 +167,6 @@ impl Config {
         }
         lines
     }
-}
-
-/// The variables that are for dropslip. A file of variables may begin with a mark, which is a part of the first name then; and a file whose
-/// whole text became a value.
-fn without_marks(environment: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    for (given, value) in environment {
-        let (name, value) = (without_mark(&given), without_mark(&value));
-        match variables.entry(name.to_owned()) {
-            _ if !name.starts_with(PREFIX) => {}
-            // What bears the right name counts.
-            Entry::Occupied(_) if name != given => {}
-            Entry::Occupied(mut known) => drop(known.insert(value.to_owned())),
-            Entry::Vacant(new) => drop(new.insert(value.to_owned())),
-        }
-    }
-    variables
 }
 
 struct Reader {
@@ -356,11 +340,6 @@ impl Reader {
 
 fn env_name(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase())
-}
-
-/// Kubernetes puts the addresses of a service named `dropslip` into every container's environment.
-fn is_service_link(name: &str) -> bool {
-    name == "DROPSLIP_PORT" || name.starts_with("DROPSLIP_PORT_") || name.starts_with("DROPSLIP_SERVICE_")
 }
 
 #[cfg(test)]

@@ -1,0 +1,29 @@
+//! Which variables of the environment are settings.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::PREFIX;
+use crate::domain::text::without_mark;
+
+/// The variables that are for dropslip. A file of variables may begin with a mark, which is a part of the first name then; and a file whose
+/// whole text became a value.
+pub(super) fn without_marks(environment: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (given, value) in environment {
+        let (name, value) = (without_mark(&given), without_mark(&value));
+        match variables.entry(name.to_owned()) {
+            _ if !name.starts_with(PREFIX) => {}
+            // What bears the right name counts.
+            Entry::Occupied(_) if name != given => {}
+            Entry::Occupied(mut known) => drop(known.insert(value.to_owned())),
+            Entry::Vacant(new) => drop(new.insert(value.to_owned())),
+        }
+    }
+    variables
+}
+
+/// Kubernetes puts the addresses of a service named `dropslip` into every container's environment.
+pub(super) fn is_service_link(name: &str) -> bool {
+    name == "DROPSLIP_PORT" || name.starts_with("DROPSLIP_PORT_") || name.starts_with("DROPSLIP_SERVICE_")
+}
