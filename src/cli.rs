@@ -21,6 +21,8 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, SETTINGS};
 use crate::output::{complain, out};
+use crate::private;
+use crate::server;
 use crate::upload;
 
 /// A broker for presigned direct-to-S3 uploads.
@@ -84,6 +86,7 @@ enum Command {
 /// Runs the command line; the exit code is 0 when everything asked for was done.
 #[must_use]
 pub fn main() -> ExitCode {
+    private::keep_to_own_user();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -107,18 +110,27 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         config.failpoint.as_deref().into_iter().for_each(crate::failpoint::arm);
         anyhow::Ok(config)
     };
+    // For commands that open what a broker keeps, beside one or alone.
+    let keep = || {
+        let config = load()?;
+        let mended = server::mend(&config);
+        if mended.any() {
+            complain!("dropslip: {mended}");
+        }
+        anyhow::Ok(config)
+    };
     match cli.command {
         Command::Serve => serve::run(load).await?,
         Command::Config => out(format_args!("{}", load()?.describe()))?,
-        Command::Token(command) => return token::run(command, &load()?).await,
+        Command::Token(command) => return token::run(command, &keep()?).await,
         Command::Policy(command) => return policy::run(command, &load()?),
-        Command::Sweep(options) => return operate::sweep(options, &load()?).await,
+        Command::Sweep(options) => return operate::sweep(options, &keep()?).await,
         Command::Health(options) => return health::run(options, load).await,
         Command::Reload(options) => reload::run(&options)?,
-        Command::Audit => return operate::audit(&load()?).await,
-        Command::AuditLog(options) => return audit_log::run(options, &load()?).await,
-        Command::Events(command) => return Box::pin(events::run(command, &load()?)).await,
-        Command::Backup(options) => return operate::backup(&options, &load()?).await,
+        Command::Audit => return operate::audit(&keep()?).await,
+        Command::AuditLog(options) => return audit_log::run(options, &keep()?).await,
+        Command::Events(command) => return Box::pin(events::run(command, &keep()?)).await,
+        Command::Backup(options) => return operate::backup(&options, &keep()?).await,
         Command::Lifecycle(command) => return operate::lifecycle(command, &load()?).await,
         Command::Check(options) => return Ok(check::check(&options, load()).await),
         Command::Cors(command) => return check::cors(command, &load()?).await,

@@ -16,6 +16,7 @@ pub mod failpoint;
 pub mod metrics;
 pub mod origins;
 pub mod output;
+pub mod private;
 pub mod random;
 pub mod secret_file;
 pub mod trace;

@@ -2,6 +2,7 @@
 
 mod configured;
 mod policies;
+mod privacy;
 mod proxy_keys;
 mod reloading;
 
@@ -34,6 +35,7 @@ use crate::webhooks::Webhooks;
 
 pub use configured::{endpoints, queue_options};
 use policies::read_file_types;
+pub use privacy::mend;
 pub use proxy_keys::proxy_keys_source;
 pub use reloading::Reloaded;
 
@@ -93,6 +95,7 @@ impl Server {
     /// would be open to other machines.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         refuse_open_development_token(config)?;
+        privacy::mend_all(config).await;
         let listener = bind(config.listen, "DROPSLIP_LISTEN").await?;
         let address = listener.local_addr()?;
         let admin_listener = match config.operating.admin_listen {

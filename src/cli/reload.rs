@@ -1,7 +1,6 @@
 //! `dropslip reload`: sends SIGHUP to a broker, where there is no shell that could.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -18,13 +17,12 @@ pub(super) struct ReloadOptions {
 
 pub(super) fn run(options: &ReloadOptions) -> anyhow::Result<()> {
     let ReloadOptions { pid } = options;
-    // SIGHUP ends most programs, and process 1 outside of a container is the system's own.
-    let program = |process: &str| fs::read_link(format!("/proc/{process}/exe"));
-    let (own, theirs) = (program("self")?, program(&pid.to_string()).with_context(|| format!("process {pid} cannot be looked at"))?);
-    // The program's file may have been replaced since it was started.
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().trim_end_matches(" (deleted)").to_owned());
-    if name(&own) != name(&theirs) {
-        bail!("process {pid} is {}, and no {}; name the broker's with --pid", theirs.display(), own.display());
+    // SIGHUP ends most programs, and process 1 outside of a container is the system's own. Of a broker this is all that its own user may
+    // see: the path of its program is as private as its memory.
+    let name = |process: &str| fs::read_to_string(format!("/proc/{process}/comm")).map(|name| name.trim_end().to_owned());
+    let (own, theirs) = (name("self")?, name(&pid.to_string()).with_context(|| format!("process {pid} cannot be looked at"))?);
+    if own != theirs {
+        bail!("process {pid} is {theirs}, and no {own}; name the broker's with --pid");
     }
     let process = Pid::from_raw(*pid).context("no process has that number")?;
     kill_process(process, Signal::HUP).with_context(|| format!("process {pid} takes no signal"))?;

@@ -31,6 +31,12 @@ impl DatabaseUrl {
         if self.by_folder { "DROPSLIP_DATA_DIR" } else { "DROPSLIP_DATABASE_URL" }
     }
 
+    /// Whether it is a file in the folder of data, as nothing else was said.
+    #[must_use]
+    pub fn is_in_data_dir(&self) -> bool {
+        self.by_folder
+    }
+
     pub(super) fn from(self, source: Option<&Source>) -> Self {
         Self { by_folder: source == Some(&Source::Default), ..self }
     }

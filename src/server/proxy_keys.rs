@@ -8,7 +8,7 @@ use crate::random;
 use crate::secret_file;
 
 /// The secret's file in the data folder of the embedded mode.
-const FILE: &str = "proxy-key";
+pub(super) const FILE: &str = "proxy-key";
 
 /// Most bytes of a file of secrets.
 const LARGEST: usize = 64 * 1024;

@@ -14,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::failure::Unfinished;
 use super::source::Source;
+use crate::output::complain;
+use crate::private::{Mended, Own};
 
 /// Longer than brokers let any upload live; what is older is thrown away.
 const LONGEST_LIFE: Duration = Duration::from_hours(14 * 24);
@@ -29,6 +31,13 @@ impl Memory {
     /// The memory of uploads to `server`, below the folder where programs keep their state.
     pub(super) fn new(server: &str, state_home: Option<&Path>) -> Self {
         let folder = state_home.map(|home| home.join("dropslip").join("uploads"));
+        if let Some(state) = folder.as_deref().and_then(Path::parent) {
+            let mut mended = Mended::default();
+            mended.own_folder(state, Own { files: &[], trees: &["uploads"], beside: &[] });
+            if mended.any() {
+                complain!("dropslip: {mended}");
+            }
+        }
         Self { server: server.to_owned(), folder, open: Mutex::default() }
     }
 

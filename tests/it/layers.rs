@@ -25,6 +25,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
     ("metrics", &["metrics"]),
     ("output", &["output"]),
     ("trace", &["domain", "trace"]),
+    ("private", &[]),
     ("random", &[]),
     ("secret_file", &["domain"]),
     ("listener", &[]),
@@ -75,6 +76,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
             "listener",
             "metrics",
             "notifications",
+            "private",
             "proxy_key",
             "random",
             "secret_file",
@@ -85,7 +87,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
             "webhooks",
         ],
     ),
-    ("upload", &["upload", "config", "domain", "output", "secret_file"]),
+    ("upload", &["upload", "config", "domain", "output", "private", "secret_file"]),
     ("doctor", &["broker", "bucket", "doctor", "domain", "jwt", "limits", "post_policy", "random", "secret_file", "store", "tokens"]),
     (
         "cli",
@@ -102,6 +104,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
             "metrics",
             "output",
             "post_policy",
+            "private",
             "server",
             "store",
             "sweeper",
@@ -117,10 +120,11 @@ const MAY_USE: [(&str, &[&str]); 30] = [
 ];
 
 /// Crates that belong to one layer.
-const ONLY_IN: [(&str, &[&str]); 9] = [
+const ONLY_IN: [(&str, &[&str]); 10] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
     ("use s3s", &["embedded_s3"]),
+    ("rustix::", &["private", "cli"]),
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
     ("jsonwebtoken", &["jwt"]),

@@ -54,6 +54,7 @@ mod page;
 mod permissions;
 mod places;
 mod pooling;
+mod private;
 mod program;
 mod put;
 mod query_plans;

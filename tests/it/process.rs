@@ -34,8 +34,12 @@ impl Serving {
 
     /// The same with a log that may be longer than a pipe holds.
     pub fn logging_to(log: impl Into<Stdio>, folder: &Path, settings: &[(&str, &str)], last_line: &str) -> Self {
-        let mut command = dropslip(folder, settings);
-        let child = command.arg("serve").stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        Self::by(dropslip(folder, settings).arg("serve"), log, last_line)
+    }
+
+    /// The same by a command of the caller's.
+    pub fn by(command: &mut Command, log: impl Into<Stdio>, last_line: &str) -> Self {
+        let child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut serving = Self { child, banner: String::new() };
         let mut lines = BufReader::new(serving.child.stdout.take().unwrap()).lines();
         for line in lines.by_ref() {
@@ -52,6 +56,10 @@ impl Serving {
 
     pub fn url(&self) -> &str {
         self.banner.lines().find_map(|line| line.strip_prefix("dropslip listens on ")).unwrap()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn terminate(mut self) -> (i32, String) {

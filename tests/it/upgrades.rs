@@ -6,7 +6,7 @@
 mod clients;
 mod events;
 mod files;
-mod fixture;
+pub mod fixture;
 mod rows;
 mod secrets;
 mod statements;

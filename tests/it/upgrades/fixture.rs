@@ -117,13 +117,24 @@ impl Installation {
 
     /// Starts the present program on it.
     pub fn upgrade(&mut self) {
+        // The one before, if there is one, ends first.
+        self.serving = None;
         let log = File::create(self.folder.path().join("log")).unwrap();
         self.serving = Some(Serving::logging_to(log, self.folder.path(), &self.borrowed(), "dropslip listens on "));
     }
 
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// What a file of the data folder says.
     pub fn data_file(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join("data").join(name)).unwrap()
+        fs::read_to_string(self.data_folder().join(name)).unwrap()
+    }
+
+    /// What the program that runs has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     fn borrowed(&self) -> Vec<(&str, &str)> {
