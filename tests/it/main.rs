@@ -62,6 +62,7 @@ mod reloading;
 mod rotating;
 mod selecting;
 mod shown_types;
+mod smuggling;
 mod spellings;
 mod store_contract;
 mod sweeping;
