@@ -5,7 +5,8 @@
 //!
 //! - **One at a time for each key.** `s3s-fs` replaces an object's bytes and its entity tag in two steps. A copy between them
 //!   would take new bytes under the old tag, and a conditional copy would be no condition.
-//! - **A refused upload leaves nothing.** `s3s-fs` compares checksums after the object is in place.
+//! - **A refused upload leaves nothing, and neither does a copy for which there is no room.** `s3s-fs` compares checksums after the
+//!   object is in place, and keeps the half of a copy.
 //! - **A slow upload blocks nobody.** What `s3s-fs` would write under a lock is written down before.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
 //! - **A bucket that is gone stays gone.** `s3s-fs` makes its folder again for the next object, and deletes from one that is not there.
@@ -383,7 +384,15 @@ impl S3 for Guarded {
             let _lower = store.locks[from.min(to)].write().await;
             let _higher = if from == to { None } else { Some(store.locks[from.max(to)].write().await) };
             store.there(&to_bucket).await?;
-            store.files.copy_object(request).await
+            let target = store.root.join(&to_bucket).join(&to_key);
+            let is_new = !tokio::fs::try_exists(&target).await.unwrap_or(true);
+            let answer = store.files.copy_object(request).await;
+            if answer.is_err() && is_new {
+                // On a full disk `s3s-fs` leaves what it has written so far.
+                let _ = tokio::fs::remove_file(&target).await;
+                store.forget(&to_bucket, &to_key).await;
+            }
+            answer
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! SQLite's disk is full: slips are refused in shape, and nothing that was acknowledged is lost.
+//! A disk is full, SQLite's or the embedded store's: what needs room is refused in shape, and nothing that was acknowledged is lost.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -6,12 +6,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use dropslip::domain::{FileId, sqlite_url};
+use dropslip::embedded_s3::BUCKET;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::away::assert_away;
 use super::world::{World, granted, number_of};
+use crate::harness::Bed;
+use crate::multipart::{content, in_parts, large};
 
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -148,4 +151,57 @@ async fn a_full_disk_keeps_every_longer_life_that_was_told() {
     assert!(refused > 0, "the disk was not full");
     pool.close().await;
     drop((program, world, disk));
+}
+
+/// The embedded store's own disk: what it cannot keep it refuses, and what it kept it keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_bytes_at_the_embedded_store_and_loses_none_that_it_took() {
+    const LARGE: usize = 3 << 20;
+    let broker = in_parts(Bed::Embedded).start().await;
+    let bucket = broker.folder.path().join("bucket");
+    let disk = SmallDisk::mount(&bucket, "24m");
+    std::fs::create_dir(bucket.join(BUCKET)).unwrap();
+    let kept = broker.active_note("kept").await;
+    let waiting = broker.text_slip().await;
+    broker.drop_bytes(&waiting, &content(LARGE)).await;
+    let refused = broker.text_slip().await;
+    let (parted, _) = broker.start_parts(&large(11 << 20)).await;
+    let parts = broker.sign_parts(parted, &[1, 2, 3]).await;
+    let whole = content(11 << 20);
+    assert_eq!(broker.put_part(&parts[0], &whole).await, 200);
+    let objects = broker.objects().await;
+    fill(&bucket.join("rest"));
+
+    // By form, by PUT of a part, and by the copy that seals.
+    let (status, answer) = broker.post_form(&refused.url, &refused.params, Some(&content(LARGE))).await;
+    assert!(status.is_server_error(), "{status} {answer}");
+    let (status, body) = broker.confirm(refused.id).await;
+    assert_eq!(status, 409, "a refused upload leaves nothing: {body}");
+    assert!(broker.put_part(&parts[1], &whole).await.is_server_error());
+    let (status, body) = broker.confirm(parted).await;
+    assert_eq!(status, 409, "a part is missing: {body}");
+    let (status, body) = broker.confirm(waiting.id).await;
+    assert_eq!(status, 503, "there is no room for the copy: {body}");
+    assert_eq!(broker.read(waiting.id).await.1["file"]["state"], "temp");
+    assert_eq!(broker.read(kept).await.1["file"]["state"], "active");
+    assert_eq!(broker.objects().await, objects, "what was there is there, and no half of anything else");
+
+    disk.grow("64m");
+    for slip in [&refused, &waiting] {
+        if slip.id == refused.id {
+            broker.drop_bytes(slip, &content(LARGE)).await;
+        }
+        let (status, body) = broker.confirm(slip.id).await;
+        assert_eq!((status.as_u16(), &body["file"]["size"]), (200, &json!(LARGE)), "{body}");
+    }
+    for part in &parts[1..] {
+        assert_eq!(broker.put_part(part, &whole).await, 200);
+    }
+    let (status, body) = broker.confirm(parted).await;
+    assert_eq!((status.as_u16(), &body["file"]["size"]), (200, &json!(whole.len())), "{body}");
+    let sealed = broker.store.find_file(&"default".parse().unwrap(), FileId(parted)).await.unwrap().unwrap().sealed_key.unwrap();
+    assert!(broker.bytes_of(&sealed).await == whole, "other bytes than were sent");
+    let audit = broker.server.broker.audit().await.unwrap();
+    assert!(audit.is_clean() && audit.files == 4, "{audit:?}");
+    drop((broker, disk));
 }
