@@ -90,8 +90,9 @@ main() { pgrep --ns "$(pgrep -P "$nspawn")" --nslist pid -f -x "/usr/local/bin/d
 status=$(grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$(main)/status" | tr -s '\t\n' ' ')
 [[ $status =~ ^"Uid: "([0-9]+)" "[0-9\ ]+" CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 "$ ]] || fail "it has other rights than it needs: $status"
 ((BASH_REMATCH[1] >= 61184 && BASH_REMATCH[1] <= 65519)) || fail "it has no user of its own: $status"
+grep -qE '^Max core file size +0 +0 ' "/proc/$(main)/limits" || fail "it may leave a core dump: $(grep core "/proc/$(main)/limits")"
 if nsenter -t "$(main)" -m -- touch /etc/dropslip/written 2>/dev/null; then fail "it could write /etc"; fi
-say "it serves as a user of its own, ${BASH_REMATCH[1]}, without capabilities, calls filtered, files read-only"
+say "it serves as a user of its own, ${BASH_REMATCH[1]}, without capabilities, calls filtered, files read-only, no core dumps"
 
 # --- A token by reload, an upload, a death, a stop ----------------------------------------------------------------------
 

@@ -244,6 +244,11 @@ fn systemd_takes_the_unit_and_finds_it_well_shut() {
     };
     let said = analyze(&["verify", "--man=no"]);
     assert_eq!(said.lines().find(|line| line.contains("dropslip.service")), None, "{said}");
+    // What keeps files and memory to itself, and what systemd-analyze gives no points for.
+    for (name, value) in [("UMask", "0077"), ("StateDirectoryMode", "0700"), ("LimitCORE", "0")] {
+        let set: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect();
+        assert_eq!(set, [value], "{name}");
+    }
     // Two of ten, ten being a service that may do everything.
     analyze(&["security", "--offline=true", "--threshold=20"]);
     // So it does with the group that reads what is read again.
