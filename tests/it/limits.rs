@@ -1,13 +1,17 @@
 //! Nobody can ask for more than their share, or hold a connection for nothing.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::header::RETRY_AFTER;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::{Bed, Db, Setup, TestBroker, error_fields, new_file};
+
+/// Longer than a client may take for its head.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks for a slip; the status, and for a 429 whether it says when to ask again, in Desk's words.
 async fn ask(broker: &TestBroker, token: &str, body: &serde_json::Value) -> u16 {
@@ -78,7 +82,7 @@ async fn open_slips_are_limited_on_postgres() {
 async fn many_requests_at_once_do_not_overrun_a_limit() {
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_ACTOR_OPEN_SLIPS", "3").start().await;
     let request = new_file("a.txt", "text/plain");
-    let answers = futures_util::future::join_all((0..60).map(|_| ask(&broker, &broker.token, &request))).await;
+    let answers = join_all((0..60).map(|_| ask(&broker, &broker.token, &request))).await;
     assert_eq!(answers.iter().filter(|status| **status == 201).count(), 3, "{answers:?}");
 }
 
@@ -121,39 +125,113 @@ async fn requests_are_limited_for_each_actor() {
     assert_eq!(ask(&broker, &other, &request).await, 201, "another actor has its own");
 }
 
-/// Sends `start` and then nothing; how long until the broker ends the connection, and what it said.
-fn stalled(broker: &TestBroker, start: &str) -> (Duration, String) {
-    let mut stream = TcpStream::connect(broker.base.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
-    stream.write_all(start.as_bytes()).unwrap();
-    let (since, mut said) = (Instant::now(), Vec::new());
-    let _ = stream.read_to_end(&mut said);
+/// A client that sends `start` and then `drop` twice a second, or nothing; how long until the broker ends the connection, and what it said.
+async fn slow(broker: &TestBroker, start: &str, drop: &str) -> (Duration, String) {
+    let since = Instant::now();
+    let (mut read, mut write) = TcpStream::connect(broker.server.address).await.unwrap().into_split();
+    write.write_all(start.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    let dripping = async {
+        while !drop.is_empty() && write.write_all(drop.as_bytes()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        // A reset is an end too.
+        _ = read.read_to_end(&mut said) => {}
+        () = dripping => {}
+        () = tokio::time::sleep(Duration::from_secs(40)) => panic!("{start:?} and {drop:?} hold a connection"),
+    }
     (since.elapsed(), String::from_utf8_lossy(&said).into_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_clients_are_dropped() {
+    const OF_EACH_KIND: usize = 15;
     let broker = TestBroker::on(Bed::Embedded).await;
     let head = format!("POST /v2/files/ref.json HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", broker.token);
-    let (headers, body) = tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            let headers = scope.spawn(|| stalled(&broker, &head));
-            let body = scope.spawn(|| stalled(&broker, &format!("{head}content-length: 100\r\nconnection: close\r\n\r\n{{")));
-            (headers.join().unwrap(), body.join().unwrap())
-        })
-    });
-    assert!(headers.0 < Duration::from_secs(20), "half a head held a connection for {:?}", headers.0);
-    assert!(body.0 < Duration::from_secs(25), "half a body held a connection for {:?}", body.0);
-    assert!(body.1.starts_with("HTTP/1.1 408") && body.1.contains(r#"{"errors":{"body":["#), "{}", body.1);
-    assert_eq!(broker.text_slip().await.id, 1, "and the broker serves on");
+    let body = format!("{head}content-length: 100\r\nconnection: close\r\n\r\n{{");
+    let chunks = format!("{head}transfer-encoding: chunked\r\nconnection: close\r\n\r\n1\r\n{{\r\n");
+    // Half a head, or half a body; and nothing more, or a little again and again.
+    let heads = [("", ""), (&head, ""), (&head, "x: y\r\n")];
+    let bodies = [(&body, ""), (&body, " "), (&chunks, "1\r\n \r\n")];
+    let many = |kind: (&str, &str)| {
+        let (broker, start, drop) = (&broker, kind.0.to_owned(), kind.1.to_owned());
+        join_all((0..OF_EACH_KIND).map(move |_| {
+            let (start, drop) = (start.clone(), drop.clone());
+            async move { slow(broker, &start, &drop).await }
+        }))
+    };
+    let polite = async {
+        // Whoever asks at once is answered among them all, the whole time.
+        let until = Instant::now() + Duration::from_secs(8);
+        let mut answered = 0;
+        while Instant::now() < until {
+            let asked = Instant::now();
+            broker.text_slip().await;
+            assert!(asked.elapsed() < Duration::from_secs(5), "a polite client waits for {:?}", asked.elapsed());
+            answered += 1;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        answered
+    };
+    let (heads, bodies, answered) = tokio::join!(
+        join_all(heads.map(|(start, drop)| many((start, drop)))),
+        join_all(bodies.map(|(start, drop)| many((start, drop)))),
+        polite
+    );
+    assert_eq!((heads.iter().flatten().count(), bodies.iter().flatten().count()), (3 * OF_EACH_KIND, 3 * OF_EACH_KIND));
+    for (took, said) in heads.into_iter().flatten() {
+        assert!(took < Duration::from_secs(20), "half a head held a connection for {took:?}");
+        assert!(!said.contains(" 200 ") && !said.contains(" 201 "), "{said}");
+    }
+    for (took, said) in bodies.into_iter().flatten() {
+        assert!(took < Duration::from_secs(25), "half a body held a connection for {took:?}");
+        assert!(said.starts_with("HTTP/1.1 408") && said.contains(r#"{"errors":{"body":["#), "{said}");
+    }
+    assert!(answered > 5, "a polite client was answered {answered} times only");
+    assert_eq!(broker.text_slip().await.id, answered + 1, "no slow client got a slip");
+}
+
+/// A client that comes, and whether it is answered within that time.
+async fn answered_within(stream: &mut TcpStream, time: Duration) -> bool {
+    let mut status = [0; 12];
+    match tokio::time::timeout(time, stream.read_exact(&mut status)).await {
+        Ok(read) => {
+            assert!(read.is_ok() && &status == b"HTTP/1.1 200", "{read:?} {}", String::from_utf8_lossy(&status));
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_for_their_turn() {
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_MAX_CONNECTIONS", "2").start().await;
+    let come = async |sent: &str| {
+        let mut stream = TcpStream::connect(broker.server.address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        stream
+    };
+    let whole = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    // Both places are taken by clients that do not end their heads, after a first answer that shows that they have them.
+    let (mut first, mut second) = (come(whole).await, come(whole).await);
+    for stream in [&mut first, &mut second] {
+        assert!(answered_within(stream, PATIENCE).await);
+        stream.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    }
+    let (mut third, mut fourth) = (come(whole).await, come(whole).await);
+    assert!(!answered_within(&mut third, Duration::from_secs(1)).await, "a third connection is served beside the two");
+    drop(first);
+    assert!(answered_within(&mut third, PATIENCE).await, "its turn has come");
+    // It keeps its place, and the other is held by half a head: that one is dropped, nobody waits for ever.
+    assert!(answered_within(&mut fourth, PATIENCE).await, "a client that does not go on keeps its place");
+    drop((second, third, fourth));
+
     let asks = (0..24).map(|_| async {
         let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
         client.get(format!("{}/healthz", broker.base)).header("connection", "close").send().await.unwrap().status()
     });
-    assert!(futures_util::future::join_all(asks).await.into_iter().all(|status| status == 200));
+    assert!(join_all(asks).await.into_iter().all(|status| status == 200));
 }
