@@ -129,4 +129,8 @@ async fn a_key_that_is_no_key_is_refused() {
     }
     let twice = broker.request("POST", "/v2/files/ref.json").header("idempotency-key", "a").header("idempotency-key", "b");
     assert_eq!(answer(twice.body(new_file("a.txt", "").to_string())).await.0, 400);
+    for good in ["k", &"k".repeat(255), "a b"] {
+        let (status, body) = broker.authorize_once(good, &new_file("a.txt", "")).await;
+        assert_eq!(status, 201, "{good:?}: {body}");
+    }
 }

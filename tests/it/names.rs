@@ -301,4 +301,9 @@ async fn a_blank_name_is_refused_and_leaves_nothing() {
     }
     assert_eq!(broker.read(1).await.0, 404);
     assert_eq!(broker.objects().await, []);
+    assert_eq!(
+        broker.authorize(&new_file("\u{2003}a\u{a0}", "text/plain")).await.id,
+        1,
+        "one that is not all blank, the first that is kept"
+    );
 }
