@@ -142,7 +142,10 @@ async fn a_picture_for_a_message_is_sealed_inline() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let request = json!({"type": "image", "filename": "é.png", "mimeType": "image/png", "disposition": "attachment-inline"});
     let slip = broker.authorize(&request).await;
+    // The beginning of a picture that shows no size is none under this rule.
     broker.drop_bytes(&slip, b"\x89PNG\r\n\x1a\n").await;
+    assert_eq!(broker.confirm(slip.id).await.0, 422);
+    broker.drop_bytes(&slip, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x06\0\0\0").await;
     assert_eq!(broker.confirm(slip.id).await.0, 200);
     let sealed = broker.objects().await.remove(0).0;
     let head = broker.s3.head_object().bucket(&broker.bucket).key(sealed).send().await.unwrap();
