@@ -119,8 +119,8 @@ async fn slips_stay_good_when_their_file_type_is_taken_away() {
     let (small, huge) = (picture(&png(1, 1)).await, picture(&png(10_000, 6_000)).await);
     // Their bytes are not what was granted: the rule of one takes that, and the rule of the other does not.
     let relabeled = world.slip(&program, "kept").await;
-    world.drop_bytes(&relabeled, b"%PDF-1.7 and what follows").await;
-    let wrong = picture(b"%PDF-1.7 and what follows").await;
+    world.drop_bytes(&relabeled, b"%PDF-1.7\nand what follows").await;
+    let wrong = picture(b"%PDF-1.7\nand what follows").await;
     // Nobody comes back for these.
     let (left, _) = world.uploaded(&program, "kept").await;
     fs::create_dir(&other).unwrap();
