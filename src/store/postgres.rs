@@ -18,8 +18,9 @@ const BOUNDS: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_sess
 /// How many there may be.
 const CONNECTIONS: u32 = 16;
 
-/// How often it is looked whether a session is one's own: others who use a pooler may by chance take what would show it.
-const ROUNDS: usize = 3;
+/// How often it is looked whether a session is one's own. A pooler that is in use may by chance give the same one again: every second
+/// time where it has two.
+const ROUNDS: usize = 12;
 
 /// Connections that do all there is to do.
 pub(super) type Connections = Kept<PgConnection>;
@@ -62,15 +63,14 @@ async fn has_shared_sessions(options: &PgConnectOptions) -> Result<bool, sqlx::E
     read(&mut ours, &format!("SELECT set_config('dropslip.session', '{mark}', false)")).await?;
     let mut shared = false;
     for _ in 0..ROUNDS {
-        match sqlx::raw_sql("BEGIN").execute(&mut other).await {
-            Ok(_) => {}
+        // In this order: a pooler may have one session for both.
+        let met = match read(&mut other, &format!("BEGIN; {MARK}")).await {
+            Ok(met) => met,
             // PgBouncer that pools by statement has no transactions at all.
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("08P01") => return Ok(true),
             Err(error) => return Err(error),
-        }
-        // In this order: a pooler may have one session for both.
-        shared = read(&mut other, MARK).await?.as_deref() == Some(mark.as_str())
-            || read(&mut ours, MARK).await?.as_deref() != Some(mark.as_str());
+        };
+        shared = met.as_deref() == Some(mark.as_str()) || read(&mut ours, MARK).await?.as_deref() != Some(mark.as_str());
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
         if shared {
             break;
@@ -85,7 +85,7 @@ async fn has_shared_sessions(options: &PgConnectOptions) -> Result<bool, sqlx::E
 /// Asks for the mark of a session.
 const MARK: &str = "SELECT current_setting('dropslip.session', true)";
 
-/// One text; not by a prepared statement, which belongs to a session too.
+/// The first text; not by a prepared statement, which belongs to a session too.
 async fn read(connection: &mut PgConnection, sql: &str) -> Result<Option<String>, sqlx::Error> {
     let row: PgRow = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?;
     row.try_get(0)
