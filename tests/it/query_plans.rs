@@ -170,6 +170,10 @@ impl Subject {
         fill.env("PYTHONDONTWRITEBYTECODE", "1").arg(project().join("bench/fill.py"));
         let filled = fill.args([&subject.url, "--files", "3000", "--tenants", "4"]).output().unwrap();
         assert!(filled.status.success(), "{}", text(&filled.stderr));
+        // Chance gave the customer some of them, and two pages are asked for.
+        let more = "UPDATE files SET created_by_kind = 'customers', created_by_id = 1 \
+                    WHERE id IN (SELECT id FROM files WHERE tenant = 't0' AND state = 'active' ORDER BY id LIMIT 20)";
+        execute(&subject.url, more).await;
         // As brokers of before wrote them: without what they are searched by.
         execute(&subject.url, "UPDATE files SET name = 'Re\u{301}sume\u{301} ' || id || '.pdf' WHERE id % 7 = 0").await;
         subject
