@@ -209,6 +209,14 @@ impl Broker {
         self.limits.request(caller).map_err(BrokerError::LimitExceeded)
     }
 
+    /// Counts the bytes of all living forms where they are limited, also of those that were given out before there was a limit.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_reserved(&self, now: OffsetDateTime) -> Result<u64, BrokerError> {
+        Ok(if self.limits.reserved_bytes().is_some() { self.store.reserve_all(now).await? } else { 0 })
+    }
+
     /// Sets the bucket's own expiry on the staging prefix: in whole days, beyond every form's life and grace.
     ///
     /// # Errors

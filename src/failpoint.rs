@@ -8,9 +8,10 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 37] = [
+pub const ALL: [&str; 38] = [
     "authorize: judged",
     "authorize: form signed",
+    "authorize: bytes reserved",
     "authorize: record written",
     "replay: form signed",
     "replay: record changed",

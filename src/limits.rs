@@ -1,10 +1,12 @@
 //! How much one actor and one tenant may ask for.
 //!
 //! - **Requests per second** are counted in this process, with bursts of one second.
-//! - **Open slips and reserved bytes** are counted in the database, over all brokers. A count is trusted for a few seconds, and
+//! - **Open slips** are counted in the database, over all brokers. A count is trusted for a few seconds, and
 //!   while the next one is under way, plus what this process added since, so that limits
 //!   cost a query now and then and not one for each slip. With several brokers a limit can be overrun by what the others issue in those
 //!   seconds. Everybody's are counted at once: see [`Store::open_slips`].
+//! - **Reserved bytes** are counted in the database with each form, and never overrun: see [`Store::reserve`]. That costs each slip a
+//!   transaction more, where there is such a limit.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -14,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use time::OffsetDateTime;
 
 use crate::domain::{Actor, Caller, Tenant};
-use crate::store::{OpenSlips, Store, StoreError};
+use crate::store::{NewForm, ReservedBytes, Store, StoreError};
 
 /// How long a count of open slips is trusted while it is below the limit.
 const TRUSTED: Duration = Duration::from_secs(5);
@@ -38,7 +41,7 @@ const SLIPS_RETRY_AFTER: u64 = 10;
 pub struct Limit {
     /// Temp files at the same time.
     pub open_slips: u64,
-    /// The sum of the sizes that their forms allow, in bytes.
+    /// The sum of the sizes that living forms allow, in bytes.
     pub reserved_bytes: u64,
     /// Requests of any kind.
     pub requests_per_second: u32,
@@ -63,9 +66,9 @@ pub struct Exceeded {
 /// Everybody's open slips, as they were counted last and with what this process added since.
 #[derive(Default)]
 struct Counts {
-    open: HashMap<Who, OpenSlips>,
+    open: HashMap<Who, u64>,
     /// What was added since the last count began: it may not be in it.
-    added: HashMap<Who, OpenSlips>,
+    added: HashMap<Who, u64>,
     counted: Option<Counted>,
 }
 
@@ -116,45 +119,77 @@ impl Limits {
         Ok(())
     }
 
-    /// Counts one more slip that reserves `bytes`.
+    /// Counts one more slip with a form.
     ///
     /// # Errors
     /// The inner one when the caller's actor or tenant has too many open already.
-    pub async fn slip(&self, store: &Store, caller: &Caller, bytes: u64) -> Result<Result<(), Exceeded>, StoreError> {
-        let mut counted = None;
-        for (limit, subject) in [self.actor, self.tenant].into_iter().zip(SUBJECTS) {
-            if (limit.open_slips, limit.reserved_bytes) == (0, 0) {
+    pub async fn slip(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        form: &NewForm<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Result<(), Exceeded>, StoreError> {
+        let mut counted = Vec::new();
+        for (limit, subject) in [self.actor.open_slips, self.tenant.open_slips].into_iter().zip(SUBJECTS) {
+            if limit == 0 {
                 continue;
             }
             let who = subject(caller);
-            let answer = match self.answer(&who, limit, bytes, 1) {
+            let answer = match self.answer(&who, limit, 1) {
                 Some(answer) => answer,
-                None => Box::pin(self.count(store, &who, limit, bytes)).await?,
+                None => Box::pin(self.count(store, &who, limit)).await?,
             };
-            if let Err(exceeded) = answer {
-                // What comes to nothing takes nobody's place.
-                if let Some(who) = counted {
-                    self.take_back(&who, bytes);
-                }
-                return Ok(Err(exceeded));
+            if answer.is_err() {
+                self.take_back(&counted);
+                return Ok(answer);
             }
-            counted = Some(who);
+            counted.push(who);
         }
-        Ok(Ok(()))
+        let reserved = self.reserve(store, form, now).await;
+        if !matches!(reserved, Ok(Ok(()))) {
+            self.take_back(&counted);
+        }
+        reserved
+    }
+
+    /// Counts the bytes that a form allows until it dies, in the place of those of an earlier form for the same key.
+    ///
+    /// # Errors
+    /// The inner one when the actor or tenant has too many reserved already.
+    pub async fn reserve(&self, store: &Store, form: &NewForm<'_>, now: OffsetDateTime) -> Result<Result<(), Exceeded>, StoreError> {
+        let Some(limits) = self.reserved_bytes() else { return Ok(Ok(())) };
+        let reserved = store.reserve(form, limits, now).await?;
+        Ok(if reserved { Ok(()) } else { Err(Exceeded { what: "reserved bytes", retry_after_seconds: SLIPS_RETRY_AFTER }) })
+    }
+
+    /// Counts a form no more: nothing can be written with it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn release(&self, store: &Store, staging_key: &str) -> Result<(), StoreError> {
+        if self.reserved_bytes().is_some() { store.release(staging_key).await } else { Ok(()) }
+    }
+
+    /// How many bytes may be reserved; `None` where there is no limit of it.
+    #[must_use]
+    pub fn reserved_bytes(&self) -> Option<ReservedBytes> {
+        let limits = ReservedBytes { actor: self.actor.reserved_bytes, tenant: self.tenant.reserved_bytes };
+        (limits != ReservedBytes::default()).then_some(limits)
     }
 
     /// An answer from what the database counts now.
-    async fn count(&self, store: &Store, who: &Who, limit: Limit, bytes: u64) -> Result<Result<(), Exceeded>, StoreError> {
+    async fn count(&self, store: &Store, who: &Who, limit: u64) -> Result<Result<(), Exceeded>, StoreError> {
         // One count at a time. Meanwhile the old one goes on for as long again: to count many slips takes its time.
         let _counting = match self.counting.try_lock() {
             Ok(counting) => counting,
-            Err(_) => match self.answer(who, limit, bytes, 2) {
+            Err(_) => match self.answer(who, limit, 2) {
                 Some(answer) => return Ok(answer),
                 None => self.counting.lock().await,
             },
         };
         // Whoever waited finds the other's count, with itself not in it yet.
-        if let Some(answer) = self.answer(who, limit, bytes, 1) {
+        if let Some(answer) = self.answer(who, limit, 1) {
             return Ok(answer);
         }
         let began = Instant::now();
@@ -167,42 +202,42 @@ impl Limits {
         let of_tenants = open.iter().map(|((tenant, _), open)| (Who::Tenant(tenant.clone()), *open));
         for (who, open) in of_actors.chain(of_tenants).chain(added) {
             let sum = counts.open.entry(who).or_default();
-            *sum = sum.and(open);
+            *sum = sum.saturating_add(open);
         }
         counts.counted = Some(Counted { at: Instant::now(), took: began.elapsed() });
         drop(counts);
         // It was counted just now, so there is an answer; without one nothing is granted.
         let unknown = Exceeded { what: "open slips", retry_after_seconds: SLIPS_RETRY_AFTER };
-        Ok(self.answer(who, limit, bytes, 1).unwrap_or(Err(unknown)))
+        Ok(self.answer(who, limit, 1).unwrap_or(Err(unknown)))
     }
 
     /// An answer from what was counted a moment ago; `None` when the database must be asked. `times` as long ago is a moment too.
-    fn answer(&self, who: &Who, limit: Limit, bytes: u64, times: u32) -> Option<Result<(), Exceeded>> {
+    fn answer(&self, who: &Who, limit: u64, times: u32) -> Option<Result<(), Exceeded>> {
         let mut counts = self.counts();
         let Counted { at, took } = counts.counted?;
         let open = counts.open.get(who).copied().unwrap_or_default();
         let trusted = |least: Duration| at.elapsed() < least.max(took * MOST_TIME) * times;
-        match excess(limit, open, bytes) {
-            None if trusted(TRUSTED) => {
-                let one = OpenSlips { slips: 1, bytes };
-                let Counts { open, added, .. } = &mut *counts;
-                for sums in [open, added] {
-                    let sum = sums.entry(who.clone()).or_default();
-                    *sum = sum.and(one);
-                }
-                Some(Ok(()))
-            }
-            Some(exceeded) if trusted(TRUSTED_OVER) => Some(Err(exceeded)),
-            _ => None,
+        if open >= limit {
+            return trusted(TRUSTED_OVER).then_some(Err(Exceeded { what: "open slips", retry_after_seconds: SLIPS_RETRY_AFTER }));
         }
+        if !trusted(TRUSTED) {
+            return None;
+        }
+        let Counts { open, added, .. } = &mut *counts;
+        for sums in [open, added] {
+            *sums.entry(who.clone()).or_default() += 1;
+        }
+        Some(Ok(()))
     }
 
-    /// Undoes what [`Limits::answer`] counted.
-    fn take_back(&self, who: &Who, bytes: u64) {
+    /// Undoes what [`Limits::answer`] counted: what comes to nothing takes nobody's place.
+    fn take_back(&self, counted: &[Who]) {
         let Counts { open, added, .. } = &mut *self.counts();
         for sums in [open, added] {
-            if let Some(sum) = sums.get_mut(who) {
-                *sum = OpenSlips { slips: sum.slips.saturating_sub(1), bytes: sum.bytes.saturating_sub(bytes) };
+            for who in counted {
+                if let Some(sum) = sums.get_mut(who) {
+                    *sum = sum.saturating_sub(1);
+                }
             }
         }
     }
@@ -215,18 +250,6 @@ impl Limits {
 /// Whose limits a caller comes under.
 const SUBJECTS: [fn(&Caller) -> Who; 2] =
     [|caller| Who::Actor(caller.tenant.clone(), caller.actor), |caller| Who::Tenant(caller.tenant.clone())];
-
-fn excess(limit: Limit, counted: OpenSlips, bytes: u64) -> Option<Exceeded> {
-    let over = |limit: u64, wanted: u64| limit != 0 && wanted > limit;
-    let what = if over(limit.open_slips, counted.slips + 1) {
-        "open slips"
-    } else if over(limit.reserved_bytes, counted.bytes.saturating_add(bytes)) {
-        "reserved bytes"
-    } else {
-        return None;
-    };
-    Some(Exceeded { what, retry_after_seconds: SLIPS_RETRY_AFTER })
-}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile
 use crate::failpoint;
 use crate::limits::Exceeded;
 use crate::metrics::{self, Step};
-use crate::store::{Idempotency, NewRow, Reissued};
+use crate::store::{Idempotency, NewForm, NewRow, Reissued};
 
 /// How long an Idempotency-Key stands for its file.
 pub(super) const IDEMPOTENCY: Duration = Duration::hours(24);
@@ -125,10 +125,17 @@ impl Broker {
         let slip = self.slip(&wanted, now).await?;
         failpoint::reach("authorize: form signed");
         // Only now nothing about the request can be refused any more.
-        self.limits.slip(&self.store, caller, grant.max_size).await?.map_err(BrokerError::LimitExceeded)?;
         let expires_at = slip.expires_at();
+        let (tenant, bytes) = (&caller.tenant, grant.max_size);
+        let form = NewForm { staging_key: &staging_key, tenant, actor: caller.actor, bytes, ends_at: expires_at };
+        self.limits.slip(&self.store, caller, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
+        failpoint::reach("authorize: bytes reserved");
         let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart, created_at: now, expires_at };
-        let Some(file) = self.store.insert_file(&row, once).await? else { return Ok(None) };
+        // If this fails, a record may have been written all the same: its form counts until it dies.
+        let Some(file) = self.store.insert_file(&row, once).await? else {
+            self.limits.release(&self.store, &staging_key).await?;
+            return Ok(None);
+        };
         failpoint::reach("authorize: record written");
         metrics::file(Step::Issued, &file.type_name);
         tracing::debug!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
@@ -192,8 +199,13 @@ impl Broker {
         failpoint::reach(if replayed { "replay: form signed" } else { "reissue: form signed" });
         // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
         let expires_at = if replayed { slip.expires_at().max(file.expires_at) } else { slip.expires_at() };
+        let form = NewForm { staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.max_size, ends_at: expires_at };
+        self.limits.reserve(&self.store, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
         let new = Reissued { staging_key, expires_at, caller, at: now, old_doomed_until: file.expires_at + self.grace };
         let changed = self.store.reissue(file, &new).await?;
+        if changed.is_none() && !replayed {
+            self.limits.release(&self.store, staging_key).await?;
+        }
         failpoint::reach(if replayed { "replay: record changed" } else { "reissue: record changed" });
         let Some(file) = changed else { return Ok(None) };
         let file = self.with_upload(caller, file).await?;

@@ -178,6 +178,9 @@ impl Broker {
         let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
         self.tidy(file, superfluous).await;
         failpoint::reach("confirm: staging deleted");
+        if activated.is_some() && file.multipart.is_some() {
+            self.release_parts(file).await;
+        }
         if let Some(active) = &activated {
             metrics::file(Step::Confirmed, &active.type_name);
             tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
@@ -232,13 +235,25 @@ impl Broker {
 
     /// Drops what was uploaded of a file, or may still be; the doomed list names it too.
     pub(super) async fn tidy_staging(&self, file: &File) {
+        let mut ended = file.multipart.is_some();
         if let Some(Multipart { upload_id: Some(upload_id), .. }) = &file.multipart {
             let aborted = tokio::time::timeout(TIDYING, self.bucket.abort_upload(&file.staging_key, upload_id)).await;
             if let Err(error) = aborted.unwrap_or_else(|_| Err(BucketError::Unavailable("it did not answer in time".to_owned()))) {
                 tracing::warn!(file.id = %file.id, %error, "an upload in parts is left to the sweeper");
+                ended = false;
             }
         }
+        if ended {
+            self.release_parts(file).await;
+        }
         self.tidy(file, &file.staging_key).await;
+    }
+
+    /// The URLs of an upload in parts die with it, so its bytes are reserved no more. What a form may write is, until it dies.
+    async fn release_parts(&self, file: &File) {
+        if let Err(error) = self.limits.release(&self.store, &file.staging_key).await {
+            tracing::warn!(file.id = %file.id, %error, "the bytes of an upload in parts stay reserved until its slip would have ended");
+        }
     }
 
     /// Deletes an object that the doomed list names too, if that is quickly done.

@@ -11,6 +11,7 @@ use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Origin, Part, Scope};
 use crate::failpoint;
 use crate::metrics::{self, Step};
+use crate::store::NewForm;
 
 /// A slip that is used lives on, but not for ever: no longer than S3 lets one signature live.
 const LONGEST_UPLOAD: Duration = Duration::days(7);
@@ -219,6 +220,9 @@ impl Broker {
         if file.expires_at >= wished || file.expires_at >= now + lifetime * 3 / 4 {
             return Ok((file, multipart));
         }
+        let form =
+            NewForm { staging_key: &file.staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.max_size, ends_at: wished };
+        self.limits.reserve(&self.store, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
         let extended = self.store.extend_slip(&file, wished).await?.ok_or(BrokerError::Changing)?;
         let multipart = extended.multipart.clone().unwrap_or(multipart);
         Ok((extended, multipart))

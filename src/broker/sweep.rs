@@ -82,6 +82,7 @@ impl Broker {
             }
         }
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
+        while self.store.forget_reserved(now - self.grace, BATCH).await? == u64::from(BATCH) {}
         settled.and(deleted).map(|()| swept)
     }
 

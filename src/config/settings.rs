@@ -90,9 +90,9 @@ pub const SETTINGS: [Setting; 63] = [
     Setting { key: "tenant_open_slips", help: "most temp files of one tenant at the same time; 0 for no limit (default 1000000)" },
     Setting {
         key: "actor_reserved_bytes",
-        help: "most bytes that one actor's open slips allow, such as 1 TiB; 0 for no limit (default 0)",
+        help: "most bytes that one actor's living forms allow, such as 1 TiB; 0 for no limit (default 0)",
     },
-    Setting { key: "tenant_reserved_bytes", help: "most bytes that one tenant's open slips allow; 0 for no limit (default 0)" },
+    Setting { key: "tenant_reserved_bytes", help: "most bytes that one tenant's living forms allow; 0 for no limit (default 0)" },
     Setting { key: "actor_requests_per_second", help: "most requests a second of one actor to one broker; 0 for no limit (default 0)" },
     Setting { key: "tenant_requests_per_second", help: "most requests a second of one tenant to one broker; 0 for no limit (default 0)" },
     Setting { key: "max_connections", help: "most connections to the broker at the same time; more wait (default 900)" },

@@ -51,23 +51,6 @@ pub struct Waiting {
     pub purgeable_files: i64,
 }
 
-/// Temp files, and the bytes that their forms allow.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OpenSlips {
-    /// How many.
-    pub slips: u64,
-    /// How many bytes at most.
-    pub bytes: u64,
-}
-
-impl OpenSlips {
-    /// The sum of both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self { slips: self.slips.saturating_add(other.slips), bytes: self.bytes.saturating_add(other.bytes) }
-    }
-}
-
 impl Store {
     /// Everybody's open slips, of those that were there when it began.
     ///
@@ -76,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn open_slips(&self) -> Result<HashMap<(Tenant, Actor), OpenSlips>, StoreError> {
+    pub async fn open_slips(&self) -> Result<HashMap<(Tenant, Actor), u64>, StoreError> {
         let newest = "SELECT COALESCE(MAX(id), 0) FROM files";
         let newest: i64 = on_pool!(self, read connection => sqlx::query_scalar(newest).fetch_one(connection).await)?;
         let (mut open, mut tenants) = (HashMap::new(), HashMap::new());
@@ -86,13 +69,13 @@ impl Store {
             let until: Option<Instant> = on_pool!(self, read connection => {
                 sqlx::query_scalar(until).bind(Instant(after)).bind(COUNTED_AT_ONCE).fetch_optional(connection).await
             })?;
-            let sql = "SELECT tenant, created_by_kind, created_by_id, COUNT(*), CAST(SUM(max_size) AS BIGINT) FROM files \
+            let sql = "SELECT tenant, created_by_kind, created_by_id, COUNT(*) FROM files \
                        WHERE state = 'temp' AND expires_at > $1 AND expires_at <= $2 AND id <= $3 GROUP BY tenant, created_by_kind, created_by_id";
-            let rows: Vec<(String, String, i64, i64, i64)> = on_pool!(self, read connection => {
+            let rows: Vec<(String, String, i64, i64)> = on_pool!(self, read connection => {
                 let query = sqlx::query_as(sql).bind(Instant(after)).bind(until.unwrap_or(Instant(NEVER)));
                 query.bind(newest).fetch_all(connection).await
             })?;
-            for (name, kind, id, slips, bytes) in rows {
+            for (name, kind, id, slips) in rows {
                 // One text for all actors of a tenant.
                 let tenant: &Tenant = match tenants.entry(name) {
                     Entry::Occupied(known) => known.into_mut(),
@@ -101,8 +84,8 @@ impl Store {
                         new.insert(tenant)
                     }
                 };
-                let sum: &mut OpenSlips = open.entry((tenant.clone(), Actor { id, kind: parsed(&kind)? })).or_default();
-                *sum = sum.and(OpenSlips { slips: unsigned(slips)?, bytes: unsigned(bytes)? });
+                let sum: &mut u64 = open.entry((tenant.clone(), Actor { id, kind: parsed(&kind)? })).or_default();
+                *sum = sum.saturating_add(unsigned(slips)?);
             }
             match until {
                 Some(until) => after = until.0,

@@ -121,3 +121,22 @@ async fn several_sweepers_and_a_dead_one_leave_exactly_what_is_owned() {
         assert!(!confirmed || body["file"]["state"] == json!("active"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reserved_bytes_are_never_exceeded_over_all_brokers() {
+    let mut brokers = Brokers::start(1, &[]).await;
+    let mut file = new_file("a.txt", "text/plain");
+    file["size"] = json!(1_000);
+    for _ in 0..2 {
+        assert_eq!(brokers.call(0, "POST", "/v2/files/ref.json", Some(&file)).await.0, 201, "there is no limit yet");
+    }
+    // From now on there is one, at two brokers more.
+    brokers.settings.push(("DROPSLIP_ACTOR_RESERVED_BYTES".to_owned(), "10 KiB".to_owned()));
+    let settings: Vec<_> = brokers.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    brokers.running = (0..2).map(|_| Serving::start(brokers.folder.path(), &settings, "forms go to")).collect();
+    let ask = async |broker| brokers.call(broker, "POST", "/v2/files/ref.json", Some(&file)).await.0.as_u16();
+    let answers = join_all((0..64).map(&ask)).await;
+    assert!(answers.iter().all(|status| [201, 429].contains(status)), "{answers:?}");
+    assert_eq!(answers.iter().filter(|status| **status == 201).count(), 8, "two are there from before: {answers:?}");
+    assert_eq!((ask(0).await, ask(1).await), (429, 429));
+}

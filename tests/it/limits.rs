@@ -8,7 +8,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{Bed, Db, Setup, TestBroker, error_fields, new_file};
+use crate::harness::{Bed, Db, Setup, TestBroker, count, error_fields, execute, new_file};
+use crate::multipart::{content, large};
 
 /// Longer than a client may take for its head.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -109,6 +110,109 @@ async fn reserved_bytes_are_limited() {
     assert_eq!(ask(&broker, &broker.token, &request).await, 201);
     request["size"] = json!(1);
     assert_eq!(ask(&broker, &broker.token, &request).await, 429);
+}
+
+/// A broker where one actor may reserve 10 KiB.
+async fn with_ten_kib(db: Db) -> TestBroker {
+    Setup::on(Bed::Embedded).database(db).setting("DROPSLIP_ACTOR_RESERVED_BYTES", "10 KiB").start().await
+}
+
+fn of_size(size: u64) -> serde_json::Value {
+    let mut request = new_file("a.txt", "text/plain");
+    request["size"] = json!(size);
+    request
+}
+
+async fn bytes_are_reserved_until_the_form_dies(db: Db) {
+    let broker = with_ten_kib(db).await;
+    let (first, second) = (broker.authorize(&of_size(5)).await, broker.authorize(&of_size(6_000)).await);
+    broker.drop_bytes(&first, b"hello").await;
+    assert_eq!(broker.confirm(first.id).await.0, 200);
+    let deleted = broker.request("DELETE", &format!("/v2/files/{}.json", second.id)).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    assert_eq!(ask(&broker, &broker.token, &of_size(4_236)).await, 429, "both forms can still write: 6005 and 4236 are more than 10240");
+    assert_eq!(ask(&broker, &broker.token, &of_size(4_235)).await, 201, "and 4235 are not");
+    assert_eq!(ask(&broker, &broker.token, &of_size(1)).await, 429);
+    // A day goes by.
+    let day = if db == Db::Sqlite { "86400000000" } else { "interval '1 day'" };
+    for table in ["reserved_bytes", "reserved_forms"] {
+        execute(&broker.database_url, &format!("UPDATE {table} SET ends_at = ends_at - {day}")).await;
+    }
+    assert_eq!(ask(&broker, &broker.token, &of_size(10_240)).await, 201, "dead forms reserve nothing");
+    // What is dead is forgotten, and what lives is not.
+    broker.server.broker.sweep(time::OffsetDateTime::now_utc()).await.unwrap();
+    assert_eq!(ask(&broker, &broker.token, &of_size(1)).await, 429);
+    assert_eq!(count(&broker.database_url, "SELECT COUNT(*) FROM reserved_forms").await, 1);
+    assert_eq!(count(&broker.database_url, "SELECT COUNT(*) FROM reserved_bytes").await, 2, "the actor's and its tenant's");
+}
+
+#[tokio::test]
+async fn bytes_are_reserved_until_the_form_dies_on_sqlite() {
+    bytes_are_reserved_until_the_form_dies(Db::Sqlite).await;
+}
+
+#[tokio::test]
+async fn bytes_are_reserved_until_the_form_dies_on_postgres() {
+    bytes_are_reserved_until_the_form_dies(Db::Postgres).await;
+}
+
+async fn each_form_of_a_file_reserves_its_bytes(db: Db) {
+    let broker = with_ten_kib(db).await;
+    let slip = broker.authorize(&of_size(3_000)).await;
+    let path = format!("/v2/files/{}/ref.json", slip.id);
+    for _ in 0..2 {
+        assert_eq!(broker.call("POST", &path, None).await.0, 201);
+    }
+    let (status, body) = broker.call("POST", &path, None).await;
+    assert_eq!((status.as_u16(), error_fields(&body)), (429, vec!["limit".to_owned()]), "12000 bytes could be written");
+    assert_eq!(ask(&broker, &broker.token, &of_size(1_240)).await, 201, "the form that was refused reserves nothing");
+    // Forms for the same key write one object.
+    let other = broker.new_token("default", 2, "files:write").await;
+    for _ in 0..5 {
+        let request = broker.http.post(format!("{}/v2/files/ref.json", broker.base)).bearer_auth(&other);
+        let request = request.header("idempotency-key", "once").body(of_size(6_000).to_string());
+        assert_eq!(request.send().await.unwrap().status(), 201);
+    }
+    assert_eq!(ask(&broker, &other, &of_size(4_241)).await, 429);
+    assert_eq!(ask(&broker, &other, &of_size(4_240)).await, 201);
+}
+
+#[tokio::test]
+async fn each_form_of_a_file_reserves_its_bytes_on_sqlite() {
+    each_form_of_a_file_reserves_its_bytes(Db::Sqlite).await;
+}
+
+#[tokio::test]
+async fn each_form_of_a_file_reserves_its_bytes_on_postgres() {
+    each_form_of_a_file_reserves_its_bytes(Db::Postgres).await;
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_reserves_its_bytes_until_it_ends() {
+    let size = 6 * 1024 * 1024;
+    let setup = Setup::on(Bed::Embedded).setting("DROPSLIP_ACTOR_RESERVED_BYTES", size.to_string());
+    let broker = setup.setting("DROPSLIP_MULTIPART_THRESHOLD", "1").setting("DROPSLIP_PART_SIZE", "5 MiB").start().await;
+    let (given_up, _) = broker.start_parts(&large(size)).await;
+    assert_eq!(ask(&broker, &broker.token, &of_size(1)).await, 429);
+    let deleted = broker.request("DELETE", &format!("/v2/files/{given_up}.json")).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    // Its URLs died with it. So do those of an upload that was put together.
+    let (id, _) = broker.start_parts(&large(size)).await;
+    assert_eq!(ask(&broker, &broker.token, &of_size(1)).await, 429);
+    broker.put_all(id, &[1, 2], &content(size)).await;
+    assert_eq!(broker.confirm(id).await.0, 200);
+    assert_eq!(ask(&broker, &broker.token, &of_size(size as u64)).await, 201);
+    assert_eq!(ask(&broker, &broker.token, &of_size(1)).await, 429);
+}
+
+#[tokio::test]
+async fn a_tenant_has_its_own_reserved_bytes() {
+    let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_TENANT_RESERVED_BYTES", "10 KiB").start().await;
+    let tokens = join_all((0..16).map(|user| broker.new_token("default", user + 1, "files:write"))).await;
+    let answers = join_all(tokens.iter().cycle().take(64).map(async |token| ask(&broker, token, &of_size(1_000)).await)).await;
+    assert_eq!(answers.iter().filter(|status| **status == 201).count(), 10, "{answers:?}");
+    let stranger = broker.new_token("another", 1, "files:write").await;
+    assert_eq!(ask(&broker, &stranger, &of_size(10_240)).await, 201, "another tenant has its own");
 }
 
 #[tokio::test]

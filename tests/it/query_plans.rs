@@ -15,11 +15,12 @@ use crate::harness::{Db, answer, database, execute, from_servers, new_file, proj
 use crate::process::{Serving, run, text};
 
 /// Tables that grow.
-const LARGE: [&str; 7] = ["files", "doomed_objects", "idempotency_keys", "ticket_files", "tokens", "audit_log", "events"];
+const LARGE: [&str; 9] =
+    ["files", "doomed_objects", "idempotency_keys", "ticket_files", "tokens", "audit_log", "events", "reserved_forms", "reserved_bytes"];
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 48] = [
+const EXPECTED: [(&str, &str, &str); 54] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -29,6 +30,14 @@ const EXPECTED: [(&str, &str, &str); 48] = [
         "PRIMARY KEY (tenant=? AND actor_kind=? AND actor_id=? AND key=?)",
         "idempotency_keys_pkey",
     ),
+    ("INSERT INTO reserved_bytes", "PRIMARY KEY (tenant=? AND actor_kind=? AND actor_id=? AND ends_at>?)", "reserved_bytes_pkey"),
+    ("DELETE FROM reserved_forms WHERE staging_key = ", "PRIMARY KEY (staging_key=?)", "reserved_forms_pkey"),
+    (
+        "UPDATE reserved_bytes",
+        "PRIMARY KEY (tenant=? AND actor_kind=? AND actor_id=? AND ends_at=?)",
+        "reserved_bytes_pkey|reserved_bytes_ended",
+    ),
+    ("INSERT INTO reserved_forms (staging_key, tenant, actor_kind, actor_id, bytes, ends_at) SELECT", "files_expiring", "files_expiring"),
     // One file, and what changes one.
     ("FROM files WHERE id = $1 AND tenant = $2", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("FROM files WHERE staging_key = $1 AND tenant = $2", "files_staging (staging_key=?)", "files_staging"),
@@ -79,6 +88,8 @@ const EXPECTED: [(&str, &str, &str); 48] = [
     ("AS wanted", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("UPDATE doomed_objects SET leased_until", "doomed_objects_due (delete_after<?)", "doomed_objects_due"),
     ("DELETE FROM doomed_objects WHERE key ", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
+    ("DELETE FROM reserved_bytes", "reserved_bytes_ended (ends_at<?)", "reserved_bytes_ended"),
+    ("SELECT staging_key FROM reserved_forms", "reserved_forms_ended (ends_at<?)", "reserved_forms_ended"),
     // Names of before.
     ("SELECT id, name FROM files WHERE state <> 'temp'", "SEARCH files USING INDEX files_unsearched (<expr>>?)", "files_unsearched"),
     ("UPDATE files SET search_name_of", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
@@ -99,7 +110,7 @@ const EXPECTED: [(&str, &str, &str); 48] = [
 ];
 
 /// Rows beside those that the program makes: to a planner that knows of a handful one index is as good as another.
-const MORE: [&str; 6] = [
+const MORE: [&str; 8] = [
     // For four endpoints; half is still to be sent, in another order than it was written.
     "INSERT INTO events (event_id, endpoint, tenant, type, file_id, payload, state, created_at, next_attempt_at, finished_at) SELECT 'evt_' || i, \
      'e' || i % 4, 't0', 'file.activated', i / 6, '{}', CASE WHEN i % 199 < 100 THEN 'pending' ELSE 'delivered' END, AT, AT, \
@@ -109,6 +120,8 @@ const MORE: [&str; 6] = [
      ON CONFLICT DO NOTHING",
     "INSERT INTO idempotency_keys SELECT 't' || i % 4, 'users', i % 50, 'key' || i, BYTES, (SELECT MIN(id) FROM files), AT FROM NUMBERS",
     "INSERT INTO doomed_objects (key, delete_after) SELECT 'temp/' || i, AT FROM NUMBERS",
+    "INSERT INTO reserved_forms SELECT 'temp/' || i, 't' || i % 4, 'users', i % 50, 1000, AT FROM NUMBERS",
+    "INSERT INTO reserved_bytes SELECT 't' || i % 4, 'users', i % 50, AT, 1000 FROM NUMBERS",
     "INSERT INTO tokens (lookup, secret_sha256, tenant, actor_id, actor_kind, scopes, created_at) \
      SELECT 'lookup' || i, BYTES, 't' || i % 4, 1, 'users', 'files:read', AT FROM NUMBERS",
 ];
@@ -159,6 +172,7 @@ impl Subject {
             ("DROPSLIP_MULTIPART_THRESHOLD", "1"),
             ("DROPSLIP_WEBHOOKS_FILE", webhooks.to_str().unwrap()),
             ("DROPSLIP_WEBHOOKS_RETRY", "10ms"),
+            ("DROPSLIP_ACTOR_RESERVED_BYTES", "1 TiB"),
             ("DROPSLIP_LOG", "info,sqlx::query=debug"),
             ("DROPSLIP_LOG_FORMAT", "json"),
         ];
