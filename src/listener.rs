@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
+use tower::util::MapRequest;
 
 /// How long a client may take to send its request line and headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +42,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a client may take none of the bytes that are sent to it.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How many bytes the kernel keeps of what is sent beyond those that are on their way. It would keep megabytes for a slow client, and
+/// what a client takes shows only as fast as that empties.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 * 1024;
+
+/// Ends the connection that a request came on; each request carries one as an extension.
+#[derive(Debug, Clone, Default)]
+pub struct HangUp(CancellationToken);
+
+impl HangUp {
+    /// Ends it now, in the middle of an answer.
+    pub fn hang_up(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether somebody has.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
 
 /// Serves connections within `bounds` until `stop`, then lets requests under way end.
 ///
@@ -72,13 +95,23 @@ where
         };
         // Answers are small and wanted at once.
         let _ = stream.set_nodelay(true);
-        let connection =
-            connections.serve_connection(TokioIo::new(Impatient::new(stream, WRITE_TIMEOUT)), TowerToHyperService::new(service.clone()));
-        let watched = graceful.watch(connection);
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+        let hang_up = HangUp::default();
+        let told = hang_up.clone();
+        let service = MapRequest::new(service.clone(), move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(told.clone());
+            request
+        });
+        let stream = TokioIo::new(Impatient::new(stream, WRITE_TIMEOUT));
+        let watched = graceful.watch(connections.serve_connection(stream, TowerToHyperService::new(service)));
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                ended = watched => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                () = hang_up.0.cancelled() => {}
             }
         });
     }

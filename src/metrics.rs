@@ -50,7 +50,7 @@ labels! {
 labels! {
     /// What there was too much of.
     Limit, "limit": OpenSlips = "open_slips", ReservedBytes = "reserved_bytes", Requests = "requests_per_second",
-    Reissues = "reissues", Other = "other",
+    Reissues = "reissues", Downloads = "downloads", Other = "other",
 }
 
 labels! {
@@ -168,6 +168,7 @@ pub fn limited(what: &str) {
         "reserved bytes" => Limit::ReservedBytes,
         "requests per second" => Limit::Requests,
         "re-issued slips of this file" => Limit::Reissues,
+        "downloads of this at the same time" | "downloads from your address at the same time" => Limit::Downloads,
         _ => Limit::Other,
     };
     add(&LIMITED, limit, 1);

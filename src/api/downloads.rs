@@ -3,11 +3,13 @@
 //! Either a redirect to a presigned URL of the store's, or the bytes themselves. A redirect has no entity tag: a browser that asked
 //! whether its copy of it is still good would be told yes, and go where nothing is answered any more.
 
+pub(super) mod places;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use axum::body::{Body, Bytes};
@@ -17,18 +19,19 @@ use axum::http::header::{
     ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, StatusCode};
 use time::{Duration, OffsetDateTime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
 use super::query::Query;
 use super::{AppState, Fault};
 use crate::broker::{Offered, Reader};
+use crate::bucket::BucketError;
 use crate::domain::byte_range::ByteRange;
 use crate::domain::{Caller, Disposition, FieldErrors, File, FileId, Scope};
 use crate::proxy_key::ProxyKeys;
+use places::{Connection, Link, Place, Places, What};
 
 /// What a query calls a key in a link.
 pub(super) const PROXY_KEY: &str = "proxyKey";
@@ -48,14 +51,14 @@ pub struct Downloads {
     pub proxied: bool,
     /// How long a presigned URL stays good.
     pub url_lifetime: Duration,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Downloads {
     /// With so many downloads through the broker at the same time.
     #[must_use]
     pub fn new(keys: Option<ProxyKeys>, proxied: bool, url_lifetime: Duration, at_once: u32) -> Self {
-        Self { keys: ArcSwapOption::from(keys.map(Arc::new)), proxied, url_lifetime, places: Arc::new(Semaphore::new(at_once as usize)) }
+        Self { keys: ArcSwapOption::from(keys.map(Arc::new)), proxied, url_lifetime, places: Places::new(at_once as usize) }
     }
 
     /// From now on keys in links are made and judged with these.
@@ -64,9 +67,8 @@ impl Downloads {
     }
 
     /// The right to send bytes, until it is dropped.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        let too_many = |_| Fault::Unavailable("there are as many downloads as DROPSLIP_MAX_DOWNLOADS allows".to_owned());
-        self.places.clone().try_acquire_owned().map_err(too_many)
+    pub(super) fn place(&self, link: Link, asked_on: &Extensions) -> Result<Place, Fault> {
+        Ok(self.places.take(link, Connection::of(asked_on), Instant::now())?)
     }
 }
 
@@ -162,11 +164,12 @@ impl utoipa::IntoParams for Wish {
 /// A file's bytes, or where they are, as the headers ask for it.
 pub(super) async fn answer(
     state: &AppState,
+    reader: &Reader,
     file: &File,
     Wish(wished): Wish,
-    method: &Method,
-    asked: &HeaderMap,
+    request: &Parts,
 ) -> Result<Response<Body>, Fault> {
+    let (method, asked) = (&request.method, &request.headers);
     let etag = format!("\"{}\"", file.etag.as_deref().unwrap_or_default());
     let mut response = Response::new(Body::empty());
     // A token is a part of what was asked: another one may be answered otherwise.
@@ -189,7 +192,7 @@ pub(super) async fn answer(
         return Ok(response);
     }
     if state.downloads.proxied {
-        return proxied(state, file, &offered, method, asked, response).await;
+        return proxied(state, reader, file, &offered, request, response).await;
     }
     let now = OffsetDateTime::now_utc();
     let presigned = state.broker.presign_download(file, &offered, method == Method::HEAD, state.downloads.url_lifetime, now).await?;
@@ -210,12 +213,13 @@ pub(super) async fn answer(
 /// The bytes, through the broker.
 async fn proxied(
     state: &AppState,
+    reader: &Reader,
     file: &File,
     offered: &Offered,
-    method: &Method,
-    asked: &HeaderMap,
+    request: &Parts,
     mut response: Response<Body>,
 ) -> Result<Response<Body>, Fault> {
+    let (method, asked) = (&request.method, &request.headers);
     let etag = format!("\"{}\"", file.etag.as_deref().unwrap_or_default());
     let part = match wanted(method, asked, &etag, file.size) {
         ByteRange::Whole => None,
@@ -235,21 +239,15 @@ async fn proxied(
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     if method != Method::HEAD && length > 0 {
-        let place = state.downloads.place()?;
+        let actor = if let Reader::Caller(caller) = reader { Some(caller.actor) } else { None };
+        let link = Link { tenant: file.tenant.clone(), actor, what: What::File(file.id) };
+        let place = state.downloads.place(link, &request.extensions)?;
         let body = state.broker.read_download(file, part).await?;
         let id = file.id;
-        // Nothing is read ahead: a piece is asked for when the client has room for it, and when it hangs up all of this is dropped. An
-        // error ends the connection before the promised length, so that nobody takes the beginning for the whole.
-        let pieces = futures_util::stream::try_unfold((body, place), move |(mut body, place)| async move {
-            match body.next().await {
-                Ok(piece) => Ok(piece.map(|piece| (piece, (body, place)))),
-                Err(error) => {
-                    tracing::warn!(file.id = %id, %error, "a download was cut off");
-                    Err(error)
-                }
-            }
-        });
-        *response.body_mut() = Body::from_stream(pieces);
+        *response.body_mut() = place.body(futures_util::stream::try_unfold(body, move |mut body| async move {
+            let piece = body.next().await.inspect_err(|error| tracing::warn!(file.id = %id, %error, "a download was cut off"))?;
+            Ok::<_, BucketError>(piece.map(|piece| (piece, body)))
+        }));
     }
     Ok(response)
 }

@@ -1,6 +1,7 @@
 //! Downloads: where they lead, to whom, and what the store says with the bytes, on every store.
 
 mod browsers;
+mod crowded;
 mod links;
 mod proxied;
 

@@ -48,6 +48,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
             "bucket",
             "domain",
             "limits",
+            "listener",
             "metrics",
             "origins",
             "proxy_key",

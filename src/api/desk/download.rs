@@ -44,5 +44,5 @@ pub(super) async fn download(
     request: Request,
 ) -> Result<Response<Body>, Fault> {
     let file = state.broker.readable(&reader, id).await?;
-    answer(&state, &file, wish, request.method(), request.headers()).await
+    answer(&state, &reader, &file, wish, &request.into_parts().0).await
 }

@@ -19,11 +19,12 @@ use super::list::PageBody;
 use super::wanted::Wanted as WantedList;
 use super::{IGNORED, ignore_body};
 use crate::api::body::{json_of, object, or_empty, read_json, whole};
+use crate::api::downloads::places::{Link, What};
 use crate::api::downloads::{Links, Wish, answer, header, of_unknown_length};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
 use crate::api::query::Query;
 use crate::api::{AppState, Fault, to_its_end};
-use crate::broker::{Reader, Wanted};
+use crate::broker::{BrokerError, Reader, Wanted};
 use crate::domain::{Caller, FieldErrors, FileId, TicketId};
 
 /// How many files are attached in one request.
@@ -183,8 +184,9 @@ pub(super) async fn download(
     request: Request,
 ) -> Result<Response<Body>, Fault> {
     state.broker.on_ticket(&caller, ticket, id).await?;
-    let file = state.broker.readable(&Reader::Caller(caller), id).await?;
-    answer(&state, &file, wish, request.method(), request.headers()).await
+    let reader = Reader::Caller(caller);
+    let file = state.broker.readable(&reader, id).await?;
+    answer(&state, &reader, &file, wish, &request.into_parts().0).await
 }
 
 /// Download all files of a ticket
@@ -205,29 +207,25 @@ pub(super) async fn archive(
     State(state): State<AppState>,
     caller: Caller,
     OfTicket(ticket): OfTicket,
-    method: Method,
+    request: Request,
 ) -> Result<Response<Body>, Fault> {
+    let link = Link { tenant: caller.tenant.clone(), actor: Some(caller.actor), what: What::Archive(ticket) };
     let archive = state.broker.clone().archive(caller, ticket).await?;
     let mut archive = archive.ok_or(Fault::NotFound)?;
     let mut response = Response::new(of_unknown_length());
-    if method != Method::HEAD {
-        let place = state.downloads.place()?;
+    if request.method() != Method::HEAD {
+        let place = state.downloads.place(link, request.extensions())?;
         // What cannot even begin is answered, and not broken off.
         let first = archive.next().await?;
-        let rest = futures_util::stream::try_unfold((first, archive, place), move |(first, mut archive, place)| async move {
+        let pieces = futures_util::stream::try_unfold((first, archive), move |(first, mut archive)| async move {
             let next = match first {
                 Some(first) => Ok(Some(first)),
                 None => archive.next().await,
             };
-            match next {
-                Ok(piece) => Ok(piece.map(|piece| (piece, (None, archive, place)))),
-                Err(error) => {
-                    tracing::warn!(ticket.id = ticket.0, %error, "an archive was cut off");
-                    Err(error)
-                }
-            }
+            let piece = next.inspect_err(|error| tracing::warn!(ticket.id = ticket.0, %error, "an archive was cut off"))?;
+            Ok::<_, BrokerError>(piece.map(|piece| (piece, (None, archive))))
         });
-        *response.body_mut() = Body::from_stream(rest);
+        *response.body_mut() = place.body(pieces);
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));

@@ -13,16 +13,16 @@ use crate::harness::{Bed, Setup, TestBroker, from_servers, new_file};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-fn proxying(bed: Bed) -> Setup {
+pub(super) fn proxying(bed: Bed) -> Setup {
     Setup::on(bed).setting("DROPSLIP_DOWNLOADS", "proxy")
 }
 
 /// So many bytes that no two places look alike.
-fn noise(length: usize) -> Vec<u8> {
+pub(super) fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect()
 }
 
-async fn active_bytes(broker: &TestBroker, bytes: &[u8]) -> Value {
+pub(super) async fn active_bytes(broker: &TestBroker, bytes: &[u8]) -> Value {
     broker.active(&json!({"type": "artifact", "filename": "noise.bin", "mimeType": "application/octet-stream"}), bytes).await
 }
 
@@ -170,7 +170,7 @@ async fn asked(broker: &TestBroker, id: &Value) -> TcpStream {
 }
 
 /// Polls until `is` holds.
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is().await {
         assert!(Instant::now() < deadline, "{what}");
