@@ -40,8 +40,8 @@ use secrets::{database_url, shown};
 pub use settings::{SETTINGS, Setting};
 pub use storage::{Log, Storage};
 use values::{
-    Source, Value, as_text, boolean, bucket_name, byte_size, connections, copied_at_once, duration, endpoint, filled, log_filter,
-    log_format, origins, part_size, quoted, retention, socket_address, upload_method, whole_number,
+    Source, Value, as_text, boolean, bucket_name, byte_size, copied_at_once, duration, endpoint, filled, log_filter, log_format, origins,
+    part_size, quoted, retention, socket_address, upload_method, whole_number,
 };
 use variables::{is_service_link, without_marks};
 
@@ -95,8 +95,6 @@ pub struct Config {
     pub actor_limit: Limit,
     /// What one tenant may ask for.
     pub tenant_limit: Limit,
-    /// Most connections at the same time.
-    pub max_connections: u32,
     /// How it is watched and stopped.
     pub operating: Operating,
     /// How files are downloaded.
@@ -255,7 +253,6 @@ impl Reader {
         let deleted_retention = self.required("deleted_retention", "30d", retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
-        let max_connections = self.required("max_connections", "900", connections);
         let operating = self.operating();
         let downloads = self.downloads();
         let filter = self.required("log", "info", log_filter);
@@ -295,7 +292,6 @@ impl Reader {
             deleted_retention: deleted_retention?,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,
-            max_connections: max_connections?,
             operating: operating?,
             downloads: downloads?,
             log,

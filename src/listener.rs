@@ -1,26 +1,30 @@
 //! The HTTP server below broker and embedded store: hyper, with bounds on what a connection may cost.
 
+mod place;
+mod places;
+mod stream;
+
 use std::convert::Infallible;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tower::util::MapRequest;
+
+use crate::domain::{Address, TrustedProxies};
+use place::{Place, Shared};
+use stream::Impatient;
 
 /// How long a client may take to send its request line and headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +32,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What one server's connections may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at the same time.
+    /// Connections at the same time. Of those beyond, each takes the place of the one that is idle the longest, or waits.
     pub connections: u32,
     /// Bytes read at once; request line and headers must fit into it.
     pub buffer_bytes: usize,
@@ -39,6 +43,9 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// How long to wait when the process has no file handles left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where proxies say for whom they ask.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long a client may take none of the bytes that are sent to it.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -67,26 +74,48 @@ impl HangUp {
 
 /// Serves connections within `bounds` until `stop`, then lets requests under way end.
 ///
-/// A connection beyond that waits in the kernel's queue until another ends.
+/// At the bound, a new connection takes the place of the one that is idle the longest: between two requests, or with no whole head sent
+/// yet. While a request is under way on each, it waits in the kernel's queue until one is answered.
 pub async fn serve<S>(listener: TcpListener, service: S, bounds: Bounds, stop: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(bounds.connections as usize));
+    Box::pin(run(listener, service, bounds, None, stop)).await;
+}
+
+/// The same with a share of the connections for each address, so that none can have them all; requests get their [`Address`] as an
+/// extension, where it is known.
+pub async fn serve_by_address<S>(listener: TcpListener, service: S, bounds: Bounds, proxies: TrustedProxies, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    Box::pin(run(listener, service, bounds, Some(Arc::new(proxies)), stop)).await;
+}
+
+async fn run<S>(listener: TcpListener, service: S, bounds: Bounds, proxies: Option<Arc<TrustedProxies>>, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    let places = Shared::new(bounds.connections as usize);
     let mut connections = http1::Builder::new();
     connections.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(bounds.buffer_bytes);
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
-            let place = places.clone().acquire_owned().await.ok();
-            (place, listener.accept().await)
+            let (stream, peer) = listener.accept().await?;
+            let address = proxies.as_ref().and_then(|proxies| proxies.of_connection(peer.ip()));
+            Ok::<_, std::io::Error>((stream, peer, places.enter(address).await))
         };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             next = next => next,
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer, place) = match accepted {
+            Ok((stream, peer, Some(place))) => (stream, peer, place),
+            Ok((_, peer, None)) => {
+                tracing::debug!(address = %peer.ip(), "a connection was closed: requests are under way on all of its address's share");
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -98,20 +127,25 @@ where
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let hang_up = HangUp::default();
-        let told = hang_up.clone();
+        let asked = hang_up.clone();
         let service = MapRequest::new(service.clone(), move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(told.clone());
+            request.extensions_mut().insert(asked.clone());
             request
         });
-        let stream = TokioIo::new(Impatient::new(stream, WRITE_TIMEOUT));
-        let watched = graceful.watch(connections.serve_connection(stream, TowerToHyperService::new(service)));
+        let flushed = place.clone();
+        let stream = Impatient::new(stream, WRITE_TIMEOUT, move || flushed.flushed());
+        let service = Counted { service: TowerToHyperService::new(service), place: place.clone(), peer, proxies: proxies.clone() };
+        let watched = graceful.watch(connections.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            let _place = place;
+            let mut watched = pin!(watched);
             tokio::select! {
-                ended = watched => if let Err(error) = ended {
+                // A request that has just arrived is seen first, and keeps the place.
+                biased;
+                ended = &mut watched => if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 },
                 () = hang_up.0.cancelled() => {}
+                () = place.has_to_go() => tracing::debug!("an idle connection was closed to make room for another"),
             }
         });
     }
@@ -121,82 +155,35 @@ where
     }
 }
 
-/// A stream that ends when nobody takes what is written to it: what waits for its room would be held for ever.
-struct Impatient<S> {
-    stream: S,
-    patience: Duration,
-    /// Set while a write waits.
-    ends: Option<Pin<Box<Sleep>>>,
+/// A service whose requests keep their connection's place, and know their address.
+struct Counted<S> {
+    service: TowerToHyperService<S>,
+    place: Arc<Place>,
+    peer: SocketAddr,
+    proxies: Option<Arc<TrustedProxies>>,
 }
 
-impl<S: Unpin> Impatient<S> {
-    fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, ends: None }
+impl<S> Counted<S> {
+    fn address<B>(&self, request: &Request<B>) -> Option<Address> {
+        let lines = request.headers().get_all(FORWARDED_FOR);
+        self.proxies.as_ref()?.of_request(self.peer.ip(), lines.iter().map(axum::http::HeaderValue::as_bytes))
     }
+}
 
-    /// What became of a write, or the end of patience with it.
-    fn judged<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.ends = None;
-            return written;
+impl<S> hyper::service::Service<Request<Incoming>> for Counted<S>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let under_way = self.place.begin();
+        if let Some(address) = self.address(&request) {
+            request.extensions_mut().insert(address);
         }
-        let patience = self.patience;
-        let ends = self.ends.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ends.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.judged(context, written)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.judged(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.judged(context, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_client_that_takes_nothing_is_given_up_and_one_that_reads_is_not() {
-        let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut ours = Impatient::new(ours, Duration::from_millis(500));
-        let reading = tokio::spawn(async move {
-            let mut taken = [0; 256];
-            theirs.read_exact(&mut taken).await.unwrap();
-            // Still there, and reading no more.
-            theirs
-        });
-        ours.write_all(&[1; 256]).await.unwrap();
-        let theirs = reading.await.unwrap();
-        let error = ours.write_all(&[2; 256]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        drop(theirs);
+        let answered = self.service.call(request);
+        Box::pin(async move { Ok(under_way.until_answered(answered.await?)) })
     }
 }

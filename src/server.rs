@@ -77,7 +77,7 @@ pub struct Server {
     store: Store,
 }
 
-/// What the operator's address may cost: tools ask it, and few of them.
+/// What the operator's address may cost: tools ask it, and few of them. No shares by address: only the operator gets at it.
 const ADMIN_BOUNDS: Bounds = Bounds { connections: 32, buffer_bytes: 16 * 1024 };
 
 /// What the embedded mode adds.
@@ -147,10 +147,11 @@ impl Server {
         if let Some(queue) = configured::queue(config).await? {
             working.push(tokio::spawn(notifications::run(broker.clone(), queue, stop.clone())));
         }
-        let (ending, bounds) = (stop.clone(), Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 });
+        let (ending, proxies) = (stop.clone(), config.operating.trusted_proxies.clone());
+        let bounds = Bounds { connections: config.operating.max_connections, buffer_bytes: 64 * 1024 };
         let serving = tokio::spawn(async move {
             // Workers talk to the embedded store too, and end what is under way.
-            tokio::join!(listener::serve(listener, router, bounds, ending.clone()), ended(working, ending));
+            tokio::join!(listener::serve_by_address(listener, router, bounds, proxies, ending.clone()), ended(working, ending));
             stop_rest.cancel();
         });
         let embedded_s3 = embedded.as_ref().map(|embedded| embedded.address);

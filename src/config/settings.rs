@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 63] = [
+pub const SETTINGS: [Setting; 64] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -95,7 +95,15 @@ pub const SETTINGS: [Setting; 63] = [
     Setting { key: "tenant_reserved_bytes", help: "most bytes that one tenant's living forms allow; 0 for no limit (default 0)" },
     Setting { key: "actor_requests_per_second", help: "most requests a second of one actor to one broker; 0 for no limit (default 0)" },
     Setting { key: "tenant_requests_per_second", help: "most requests a second of one tenant to one broker; 0 for no limit (default 0)" },
-    Setting { key: "max_connections", help: "most connections to the broker at the same time; more wait (default 900)" },
+    Setting {
+        key: "max_connections",
+        help: "most connections to the broker at the same time, a quarter of them from one address; idle ones make room for new ones, else \
+               these wait (default 900)",
+    },
+    Setting {
+        key: "trusted_proxies",
+        help: "addresses and networks of proxies before the broker, such as 10.0.0.0/8, whose X-Forwarded-For is believed (default: none)",
+    },
     Setting { key: "admin_listen", help: "address and port of /metrics, such as 127.0.0.1:9464 (default: nowhere)" },
     Setting { key: "drain_delay", help: "how long requests are still taken after SIGTERM, while /readyz is 503; at most 5m (default 0)" },
     Setting { key: "otlp_endpoint", help: "where traces go by OTLP over HTTP, such as http://127.0.0.1:4318 (default: nowhere)" },

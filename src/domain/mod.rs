@@ -5,6 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`mod@address`] | whom a request comes from, by address, behind proxies too |
 //! | [`caller`] | who is asking: actor, tenant, scopes, file types |
 //! | [`mod@composed`] | texts as they are compared, in one of Unicode's spellings |
 //! | [`mod@file`] | the record of one uploaded content and its states |
@@ -27,6 +28,7 @@
 //! | [`web`] | addresses of servers |
 //! | [`field_errors`] | what is wrong with a request, field by field |
 
+pub mod address;
 pub mod bucket_event;
 pub mod byte_range;
 pub mod caller;
@@ -52,6 +54,7 @@ pub mod text;
 pub mod toml_failure;
 pub mod web;
 
+pub use address::{Address, TrustedProxies};
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use composed::composed;
 pub use description::Description;

@@ -28,7 +28,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     ("private", &[]),
     ("random", &[]),
     ("secret_file", &["domain"]),
-    ("listener", &[]),
+    ("listener", &["domain"]),
     ("origins", &[]),
     ("post_policy", &[]),
     ("notifications", &["broker", "bucket", "metrics"]),
@@ -121,7 +121,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
 ];
 
 /// Crates that belong to one layer.
-const ONLY_IN: [(&str, &[&str]); 10] = [
+const ONLY_IN: [(&str, &[&str]); 11] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
     ("use s3s", &["embedded_s3"]),
@@ -130,6 +130,7 @@ const ONLY_IN: [(&str, &[&str]); 10] = [
     ("clap::", &["cli", "upload"]),
     ("jsonwebtoken", &["jwt"]),
     ("now_utc", &["api", "cli", "bucket", "doctor", "notifications", "sweeper", "upload", "webhooks"]),
+    ("ipnet::", &["domain"]),
     ("prometheus_client::", &["metrics"]),
     ("opentelemetry", &["trace"]),
 ];

@@ -11,9 +11,6 @@ use tokio::net::TcpStream;
 use crate::harness::{Bed, Db, Setup, TestBroker, count, error_fields, execute, new_file};
 use crate::multipart::{content, large};
 
-/// Longer than a client may take for its head.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Asks for a slip; the status, and for a 429 whether it says when to ask again, in Desk's words.
 async fn ask(broker: &TestBroker, token: &str, body: &serde_json::Value) -> u16 {
     let request = broker.http.post(format!("{}/v2/files/ref.json", broker.base)).bearer_auth(token).body(body.to_string());
@@ -296,46 +293,4 @@ async fn slow_clients_are_dropped() {
     }
     assert!(answered > 5, "a polite client was answered {answered} times only");
     assert_eq!(broker.text_slip().await.id, answered + 1, "no slow client got a slip");
-}
-
-/// A client that comes, and whether it is answered within that time.
-async fn answered_within(stream: &mut TcpStream, time: Duration) -> bool {
-    let mut status = [0; 12];
-    match tokio::time::timeout(time, stream.read_exact(&mut status)).await {
-        Ok(read) => {
-            assert!(read.is_ok() && &status == b"HTTP/1.1 200", "{read:?} {}", String::from_utf8_lossy(&status));
-            true
-        }
-        Err(_) => false,
-    }
-}
-
-#[tokio::test]
-async fn connections_beyond_the_bound_wait_for_their_turn() {
-    let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_MAX_CONNECTIONS", "2").start().await;
-    let come = async |sent: &str| {
-        let mut stream = TcpStream::connect(broker.server.address).await.unwrap();
-        stream.write_all(sent.as_bytes()).await.unwrap();
-        stream
-    };
-    let whole = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
-    // Both places are taken by clients that do not end their heads, after a first answer that shows that they have them.
-    let (mut first, mut second) = (come(whole).await, come(whole).await);
-    for stream in [&mut first, &mut second] {
-        assert!(answered_within(stream, PATIENCE).await);
-        stream.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
-    }
-    let (mut third, mut fourth) = (come(whole).await, come(whole).await);
-    assert!(!answered_within(&mut third, Duration::from_secs(1)).await, "a third connection is served beside the two");
-    drop(first);
-    assert!(answered_within(&mut third, PATIENCE).await, "its turn has come");
-    // It keeps its place, and the other is held by half a head: that one is dropped, nobody waits for ever.
-    assert!(answered_within(&mut fourth, PATIENCE).await, "a client that does not go on keeps its place");
-    drop((second, third, fourth));
-
-    let asks = (0..24).map(|_| async {
-        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        client.get(format!("{}/healthz", broker.base)).header("connection", "close").send().await.unwrap().status()
-    });
-    assert!(join_all(asks).await.into_iter().all(|status| status == 200));
 }

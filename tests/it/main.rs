@@ -24,6 +24,7 @@ mod ci_example;
 mod closed_pipes;
 mod companion;
 mod confirm;
+mod connections;
 mod cors;
 mod declared_types;
 mod deleting;
