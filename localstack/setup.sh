@@ -53,6 +53,8 @@ missing_packages() {
   have_jvm || printf '%s\n' default-jre-headless libokhttp-java libandroid-json-java
   have systemd-analyze || echo systemd
   have sqlite3 || echo sqlite3
+  # What tells which bytes and names the store waited for.
+  have strace || echo strace
   # Sounds that the tests make with the programs that people use.
   have flac || echo flac
   have lame || echo lame

@@ -9,9 +9,12 @@
 //!   object is in place, and keeps the half of a copy.
 //! - **A slow upload blocks nobody.** What `s3s-fs` would write under a lock is written down before.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
+//! - **What is answered is on the disk.** `s3s-fs` never waits for it. New objects and parts are written aside, synced, and renamed.
 //! - **A bucket that is gone stays gone.** `s3s-fs` makes its folder again for the next object, and deletes from one that is not there.
 
+mod parts;
 mod reading;
+mod staging;
 mod uploads;
 
 use std::collections::BTreeSet;
@@ -29,16 +32,14 @@ use axum::body::Body;
 use axum::http::{HeaderName, Method, Request, Response, StatusCode, header};
 use axum::middleware::map_request;
 use axum::response::IntoResponse as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::auth::SimpleAuth;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput,
-    CopyObjectOutput, CopySource, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
-    DeleteObjectsInput, DeleteObjectsOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
-    HeadObjectOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
-    ListPartsOutput, PutObjectInput, PutObjectOutput, Range, StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    CopyObjectOutput, CopyPartResult, CopySource, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
+    HeadObjectInput, HeadObjectOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    ListPartsInput, ListPartsOutput, PutObjectInput, PutObjectOutput, Range, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
     UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
@@ -52,9 +53,9 @@ use tower_http::timeout::TimeoutBody;
 use crate::bucket::{StaticCredentials, cors};
 use crate::listener::Bounds;
 use crate::origins::Origins;
-use crate::random;
-use crate::secret_file;
-use uploads::{BODY_PAUSE, in_order, patient, remove_leftovers, to_its_end};
+use crate::{disk, random, secret_file};
+use staging::{Conditions, NEW, Staged, on_disk};
+use uploads::{BODY_PAUSE, in_order, remove_leftovers, to_its_end};
 
 /// The one bucket's name.
 pub const BUCKET: &str = "dropslip";
@@ -100,7 +101,7 @@ impl Lock {
 /// # Errors
 /// When the lock's file cannot be read or written.
 pub fn lock(data_dir: &Path) -> anyhow::Result<FolderLock> {
-    std::fs::create_dir_all(data_dir)?;
+    disk::make_folders(data_dir)?;
     let path = data_dir.join("embedded-s3.lock");
     let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
     match file.try_lock() {
@@ -138,7 +139,7 @@ pub fn credentials(data_dir: &Path) -> anyhow::Result<StaticCredentials> {
     };
     let path = data_dir.join("embedded-s3-credentials.json");
     if !path.try_exists()? {
-        std::fs::create_dir_all(data_dir.join("bucket").join(BUCKET))?;
+        disk::make_folders(&data_dir.join("bucket").join(BUCKET))?;
     }
     let kept = secret_file::read_or_create(&path, make)?;
     serde_json::from_str(&kept).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
@@ -155,6 +156,7 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
         anyhow::bail!("the bucket's folder {} is gone: put it back, or make an empty one if its files are lost", folder.display());
     }
     remove_leftovers(&root)?;
+    staging::empty(&root)?;
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
     let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
 
@@ -238,12 +240,20 @@ impl Guarded {
         if found.is_ok_and(|found| found.is_dir()) { Ok(()) } else { Err(s3s::s3_error!(NoSuchBucket, "The bucket is not there.")) }
     }
 
-    /// Removes what `s3s-fs` remembers of an object beside its bytes; the pinned version names these two files.
-    async fn forget(&self, bucket: &str, key: &str) {
-        let [bucket, key] = [bucket, key].map(|text| URL_SAFE_NO_PAD.encode(text));
-        for kind in ["metadata", "internal"] {
-            let _ = tokio::fs::remove_file(self.root.join(format!(".bucket-{bucket}.object-{key}.{kind}.json"))).await;
-        }
+    /// Sees to it that deleted objects stay deleted: waits for the disk, and removes what `s3s-fs` remembers of them beside their bytes.
+    async fn forget(&self, bucket: &str, keys: Vec<String>) -> S3Result<()> {
+        let (root, bucket) = (self.root.clone(), bucket.to_owned());
+        on_disk(move || {
+            let targets = keys.iter().map(|key| root.join(&bucket).join(key));
+            let folders: BTreeSet<PathBuf> =
+                targets.filter_map(|target| Some(target.ancestors().skip(1).find(|above| above.is_dir())?.to_owned())).collect();
+            folders.iter().try_for_each(|folder| disk::sync(folder))?;
+            for side in keys.iter().flat_map(|key| staging::side_files(&root, &bucket, key)) {
+                staging::unless_missing(std::fs::remove_file(side))?;
+            }
+            disk::sync(&root)
+        })
+        .await
     }
 }
 
@@ -268,65 +278,48 @@ impl S3 for Guarded {
     }
 
     /// Also what a form does: `s3s` turns it into a put when signature and conditions hold.
-    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-        // A form is in memory already.
-        let mut spool = None;
-        if request.method != Method::POST
-            && let Some(body) = request.input.body.take()
-        {
-            let (written, file) = self.spooled(body).await?;
-            request.input.body = Some(written);
-            spool = Some(file);
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        if request.input.key.ends_with('/') {
+            return Err(s3s::s3_error!(InvalidArgument, "A key must not end with a slash."));
         }
-        let _guard = self.writing(&bucket, &key).await;
-        self.there(&bucket).await?;
-        let taken =
-            request.input.if_none_match.is_some() && tokio::fs::try_exists(self.root.join(&bucket).join(&key)).await.unwrap_or(true);
-        if taken {
-            return Err(s3s::s3_error!(PreconditionFailed, "There is an object already."));
-        }
-        // A crash between bytes and side files must not leave the new bytes under the old entity tag.
-        self.forget(&bucket, &key).await;
-        let answer = self.files.put_object(request).await;
-        if answer.is_err() {
-            let _ = tokio::fs::remove_file(self.root.join(&bucket).join(&key)).await;
-            self.forget(&bucket, &key).await;
-        }
-        drop(spool);
-        answer
+        self.put(request).await
     }
 
     async fn create_multipart_upload(
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        self.there(&request.input.bucket).await?;
-        self.files.create_multipart_upload(request).await
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        self.there(&bucket).await?;
+        let answer = self.files.create_multipart_upload(request).await?;
+        self.keep_upload(&bucket, &key, answer.output.upload_id.as_deref().unwrap_or_default()).await?;
+        Ok(answer)
     }
 
-    async fn upload_part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        let (upload_id, number) = (request.input.upload_id.clone(), request.input.part_number);
-        if number < 1 {
-            return Err(s3s::s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
-        }
-        self.known_upload(&upload_id).await?;
-        request.input.body = request.input.body.take().map(|body| StreamingBlob::wrap(patient(body)));
-        let answer = self.files.upload_part(request).await;
-        if let Err(ended) = self.known_upload(&upload_id).await {
-            // It was completed or aborted meanwhile: this part is nobody's.
-            let _ = tokio::fs::remove_file(self.part_path(&upload_id, number)).await;
-            return Err(ended);
-        }
-        answer
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let UploadPartInput { upload_id, part_number, body, .. } = request.input;
+        self.known_part(&upload_id, part_number).await?;
+        let body = body.ok_or_else(|| s3s::s3_error!(IncompleteBody))?;
+        let e_tag = Some(self.write_part(&upload_id, part_number, body).await?);
+        self.still_known(&upload_id, part_number).await?;
+        Ok(S3Response::new(UploadPartOutput { e_tag, ..UploadPartOutput::default() }))
     }
 
     async fn upload_part_copy(&self, request: S3Request<UploadPartCopyInput>) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        let CopySource::Bucket { bucket, key, .. } = &request.input.copy_source else { return Err(s3s::s3_error!(NotImplemented)) };
-        self.known_upload(&request.input.upload_id).await?;
-        let _guard = self.reading(bucket, key).await;
-        self.judge_source(&request.input, bucket, key).await?;
-        self.files.upload_part_copy(request).await
+        let store = self.clone();
+        to_its_end(async move {
+            let input = request.input;
+            let CopySource::Bucket { bucket, key, .. } = &input.copy_source else { return Err(s3s::s3_error!(NotImplemented)) };
+            store.known_part(&input.upload_id, input.part_number).await?;
+            let _guard = store.reading(bucket, key).await;
+            store.judge_source(&input, bucket, key).await?;
+            let (source, range) = (store.root.join(&**bucket).join(&**key), input.copy_source_range.as_deref());
+            let e_tag = Some(store.copy_part(&source, range, &input.upload_id, input.part_number).await?);
+            store.still_known(&input.upload_id, input.part_number).await?;
+            let copy_part_result = Some(CopyPartResult { e_tag, ..CopyPartResult::default() });
+            Ok(S3Response::new(UploadPartCopyOutput { copy_part_result, ..UploadPartCopyOutput::default() }))
+        })
+        .await
     }
 
     async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
@@ -342,13 +335,15 @@ impl S3 for Guarded {
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let store = self.clone();
         to_its_end(async move {
-            let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-            let _guard = store.writing(&bucket, &key).await;
-            store.there(&bucket).await?;
-            store.known_upload(&request.input.upload_id).await?;
-            store.judge_completion(&request.input).await?;
-            store.forget(&bucket, &key).await;
-            store.files.complete_multipart_upload(request).await
+            let input = request.input;
+            let _guard = store.writing(&input.bucket, &input.key).await;
+            let conditions = Conditions { if_match: input.if_match.clone(), if_none_match: input.if_none_match.clone() };
+            store.judge_target(&input.bucket, &input.key, conditions).await?;
+            store.known_upload(&input.upload_id).await?;
+            let count = store.judge_completion(&input).await?;
+            let e_tag = Some(store.put_together(&input.bucket, &input.key, &input.upload_id, count).await?);
+            let (bucket, key) = (Some(input.bucket), Some(input.key));
+            Ok(S3Response::new(CompleteMultipartUploadOutput { bucket, key, e_tag, ..CompleteMultipartUploadOutput::default() }))
         })
         .await
     }
@@ -359,9 +354,12 @@ impl S3 for Guarded {
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         let store = self.clone();
         to_its_end(async move {
-            let _guard = store.writing(&request.input.bucket, &request.input.key).await;
-            store.known_upload(&request.input.upload_id).await?;
-            store.files.abort_multipart_upload(request).await
+            let AbortMultipartUploadInput { bucket, key, upload_id, .. } = request.input;
+            let _guard = store.writing(&bucket, &key).await;
+            store.known_upload(&upload_id).await?;
+            let ending = store.clone();
+            on_disk(move || ending.end_upload(&bucket, &key, &upload_id)).await?;
+            Ok(S3Response::new(AbortMultipartUploadOutput::default()))
         })
         .await
     }
@@ -374,7 +372,7 @@ impl S3 for Guarded {
         Ok(S3Response::new(self.open_uploads(&request.input).await?))
     }
 
-    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(&self, mut request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let store = self.clone();
         to_its_end(async move {
             let (to_bucket, to_key) = (request.input.bucket.clone(), request.input.key.clone());
@@ -383,16 +381,12 @@ impl S3 for Guarded {
             // Always the lower number first, so that two copies never wait for each other; one lock for both is taken once.
             let _lower = store.locks[from.min(to)].write().await;
             let _higher = if from == to { None } else { Some(store.locks[from.max(to)].write().await) };
-            store.there(&to_bucket).await?;
-            let target = store.root.join(&to_bucket).join(&to_key);
-            let is_new = !tokio::fs::try_exists(&target).await.unwrap_or(true);
-            let answer = store.files.copy_object(request).await;
-            if answer.is_err() && is_new {
-                // On a full disk `s3s-fs` leaves what it has written so far.
-                let _ = tokio::fs::remove_file(&target).await;
-                store.forget(&to_bucket, &to_key).await;
-            }
-            answer
+            store.judge_target(&to_bucket, &to_key, Conditions::default()).await?;
+            let staged = Staged::new(&store.root);
+            (request.input.bucket, request.input.key) = (NEW.to_owned(), staged.name.clone());
+            let answer = store.files.copy_object(request).await?;
+            on_disk(move || staged.place(&to_bucket, &to_key)).await?;
+            Ok(answer)
         })
         .await
     }
@@ -407,22 +401,16 @@ impl S3 for Guarded {
             guards.push(self.locks[number].write().await);
         }
         self.there(&bucket).await?;
-        let answer = self.files.delete_objects(request).await;
-        if answer.is_ok() {
-            for key in &keys {
-                self.forget(&bucket, key).await;
-            }
-        }
-        answer
+        let answer = self.files.delete_objects(request).await?;
+        self.forget(&bucket, keys).await?;
+        Ok(answer)
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let _guard = self.writing(&bucket, &key).await;
-        let answer = self.files.delete_object(request).await;
-        if answer.is_ok() {
-            self.forget(&bucket, &key).await;
-        }
-        answer
+        let answer = self.files.delete_object(request).await?;
+        self.forget(&bucket, vec![key]).await?;
+        Ok(answer)
     }
 }

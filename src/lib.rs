@@ -11,6 +11,7 @@
 // They panic when whoever reads them has gone: `output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod disk;
 pub mod domain;
 pub mod failpoint;
 pub mod metrics;

@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
+use crate::disk;
 use crate::domain::text;
 
 /// Most bytes of a file that holds settings, a rule or a secret.
@@ -23,7 +24,7 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<
     }
     let secret = make();
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        disk::make_folders(folder)?;
     }
     // Written aside and renamed: a crash leaves the whole secret or none.
     let aside = path.with_extension("new");
@@ -36,6 +37,8 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<
     file.write_all(b"\n")?;
     file.sync_all()?;
     fs::rename(&aside, path)?;
+    // What is signed with it must not outlive it.
+    disk::sync(path.parent().unwrap_or(path))?;
     Ok(secret)
 }
 

@@ -55,6 +55,7 @@ use postgres::{Connections, connections, refuse_shared_sessions};
 use sqlite::{ReadConnections, WriteConnection, read_connections};
 use writing::Writer;
 
+use crate::disk;
 use crate::metrics::{self, Statement};
 use crate::trace;
 
@@ -263,7 +264,7 @@ impl Store {
             .busy_timeout(PATIENCE)
             .foreign_keys(true);
         if let Some(folder) = options.get_filename().parent() {
-            std::fs::create_dir_all(folder).map_err(|error| StoreError::Unavailable(error.into()))?;
+            disk::make_folders(folder).map_err(|error| StoreError::Unavailable(error.into()))?;
         }
         // One process at a time: SQLite's own locks neither wait for a change to WAL mode nor cover a whole migration.
         let _starting = starting_lock(options.get_filename().to_path_buf()).await?;

@@ -1,7 +1,8 @@
 //! Uploads in parts, where `s3s-fs` alone would lose or confuse them.
 //!
 //! - An upload that is not there is said to be not there, and a list of parts is in order.
-//! - **Nothing is lost by a completion that cannot end well.** `s3s-fs` drops the upload before it finds a part missing.
+//! - **Nothing is lost by a completion that cannot end well.** `s3s-fs` drops the upload before it finds a part missing; `parts` puts
+//!   them together.
 //! - A copy into a part holds to its condition, which `s3s-fs` ignores.
 //! - Open uploads can be listed, and what a crash left of ended ones is removed at the next start.
 
@@ -21,10 +22,12 @@ use s3s::{S3, S3Request, S3Result, s3_error};
 use tokio::time::timeout;
 
 use super::Guarded;
-use crate::random;
 
 /// Fewest bytes of every part but the last.
 const MIN_PART_BYTES: u64 = 5 << 20;
+
+/// Most parts of an upload.
+const MAX_PARTS: i32 = 10_000;
 
 /// How long the next bytes of an upload may take to arrive.
 pub(super) const BODY_PAUSE: Duration = Duration::from_secs(30);
@@ -41,8 +44,25 @@ impl Guarded {
         self.root.join(format!(".upload_id-{upload_id}.part-{number}"))
     }
 
-    /// Refuses a completion that names a part which is not there or too small.
-    pub(super) async fn judge_completion(&self, input: &CompleteMultipartUploadInput) -> S3Result<()> {
+    /// Whether a part of that number may come.
+    pub(super) async fn known_part(&self, upload_id: &str, number: i32) -> S3Result<()> {
+        if !(1..=MAX_PARTS).contains(&number) {
+            return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
+        }
+        self.known_upload(upload_id).await
+    }
+
+    /// Removes a part that came when its upload was completed or aborted already: it is nobody's.
+    pub(super) async fn still_known(&self, upload_id: &str, number: i32) -> S3Result<()> {
+        let known = self.known_upload(upload_id).await;
+        if known.is_err() {
+            let _ = tokio::fs::remove_file(self.part_path(upload_id, number)).await;
+        }
+        known
+    }
+
+    /// How many parts a completion names. Refuses one that names a part which is not there or too small.
+    pub(super) async fn judge_completion(&self, input: &CompleteMultipartUploadInput) -> S3Result<i32> {
         let parts: &[CompletedPart] = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
         if parts.is_empty() {
             return Err(s3_error!(MalformedXML, "There must be at least one part."));
@@ -58,7 +78,7 @@ impl Guarded {
                 return Err(s3_error!(EntityTooSmall, "Every part but the last must have 5 MiB or more."));
             }
         }
-        Ok(())
+        i32::try_from(parts.len()).map_err(|error| s3_error!(error, MalformedXML))
     }
 
     /// Refuses a copy into a part whose source is not what the request says; call it with the source's lock held.
@@ -92,22 +112,6 @@ impl Guarded {
             ..ListMultipartUploadsOutput::default()
         })
     }
-
-    /// Writes a body down without any lock: a slow client keeps nobody waiting but itself.
-    pub(super) async fn spooled(&self, body: StreamingBlob) -> S3Result<(StreamingBlob, Spool)> {
-        // A name of the kind that the store removes when it starts.
-        let spool = Spool(self.root.join(format!(".tmp.{}.internal.part", hex::encode(random::bytes::<8>()))));
-        let failed = |error: std::io::Error| s3_error!(error, InternalError);
-        let mut file = tokio::fs::File::create(&spool.0).await.map_err(failed)?;
-        let mut pieces = patient(body);
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| s3_error!(error, IncompleteBody))?;
-            tokio::io::AsyncWriteExt::write_all(&mut file, &piece).await.map_err(failed)?;
-        }
-        tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(failed)?;
-        let written = tokio::fs::File::open(&spool.0).await.map_err(failed)?;
-        Ok((StreamingBlob::wrap(tokio_util::io::ReaderStream::with_capacity(written, 256 * 1024)), spool))
-    }
 }
 
 /// Work that goes on when whoever asked for it hangs up: cut off in the middle it would leave an object half replaced, or an
@@ -117,7 +121,7 @@ pub(super) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = S3R
 }
 
 /// A request of the store's own.
-fn asking<T>(input: T) -> S3Request<T> {
+pub(super) fn asking<T>(input: T) -> S3Request<T> {
     S3Request {
         input,
         method: Method::HEAD,
@@ -128,15 +132,6 @@ fn asking<T>(input: T) -> S3Request<T> {
         region: None,
         service: None,
         trailing_headers: None,
-    }
-}
-
-/// A file that is gone when it is dropped.
-pub(super) struct Spool(PathBuf);
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 

@@ -19,7 +19,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 31] = [
+const MAY_USE: [(&str, &[&str]); 32] = [
+    ("disk", &[]),
     ("domain", &["domain"]),
     ("failpoint", &[]),
     ("metrics", &["metrics"]),
@@ -27,14 +28,14 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     ("trace", &["domain", "trace"]),
     ("private", &[]),
     ("random", &[]),
-    ("secret_file", &["domain"]),
+    ("secret_file", &["disk", "domain"]),
     ("listener", &["domain"]),
     ("origins", &[]),
     ("post_policy", &[]),
     ("notifications", &["broker", "bucket", "metrics"]),
     ("webhooks", &["domain", "failpoint", "metrics", "random", "store"]),
     ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
-    ("store", &["store", "domain", "failpoint", "metrics", "random", "trace"]),
+    ("store", &["store", "disk", "domain", "failpoint", "metrics", "random", "trace"]),
     ("jwt", &["domain", "secret_file"]),
     ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
@@ -62,7 +63,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     ("config", &["domain", "failpoint", "jwt", "limits", "proxy_key", "secret_file"]),
     ("proxy_key", &["domain"]),
     ("zip", &[]),
-    ("embedded_s3", &["bucket", "listener", "origins", "random", "secret_file"]),
+    ("embedded_s3", &["bucket", "disk", "listener", "origins", "random", "secret_file"]),
     (
         "server",
         &[

@@ -55,6 +55,7 @@ mod page;
 mod permissions;
 mod places;
 mod pooling;
+mod power;
 mod private;
 mod program;
 mod put;
