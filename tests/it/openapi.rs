@@ -187,6 +187,9 @@ async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_kno
 async fn every_documented_operation_is_refused_without_its_token() {
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_NOTIFICATIONS_TOKEN", NOTIFICATIONS).start().await;
     let document = document(&broker).await;
+    let (status, made) = answer(broker.request("POST", "/companion/tokens.json").body(json!({"types": ["attachment"]}).to_string())).await;
+    assert_eq!(status, 201, "{made}");
+    let (_, upload_token) = made["companionEndpoint"].as_str().unwrap().rsplit_once('/').unwrap();
     let mut open = Vec::new();
     for (path, method, operation) in operations(&document) {
         let documented = operation["responses"].as_object().unwrap().contains_key("401");
@@ -205,6 +208,14 @@ async fn every_documented_operation_is_refused_without_its_token() {
             }
             assert_eq!((documented, request.send().await.unwrap().status().as_u16()), (true, 401), "{method} {path} with {token:?}");
         }
+        // It was the token that was missing: with a good one, whatever else is wrong is said.
+        let url = format!("{}{}", broker.base, filled(&path.replace("{upload_token}", upload_token)));
+        let mut request = broker.http.request(method.parse().unwrap(), url);
+        if !path.contains("{upload_token}") {
+            request = request.bearer_auth(if path.starts_with("/notifications/") { NOTIFICATIONS } else { &broker.token });
+        }
+        let status = request.send().await.unwrap().status().as_u16();
+        assert!(status != 401 && status < 500, "{method} {path} with a good token: {status}");
     }
     assert_eq!(open, ["GET /healthz", "GET /openapi.json", "GET /readyz"]);
 }
