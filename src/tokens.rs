@@ -5,6 +5,8 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod strangers;
+mod token;
 mod token_file;
 mod upload_token;
 
@@ -13,77 +15,22 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
+use crate::domain::{Actor, ActorKind, Address, Caller, Scope, Scopes, Tenant, TypeLimit};
 use crate::jwt::{KeysAway, Verifier};
 use crate::random;
 use crate::store::{NewToken, Store, StoreError, TokenRow};
+use strangers::{Presented, Strangers};
+use token::{lookup_of, sha256};
 use upload_token::{Maker, UploadToken};
 
+pub use token::Token;
 pub use token_file::{Entries, TokenFile};
 pub use upload_token::{LONGEST_LIFE, MOST_UPLOAD_TYPES};
-
-const PREFIX: &str = "dslip_";
-const LOOKUP_CHARS: usize = 16;
-const SECRET_CHARS: usize = 64;
-
-/// A token's text; prints as nothing but its lookup.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    /// A new one from 256 random bits.
-    #[must_use]
-    pub fn generate() -> Self {
-        let lookup = hex::encode(random::bytes::<{ LOOKUP_CHARS / 2 }>());
-        let secret = hex::encode(random::bytes::<{ SECRET_CHARS / 2 }>());
-        Self(format!("{PREFIX}{lookup}_{secret}"))
-    }
-
-    /// Reads what a caller presents; `None` when it cannot be a token.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        lookup_of(text).map(|_| Self(text.to_owned()))
-    }
-
-    /// The whole token: for its owner's eyes only.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    fn lookup(&self) -> &str {
-        self.0.get(PREFIX.len()..PREFIX.len() + LOOKUP_CHARS).unwrap_or_default()
-    }
-
-    /// What is kept of it.
-    #[must_use]
-    pub fn sha256(&self) -> [u8; 32] {
-        sha256(&self.0)
-    }
-}
-
-/// The public half of what may be a token; `None` when it cannot be one.
-fn lookup_of(text: &str) -> Option<&str> {
-    let (lookup, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-    let is_hex = |part: &str, chars| part.len() == chars && part.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
-    (is_hex(lookup, LOOKUP_CHARS) && is_hex(secret, SECRET_CHARS)).then_some(lookup)
-}
-
-fn sha256(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({})", self.lookup())
-    }
-}
 
 /// The token that somebody holds: what proves it, and who it stands for. Cheap to clone.
 #[derive(Clone)]
@@ -167,6 +114,9 @@ pub enum Unknown {
     /// The issuer's keys are not there yet.
     #[error(transparent)]
     Keys(#[from] KeysAway),
+    /// It is bad, and so are too many from that address: how many seconds to wait.
+    #[error("too many bad tokens, try again in {0} s")]
+    TooMany(u64),
 }
 
 /// Everybody who may call.
@@ -177,6 +127,7 @@ pub struct Tokens {
     file: Option<Arc<TokenFile>>,
     jwt: Option<Arc<Verifier>>,
     recent: Arc<Mutex<Recent>>,
+    strangers: Arc<Strangers>,
     upload_key: Arc<OnceCell<[u8; 32]>>,
 }
 
@@ -191,7 +142,8 @@ impl Tokens {
     /// The tokens in the database and, with the embedded store, one for development that is in no database.
     #[must_use]
     pub fn new(store: Store, development: Option<Token>) -> Self {
-        Self { store, development, file: None, jwt: None, recent: Arc::default(), upload_key: Arc::default() }
+        let (recent, strangers, upload_key) = (Arc::default(), Arc::new(Strangers::new()), Arc::default());
+        Self { store, development, file: None, jwt: None, recent, strangers, upload_key }
     }
 
     /// The same, and those of a file and of an issuer.
@@ -200,16 +152,21 @@ impl Tokens {
         Self { file: file.map(Arc::new), jwt: jwt.map(Arc::new), ..self }
     }
 
-    /// Who presents `text`; `None` when nobody does.
+    /// Who presents `text` from there; `None` when nobody does.
     ///
     /// # Errors
-    /// When database or issuer cannot say.
-    pub async fn authenticate(&self, text: &str, now: OffsetDateTime) -> Result<Option<Holder>, Unknown> {
-        let Some(lookup) = lookup_of(text) else { return self.authenticate_signed(text, now).await };
-        let presented = sha256(text);
-        let in_file = self.in_file(&presented);
-        let in_database = self.holder(lookup, in_file.is_some()).await?.filter(|holder| holder.is_proven_by(&presented));
-        Ok(Holder::of_both(in_file, in_database).filter(|holder| !holder.has_ended(now)))
+    /// When database or issuer cannot say, or there are too many bad ones from there.
+    pub async fn authenticate(&self, text: &str, from: Option<Address>, now: OffsetDateTime) -> Result<Option<Holder>, Unknown> {
+        let mut presented = self.strangers.token(from);
+        let Some(lookup) = lookup_of(text) else {
+            let holder = self.authenticate_signed(text, now).await?;
+            return presented.judged(holder);
+        };
+        let hash = sha256(text);
+        let in_file = self.in_file(&hash);
+        let proves = |holder: &Holder| holder.is_proven_by(&hash);
+        let in_database = self.holder(lookup, in_file.is_some(), &mut presented, proves).await?.filter(proves);
+        presented.judged(Holder::of_both(in_file, in_database).filter(|holder| !holder.has_ended(now)))
     }
 
     /// The token in the file that has that hash.
@@ -290,19 +247,26 @@ impl Tokens {
         Ok((text, expires_at))
     }
 
-    /// Who presents the upload token `text`, with the right to upload files of its types and no other.
+    /// Who presents the upload token `text` from there, with the right to upload files of its types and no other.
     ///
     /// # Errors
-    /// When the database cannot say.
-    pub async fn authenticate_upload(&self, text: &str, now: OffsetDateTime) -> Result<Option<Caller>, StoreError> {
-        let Some(token) = UploadToken::parse(text) else { return Ok(None) };
+    /// When the database cannot say, or there are too many bad ones from there.
+    pub async fn authenticate_upload(&self, text: &str, from: Option<Address>, now: OffsetDateTime) -> Result<Option<Caller>, Unknown> {
+        let mut presented = self.strangers.token(from);
+        let caller = self.uploader(text, &mut presented, now).await?;
+        presented.judged(caller)
+    }
+
+    async fn uploader(&self, text: &str, presented: &mut Presented<'_>, now: OffsetDateTime) -> Result<Option<Caller>, StoreError> {
+        let Some(token) = UploadToken::parse(text).filter(|token| token.lives(now)) else { return Ok(None) };
         let scopes = Scopes::only(Scope::FilesWrite);
         match &token.maker {
             Maker::Token(lookup) => {
                 // What the file alone has is called by its hash; what the database has too, by its public half.
                 let mut holder = self.file.as_ref().and_then(|file| file.by_lookup(lookup));
                 if holder.is_none() {
-                    let in_database = self.holder(lookup, false).await?;
+                    let proves = |holder: &Holder| holder.sha256().is_some_and(|key| token.open(key, now).is_some());
+                    let in_database = self.holder(lookup, false, presented, proves).await?;
                     let in_file = in_database.as_ref().and_then(|holder| self.in_file(holder.sha256()?));
                     holder = Holder::of_both(in_file, in_database);
                 }
@@ -330,16 +294,26 @@ impl Tokens {
     }
 
     /// The token with that public half, which may have ended; who presents it has still to prove it, unless it `is_known` by the file.
-    async fn holder(&self, lookup: &str, is_known: bool) -> Result<Option<Holder>, StoreError> {
+    /// Of one over its rate, the database is asked in turn, unless what was known of it a moment ago `proves` it.
+    async fn holder(
+        &self,
+        lookup: &str,
+        is_known: bool,
+        presented: &mut Presented<'_>,
+        proves: impl Fn(&Holder) -> bool,
+    ) -> Result<Option<Holder>, StoreError> {
         if let Some(development) = self.development.as_ref().filter(|development| development.lookup() == lookup) {
             let proof = Proof::Stored { lookup: lookup.into(), secret_sha256: development.sha256().as_slice().into() };
             return Ok(Some(Holder { proof, caller: development_caller(), expires_at: None }));
         }
-        if let Some((holder, asked)) = self.recent().get(lookup)
-            && asked.elapsed() < TRUSTED
-        {
-            return Ok(holder.clone());
+        let mut was_good = is_known;
+        if let Some((holder, asked)) = self.recent().get(lookup) {
+            if asked.elapsed() < TRUSTED {
+                return Ok(holder.clone());
+            }
+            was_good = was_good || holder.as_ref().is_some_and(proves);
         }
+        let _turn = if was_good { None } else { presented.turn().await };
         let asked = Instant::now();
         let row = Box::pin(self.store.find_token(lookup)).await?;
         let holder = row.map(|row| Holder {
@@ -412,29 +386,4 @@ const UPLOAD_KEY: &str = "upload tokens";
 fn development_caller() -> Caller {
     let actor = Actor { id: 1, kind: ActorKind::Users };
     Caller { actor, tenant: Tenant::default(), scopes: Scopes::all(), types: TypeLimit::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_reads_back_and_prints_no_secret() {
-        let token = Token::generate();
-        assert_eq!(Token::parse(token.reveal()), Some(token.clone()));
-        let secret = token.reveal().rsplit_once('_').unwrap().1;
-        assert_eq!(secret.len(), 64);
-        assert!(!format!("{token:?}").contains(secret));
-        assert_ne!(Token::generate(), token);
-    }
-
-    #[test]
-    fn what_is_no_token_is_not_looked_up() {
-        let token = Token::generate();
-        for bad in
-            ["", "dslip_", "dslip__", &token.reveal().to_uppercase(), &token.reveal()[1..], &format!("{}0", token.reveal()), "dslip_üü_é"]
-        {
-            assert_eq!(Token::parse(bad), None, "{bad}");
-        }
-    }
 }

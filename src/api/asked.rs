@@ -10,7 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header
 use tracing::{Instrument as _, Span};
 
 use super::operation::operation;
-use super::{Fault, REQUEST_ID};
+use super::{BAD_TOKENS, Fault, REQUEST_ID, refusals};
 use crate::{metrics, random, trace};
 
 /// Names the trace that a request is a part of.
@@ -74,7 +74,9 @@ impl Asked {
     /// So does the answer, and the line that tells why it is a refusal.
     pub(super) fn end(self, response: &mut Response<Body>) {
         if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
-            self.span().in_scope(|| log(&fault));
+            if !is_of_a_token(&fault) || refusals::has_a_line() {
+                self.span().in_scope(|| log(&fault));
+            }
             if let Fault::LimitExceeded(exceeded) = &*fault {
                 metrics::limited(exceeded.what);
             }
@@ -97,6 +99,15 @@ impl Asked {
 /// Whether such a request logs nothing unless it fails. To begin a span costs more than to sign a form.
 fn logs_nothing(method: &Method, path: &str) -> bool {
     (method == Method::GET || path.ends_with("/files/ref.json")) && !tracing::enabled!(tracing::Level::DEBUG)
+}
+
+/// Whether it can be had by anybody, with a bad token or none.
+fn is_of_a_token(fault: &Fault) -> bool {
+    match fault {
+        Fault::Unauthenticated => true,
+        Fault::LimitExceeded(exceeded) => exceeded.what == BAD_TOKENS,
+        _ => false,
+    }
 }
 
 fn log(fault: &Fault) {

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use time::OffsetDateTime;
 
 use super::{AppState, Fault};
-use crate::domain::Caller;
+use crate::domain::{Address, Caller};
 use crate::tokens::Holder;
 
 impl FromRequestParts<AppState> for Caller {
@@ -29,7 +29,8 @@ impl FromRequestParts<AppState> for Holder {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
         let presented = presented(&parts.headers).ok_or(Fault::Unauthenticated)?;
-        let holder = state.tokens.authenticate(&presented, OffsetDateTime::now_utc()).await?.ok_or(Fault::Unauthenticated)?;
+        let known = state.tokens.authenticate(&presented, address(parts), OffsetDateTime::now_utc()).await?;
+        let holder = known.ok_or(Fault::Unauthenticated)?;
         state.broker.admit(&holder.caller)?;
         Ok(holder)
     }
@@ -49,11 +50,16 @@ impl FromRequestParts<AppState> for Uploader {
         let Some((_, token)) = params.iter().find(|(name, _)| *name == UPLOAD_TOKEN) else {
             return Ok(Self(Caller::from_request_parts(parts, state).await?));
         };
-        let known = state.tokens.authenticate_upload(token, OffsetDateTime::now_utc()).await?;
+        let known = state.tokens.authenticate_upload(token, address(parts), OffsetDateTime::now_utc()).await?;
         let caller = known.ok_or(Fault::Unauthenticated)?;
         state.broker.admit(&caller)?;
         Ok(Self(caller))
     }
+}
+
+/// Whom the request comes from, where that is known.
+fn address(parts: &Parts) -> Option<Address> {
+    parts.extensions.get().copied()
 }
 
 /// The token that a request carries, if it is one: two credentials leave open who is asking.

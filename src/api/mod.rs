@@ -20,6 +20,7 @@ mod page;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod query;
+mod refusals;
 
 use asked::Asked;
 use openapi::Documents;
@@ -63,6 +64,9 @@ use crate::tokens::{Tokens, Unknown};
 
 /// When a client may ask again after a 503, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
+
+/// What there is too much of when an address presents many.
+const BAD_TOKENS: &str = "bad tokens";
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -247,7 +251,7 @@ pub enum Fault {
     RangeNotSatisfiable(u64),
     /// 422: what was uploaded is not what was granted.
     Refused(FieldErrors),
-    /// 429: the caller's actor or tenant asks for too much.
+    /// 429: the caller's actor or tenant asks for too much, or there are too many bad tokens from an address.
     LimitExceeded(Exceeded),
     /// 500: a defect.
     Internal(String),
@@ -315,6 +319,7 @@ impl From<Unknown> for Fault {
         match error {
             Unknown::Store(error) => error.into(),
             Unknown::Keys(error) => Self::Unavailable(error.to_string()),
+            Unknown::TooMany(retry_after_seconds) => Self::LimitExceeded(Exceeded { what: BAD_TOKENS, retry_after_seconds }),
         }
     }
 }

@@ -98,7 +98,11 @@ fn shared_faults() -> [(&'static str, Fault, &'static str); 10] {
         ("TooSlow", Fault::TooSlow, "The body took too long to arrive: repeat."),
         ("BodyTooLarge", Fault::BodyTooLarge, "The body is longer than any description of a file."),
         ("Coded", Fault::Coded("gzip".to_owned()), "The body is compressed (`Content-Encoding`): send it as it is."),
-        ("LimitExceeded", Fault::LimitExceeded(exceeded), "Your actor or tenant asks for too much; the message says of what."),
+        (
+            "LimitExceeded",
+            Fault::LimitExceeded(exceeded),
+            "Your actor or tenant asks for too much, or too many bad tokens come from your address; the message says of what there is too much.",
+        ),
         ("Internal", Fault::Internal(String::new()), "A defect of dropslip; its log has the reason, under the request id."),
         ("Unavailable", Fault::Unavailable(String::new()), "Database or bucket cannot be used now: repeat."),
     ]

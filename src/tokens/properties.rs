@@ -3,9 +3,9 @@
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
+use super::token::{LOOKUP_CHARS, Token, sha256};
 use super::token_file::Entries;
 use super::upload_token::{LONGEST_LIFE, MOST_UPLOAD_TYPES, Maker, UploadToken, seal};
-use super::{LOOKUP_CHARS, Token, sha256};
 use crate::domain::properties::long_words;
 use crate::domain::{Actor, ActorKind, Tenant};
 

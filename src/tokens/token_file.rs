@@ -13,7 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use toml::Spanned;
 
-use super::{Holder, LOOKUP_CHARS, Proof};
+use super::token::LOOKUP_CHARS;
+use super::{Holder, Proof};
 use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit, text, toml_failure};
 use crate::secret_file;
 

@@ -16,7 +16,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use time::{Duration, OffsetDateTime};
 
-use super::LOOKUP_CHARS;
+use super::token::LOOKUP_CHARS;
 use crate::domain::{Actor, Tenant, TypeLimit};
 
 /// The longest life of an upload token; one that claims more is not good (yet).
@@ -110,11 +110,15 @@ impl<'a> UploadToken<'a> {
         (types.len() <= MOST_UPLOAD_TYPES).then_some(Self { maker, expires_at, types, said, mac: proof })
     }
 
+    /// Whether it says that it lives.
+    pub(super) fn lives(&self, now: OffsetDateTime) -> bool {
+        self.expires_at > now && self.expires_at <= now + LONGEST_LIFE
+    }
+
     /// The file types it allows, when this key made it and it has not expired.
     pub(super) fn open(&self, key: &[u8], now: OffsetDateTime) -> Option<TypeLimit> {
         let proven = bool::from(mac(key, self.said).ct_eq(&self.mac));
-        let lives = self.expires_at > now && self.expires_at <= now + LONGEST_LIFE;
-        (proven && lives).then(|| TypeLimit::to(self.types.iter().map(|name| (*name).to_owned())))
+        (proven && self.lives(now)).then(|| TypeLimit::to(self.types.iter().map(|name| (*name).to_owned())))
     }
 }
 

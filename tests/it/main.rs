@@ -16,6 +16,7 @@ mod audit;
 mod audit_log;
 mod authorization;
 mod backup;
+mod bad_tokens;
 mod bodies;
 mod brokers;
 mod bucket_away;

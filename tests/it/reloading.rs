@@ -285,7 +285,13 @@ async fn every_log_line_is_json_with_its_request_and_without_secrets() {
     assert_eq!(world.confirm(&program, slip.id).await.unwrap().status, 200);
     let http = reqwest::Client::new();
     let ask = async |id: &str| {
-        let answer = http.get(format!("{}/v2/files/1.json", program.base)).header("x-request-id", id).send().await.unwrap();
+        let answer = http
+            .get(format!("{}/v2/files/999.json", program.base))
+            .header("x-request-id", id)
+            .bearer_auth(world.token())
+            .send()
+            .await
+            .unwrap();
         answer.headers()["x-request-id"].to_str().unwrap().to_owned()
     };
     assert_eq!(ask("018f3c2e-7b1a-7c3d").await, "018f3c2e-7b1a-7c3d");
@@ -295,7 +301,7 @@ async fn every_log_line_is_json_with_its_request_and_without_secrets() {
         assert!(answered.len() == 16 && answered.bytes().all(|b| b.is_ascii_hexdigit()), "‘{id}’ is answered with {answered}");
     }
     let deadline = Instant::now() + PATIENCE;
-    while program.log().matches("Unauthenticated").count() < 4 {
+    while program.log().matches("NotFound").count() < 4 {
         assert!(Instant::now() < deadline, "{}", program.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
