@@ -9,6 +9,7 @@
 //! [`BucketError::Unavailable`] means that the store did not answer, or said "not now": asking again later is safe.
 //! [`BucketError::Refused`] means that it said no: wrong credentials, missing permissions, another region.
 
+mod connections;
 pub mod cors;
 mod credentials;
 mod failure;
@@ -36,6 +37,8 @@ use time::OffsetDateTime;
 
 use crate::domain::file::Landed;
 use crate::post_policy::{PresignedPost, Signer, UploadTerms};
+pub use connections::REQUESTS_AT_ONCE;
+use connections::{Bounded, REQUESTS_TO_OWN_STORE};
 use credentials::CredentialSource;
 use failure::status;
 pub use multipart::Completed;
@@ -128,6 +131,8 @@ pub struct SealedAs<'a> {
 /// The bucket.
 pub struct Bucket {
     client: Client,
+    /// For what lasts as long as somebody reads; whoever uses it has a bound of its own.
+    downloading: Client,
     name: String,
     form_url: String,
     own_url: String,
@@ -184,11 +189,14 @@ impl Bucket {
         if let Some(endpoint) = &options.endpoint {
             builder = builder.endpoint_url(endpoint);
         }
+        let (http, own_store) = (connections::unbounded(), options.credentials.is_some());
+        let at_once = if own_store { REQUESTS_TO_OWN_STORE } else { REQUESTS_AT_ONCE };
         let own_url = form_url(&options.name, &region, options.endpoint.as_ref(), options.path_style).await?;
         let public_endpoint = options.public_endpoint.as_ref().or(options.endpoint.as_ref());
         let form_url = form_url(&options.name, &region, public_endpoint, options.path_style).await?;
         Ok(Self {
-            client: Client::from_conf(builder.build()),
+            client: Client::from_conf(builder.clone().http_client(Bounded::new(http.clone(), at_once)).build()),
+            downloading: Client::from_conf(builder.http_client(http).build()),
             name: options.name,
             form_url,
             own_url,

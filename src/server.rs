@@ -1,6 +1,7 @@
 //! The composition root: a configuration becomes a running broker.
 
 mod configured;
+mod handles;
 mod policies;
 mod privacy;
 mod proxy_keys;
@@ -35,6 +36,7 @@ use crate::tokens::{Token, Tokens};
 use crate::webhooks::Webhooks;
 
 pub use configured::{endpoints, queue_options};
+pub use handles::Needed;
 use policies::read_file_types;
 pub use privacy::mend;
 pub use proxy_keys::proxy_keys_source;

@@ -78,6 +78,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may take for all that one method does on it. Postgres itself gives up a little sooner.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
+/// Most files and connections that a store has open: 16 connections to Postgres, or 9 to SQLite with three files each, and the
+/// one that migrates.
+pub const MOST_HANDLES: u32 = 32;
+
 /// How many batches of records Postgres takes at the same time; SQLite has one writer.
 const BATCHES_IN_FLIGHT: usize = 4;
 

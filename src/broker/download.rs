@@ -73,7 +73,7 @@ impl Broker {
     /// See [`BucketError`]; also when the sealed object is gone or another.
     pub async fn read_download(&self, file: &File, part: Option<(u64, u64)>) -> Result<ObjectBody, BrokerError> {
         let (key, etag) = sealed(file)?;
-        let body = self.bucket.read(key, etag, file.size, part).await?;
+        let body = self.bucket.download(key, etag, file.size, part).await?;
         Ok(body.ok_or_else(|| BucketError::Refused(format!("the object of file {} is gone, or another: run ‘dropslip audit’", file.id)))?)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
@@ -21,7 +22,7 @@ impl Bucket {
     /// # Errors
     /// See [`BucketError`].
     pub async fn read_start(&self, key: &str, etag: &str, length: u64) -> Result<Option<Vec<u8>>, BucketError> {
-        match self.get_if_unchanged(key, etag, Some(first(length))).await? {
+        match self.get_if_unchanged(&self.client, key, etag, Some(first(length))).await? {
             Some(output) => Ok(Some(start_of(output, length).await?)),
             None => Ok(None),
         }
@@ -50,7 +51,7 @@ impl Bucket {
     /// See [`BucketError`]; also when it sends other bytes than these.
     pub async fn read_range(&self, key: &str, etag: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, BucketError> {
         let Some(last) = range.end.checked_sub(1) else { return Ok(Some(Vec::new())) };
-        let Some(mut body) = self.read(key, etag, range.end, Some((range.start, last))).await? else { return Ok(None) };
+        let Some(mut body) = self.read(&self.client, key, etag, range.end, Some((range.start, last))).await? else { return Ok(None) };
         let mut bytes = Vec::new();
         while let Some(piece) = body.next().await? {
             bytes.extend_from_slice(&piece);
@@ -63,7 +64,7 @@ impl Bucket {
     /// # Errors
     /// See [`BucketError`].
     pub async fn checksum_sha256(&self, key: &str, etag: &str) -> Result<Option<String>, BucketError> {
-        let Some(mut output) = self.get_if_unchanged(key, etag, None).await? else { return Ok(None) };
+        let Some(mut output) = self.get_if_unchanged(&self.client, key, etag, None).await? else { return Ok(None) };
         let mut hasher = Sha256::new();
         loop {
             // Each piece has its time, so that a large object may take long and a stalled one may not.
@@ -77,13 +78,24 @@ impl Bucket {
     }
 
     /// The bytes from `first` to `last`, or all `size` of them, piece by piece as they are asked for; `None` when there is no such object
-    /// with that entity tag.
+    /// with that entity tag. How many are read at the same time is for the caller to bound.
     ///
     /// # Errors
     /// See [`BucketError`].
-    pub async fn read(&self, key: &str, etag: &str, size: u64, part: Option<(u64, u64)>) -> Result<Option<ObjectBody>, BucketError> {
+    pub async fn download(&self, key: &str, etag: &str, size: u64, part: Option<(u64, u64)>) -> Result<Option<ObjectBody>, BucketError> {
+        self.read(&self.downloading, key, etag, size, part).await
+    }
+
+    async fn read(
+        &self,
+        client: &Client,
+        key: &str,
+        etag: &str,
+        size: u64,
+        part: Option<(u64, u64)>,
+    ) -> Result<Option<ObjectBody>, BucketError> {
         let range = part.map(|(first, last)| format!("bytes={first}-{last}"));
-        let Some(output) = self.get_if_unchanged(key, etag, range).await? else { return Ok(None) };
+        let Some(output) = self.get_if_unchanged(client, key, etag, range).await? else { return Ok(None) };
         let wanted = part.map_or(size, |(first, last)| last + 1 - first);
         if output.content_length().and_then(|length| u64::try_from(length).ok()) != Some(wanted) {
             return Err(BucketError::Unavailable("it sends other bytes than it was asked for".to_owned()));
@@ -91,8 +103,14 @@ impl Bucket {
         Ok(Some(ObjectBody { body: output.body, left: wanted }))
     }
 
-    async fn get_if_unchanged(&self, key: &str, etag: &str, range: Option<String>) -> Result<Option<GetObjectOutput>, BucketError> {
-        let request = self.client.get_object().bucket(&self.name).key(key).if_match(format!("\"{etag}\"")).set_range(range);
+    async fn get_if_unchanged(
+        &self,
+        client: &Client,
+        key: &str,
+        etag: &str,
+        range: Option<String>,
+    ) -> Result<Option<GetObjectOutput>, BucketError> {
+        let request = client.get_object().bucket(&self.name).key(key).if_match(format!("\"{etag}\"")).set_range(range);
         match request.send().await {
             Ok(output) if output.e_tag().map(unquoted).as_deref() == Some(etag) => Ok(Some(output)),
             Ok(_) => Ok(None),

@@ -10,9 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::log::{self, Filter};
 use crate::config::{Config, Operating};
 use crate::domain::UploadMethod;
+use crate::handles;
 use crate::metrics::{self, Reload};
 use crate::output::out;
-use crate::server::{Reloaded, Server};
+use crate::server::{Needed, Reloaded, Server};
 use crate::tokens::Token;
 use crate::trace::Exporter;
 
@@ -21,6 +22,7 @@ pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Re
     let config = load()?;
     let exporter = exporter(&config.operating)?;
     let filter = log::to_stderr(&config.log, exporter.as_ref())?;
+    Needed::by(&config).warn_beyond(handles::raise());
     // Listened for from here on, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
     let server = Server::start(&config).await?;

@@ -39,6 +39,7 @@ mod evidence;
 mod faults;
 mod guides;
 mod hammer;
+mod handles;
 mod image_headers;
 mod js_client;
 mod jwt;
