@@ -19,6 +19,7 @@ mod judge;
 mod list;
 mod pace;
 mod parts;
+mod permits;
 mod searching;
 mod slip;
 mod sweep;
@@ -34,6 +35,7 @@ use time::{Duration, OffsetDateTime};
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
 use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, FileTypes, Scope, UploadMethod};
+use crate::fair::FairPermits;
 use crate::limits::{Exceeded, Limits};
 use crate::metrics;
 use crate::random;
@@ -101,6 +103,9 @@ pub enum BrokerError {
     /// The caller's actor or tenant asks for too much.
     #[error("too many {}", .0.what)]
     LimitExceeded(Exceeded),
+    /// As many confirmations are under way as there may be, and none ended in time.
+    #[error("as many confirmations are under way as there may be")]
+    Busy,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -123,6 +128,7 @@ pub struct Broker {
     multipart_threshold: u64,
     part_size: u64,
     confirming: Turns<FileId>,
+    permits: FairPermits,
     counts: Counts,
     counting: Turns<String, Option<(std::time::Instant, u32)>>,
 }
@@ -169,6 +175,7 @@ impl Broker {
             multipart_threshold,
             part_size,
             confirming: Turns::default(),
+            permits: FairPermits::new(permits::BOUNDS),
             counts: Counts::default(),
             counting: Turns::default(),
         }

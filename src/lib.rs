@@ -14,6 +14,7 @@
 pub mod disk;
 pub mod domain;
 pub mod failpoint;
+pub mod fair;
 pub mod handles;
 pub mod metrics;
 pub mod origins;

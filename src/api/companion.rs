@@ -259,7 +259,12 @@ fn knows_put(parts: &Parts) -> bool {
 async fn confirm(State(state): State<AppState>, upload: Upload, request: Request<Body>) -> Result<Json<DoneBody>, Fault> {
     read_body(request).await?;
     let (broker, caller, id) = (state.broker.clone(), upload.caller, upload.file.id);
-    let file = to_its_end(async move { broker.confirm(&caller, id, OffsetDateTime::now_utc()).await }).await?;
+    let permit = broker.may_confirm(&caller).await?;
+    let file = to_its_end(async move {
+        let _permit = permit;
+        broker.confirm(&caller, id, OffsetDateTime::now_utc()).await
+    });
+    let file = file.await?;
     Ok(Json(DoneBody::new(&file, &state)))
 }
 

@@ -201,7 +201,12 @@ async fn confirm(
 ) -> Result<Response<Body>, Fault> {
     let wished = parse_description(&read_json(request).await?).map_err(Fault::Invalid)?;
     let (broker, asking) = (state.broker.clone(), caller.clone());
-    let file = to_its_end(async move { broker.confirm_as(&asking, id, &wished, OffsetDateTime::now_utc()).await }).await?;
+    let permit = broker.may_confirm(&caller).await?;
+    let file = to_its_end(async move {
+        let _permit = permit;
+        broker.confirm_as(&asking, id, &wished, OffsetDateTime::now_utc()).await
+    });
+    let file = file.await?;
     Ok(one(&state, &caller, &file))
 }
 

@@ -97,7 +97,13 @@ impl Broker {
         if file.state != FileState::Temp {
             return Ok(ignored);
         }
-        match Box::pin(self.confirm_from(Origin::Notification, &owner(&file), file.id, &Description::default(), now)).await {
+        let owner = owner(&file);
+        // That somebody has too many is no fault of the store's, which would give up: it is to say it again.
+        let _permit = self.may_confirm(&owner).await.map_err(|error| match error {
+            BrokerError::LimitExceeded(_) => BrokerError::Busy,
+            other => other,
+        })?;
+        match Box::pin(self.confirm_from(Origin::Notification, &owner, file.id, &Description::default(), now)).await {
             Ok(_) => Ok((Arrival::Activated, Notification::Confirmed)),
             Err(BrokerError::Refused(_)) => Ok((Arrival::Refused, Notification::Refused)),
             Err(BrokerError::NotUploaded | BrokerError::NotFound | BrokerError::Conflict(_)) => Ok(ignored),

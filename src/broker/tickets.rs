@@ -92,7 +92,13 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         let confirmed = stream::iter(waiting).map(|(place, id)| {
             let (broker, caller) = (self.clone(), caller.clone());
-            async move { (place, Box::pin(broker.confirm(&caller, id, clock())).await) }
+            async move {
+                let confirmed = async {
+                    let _permit = broker.may_confirm(&caller).await?;
+                    broker.confirm(&caller, id, clock()).await
+                };
+                (place, Box::pin(confirmed).await)
+            }
         });
         let mut ended = confirmed.buffered(CONFIRMED_AT_ONCE);
         let (mut refused, mut conflicts) = (FieldErrors::new(), FieldErrors::new());

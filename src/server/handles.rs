@@ -16,7 +16,7 @@ impl Needed {
     /// With these settings.
     #[must_use]
     pub fn by(config: &Config) -> Self {
-        let connections = u64::from(config.max_connections);
+        let connections = u64::from(config.operating.max_connections);
         let mut needed = vec![
             ("connections (DROPSLIP_MAX_CONNECTIONS)", connections),
             ("requests to the store", REQUESTS_AT_ONCE as u64),

@@ -19,10 +19,11 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 32] = [
+const MAY_USE: [(&str, &[&str]); 34] = [
     ("disk", &[]),
     ("domain", &["domain"]),
     ("failpoint", &[]),
+    ("fair", &["domain"]),
     ("metrics", &["metrics"]),
     ("output", &["output"]),
     ("trace", &["domain", "trace"]),
@@ -40,7 +41,7 @@ const MAY_USE: [(&str, &[&str]); 32] = [
     ("jwt", &["domain", "secret_file"]),
     ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
-    ("broker", &["bucket", "failpoint", "limits", "domain", "metrics", "post_policy", "random", "store", "zip"]),
+    ("broker", &["bucket", "failpoint", "fair", "limits", "domain", "metrics", "post_policy", "random", "store", "zip"]),
     ("sweeper", &["broker", "metrics"]),
     (
         "api",

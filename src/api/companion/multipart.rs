@@ -284,7 +284,12 @@ async fn sign_batch(State(state): State<AppState>, upload: Upload, numbers: Part
 async fn complete(State(state): State<AppState>, upload: Upload, request: Request<Body>) -> Result<Json<DoneBody>, Fault> {
     let claimed = claimed(&read_json_up_to(MAX_LIST_BYTES, request).await?).map_err(Fault::Invalid)?;
     let (broker, caller, id) = (state.broker.clone(), upload.caller, upload.file.id);
-    let file = to_its_end(async move { broker.complete(&caller, id, &claimed, OffsetDateTime::now_utc()).await }).await?;
+    let permit = broker.may_confirm(&caller).await?;
+    let file = to_its_end(async move {
+        let _permit = permit;
+        broker.complete(&caller, id, &claimed, OffsetDateTime::now_utc()).await
+    });
+    let file = file.await?;
     Ok(Json(DoneBody::new(&file, &state)))
 }
 

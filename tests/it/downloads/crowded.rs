@@ -121,3 +121,26 @@ async fn while_all_places_are_taken_stalled_readers_are_cut_off_and_fast_ones_ar
     };
     tokio::join!(fast, newcomers);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_from_one_address_leave_places_for_another() {
+    let broker =
+        proxying(Bed::Embedded).setting("DROPSLIP_MAX_DOWNLOADS", "8").setting("DROPSLIP_TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let bytes = noise(LARGE);
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let file = active_bytes(&broker, &bytes).await;
+        let answer = broker.request("GET", &format!("/v2/files/{}/download", file["id"])).header("x-forwarded-for", "203.0.113.9");
+        let answer = answer.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        held.push(answer);
+    }
+    let file = active_bytes(&broker, &bytes).await;
+    let asked_from = |address: &'static str| {
+        broker.request("GET", &format!("/v2/files/{}/download", file["id"])).header("x-forwarded-for", address).send()
+    };
+    let refused = asked_from("203.0.113.9").await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (429, true));
+    assert_eq!(asked_from("203.0.113.10").await.unwrap().bytes().await.unwrap(), bytes);
+    drop(held);
+}

@@ -2,6 +2,7 @@
 //! one sweep nothing else is left.
 
 pub mod away;
+mod crowd;
 #[cfg(feature = "failpoints")]
 mod death;
 mod full_disk;
