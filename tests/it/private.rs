@@ -231,8 +231,9 @@ async fn commands_and_clients_make_private_what_they_find_open_and_say_so() {
     open_up(&data);
     let said = desk.run(&[], &["token", "list"]);
     assert_eq!(Desk::told(&text(&said.stderr)).len(), 1, "{said:?}");
-    chmod(&data.join("bucket/dropslip"), 0o700);
-    chmod(&data.join("bucket"), 0o700);
+    for folder in ["bucket/dropslip", "bucket/.new", "bucket"] {
+        chmod(&data.join(folder), 0o700);
+    }
     assert_private(&data);
 
     // A database elsewhere: its files, and not their folder, which is somebody else's.
