@@ -5,14 +5,19 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::places::{Entry, Id, Places};
 use crate::domain::Address;
+
+/// How long a connection is idle at least before it is closed for one of another address: a request may be on its way.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// All places of a server.
 pub(super) struct Shared {
@@ -58,7 +63,8 @@ impl Shared {
     fn place(self: &Arc<Self>, id: Id) -> Place {
         let told = Arc::new(Notify::new());
         self.held().told.insert(id, told.clone());
-        Place { shared: self.clone(), id, told, requests: AtomicUsize::new(0), is_busy: AtomicBool::new(false) }
+        let (requests, is_busy, idle_since) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Instant::now()));
+        Place { shared: self.clone(), id, told, requests, is_busy, idle_since }
     }
 
     fn held(&self) -> MutexGuard<'_, Holders> {
@@ -74,6 +80,7 @@ pub(super) struct Place {
     /// Requests that are not answered, or whose answers are not handed over to the last byte.
     requests: AtomicUsize,
     is_busy: AtomicBool,
+    idle_since: Mutex<Instant>,
 }
 
 impl Place {
@@ -88,11 +95,11 @@ impl Place {
 
     /// All that was handed over so far is sent.
     pub(super) fn flushed(&self) {
-        if self.requests.load(Ordering::Relaxed) == 0
-            && self.is_busy.swap(false, Ordering::Relaxed)
-            && self.shared.held().places.idle(self.id)
-        {
-            self.shared.changed.notify_one();
+        if self.requests.load(Ordering::Relaxed) == 0 && self.is_busy.swap(false, Ordering::Relaxed) {
+            *self.idle_since() = Instant::now();
+            if self.shared.held().places.idle(self.id) {
+                self.shared.changed.notify_one();
+            }
         }
     }
 
@@ -100,10 +107,24 @@ impl Place {
     pub(super) async fn has_to_go(&self) {
         loop {
             self.told.notified().await;
-            if self.shared.held().places.has_to_go(self.id) {
+            // The lock is free again before anybody waits.
+            let asked = self.shared.held().places.has_to_go(self.id);
+            let Some(at_once) = asked else { continue };
+            if at_once {
+                return;
+            }
+            let grace_ends = *self.idle_since() + GRACE;
+            tokio::time::sleep_until(grace_ends).await;
+            // A request may have come meanwhile, or a place have become free.
+            let asked = self.shared.held().places.has_to_go(self.id);
+            if asked.is_some() {
                 return;
             }
         }
+    }
+
+    fn idle_since(&self) -> MutexGuard<'_, Instant> {
+        self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

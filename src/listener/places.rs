@@ -37,8 +37,8 @@ pub(super) struct Places {
     /// Idle connections, the longest idle first.
     idle: BTreeMap<u64, Id>,
     addresses: HashMap<Address, OfAddress>,
-    /// Who was asked to go for the one that waits: one at a time.
-    asked: Option<Id>,
+    /// Who was asked to go for the one that waits, one at a time; and whether at once.
+    asked: Option<(Id, bool)>,
 }
 
 #[derive(Debug)]
@@ -77,8 +77,11 @@ impl Places {
         if self.asked.is_some() {
             return Entry::Wait(None);
         }
-        self.asked = longest_idle.and_then(|turn| self.idle.get(turn)).copied();
-        Entry::Wait(self.asked)
+        // Who waits for a place of its own address's share holds up others, who have no part in that.
+        let at_once = own.is_some();
+        let id = longest_idle.and_then(|turn| self.idle.get(turn)).copied();
+        self.asked = id.map(|id| (id, at_once));
+        Entry::Wait(id)
     }
 
     fn hold(&mut self, address: Option<Address>) -> Id {
@@ -103,7 +106,7 @@ impl Places {
                 own.idle.remove(&turn);
             }
         }
-        let was_asked = self.asked == Some(id);
+        let was_asked = self.has_to_go(id).is_some();
         if was_asked {
             self.asked = None;
         }
@@ -125,9 +128,9 @@ impl Places {
         self.held.len() >= self.most
     }
 
-    /// Whether it has to go now: it was asked, and is still idle and needed.
-    pub(super) fn has_to_go(&self, id: Id) -> bool {
-        self.asked == Some(id)
+    /// Whether it has to go, that is, it was asked and is still idle and needed; and whether at once.
+    pub(super) fn has_to_go(&self, id: Id) -> Option<bool> {
+        self.asked.filter(|(asked, _)| *asked == id).map(|(_, at_once)| at_once)
     }
 
     pub(super) fn leave(&mut self, id: Id) {
@@ -172,7 +175,7 @@ mod tests {
         places.busy(first);
         assert_eq!(places.enter(None), Entry::Wait(Some(second)));
         assert_eq!(places.enter(None), Entry::Wait(None), "one goes for one");
-        assert!(places.has_to_go(second) && !places.has_to_go(third));
+        assert_eq!((places.has_to_go(second), places.has_to_go(third)), (Some(false), None));
         places.leave(second);
         let fourth = places.placed(None);
         // After a request a connection is the one that was idle last.
@@ -189,7 +192,7 @@ mod tests {
         let [first, second] = [(); 2].map(|()| places.placed(None));
         assert_eq!(places.enter(None), Entry::Wait(Some(first)));
         assert!(places.busy(first), "who waits looks again");
-        assert!(!places.has_to_go(first));
+        assert_eq!(places.has_to_go(first), None);
         assert_eq!(places.enter(None), Entry::Wait(Some(second)));
         assert!(places.busy(second));
         assert_eq!(places.enter(None), Entry::Wait(None), "all are busy");
@@ -198,7 +201,7 @@ mod tests {
         // Another has left by itself: nobody has to go.
         places.leave(first);
         places.placed(None);
-        assert!(!places.has_to_go(second));
+        assert_eq!(places.has_to_go(second), None);
     }
 
     #[test]
@@ -207,6 +210,7 @@ mod tests {
         let others = [(); 30].map(|()| places.placed(None));
         let own: Vec<_> = (0..10).map(|_| places.placed(address(1))).collect();
         assert_eq!(places.enter(address(1)), Entry::Wait(Some(own[0])), "not the longest idle of all");
+        assert_eq!(places.has_to_go(own[0]), Some(true));
         places.leave(own[0]);
         let last = places.placed(address(1));
         for id in own[1..].iter().chain([&last]) {
