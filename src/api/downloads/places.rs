@@ -5,7 +5,6 @@
 //! may be as slow as they like.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use axum::http::Extensions;
 use futures_util::{Stream, TryStreamExt as _};
 
 use super::super::Fault;
-use crate::domain::{Actor, FileId, Tenant, TicketId};
+use crate::domain::{Actor, Address, FileId, Tenant, TicketId};
 use crate::limits::Exceeded;
 use crate::listener::HangUp;
 
@@ -59,7 +58,7 @@ pub(in super::super) enum What {
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Connection {
     /// Whose it is, where that is known.
-    address: Option<IpAddr>,
+    address: Option<Address>,
     /// Ends it. Without this a slow reader cannot be cut off.
     hang_up: Option<HangUp>,
 }
@@ -67,7 +66,7 @@ pub(in super::super) struct Connection {
 impl Connection {
     /// What the listener says about a request.
     pub(in super::super) fn of(extensions: &Extensions) -> Self {
-        Self { address: None, hang_up: extensions.get().cloned() }
+        Self { address: extensions.get().copied(), hang_up: extensions.get().cloned() }
     }
 }
 
@@ -252,6 +251,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn link(file: i64) -> Link {
@@ -259,7 +260,7 @@ mod tests {
     }
 
     fn connection(address: Option<u8>) -> Connection {
-        Connection { address: address.map(|last| IpAddr::from([192, 0, 2, last])), hang_up: Some(HangUp::default()) }
+        Connection { address: address.map(|last| IpAddr::from([192, 0, 2, last]).into()), hang_up: Some(HangUp::default()) }
     }
 
     fn seconds(of: u64) -> Duration {
