@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -122,7 +121,7 @@ impl Server {
         // The embedded store, and what is told of it all, outlive the broker's last request.
         let stop_rest = CancellationToken::new();
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
-        broker.count_reserved(OffsetDateTime::now_utc()).await.context("the bytes of living forms could not be counted")?;
+        sweeper::count_reserved(&broker).await.context("the bytes of living forms could not be counted")?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
         let tokens = configured::tokens(config, store.clone(), development_token.clone()).await?;
         let notifications = configured::notifications_secret(config)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Swept};
+use crate::broker::{Broker, BrokerError, Swept};
 use crate::metrics;
 
 /// Sweeps every `interval` until `stop`. A sweep that fails is tried again at the next turn.
@@ -73,4 +73,12 @@ pub async fn fill_search_names(broker: Arc<Broker>, stop: CancellationToken) {
             Err(error) => tracing::warn!(%error, "not all names of before can be searched for in each spelling yet; the next turn goes on"),
         }
     }
+}
+
+/// Counts what living forms may still write, before the first is given out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_reserved(broker: &Broker) -> Result<u64, BrokerError> {
+    broker.count_reserved(OffsetDateTime::now_utc()).await
 }

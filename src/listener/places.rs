@@ -151,6 +151,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "what `enter` takes")]
     fn address(number: u8) -> Option<Address> {
         Some(std::net::IpAddr::from(Ipv4Addr::new(203, 0, 113, number)).into())
     }
