@@ -82,9 +82,10 @@ async fn confirmations_that_are_hung_up_on_while_the_store_stalls_are_bounded_an
         }
     }
     let refused = refused.unwrap();
-    assert_eq!(refused.status, 429, "{refused:?}");
+    // On a busy machine those before it may have ended by then, and the store stalls still.
+    assert!([429, 503].contains(&refused.status.as_u16()), "{refused:?}");
     assert!(refused.retry_after.as_ref().unwrap().parse::<u64>().unwrap() > 0, "{refused:?}");
-    assert!(refused.body["errors"]["limit"].is_array(), "{refused:?}");
+    assert_eq!(refused.body["errors"]["limit"].is_array(), refused.status == 429, "{refused:?}");
     assert!(most < before + ASKED + 2 * SHARE + 50, "{most} handles, and {before} before");
     let deadline = Instant::now() + DEADLINE;
     while handles(&program) >= before + 2 * SHARE + 50 {
