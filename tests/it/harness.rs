@@ -61,15 +61,17 @@ pub async fn database(db: Db, folder: &TempDir) -> String {
     }
 }
 
-/// Changes a database behind the program's back.
+/// Changes a database behind the program's back. The connection is closed when this ends: SQLite's side files go with the last one.
 pub async fn execute(url: &str, sql: &str) {
     let sql = sqlx::AssertSqlSafe(sql.to_owned());
     if url.starts_with("sqlite:") {
         let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     } else {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 }
 
@@ -78,10 +80,14 @@ pub async fn count(url: &str, sql: &str) -> i64 {
     let sql = sqlx::AssertSqlSafe(sql.to_owned());
     if url.starts_with("sqlite:") {
         let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        count
     } else {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        count
     }
 }
 
