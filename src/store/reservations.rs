@@ -3,7 +3,7 @@
 //! Nobody can take a form back. So each counts until it dies, also when its file became active, was deleted or got another form
 //! meanwhile. Sums are kept by the minute in which forms die: nothing has to be done when one does.
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use time::{Duration, OffsetDateTime};
 
 use super::files::signed;
@@ -163,19 +163,26 @@ impl Store {
         }
     }
 
-    /// Forgets forms that died before `now`; how many.
+    /// Forgets forms that died before `before`, and sums of minutes before it: at most `limit` of each. Answers of which there were more.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn forget_reserved(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
-        let forms = "DELETE FROM reserved_forms WHERE staging_key IN \
-                     (SELECT staging_key FROM reserved_forms WHERE ends_at < $1 ORDER BY ends_at LIMIT $2)";
-        let sums = "DELETE FROM reserved_bytes WHERE ends_at < $1";
-        on_pool!(self, write connection => {
-            sqlx::query(sums).bind(Instant(now)).execute(&mut *connection).await?;
-            sqlx::query(forms).bind(Instant(now)).bind(i64::from(limit)).execute(connection).await.map(|done| done.rows_affected())
-        })
-        .map_err(StoreError::from)
+    pub async fn forget_reserved(&self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        let skip = self.skip_locked();
+        let forms = AssertSqlSafe(format!(
+            "DELETE FROM reserved_forms WHERE staging_key IN \
+             (SELECT staging_key FROM reserved_forms WHERE ends_at < $1 ORDER BY ends_at LIMIT $2 {skip})"
+        ));
+        let sums = AssertSqlSafe(format!(
+            "DELETE FROM reserved_bytes WHERE (tenant, actor_kind, actor_id, ends_at) IN (SELECT tenant, actor_kind, actor_id, ends_at \
+             FROM reserved_bytes WHERE ends_at < $1 ORDER BY ends_at LIMIT $2 {skip})"
+        ));
+        let limit = i64::from(limit);
+        let (forms, sums) = on_pool!(self, write connection => {
+            let forms = sqlx::query(forms).bind(Instant(before)).bind(limit).execute(&mut *connection).await?.rows_affected();
+            Ok((forms, sqlx::query(sums).bind(Instant(before)).bind(limit).execute(connection).await?.rows_affected()))
+        })?;
+        Ok(forms.max(sums))
     }
 }
 
