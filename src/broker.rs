@@ -124,6 +124,7 @@ pub struct Broker {
     grace: Duration,
     events_retention: Duration,
     deleted_retention: Duration,
+    audit_retention: Option<Duration>,
     method: UploadMethod,
     multipart_threshold: u64,
     part_size: u64,
@@ -147,6 +148,8 @@ pub struct Rules {
     pub events_retention: Duration,
     /// How long a deleted file can be brought back for certain; a sweep purges it after that.
     pub deleted_retention: Duration,
+    /// How long lines of the audit log are kept; `None` for ever.
+    pub audit_retention: Option<Duration>,
     /// How files come that come in one request.
     pub method: UploadMethod,
     /// From how many bytes on files come in parts, if the client can.
@@ -159,8 +162,18 @@ impl Broker {
     /// A broker.
     #[must_use]
     pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
-        let Rules { storage, file_types, limits, grace, events_retention, deleted_retention, method, multipart_threshold, part_size } =
-            rules;
+        let Rules {
+            storage,
+            file_types,
+            limits,
+            grace,
+            events_retention,
+            deleted_retention,
+            audit_retention,
+            method,
+            multipart_threshold,
+            part_size,
+        } = rules;
         metrics::file_types(file_types.iter().map(|rule| rule.name.as_str()));
         Self {
             store,
@@ -171,6 +184,7 @@ impl Broker {
             grace,
             events_retention,
             deleted_retention,
+            audit_retention,
             method,
             multipart_threshold,
             part_size,
@@ -276,6 +290,12 @@ fn is_staging_key(key: &str) -> bool {
 /// What a file that is deleted says to whoever wants to change it.
 fn is_deleted() -> BrokerError {
     BrokerError::Conflict(FieldErrors::one("state", "is deleted: restore it first"))
+}
+
+/// What a file says to whoever changes it over and over.
+fn too_often(wait: std::time::Duration) -> BrokerError {
+    // A second more than it takes, as a part of one cannot be told.
+    BrokerError::LimitExceeded(Exceeded { what: "changes of this file", retry_after_seconds: wait.as_secs() + 1 })
 }
 
 /// After how many whole days nothing under the staging prefix can be wanted any more.

@@ -40,8 +40,8 @@ use secrets::{database_url, shown};
 pub use settings::{SETTINGS, Setting};
 pub use storage::{Log, Storage};
 use values::{
-    Source, Value, as_text, boolean, bucket_name, byte_size, copied_at_once, duration, endpoint, filled, log_filter, log_format, origins,
-    part_size, quoted, retention, socket_address, upload_method, whole_number,
+    Source, Value, as_text, audit_retention, boolean, bucket_name, byte_size, copied_at_once, duration, endpoint, filled, log_filter,
+    log_format, origins, part_size, quoted, retention, socket_address, upload_method, whole_number,
 };
 use variables::{is_service_link, without_marks};
 
@@ -91,6 +91,8 @@ pub struct Config {
     pub events: Events,
     /// How long a deleted file can be brought back.
     pub deleted_retention: Duration,
+    /// How long lines of the audit log are kept; `None` for ever.
+    pub audit_retention: Option<Duration>,
     /// What one actor may ask for.
     pub actor_limit: Limit,
     /// What one tenant may ask for.
@@ -251,6 +253,7 @@ impl Reader {
         let sweep_grace = self.required("sweep_grace", "1h", duration);
         let events = self.events();
         let deleted_retention = self.required("deleted_retention", "30d", retention);
+        let audit_retention = self.optional("audit_retention", audit_retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
         let operating = self.operating();
@@ -290,6 +293,7 @@ impl Reader {
             sweep_grace: sweep_grace?,
             events: events?,
             deleted_retention: deleted_retention?,
+            audit_retention,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,
             operating: operating?,

@@ -50,7 +50,8 @@ labels! {
 labels! {
     /// What there was too much of.
     Limit, "limit": OpenSlips = "open_slips", ReservedBytes = "reserved_bytes", Requests = "requests_per_second",
-    Reissues = "reissues", Downloads = "downloads", BadTokens = "bad_tokens", Confirmations = "confirmations", Other = "other",
+    Reissues = "reissues", Downloads = "downloads", BadTokens = "bad_tokens", Confirmations = "confirmations", Changes = "changes",
+    Other = "other",
 }
 
 labels! {
@@ -170,6 +171,7 @@ pub fn limited(what: &str) {
         "re-issued slips of this file" => Limit::Reissues,
         "downloads of this at the same time" | "downloads from your address at the same time" => Limit::Downloads,
         "bad tokens" => Limit::BadTokens,
+        "changes of this file" => Limit::Changes,
         "confirmations at the same time" => Limit::Confirmations,
         _ => Limit::Other,
     };

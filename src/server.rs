@@ -260,6 +260,7 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
         limits: Limits::new(config.actor_limit, config.tenant_limit),
         grace,
         events_retention: config.events.retention.try_into().context("DROPSLIP_EVENTS_RETENTION")?,
+        audit_retention: config.audit_retention.map(TryInto::try_into).transpose().context("DROPSLIP_AUDIT_RETENTION")?,
         deleted_retention: config.deleted_retention.try_into().context("DROPSLIP_DELETED_RETENTION")?,
         method,
         multipart_threshold: config.multipart_threshold,

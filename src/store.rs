@@ -12,7 +12,9 @@
 //! safe. A change is made as a whole or not at all; when the answer to its commit got lost, only asking again tells which. Every
 //! other failure is [`StoreError::Broken`].
 
+mod audit_retention;
 mod auditing;
+mod churn;
 pub mod copying;
 mod deleting;
 mod files;
@@ -59,6 +61,8 @@ use crate::disk;
 use crate::metrics::{self, Statement};
 use crate::trace;
 
+pub use audit_retention::Mark;
+pub use churn::Changed;
 pub use files::{NewRow, Sealed};
 pub use history::{AuditFilter, Audited, AuditedActor};
 pub use outbox::{Backlog, COUNTED, EventFilter, EventRow, EventState, Leased, Outcome};

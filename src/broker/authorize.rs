@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 
+use super::confirm::not_dead;
 use super::parts::in_time;
 use super::slip::{InParts, Slip, Wanted};
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, must_be_temp};
@@ -81,6 +82,7 @@ impl Broker {
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
             must_be_temp(&file)?;
+            not_dead(&file)?;
             if file.multipart.is_some() {
                 in_time(&file, now)?;
             }
@@ -170,6 +172,7 @@ impl Broker {
             if file.state != FileState::Temp {
                 return Ok(Some(Authorized::Already(Box::new(file))));
             }
+            not_dead(&file)?;
             if let Some((file, slip)) = self.form_again(caller, &file, &file.staging_key, now).await? {
                 return Ok(Some(Authorized::Slip(Box::new(file), slip)));
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use time::{Duration, OffsetDateTime};
 
 use super::judge::Judged;
-use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted, seen_by};
+use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted, seen_by, too_often};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::domain::file::Landed;
 use crate::domain::{
@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::failpoint;
 use crate::metrics::{self, Step};
-use crate::store::Sealed;
+use crate::store::{Changed, Sealed};
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
 const UNCLAIMED_COPY: Duration = Duration::hours(1);
@@ -21,6 +21,11 @@ const _: () = assert!(UNCLAIMED_COPY.whole_seconds().cast_unsigned() > 4 * LONGE
 
 /// How long an answer waits for an object to be deleted that the sweeper would delete too.
 const TIDYING: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// After so many refused uploads a slip is dead: each leaves a line in the audit log and its events.
+const MOST_REFUSED: u64 = 20;
+
+const DEAD: &str = "is dead: too many of its uploads were refused; ask for a new slip";
 
 /// What a refusal is remembered by: the number of the slip, which rises each time that it is replaced.
 const SLIP: &str = "slip";
@@ -79,12 +84,16 @@ impl Broker {
             seen_by(caller, &file)?;
             return Ok(Some(file));
         }
-        let described = self.store.describe(&file, &described, caller.actor, now).await?;
+        let changed = self.store.describe(&file, &described, caller.actor, now).await?;
         failpoint::reach("rename: recorded");
-        if let Some(file) = &described {
-            tracing::info!(file.id = %file.id, "file described anew");
+        match changed {
+            Changed::Done(file) => {
+                tracing::info!(file.id = %file.id, "file described anew");
+                Ok(Some(*file))
+            }
+            Changed::Outdated => Ok(None),
+            Changed::TooOften(wait) => Err(too_often(wait)),
         }
-        Ok(described)
     }
 
     /// The file as it will be described, if its rule takes that.
@@ -108,6 +117,7 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
         let began = Instant::now();
+        not_dead(file)?;
         let Some((landed, early)) = self.look(file).await? else {
             if Box::pin(self.put_together(file, None)).await? {
                 return Ok(None);
@@ -131,12 +141,24 @@ impl Broker {
         );
         let evidence = match judged? {
             Judged::Good(evidence) => evidence,
-            Judged::Refused(complaints) => return self.refuse(file, &landed, complaints, origin, now).await,
-            Judged::Changed => return Ok(None),
+            Judged::Refused(complaints) => {
+                self.spare(&sealed_key).await?;
+                return self.refuse(file, &landed, complaints, origin, now).await;
+            }
+            Judged::Changed => {
+                self.spare(&sealed_key).await?;
+                return Ok(None);
+            }
         };
         failpoint::reach("confirm: judged");
         // Only now it is known what the bytes are; and nothing has happened yet that the client would not repeat.
-        let file = &self.described(file, &evidence.decided, wished)?;
+        let file = &match self.described(file, &evidence.decided, wished) {
+            Ok(described) => described,
+            Err(complaint) => {
+                self.spare(&sealed_key).await?;
+                return Err(complaint);
+            }
+        };
         doomed?;
         failpoint::reach("confirm: sealed key doomed");
         let content_type = evidence.decided.as_served();
@@ -193,7 +215,7 @@ impl Broker {
         &self,
         file: &File,
         landed: &Landed,
-        complaints: FieldErrors,
+        mut complaints: FieldErrors,
         origin: Origin,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
@@ -203,7 +225,7 @@ impl Broker {
         // Before the object goes: after a crash between the two it is refused again, and told again.
         let change = Change::new(file, Action::Rejected, origin, now);
         let change = change.with("reasons", event::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
-        self.store.reject(&change).await?;
+        self.store.reject(&change, MOST_REFUSED).await?;
         failpoint::reach("refusal: written down");
         if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {
             self.bucket.delete(&file.staging_key).await?;
@@ -213,7 +235,15 @@ impl Broker {
             // Its upload was used up: the next part that is asked for begins another.
             self.store.end_upload(file).await?;
         }
+        if file.refused + 1 >= MOST_REFUSED {
+            complaints.add("state", DEAD);
+        }
         Err(BrokerError::Refused(complaints))
+    }
+
+    /// Takes a key off the doomed list that nothing was written to: who is refused again and again shall leave no row each time.
+    async fn spare(&self, sealed_key: &str) -> Result<(), BrokerError> {
+        Ok(self.store.forget_doomed(&[sealed_key.to_owned()]).await?)
     }
 
     /// Why there is no object to confirm: nothing came, or what came with this slip was refused before its client asked.
@@ -263,4 +293,12 @@ impl Broker {
             tracing::warn!(file.id = %file.id, %error, "an object is left to the sweeper");
         }
     }
+}
+
+/// That a temp file can still become active, and be given forms.
+pub(super) fn not_dead(file: &File) -> Result<(), BrokerError> {
+    if file.state == FileState::Temp && file.refused >= MOST_REFUSED {
+        return Err(BrokerError::Refused(FieldErrors::one("state", DEAD)));
+    }
+    Ok(())
 }

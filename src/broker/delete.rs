@@ -5,9 +5,10 @@
 
 use time::OffsetDateTime;
 
-use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by};
+use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by, too_often};
 use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Origin, Scope};
 use crate::failpoint;
+use crate::store::Changed;
 
 /// What deleting a file comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +107,14 @@ impl Broker {
                 }
                 FileState::Temp => return Err(BrokerError::Conflict(FieldErrors::one("state", "is temp: there is nothing to restore"))),
             }
-            if let Some(file) = self.store.restore_file(&file, caller.actor, now).await? {
-                failpoint::reach("restore: recorded");
-                tracing::info!(file.id = %id, "file restored");
-                return Ok(file);
+            match self.store.restore_file(&file, caller.actor, now).await? {
+                Changed::Done(file) => {
+                    failpoint::reach("restore: recorded");
+                    tracing::info!(file.id = %id, "file restored");
+                    return Ok(*file);
+                }
+                Changed::TooOften(wait) => return Err(too_often(wait)),
+                Changed::Outdated => {}
             }
         }
         Err(BrokerError::Changing)

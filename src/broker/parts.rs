@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use time::{Duration, OffsetDateTime};
 
+use super::confirm::not_dead;
 use super::slip::InParts;
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, must_be_temp};
 use crate::bucket::{Completed, PartTerms, PresignedPut};
@@ -107,6 +108,7 @@ impl Broker {
     pub async fn complete(&self, caller: &Caller, id: FileId, claimed: &[(u32, String)], now: OffsetDateTime) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         let file = self.find(caller, id).await?;
+        not_dead(&file)?;
         if file.state == FileState::Temp && self.bucket.head(&file.staging_key).await?.is_none() {
             self.put_together(&file, Some(claimed)).await?;
         }
@@ -198,6 +200,7 @@ impl Broker {
     async fn in_parts(&self, caller: &Caller, id: FileId) -> Result<(File, Multipart), BrokerError> {
         let file = self.find(caller, id).await?;
         must_be_temp(&file)?;
+        not_dead(&file)?;
         // A crash may have come between the record and the upload.
         let file = self.with_upload(caller, file).await?;
         let Some(multipart) = file.multipart.clone() else {

@@ -83,6 +83,16 @@ impl Broker {
         }
         while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
         while self.store.forget_reserved(now - self.grace, BATCH).await? == u64::from(BATCH) {}
+        if let Some(retention) = self.audit_retention {
+            let mut gone = 0;
+            // Of a batch fewer than all may be old: clocks differ.
+            while let batch @ 1.. = self.store.forget_audited(now - retention, BATCH).await? {
+                gone += batch;
+            }
+            if gone > 0 {
+                tracing::info!(count = gone, "lines of the audit log taken out");
+            }
+        }
         settled.and(deleted).map(|()| swept)
     }
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use super::list::{Page, PageWanted};
-use super::{Broker, BrokerError, allowed};
+use super::{Broker, BrokerError, allowed, too_often};
 use crate::bucket::{BucketError, ObjectBody};
 use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, Selection, Start, TicketId};
 use crate::failpoint;
@@ -78,6 +78,7 @@ impl Broker {
                 let place = wanted.iter().find(|wanted| wanted.id == id).map_or("files", |wanted| &wanted.place);
                 Err(BrokerError::Invalid(FieldErrors::one(place, "not found")))
             }
+            Attached::TooOften(wait) => Err(too_often(wait)),
             Attached::TooMany => {
                 Err(BrokerError::Conflict(FieldErrors::one("files", format!("a ticket has {MOST_ON_TICKET} files at most"))))
             }

@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 64] = [
+pub const SETTINGS: [Setting; 65] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -86,6 +86,7 @@ pub const SETTINGS: [Setting; 64] = [
         key: "deleted_retention",
         help: "how long a deleted file can be brought back, such as 90d; a sweep purges it after that (default 30d)",
     },
+    Setting { key: "audit_retention", help: "how long lines of the audit log are kept, 30d or longer (default: for ever)" },
     Setting { key: "actor_open_slips", help: "most temp files of one actor at the same time; 0 for no limit (default 100000)" },
     Setting { key: "tenant_open_slips", help: "most temp files of one tenant at the same time; 0 for no limit (default 1000000)" },
     Setting {

@@ -86,6 +86,12 @@ pub(super) fn retention(text: &str) -> Result<Duration, String> {
     parsed.filter(|time| *time <= longest).ok_or_else(|| format!("must be a time such as 30d or 12h, at most 3650 days, not ‘{text}’"))
 }
 
+/// Answers to clients that come late are read from the audit log, and whoever looks into it expects to find a month.
+pub(super) fn audit_retention(text: &str) -> Result<Duration, String> {
+    let long = retention(text).ok().filter(|time| *time >= Duration::from_hours(30 * 24));
+    long.ok_or_else(|| format!("must be a time from 30d to 3650d, not ‘{text}’"))
+}
+
 pub(super) fn drain_delay(text: &str) -> Result<Duration, String> {
     let short = duration(text).ok().filter(|delay| *delay <= Duration::from_mins(5));
     short.ok_or_else(|| format!("must be a time such as 5s, at most 5 minutes, not ‘{text}’"))

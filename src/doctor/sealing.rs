@@ -70,6 +70,7 @@ impl Bench {
             grace: Duration::ZERO,
             events_retention: Duration::ZERO,
             deleted_retention: Duration::ZERO,
+            audit_retention: None,
             method: UploadMethod::Post,
             multipart_threshold: u64::MAX,
             part_size: MIN_PART_SIZE,

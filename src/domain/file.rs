@@ -180,6 +180,8 @@ pub struct File {
     pub multipart: Option<Multipart>,
     /// How often its form was replaced by one on another key.
     pub reissued: u64,
+    /// How many uploads with its forms were refused.
+    pub refused: u64,
     /// Bytes that landed; 0 while `temp`.
     pub size: u64,
     /// What was seen and decided when it became active; set exactly when it is not `temp`.

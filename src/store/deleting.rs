@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
+use super::churn::{self, Changed};
 use super::files::{COLUMNS, FileRow, doom};
 use super::history::{record, unreadable};
 use super::instant::Instant;
@@ -38,26 +39,31 @@ impl Store {
         Ok(deleted)
     }
 
-    /// Makes a deleted file what it was before. `None` when it is not `deleted` any more: somebody else brought it back, or it was
-    /// purged.
+    /// Makes a deleted file what it was before, 60 times an hour at most. Outdated is what somebody else brought back, and what was purged.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn restore_file(&self, file: &File, by: Actor, at: OffsetDateTime) -> Result<Option<File>, StoreError> {
+    pub async fn restore_file(&self, file: &File, by: Actor, at: OffsetDateTime) -> Result<Changed, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = 'active', deleted_at = NULL, deleted_by_id = NULL, deleted_by_kind = NULL \
              WHERE id = $1 AND tenant = $2 AND state = 'deleted' RETURNING {COLUMNS}"
         ));
-        let restored: Option<File> = on_pool!(self, write connection => {
+        let restored = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
             let query = sqlx::query_as(sql).bind(file.id.0).bind(file.tenant.as_str());
             let row: Option<FileRow> = query.fetch_optional(&mut *transaction).await?;
-            let restored = row.map(File::try_from).transpose().map_err(unreadable)?;
-            if let Some(file) = &restored {
-                record!(self, transaction, &Change::new(file, Action::Restored, Origin::Request(by), at));
+            let Some(file) = row.map(File::try_from).transpose().map_err(unreadable)? else {
+                transaction.rollback().await?;
+                return Ok(Changed::Outdated);
+            };
+            let change = Change::new(&file, Action::Restored, Origin::Request(by), at);
+            if let Some(wait) = churn::wait!(transaction, &change) {
+                transaction.rollback().await?;
+                return Ok(Changed::TooOften(wait));
             }
+            record!(self, transaction, &change);
             transaction.commit().await?;
-            Ok(restored)
+            Ok(Changed::Done(Box::new(file)))
         })?;
         self.announce();
         Ok(restored)

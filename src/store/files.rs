@@ -6,6 +6,7 @@ use serde_json::json;
 use sqlx::{ColumnIndex, Connection as _, Decode, FromRow, Row, Type};
 use time::{Duration, OffsetDateTime};
 
+use super::churn::{self, Changed};
 use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::searching::SearchName;
@@ -101,6 +102,7 @@ file_row! {
     upload_id: Option<String>,
     part_size: Option<i64>,
     reissued: i64,
+    refused: i64,
     size: i64,
     etag: Option<String>,
     detected_type: Option<String>,
@@ -172,6 +174,7 @@ impl TryFrom<FileRow> for File {
             sealed_key: row.sealed_key,
             multipart,
             reissued: unsigned(row.reissued)?,
+            refused: unsigned(row.refused)?,
             size: unsigned(row.size)?,
             etag: row.etag,
             evidence,
@@ -307,18 +310,18 @@ impl Store {
         Ok(active)
     }
 
-    /// Gives an active file the name and disposition of `wished`. `None` when it is not as `seen` any more.
+    /// Gives an active file the name and disposition of `wished`, 60 times an hour at most.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Option<File>, StoreError> {
+    pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Changed, StoreError> {
         let before = json!({"filename": seen.name.as_str(), "disposition": seen.disposition.as_str()});
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET name = $1, disposition = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5, \
              search_name_of = $10, search_name = $11 \
              WHERE id = $6 AND tenant = $7 AND state = 'active' AND name = $8 AND disposition = $9 RETURNING {COLUMNS}"
         ));
-        let described: Option<File> = on_pool!(self, write connection => {
+        let described = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
             let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(wished.name.as_str())
@@ -334,13 +337,19 @@ impl Store {
                 .bind(SearchName::of(&wished.name).composed)
                 .fetch_optional(&mut *transaction)
                 .await?;
-            let described = row.map(File::try_from).transpose().map_err(unreadable)?;
-            if let Some(file) = &described {
-                let change = Change::new(file, Action::Renamed, Origin::Request(by), at).with("disposition", file.disposition.as_str());
-                record!(self, transaction, &change.with("before", before));
+            let Some(file) = row.map(File::try_from).transpose().map_err(unreadable)? else {
+                transaction.rollback().await?;
+                return Ok(Changed::Outdated);
+            };
+            let change = Change::new(&file, Action::Renamed, Origin::Request(by), at).with("disposition", file.disposition.as_str());
+            let change = change.with("before", before);
+            if let Some(wait) = churn::wait!(transaction, &change) {
+                transaction.rollback().await?;
+                return Ok(Changed::TooOften(wait));
             }
+            record!(self, transaction, &change);
             transaction.commit().await?;
-            Ok(described)
+            Ok(Changed::Done(Box::new(file)))
         })?;
         Ok(described)
     }

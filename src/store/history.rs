@@ -6,7 +6,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use super::files::parsed;
+use super::files::{parsed, signed};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::{Action, Actor, Change, File, FileId, Subscription, Tenant};
@@ -99,6 +99,8 @@ pub struct AuditFilter {
     pub until: Option<OffsetDateTime>,
     /// Before the line of this number.
     pub before: Option<i64>,
+    /// After the line of this number: then the oldest come first.
+    pub after: Option<i64>,
 }
 
 /// By whom something was done.
@@ -201,22 +203,25 @@ impl Store {
         self.subscribers.appended.notified().await;
     }
 
-    /// Writes down that an upload of a temp file was refused; `false` when the file is not `temp` any more or was re-issued.
+    /// Counts and writes down that an upload of a temp file was refused; `false` when the file is not `temp` any more, was re-issued, or
+    /// had `most` uploads refused before: then nothing is written.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn reject(&self, change: &Change<'_>) -> Result<bool, StoreError> {
-        // Changes nothing but holds the row: what is told of a file is told in the order in which it happened.
-        let sql = "UPDATE files SET reissued = reissued WHERE id = $1 AND tenant = $2 AND state = 'temp' AND staging_key = $3";
+    pub async fn reject(&self, change: &Change<'_>, most: u64) -> Result<bool, StoreError> {
+        // It holds the row too: what is told of a file is told in the order in which it happened.
+        let sql = "UPDATE files SET refused = refused + 1 \
+                   WHERE id = $1 AND tenant = $2 AND state = 'temp' AND staging_key = $3 AND refused < $4";
+        let most = signed(most)?;
         let File { id, tenant, staging_key, .. } = change.file;
         let rejected = on_pool!(self, write connection => {
             let mut transaction = sqlx::Connection::begin(connection).await?;
-            let held = sqlx::query(sql).bind(id.0).bind(tenant.as_str()).bind(staging_key).execute(&mut *transaction).await?;
-            if held.rows_affected() == 1 {
+            let counted = sqlx::query(sql).bind(id.0).bind(tenant.as_str()).bind(staging_key).bind(most).execute(&mut *transaction).await?;
+            if counted.rows_affected() == 1 {
                 record!(self, transaction, change);
             }
             transaction.commit().await?;
-            Ok(held.rows_affected() == 1)
+            Ok(counted.rows_affected() == 1)
         })?;
         self.announce();
         Ok(rejected)
@@ -231,22 +236,25 @@ impl Store {
         Ok(self.audit_log(&filter, 1).await?.pop())
     }
 
-    /// Lines of the audit log, newest first, at most `limit`.
+    /// Lines of the audit log, newest first unless all after one are wanted, at most `limit`.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn audit_log(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<Audited>, StoreError> {
-        let before = filter.before.unwrap_or(i64::MAX);
-        // By the index that leaves the fewest lines; what else is wanted is asked of each.
-        let (found_by, order, before) = match (filter.file, &filter.tenant) {
-            (Some(_), _) => ("file_id = $3 AND -id > $1 AND (tenant = $2 OR $2 IS NULL)", "-id", -before),
-            (None, Some(_)) => ("tenant = $2 AND -id > $1 AND (file_id = $3 OR $3 IS NULL)", "-id", -before),
-            (None, None) => ("id < $1 AND (tenant = $2 OR $2 IS NULL) AND (file_id = $3 OR $3 IS NULL)", "id DESC", before),
+        let (before, after) = (filter.before.unwrap_or(i64::MAX), filter.after.unwrap_or(0));
+        // By the index that leaves the fewest lines; what else is wanted is asked of each. Indexes have -id, so that they begin with the newest.
+        let (found_by, by) = match (filter.file, &filter.tenant) {
+            (Some(_), _) => ("file_id = $3 AND -id > $1 AND -id < $10 AND (tenant = $2 OR $2 IS NULL)", "-id"),
+            (None, Some(_)) => ("tenant = $2 AND -id > $1 AND -id < $10 AND (file_id = $3 OR $3 IS NULL)", "-id"),
+            (None, None) => ("id > $1 AND id < $10 AND (tenant = $2 OR $2 IS NULL) AND (file_id = $3 OR $3 IS NULL)", "id"),
         };
+        let (from, to) = if by == "id" { (after, before) } else { (-before, -after) };
+        let newest_first = filter.after.is_none();
+        let direction = if newest_first == (by == "id") { "DESC" } else { "ASC" };
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT id, at, tenant, actor_id, actor_kind, action, file_id, details FROM audit_log WHERE {found_by} \
              AND (actor_id = $4 OR $4 IS NULL) AND (actor_kind = $5 OR (actor_kind IS NULL AND $5 = 'system') OR $5 IS NULL) \
-             AND (action = $6 OR $6 IS NULL) AND (at >= $7 OR $7 IS NULL) AND (at < $8 OR $8 IS NULL) ORDER BY {order} LIMIT $9"
+             AND (action = $6 OR $6 IS NULL) AND (at >= $7 OR $7 IS NULL) AND (at < $8 OR $8 IS NULL) ORDER BY {by} {direction} LIMIT $9"
         ));
         let (actor_id, actor_kind) = match filter.actor {
             None => (None, None),
@@ -255,7 +263,7 @@ impl Store {
         };
         let rows: Vec<AuditRow> = on_pool!(self, read connection => {
             sqlx::query_as(sql)
-                .bind(before)
+                .bind(from)
                 .bind(filter.tenant.as_ref().map(Tenant::as_str))
                 .bind(filter.file.map(|file| file.0))
                 .bind(actor_id)
@@ -264,6 +272,7 @@ impl Store {
                 .bind(filter.since.map(Instant))
                 .bind(filter.until.map(Instant))
                 .bind(i64::from(limit))
+                .bind(to)
                 .fetch_all(connection)
                 .await
         })?;

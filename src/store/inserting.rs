@@ -89,6 +89,7 @@ fn record(row: &NewRow<'_>) -> File {
         sealed_key: None,
         multipart: row.multipart.clone(),
         reissued: 0,
+        refused: 0,
         size: 0,
         evidence: None,
         etag: None,

@@ -1,10 +1,12 @@
 //! Which files are attached to which tickets.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
+use super::churn;
 use super::files::{COLUMNS, FileRow};
 use super::history::{record, unreadable};
 use super::instant::Instant;
@@ -21,6 +23,8 @@ pub enum Attached {
     Gone(FileId),
     /// None was: the ticket would have more files than it may.
     TooMany,
+    /// None was: one of them was put on tickets too often within the last hour. After this time it can be once more.
+    TooOften(Duration),
 }
 
 impl Store {
@@ -62,6 +66,10 @@ impl Store {
                 let done = query.bind(actor.id).bind(actor.kind.as_str()).execute(&mut *transaction).await?;
                 if done.rows_affected() > 0 {
                     let change = Change::new(&file, Action::Attached, Origin::Request(actor), at).with("ticket", ticket.0);
+                    if let Some(wait) = churn::wait!(transaction, &change) {
+                        transaction.rollback().await?;
+                        return Ok(Attached::TooOften(wait));
+                    }
                     record!(self, transaction, &change);
                     failpoint::reach("attach: one recorded");
                 }

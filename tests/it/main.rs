@@ -4,6 +4,18 @@
 #![expect(unreachable_pub, reason = "the harness is open to its neighbours")]
 #![expect(clippy::disallowed_methods, reason = "the addresses of the test servers come in the environment")]
 
+/// Each test once for each engine.
+macro_rules! on_both_engines {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Db::Sqlite).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Db::Postgres).await; })*
+        }
+    };
+}
+
 mod browser;
 mod harness;
 mod objects;
@@ -18,6 +30,7 @@ mod authorization;
 mod backup;
 mod bad_tokens;
 mod bodies;
+mod bounded_growth;
 mod brokers;
 mod bucket_away;
 mod check;

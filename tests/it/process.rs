@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The program in an empty folder, with no setting but those given.
-fn dropslip(folder: &Path, settings: &[(&str, &str)]) -> Command {
+pub fn dropslip(folder: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dropslip"));
     command.env_clear().current_dir(folder).envs(settings.iter().copied());
     command

@@ -20,7 +20,7 @@ const LARGE: [&str; 9] =
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 54] = [
+const EXPECTED: [(&str, &str, &str); 55] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -94,14 +94,15 @@ const EXPECTED: [(&str, &str, &str); 54] = [
     ("SELECT id, name FROM files WHERE state <> 'temp'", "SEARCH files USING INDEX files_unsearched (<expr>>?)", "files_unsearched"),
     ("UPDATE files SET search_name_of", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     // Events.
-    ("FROM audit_log WHERE file_id = $3", "audit_log_file (file_id=? AND <expr>>?)", "audit_log_file"),
+    ("FROM audit_log WHERE file_id = $3", "audit_log_file (file_id=? AND <expr>>? AND <expr><?)", "audit_log_file"),
+    ("AS latest", "SEARCH audit_log USING INDEX audit_log_file (file_id=?)", "audit_log_file"),
     ("FROM events AS due", "events_due (endpoint=? AND next_attempt_at<?)", "events_due"),
     ("FROM events AS earlier", "events_by_file (file_id=? AND <expr>>?)", "events_by_file"),
     ("UPDATE events SET state = $1", "INTEGER PRIMARY KEY (rowid=?)", "events_pkey"),
     ("UPDATE events SET next_attempt_at", "events_by_file (file_id=? AND <expr><?)", "events_by_file"),
     ("DELETE FROM events", "events_finished (finished_at<?)", "events_finished"),
     ("UPDATE events SET state = 'dead'", "events_overdue (next_attempt_at<?)", "events_overdue"),
-    ("UPDATE files SET reissued", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
+    ("UPDATE files SET refused", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
     // Scrapes.
     ("SELECT MIN(expires_at) FROM files", "USING COVERING INDEX files_expiring", "files_expiring"),
     ("SELECT MIN(delete_after) FROM doomed_objects", "USING COVERING INDEX doomed_objects_due", "doomed_objects_due"),

@@ -413,18 +413,6 @@ async fn opening_again_keeps_everything(db: Db) {
     }
 }
 
-/// Each test once for each engine.
-macro_rules! on_both_engines {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Db::Sqlite).await; })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Db::Postgres).await; })*
-        }
-    };
-}
-
 on_both_engines!(
     a_record_reads_back_as_it_was_written,
     a_tenant_sees_its_own_files_only,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use dropslip::domain::{Deletion, FileId, sqlite_url};
-use dropslip::store::{EventFilter, EventRow, EventState, Replay};
+use dropslip::store::{Changed, EventFilter, EventRow, EventState, Replay};
 use dropslip::webhooks::{Sent, Webhooks, parse};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -327,7 +327,7 @@ async fn senders_share_the_outbox(db: Db) {
         let file = store.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(id)).await.unwrap().unwrap();
         let now = OffsetDateTime::now_utc();
         store.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
-        store.restore_file(&file, file.created_by, now).await.unwrap().unwrap();
+        assert!(matches!(store.restore_file(&file, file.created_by, now).await.unwrap(), Changed::Done(_)));
         store.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
         files.push(id);
     }
@@ -379,7 +379,7 @@ async fn a_replay_sends_what_waits_and_what_waits_behind_it(db: Db) {
     let file = store.find_file(&"default".parse().unwrap(), file).await.unwrap().unwrap();
     let deletion = Deletion { at: OffsetDateTime::now_utc(), by: file.created_by };
     store.delete_file(&file, &deletion).await.unwrap().unwrap();
-    store.restore_file(&file, file.created_by, deletion.at).await.unwrap().unwrap();
+    assert!(matches!(store.restore_file(&file, file.created_by, deletion.at).await.unwrap(), Changed::Done(_)));
     let sender = Webhooks::new(store.clone(), endpoints, vec![Duration::from_hours(1); 5]).unwrap();
     let head = events(&broker, None).await.pop().unwrap();
     let everything = Replay::Since(OffsetDateTime::UNIX_EPOCH);

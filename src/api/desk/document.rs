@@ -242,6 +242,7 @@ fn photo() -> Option<File> {
         sealed_key: Some("files/01a20173b5c4-5f2d1c0b9a8e7f6d4c3b2a1908f7e6d5".to_owned()),
         multipart: None,
         reissued: 0,
+        refused: 0,
         size: 83_415,
         evidence: Some(Evidence {
             detected: Some(jpeg.clone()),

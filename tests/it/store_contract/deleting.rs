@@ -1,7 +1,7 @@
 //! Deleting, restoring, describing and purging: each happens once or not at all, whoever is at it besides.
 
 use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, Selection, Start, TypeLimit};
-use dropslip::store::{Idempotency, Selected, Store, Waiting};
+use dropslip::store::{Changed, Idempotency, Selected, Store, StoreError, Waiting};
 use futures_util::future::join_all;
 use time::{Duration, OffsetDateTime};
 
@@ -25,6 +25,15 @@ async fn activated(store: &Store, file: &File) -> File {
     store.activate(file, &sealed(&key, &evidence())).await.unwrap().unwrap()
 }
 
+/// What a change made of a file; `None` where it made nothing, as the file was not as it was seen.
+fn changed(outcome: Result<Changed, StoreError>) -> Option<File> {
+    match outcome.unwrap() {
+        Changed::Done(file) => Some(*file),
+        Changed::Outdated => None,
+        Changed::TooOften(wait) => panic!("only in {wait:?}"),
+    }
+}
+
 /// All files of the tenant that lists show.
 async fn listed(store: &Store, file: &File) -> Vec<File> {
     let (types, selection) = (TypeLimit::default(), Selection::newest());
@@ -45,10 +54,10 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     assert!(store.owned_keys(&[file.sealed_key.clone().unwrap()]).await.unwrap().len() == 1, "its object is owned");
 
     let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
-    assert_eq!(store.restore_file(&foreign, foreign.created_by, NOW).await.unwrap(), None);
+    assert_eq!(changed(store.restore_file(&foreign, foreign.created_by, NOW).await), None);
     assert_eq!(store.delete_file(&foreign, &by(9)).await.unwrap(), None);
-    assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), Some(file.clone()));
-    assert_eq!(store.restore_file(&deleted, deleted.created_by, NOW).await.unwrap(), None, "once");
+    assert_eq!(changed(store.restore_file(&deleted, deleted.created_by, NOW).await), Some(file.clone()));
+    assert_eq!(changed(store.restore_file(&deleted, deleted.created_by, NOW).await), None, "once");
     assert_eq!(listed(&store, &file).await, [file]);
 }
 
@@ -61,8 +70,7 @@ async fn of_many_who_delete_or_restore_one_does(db: Db) {
     assert_eq!(won.len(), 1);
     let found = store.find_file(&file.tenant, file.id).await.unwrap().unwrap();
     assert_eq!(found.deleted, won[0].deleted);
-    let won =
-        join_all((0..8).map(|_| store.restore_file(&found, found.created_by, NOW))).await.into_iter().filter_map(Result::unwrap).count();
+    let won = join_all((0..8).map(|_| store.restore_file(&found, found.created_by, NOW))).await.into_iter().filter_map(changed).count();
     assert_eq!(won, 1);
 }
 
@@ -71,11 +79,11 @@ async fn a_file_is_described_anew_if_it_is_as_it_was_seen(db: Db) {
     let file = active(&store, 1).await;
     let who = Actor { id: 77, kind: ActorKind::Customers };
     let wished = File { name: FileName::sanitized("ünï 'code'.txt"), disposition: Disposition::Attachment, ..file.clone() };
-    let described = store.describe(&file, &wished, who, LATER).await.unwrap().unwrap();
+    let described = changed(store.describe(&file, &wished, who, LATER).await).unwrap();
     assert_eq!(described, File { updated_at: LATER, updated_by: who, ..wished.clone() });
-    assert_eq!(store.describe(&file, &wished, who, LATER).await.unwrap(), None, "it has another name since");
+    assert_eq!(changed(store.describe(&file, &wished, who, LATER).await), None, "it has another name since");
     let deleted = store.delete_file(&described, &by(9)).await.unwrap().unwrap();
-    assert_eq!(store.describe(&deleted, &file, who, LATER).await.unwrap(), None, "a deleted file stays as it is");
+    assert_eq!(changed(store.describe(&deleted, &file, who, LATER).await), None, "a deleted file stays as it is");
     // In the step that makes it active, too.
     let temp = insert(&store, "one", "temp/named").await;
     let named = activated(&store, &File { name: FileName::sanitized("new.txt"), ..temp.clone() }).await;
@@ -114,10 +122,10 @@ async fn purging_takes_what_was_deleted_long_ago_and_dooms_its_object(db: Db) {
     assert_eq!(due, keys);
     for file in &files[..4] {
         assert_eq!(store.find_file(&file.tenant, file.id).await.unwrap(), None);
-        assert_eq!(store.restore_file(file, file.created_by, NOW).await.unwrap(), None);
+        assert_eq!(changed(store.restore_file(file, file.created_by, NOW).await), None);
     }
     assert_eq!(store.find_idempotency_key(&super::caller("one"), "k").await.unwrap(), None);
-    assert!(store.restore_file(&files[4], files[4].created_by, NOW).await.unwrap().is_some(), "its time has not come");
+    assert!(changed(store.restore_file(&files[4], files[4].created_by, NOW).await).is_some(), "its time has not come");
     assert!(store.find_file(&temp.tenant, temp.id).await.unwrap().is_some());
 }
 
@@ -136,7 +144,7 @@ async fn each_file_is_restored_or_purged_and_never_both(db: Db) {
         gone
     });
     let restoring =
-        files.iter().rev().take(60).map(async |file| store.restore_file(file, file.created_by, NOW).await.unwrap().map(|file| file.id));
+        files.iter().rev().take(60).map(async |file| changed(store.restore_file(file, file.created_by, NOW).await).map(|file| file.id));
     let (purged, restored) = futures_util::future::join(join_all(purging), join_all(restoring)).await;
     let rest = store.purge_files(LATER, LATER, 1000).await.unwrap();
     let restored: Vec<_> = restored.into_iter().flatten().collect();
