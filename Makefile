@@ -16,7 +16,7 @@ run: ## start dropslip here, with a bucket and a database of its own
 
 test: ## every test, against LocalStack, SeaweedFS and PostgreSQL (installs what is missing)
 	localstack/setup.sh
-	localstack/deny.sh
+	dev/deny.sh
 	cargo test --locked --doc
 	localstack/with-servers.sh cargo test --locked --features failpoints --lib --bins --test it
 
@@ -30,7 +30,7 @@ lint: ## formatting, clippy and the documentation, warnings denied
 deny: ## licences, versions and sources of all dependencies, and known flaws where their list can be reached
 	$(need_cc)
 	localstack/setup.sh
-	localstack/deny.sh
+	dev/deny.sh
 
 fuzz: ## every parser that sees bytes from outside, a minute each (FUZZ_SECONDS, FUZZ_TARGETS)
 	$(need_cc)
@@ -61,19 +61,19 @@ scale: ## ten million files on each database beside few, a quarter of an hour, i
 	cargo build --locked $(or $(scale_as),--release) --bins --examples
 	TMPDIR=$${SCALE_TMPDIR:-/var/tmp} SERVERS=postgres localstack/with-servers.sh bench/scale.py
 
-image: ## the container image, built and tried by podman or docker (IMAGE_ENGINE, IMAGE_BUILD_OPTIONS: localstack/image.sh)
+image: ## the container image, built and tried by podman or docker (IMAGE_ENGINE, IMAGE_BUILD_OPTIONS: dev/image.sh)
 	localstack/setup.sh
-	SERVERS="postgres seaweedfs" localstack/with-servers.sh localstack/image.sh $(IMAGE_TAG)
+	SERVERS="postgres seaweedfs" localstack/with-servers.sh dev/image.sh $(IMAGE_TAG)
 
 garage_version = 2.5.0
 stores: ## more stores that check signatures: Ceph and Garage, tried by the tests about stores; for Debian (STORES)
 	$(need_cc)
 	localstack/setup.sh ceph ceph-mon ceph-osd radosgw
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root localstack/.tools garage@$(garage_version)
-	SERVERS="postgres seaweedfs localstack $(or $(STORES),ceph garage)" localstack/with-servers.sh localstack/stores.sh
+	SERVERS="postgres seaweedfs localstack $(or $(STORES),ceph garage)" localstack/with-servers.sh dev/stores.sh
 
-service: ## the systemd unit, started and tried by a systemd of its own; for root (localstack/service.sh)
+service: ## the systemd unit, started and tried by a systemd of its own; for root (dev/service.sh)
 	$(need_cc)
 	localstack/setup.sh systemd-nspawn
 	cargo build --locked --release
-	SERVERS="postgres seaweedfs" localstack/with-servers.sh localstack/service.sh
+	SERVERS="postgres seaweedfs" localstack/with-servers.sh dev/service.sh

@@ -3,7 +3,7 @@
 # their addresses in TEST_* variables, and returns CMD's exit code. They live in a scratch directory and are gone when CMD
 # ends. Nothing is printed after CMD, so that a test runner's summary stays the last line.
 # SERVERS names those to start, when not these three: localstack, seaweedfs, postgres; postgres-no-fsync, a second PostgreSQL
-# that loses data when the machine stops, to compare with; ceph and garage, more stores to try (localstack/stores.sh).
+# that loses data when the machine stops, to compare with; ceph and garage, more stores to try (dev/stores.sh).
 # shellcheck disable=SC2317  # it does not see the calls made by trap and by wait_for
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -152,7 +152,7 @@ TOML
 start_ceph() {
   mkdir "$scratch/ceph"
   launch ceph KILL -- env TEST_S3_ACCESS_KEY="$TEST_S3_ACCESS_KEY" TEST_S3_SECRET_KEY="$TEST_S3_SECRET_KEY" \
-    "$here/start_ceph.sh" "$scratch/ceph" "${ports[12]}" "${ports[13]}"
+    "$here/../dev/start_ceph.sh" "$scratch/ceph" "${ports[12]}" "${ports[13]}"
 }
 
 start_garage() {

@@ -270,7 +270,7 @@ fn systemd_takes_the_unit_and_finds_it_well_shut() {
 
 #[test]
 fn what_tries_the_unit_installs_it_as_the_guide_says() {
-    let (guide, script) = (read("docs/operating.md"), read("localstack/service.sh"));
+    let (guide, script) = (read("docs/operating.md"), read("dev/service.sh"));
     let guide = guide.split("\n## systemd\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     // What is there only for a trial, and what each installation has otherwise.
     let others = ["/usr/local/bin", "/secrets/webhooks.toml", "/secrets/proxy-keys", "/secrets/tokens.toml"];

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts deploy/systemd's unit by a systemd of its own and tries it against the test servers, installed as docs/operating.md says.
-#   localstack/with-servers.sh localstack/service.sh [PROGRAM]      (`make service`)
+#   localstack/with-servers.sh dev/service.sh [PROGRAM]      (`make service`)
 # Needs root and systemd-nspawn (Debian: systemd-container). The container has this machine's /usr, read-only, its network, and all else
 # empty and in memory: nothing of it is left, and the systemd of this machine, if there is one, does not see it.
 set -euo pipefail

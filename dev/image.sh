@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the container image and tries it against the test servers, with no more rights than the Kubernetes manifests give it.
-#   localstack/with-servers.sh localstack/image.sh [TAG]      (`make image`)
+#   localstack/with-servers.sh dev/image.sh [TAG]      (`make image`)
 # Needs podman or docker, and the images that the Dockerfile begins with: from a registry, or local ones of the same names.
 # IMAGE_ENGINE is the engine with its options ("podman --runtime runc"), IMAGE_BUILD_OPTIONS and IMAGE_RUN_OPTIONS are for `build` and `run`.
 set -euo pipefail

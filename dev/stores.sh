@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tries dropslip on more stores that check signatures: a Ceph with its RADOS gateway, and Garage.
-#   SERVERS="postgres seaweedfs localstack ceph garage" localstack/with-servers.sh localstack/stores.sh      (`make stores`)
+#   SERVERS="postgres seaweedfs localstack ceph garage" localstack/with-servers.sh dev/stores.sh      (`make stores`)
 # What the tests ask of SeaweedFS is asked of each of them, but for what is known to be otherwise there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,7 +35,7 @@ tried() {
 notified() {
   local program=target/debug/dropslip secret=cephknowsthissecret address=127.0.0.1:${STORES_PORT:-18084} bucket=told-$$ token slip id state=
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/dropslip-stores.XXXXXX")
-  "$TEST_PYTHON" localstack/ceph_topic.py "$TEST_CEPH_URL" "$bucket" "http://$secret:x@$address/notifications/s3"
+  "$TEST_PYTHON" dev/ceph_topic.py "$TEST_CEPH_URL" "$bucket" "http://$secret:x@$address/notifications/s3"
   export DROPSLIP_LISTEN=$address DROPSLIP_DATA_DIR=$scratch DROPSLIP_S3_BUCKET=$bucket DROPSLIP_S3_REGION=us-east-1 \
     DROPSLIP_S3_ENDPOINT=$TEST_CEPH_URL DROPSLIP_NOTIFICATIONS_TOKEN=$secret
   "$program" serve >"$scratch/serve.log" 2>&1 &
