@@ -30,6 +30,7 @@ from servers import Stage
 SECTIONS = {
     "slips": ("Slips a second: `POST /v2/files/ref.json`", slips.durable),
     "volatile": ("What durability costs", slips.volatile),
+    "reserved": ("What a limit of reserved bytes costs", slips.reserved),
     "tenants": ("Many tenants in turns", slips.tenants),
     "confirm": ("Confirming: `PATCH /v2/files/{id}.json`", confirming.confirm),
     "read": ("Reading: `GET /v2/files/{id}.json` and the list", reading.read),

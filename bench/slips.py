@@ -57,6 +57,21 @@ Not for use: what was acknowledged is lost when the machine stops. SQLite runs w
 files, unlike a database in `/dev/shm`, which would also save the writing. Postgres is a server of its own with `fsync=off`."""
 
 
+def reserved(bench):
+    """What a limit of reserved bytes costs, which is never reached: each slip counts its bytes in a transaction of its own."""
+    stage, most = bench.stage, {"ACTOR_RESERVED_BYTES": "1000 PiB", "TENANT_RESERVED_BYTES": "1000 PiB"}
+    servers = {"SQLite": stage.sqlite("sqlite-plain"), "SQLite, bytes limited": stage.sqlite("sqlite-reserved", **most),
+               "Postgres": stage.on_postgres("postgres-plain", stage.postgres),
+               "Postgres, bytes limited": stage.on_postgres("postgres-reserved", stage.postgres, **most)}
+    floor = stage.floor(servers["SQLite"].slip()[2])
+    token = servers["SQLite"].token
+    loads = [Load(floor, [request(token)], "floor"), *(Load(server, [request(server.token)], name, True) for name, server in servers.items())]
+    figures = measured(bench, loads, [1, bench.middle])
+    bench.figures["reserved"] = figures
+    stage.end(floor, *servers.values())
+    return rows(figures) + "\n\nAll slips are of one actor, so that all count on the same rows."
+
+
 def tenants(bench):
     """Tokens of many tenants take turns: nothing that is remembered for one caller helps the next."""
     stage, count = bench.stage, bench.tenants
