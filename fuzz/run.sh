@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs each for FUZZ_SECONDS (60), or those that FUZZ_TARGETS names. What is found first is kept in fuzz/work
-# and fuzz/artifacts; `fuzz/run.sh keep` then takes the smallest set of inputs that reaches the same code into fuzz/corpus.
+# Builds the fuzz targets and runs each for FUZZ_SECONDS (60), or those that FUZZ_TARGETS names. Each begins with fuzz/corpus, which git keeps,
+# and with what earlier runs found here: that grows in fuzz/work, outside git. What does not hold is put into fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,11 +23,6 @@ failed=()
 for target in "${targets[@]}"; do
   work=fuzz/work/$target kept=fuzz/corpus/$target
   mkdir -p "$work" "$kept" "fuzz/artifacts/$target"
-  if [[ ${1:-} == keep ]]; then
-    # Short ones, and one for each piece of code: how often it ran (the counters) would make it thousands, which every test run replays.
-    "$built/$target" -set_cover_merge=1 -use_counters=0 -max_len=2048 "$kept" "$work" 2>&1 | tail -n 1
-    continue
-  fi
   log=fuzz/work/$target.log
   dictionary=fuzz/dictionaries/$target.txt
   "$built/$target" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
