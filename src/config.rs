@@ -43,9 +43,7 @@ use values::{
     Source, Value, as_text, audit_retention, boolean, bucket_name, byte_size, copied_at_once, duration, endpoint, filled, log_filter,
     log_format, origins, part_size, quoted, retention, socket_address, upload_method, whole_number,
 };
-use variables::{is_service_link, without_marks};
-
-const PREFIX: &str = "DROPSLIP_";
+use variables::{PREFIX, is_service_link, without_marks};
 
 /// Names in the environment that are no settings of the server: the file itself, and those of `dropslip upload`.
 const OTHER_NAMES: [&str; 3] = ["DROPSLIP_CONFIG", "DROPSLIP_SERVER", "DROPSLIP_TOKEN"];

@@ -36,17 +36,11 @@ use crate::webhooks::Webhooks;
 
 pub use configured::{endpoints, queue_options};
 pub use handles::Needed;
+pub use policies::SHIPPED_POLICIES;
 use policies::read_file_types;
 pub use privacy::mend;
 pub use proxy_keys::proxy_keys_source;
 pub use reloading::Reloaded;
-
-/// The file types that come with dropslip: file name and text.
-pub const SHIPPED_POLICIES: [(&str, &str); 3] = [
-    ("artifact.toml", include_str!("../policies/artifact.toml")),
-    ("attachment.toml", include_str!("../policies/attachment.toml")),
-    ("image.toml", include_str!("../policies/image.toml")),
-];
 
 /// A broker that listens.
 pub struct Server {

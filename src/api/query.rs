@@ -2,6 +2,8 @@
 
 use axum::http::request::Parts;
 use url::form_urlencoded;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use crate::domain::FieldErrors;
 
@@ -61,6 +63,13 @@ pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> 
         None | Some("false") => Ok(false),
         Some(_) => Err(FieldErrors::one(name, "must be true or false")),
     }
+}
+
+/// A member of a query that may be there once.
+pub(super) fn parameter(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
+    let builder =
+        Parameter::builder().name(name).parameter_in(ParameterIn::Query).description(Some(format!("{description} At most once.")));
+    builder.schema(Some(schema.build())).build()
 }
 
 #[cfg(test)]

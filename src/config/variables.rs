@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::PREFIX;
 use crate::domain::text::without_mark;
+
+/// What the names of all our variables begin with.
+pub(super) const PREFIX: &str = "DROPSLIP_";
 
 /// The variables that are for dropslip. A file of variables may begin with a mark, which is a part of the first name then; and a file whose
 /// whole text became a value.

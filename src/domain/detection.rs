@@ -6,6 +6,8 @@
 mod beginnings;
 mod markup;
 
+pub(super) use beginnings::has_signature;
+
 use super::families::is_one_family;
 use super::media_type::MediaType;
 
@@ -24,11 +26,6 @@ pub(super) fn detect(granted: &MediaType, start: &[u8]) -> Option<MediaType> {
         binary_format(granted, start).or_else(|| is_binary.then_some("application/octet-stream"))
     };
     shown.map(|kind| parsed(kind).canonical())
-}
-
-/// Whether what a type of this name holds begins in a way that [`detect`] knows: then it must show it.
-pub(super) fn has_signature(media_type: &MediaType) -> bool {
-    media_type.names().any(|name| beginnings::KNOWN.contains(&name) || infer::is_mime_supported(name))
 }
 
 /// Text that can hold markup and scripts, formats whose whole content is text, and scripts.

@@ -9,6 +9,7 @@ use super::families::is_consistent;
 use super::field_errors::{FieldErrors, one_of, short};
 use super::image_header::{Pieces, Survey};
 use super::media_type::MediaType;
+use super::pixels::Pixels;
 
 /// How many of an image's first bytes are read: its size stands behind embedded profiles and previews.
 const IMAGE_START: u64 = 256 * 1024;
@@ -69,23 +70,6 @@ impl FromStr for Verdict {
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::Matches, Self::Relabeled, Self::Trusted];
         all.into_iter().find(|verdict| verdict.as_str() == text).ok_or_else(|| one_of(all.map(Self::as_str)))
-    }
-}
-
-/// Width and height in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pixels {
-    /// Pixels from left to right.
-    pub width: u32,
-    /// Pixels from top to bottom.
-    pub height: u32,
-}
-
-impl Pixels {
-    /// How many pixels that is.
-    #[must_use]
-    pub fn count(self) -> u64 {
-        u64::from(self.width) * u64::from(self.height)
     }
 }
 

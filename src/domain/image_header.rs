@@ -30,7 +30,7 @@ use std::ops::Range;
 pub use pieces::{MOST_READ, MOST_READS, Pieces};
 use reader::{Reader, Stop};
 
-use super::evidence::Pixels;
+use super::pixels::Pixels;
 
 /// What the headers of an image say about its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,18 +170,29 @@ fn parser(start: &[u8]) -> Option<Parser> {
         .or_else(|| fixed::is_fixed(start).then_some(fixed::read as Parser))
 }
 
-/// What the known bytes of a file say about its size.
-fn survey(pieces: &Pieces) -> Survey {
-    let Some(parser) = parser(pieces.start()) else { return Survey::NoImage };
-    let reader = Reader::new(pieces);
-    let mut seen = Seen::default();
-    let read = parser(&reader, 0, &mut seen);
-    let (size, largest) = (seen.size(), seen.largest);
-    match read {
-        // A file that ends early, or goes on as nothing known, has the size that its headers said before.
-        Ok(()) | Err(Stop::End) => size.map_or(Survey::NotFound { largest }, Survey::Found),
-        Err(Stop::Endless) => Survey::NotFound { largest },
-        Err(Stop::Want(range)) => Survey::Wants { range, otherwise: size.filter(|_| seen.is_enough), largest },
+impl Pieces {
+    /// What the known bytes say about the size of the image that they are.
+    #[must_use]
+    pub fn survey(&self) -> Survey {
+        let Some(parser) = parser(self.start()) else { return Survey::NoImage };
+        let reader = Reader::new(self);
+        let mut seen = Seen::default();
+        let read = parser(&reader, 0, &mut seen);
+        let (size, largest) = (seen.size(), seen.largest);
+        match read {
+            // A file that ends early, or goes on as nothing known, has the size that its headers said before.
+            Ok(()) | Err(Stop::End) => size.map_or(Survey::NotFound { largest }, Survey::Found),
+            Err(Stop::Endless) => Survey::NotFound { largest },
+            Err(Stop::Want(range)) => Survey::Wants { range, otherwise: size.filter(|_| seen.is_enough), largest },
+        }
+    }
+
+    /// The bytes to read next, if any are wanted and may still be read.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Range<u64>> {
+        let left = self.left()?;
+        let Survey::Wants { range, .. } = self.survey() else { return None };
+        Some(range.start..range.end.min(range.start.saturating_add(left)))
     }
 }
 

@@ -4,9 +4,15 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::SHIPPED_POLICIES;
 use crate::domain::{FileType, FileTypes, policy_file};
 use crate::secret_file;
+
+/// The file types that come with dropslip: file name and text.
+pub const SHIPPED_POLICIES: [(&str, &str); 3] = [
+    ("artifact.toml", include_str!("../../policies/artifact.toml")),
+    ("attachment.toml", include_str!("../../policies/attachment.toml")),
+    ("image.toml", include_str!("../../policies/image.toml")),
+];
 
 /// Reads every `*.toml` in `folder`, or the shipped file types.
 pub(super) fn read_file_types(folder: Option<&Path>) -> anyhow::Result<FileTypes> {

@@ -11,9 +11,8 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
 use super::answer::{ActorBody, FileBody};
-use super::wanted::parameter;
 use crate::api::downloads::Links;
-use crate::api::query::Query;
+use crate::api::query::{Query, parameter};
 use crate::domain::{Actor, ActorKind, File};
 
 /// Which members of file objects are wanted, and which actors beside them. Names that mean nothing here are passed over: clients send the

@@ -13,7 +13,7 @@ use super::filter::parse_filter;
 use super::ids::{IDS_PATTERN, ids_in};
 use super::members::{Members, members_parameters};
 use crate::api::Fault;
-use crate::api::query::{Query, flag};
+use crate::api::query::{Query, flag, parameter};
 use crate::broker::PageWanted;
 use crate::domain::field_errors::one_of;
 use crate::domain::{Condition, Field, FieldErrors, Order, Selection, Start, composed};
@@ -208,13 +208,6 @@ impl utoipa::IntoParams for Wanted {
         parameters.extend(members_parameters());
         parameters
     }
-}
-
-/// A member of a query that may be there once.
-pub(super) fn parameter(name: &str, description: &str, schema: utoipa::openapi::ObjectBuilder) -> Parameter {
-    let builder =
-        Parameter::builder().name(name).parameter_in(ParameterIn::Query).description(Some(format!("{description} At most once.")));
-    builder.schema(Some(schema.build())).build()
 }
 
 #[cfg(test)]

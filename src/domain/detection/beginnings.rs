@@ -3,7 +3,7 @@
 use super::super::media_type::MediaType;
 
 /// What is told here. One of these must show how it begins, like all that the library knows.
-pub(super) const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 14] = [
     "application/postscript",
     "application/vnd.adobe.photoshop",
     "audio/aac",
@@ -19,6 +19,11 @@ pub(super) const KNOWN: [&str; 14] = [
     "video/mp4",
     "video/quicktime",
 ];
+
+/// Whether what a type of this name holds begins in a way that is known: then it must show it.
+pub(in crate::domain) fn has_signature(media_type: &MediaType) -> bool {
+    media_type.names().any(|name| KNOWN.contains(&name) || infer::is_mime_supported(name))
+}
 
 /// Four letters that an ISO base media file calls itself by, and what that makes it. What is not here is a film.
 const BRANDS: [(&[u8], &str); 22] = [

@@ -1,9 +1,5 @@
 //! The bytes of a file that are known, and how many more may be read.
 
-use std::ops::Range;
-
-use super::{Survey, survey};
-
 /// How often more of an image may be read after its first bytes.
 pub const MOST_READS: usize = 16;
 
@@ -37,23 +33,12 @@ impl Pieces {
         self.size
     }
 
-    /// What the known bytes say about the size of the image that they are.
-    #[must_use]
-    pub fn survey(&self) -> Survey {
-        survey(self)
-    }
-
-    /// The bytes to read next, if any are wanted and may still be read.
-    #[must_use]
-    pub fn wanted(&self) -> Option<Range<u64>> {
+    /// How many bytes may still be read, if any.
+    pub(super) fn left(&self) -> Option<u64> {
         let later = self.known.get(1..).unwrap_or_default();
         let read: u64 = later.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         let left = MOST_READ.saturating_sub(read);
-        if later.len() >= MOST_READS || left == 0 {
-            return None;
-        }
-        let Survey::Wants { range, .. } = self.survey() else { return None };
-        Some(range.start..range.end.min(range.start.saturating_add(left)))
+        (later.len() < MOST_READS && left > 0).then_some(left)
     }
 
     /// Adds bytes that stand at a place in the file.
