@@ -12,6 +12,7 @@
 mod connections;
 pub mod cors;
 mod credentials;
+mod error;
 mod failure;
 pub mod lifecycle;
 mod measuring;
@@ -20,6 +21,7 @@ mod presigning;
 pub mod probing;
 pub mod queue;
 mod reading;
+mod sdk_error;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -40,10 +42,11 @@ use crate::post_policy::{PresignedPost, Signer, UploadTerms};
 pub use connections::REQUESTS_AT_ONCE;
 use connections::{Bounded, REQUESTS_TO_OWN_STORE};
 use credentials::CredentialSource;
-use failure::status;
+pub use error::BucketError;
 pub use multipart::Completed;
 pub use presigning::{GetTerms, PartTerms, PresignedGet, PresignedPut, PutTerms};
 pub use reading::ObjectBody;
+use sdk_error::status;
 
 /// How long the store may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -95,17 +98,6 @@ impl fmt::Debug for StaticCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StaticCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
-}
-
-/// Why the bucket did not do what it was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum BucketError {
-    /// It did not answer, or said "not now".
-    #[error("the bucket is not available: {0}")]
-    Unavailable(String),
-    /// It said no.
-    #[error("the bucket refused: {0}")]
-    Refused(String),
 }
 
 /// What became of a conditional copy.

@@ -9,6 +9,7 @@
 
 mod callers;
 mod cleaning;
+mod clock;
 mod downloads;
 mod finding;
 mod forms;
@@ -26,7 +27,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use crate::broker::STAGING_PREFIX;
@@ -193,8 +193,4 @@ impl Probe {
     fn keys(&self) -> Vec<String> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
 }

@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
-use super::BucketError;
+use super::error::BucketError;
 use crate::post_policy::Credentials;
 
 /// How long a source may take: the container and instance endpoints are close by, or not there.

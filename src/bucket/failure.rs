@@ -4,7 +4,9 @@ use std::fmt;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::{Bucket, BucketError};
+use super::Bucket;
+use super::error::BucketError;
+use super::sdk_error::{cause, status};
 
 impl Bucket {
     /// Whether that is a 404 which means that there is no such object or upload: only while the bucket itself answers.
@@ -36,47 +38,4 @@ impl Bucket {
             (status, _) => BucketError::Refused(format!("it answered {status} ({said})")),
         }
     }
-}
-
-/// Why there is no answer.
-pub(super) fn cause<E>(error: &SdkError<E>) -> String {
-    let cause = std::iter::successors(std::error::Error::source(&AsError(error)), |e| (*e).source()).last().map(ToString::to_string);
-    cause.unwrap_or_else(|| kind(error).to_owned())
-}
-
-/// Lends an SDK error as a plain one, to walk down to its first cause.
-struct AsError<'a, E>(&'a SdkError<E>);
-
-impl<E> fmt::Debug for AsError<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(kind(self.0))
-    }
-}
-
-impl<E> fmt::Display for AsError<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(kind(self.0))
-    }
-}
-
-impl<E> std::error::Error for AsError<'_, E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self.0 {
-            SdkError::DispatchFailure(failure) => failure.as_connector_error().map(|e| e as &(dyn std::error::Error + 'static)),
-            _ => None,
-        }
-    }
-}
-
-fn kind<E>(error: &SdkError<E>) -> &'static str {
-    match error {
-        SdkError::TimeoutError(_) => "it did not answer in time",
-        SdkError::DispatchFailure(_) => "no connection",
-        SdkError::ConstructionFailure(_) => "the request could not be made",
-        _ => "its answer makes no sense",
-    }
-}
-
-pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
 }

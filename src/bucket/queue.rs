@@ -9,7 +9,7 @@ use aws_sdk_sqs::operation::delete_message::DeleteMessageError;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use url::Url;
 
-use super::failure::cause;
+use super::sdk_error::cause;
 use super::timeouts;
 
 /// How long an empty queue may keep a request waiting, in seconds: the longest that SQS knows.

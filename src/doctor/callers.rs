@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Installation, Report, Status, now};
+use super::clock::now;
+use super::{Installation, Report, Status};
 use crate::jwt::{KeySource, Options, Verifier};
 use crate::secret_file;
 use crate::tokens::Entries;

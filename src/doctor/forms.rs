@@ -3,8 +3,9 @@
 use reqwest::multipart::{Form as Body, Part};
 use time::OffsetDateTime;
 
+use super::clock::now;
 use super::sealing::{Bench, CHECKSUM, CONTENT, CONTENT_TYPE, LIFETIME};
-use super::{Installation, Probe, Report, Status, now, puts};
+use super::{Installation, Probe, Report, Status, puts};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::UploadMethod;
 use crate::domain::web::innermost;

@@ -1,8 +1,9 @@
 //! The copy that seals, deletion, and uploads in parts.
 
+use super::clock::now;
 use super::puts::Put;
 use super::sealing::{CONTENT, CONTENT_TYPE, LIFETIME};
-use super::{Probe, Report, Status, now};
+use super::{Probe, Report, Status};
 use crate::bucket::{Bucket, BucketError, Completed, Copied, PartTerms, SealedAs};
 use crate::domain::file::Landed;
 

@@ -2,9 +2,10 @@
 
 use time::OffsetDateTime;
 
+use super::clock::now;
 use super::forms::Answer;
 use super::sealing::{CONTENT, CONTENT_TYPE, LIFETIME};
-use super::{Installation, Probe, Report, Status, now};
+use super::{Installation, Probe, Report, Status};
 use crate::bucket::{Bucket, PutTerms};
 use crate::domain::UploadMethod;
 use crate::domain::web::innermost;

@@ -9,7 +9,8 @@ use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 use url::Url;
 
-use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Installation, Probe, Report, Status, now};
+use super::clock::now;
+use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Installation, Probe, Report, Status};
 use crate::broker::STAGING_PREFIX;
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::web::{innermost, is_this_machine};

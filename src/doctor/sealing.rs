@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use time::Duration;
 
-use super::now;
+use super::clock::now;
 use crate::broker::{Broker, BrokerError, Rules};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::file::ChecksumSha256;

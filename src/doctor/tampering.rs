@@ -5,11 +5,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
+use super::clock::now;
 use super::forms::Form;
 use super::judging::{Against, Tried};
 use super::puts::Put;
 use super::sealing::{Bench, LIFETIME};
-use super::{Probe, Report, Status, now};
+use super::{Probe, Report, Status};
 use crate::bucket::Bucket;
 use crate::post_policy::SigningKey;
 

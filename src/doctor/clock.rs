@@ -1,0 +1,7 @@
+//! What time it is for all checks.
+
+use time::OffsetDateTime;
+
+pub(super) fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
