@@ -56,6 +56,8 @@ async fn nothing_uploaded_is_409_and_stays_temp() {
     let (status, body) = broker.confirm(slip.id).await;
     assert_eq!((status.as_u16(), error_fields(&body)), (409, vec!["state".to_owned()]));
     assert_eq!(broker.read(slip.id).await.1["file"]["state"], "temp");
+    broker.drop_bytes(&slip, b"hello").await;
+    assert_eq!(broker.confirm(slip.id).await.0, 200);
 }
 
 #[tokio::test]
@@ -66,6 +68,8 @@ async fn a_file_that_does_not_exist_is_404() {
             assert_eq!((status.as_u16(), body), (404, json!({"errors": {"id": ["not found"]}})));
         }
     }
+    assert_eq!(broker.text_slip().await.id, 1);
+    assert_eq!((broker.confirm(1).await.0.as_u16(), broker.read(1).await.0.as_u16()), (409, 200), "now it does");
 }
 
 async fn an_old_form_cannot_change_an_active_file(bed: Bed) {
@@ -157,9 +161,10 @@ async fn a_deleted_object_leaves_nothing_in_the_embedded_stores_folder() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let slip = broker.text_slip().await;
     broker.drop_bytes(&slip, b"hello").await;
+    let folder = broker.folder.path().join("bucket");
+    assert!(!walk(&folder).is_empty(), "the object is elsewhere");
     broker.s3.delete_object().bucket(&broker.bucket).key(slip.param("key")).send().await.unwrap();
-    let left: Vec<_> = walk(&broker.folder.path().join("bucket"));
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(walk(&folder), Vec::<String>::new());
 }
 
 /// Every file below `folder`; a new version of the store's crate that names its side files otherwise shows here.

@@ -248,6 +248,7 @@ async fn another_tenants_file_is_no_file() {
         assert_eq!(ask(slip.id).await.0, 404);
     }
     assert_eq!(broker.read(slip.id).await.1["file"]["state"], "temp");
+    assert_eq!(broker.confirm(slip.id).await.0, 200, "its owner's it is");
 }
 
 #[tokio::test]

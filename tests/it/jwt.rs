@@ -278,6 +278,7 @@ async fn keys_within_a_token_are_never_looked_at() {
         broker.assert_bad(&token, "it brings its own key").await;
     }
     assert_eq!(trap.asked(), 0);
+    broker.assert_good(&known.sign(claims()), "the right thing").await;
 }
 
 #[tokio::test]
@@ -317,6 +318,7 @@ async fn tokens_that_are_over_or_for_others_are_refused() {
     for (claims, token) in bad.iter().zip(tokens(&wanted)) {
         broker.assert_bad(&token, &claims.to_string()).await;
     }
+    broker.assert_good(&by_secret(with(&json!({"aud": ["another", "dropslip"], "nbf": now, "iat": now}))), "the right thing").await;
     // What is remembered of a good one ends with it.
     let broker = with_secret().setting("DROPSLIP_JWT_LEEWAY", "0").start().await;
     let short = by_secret(with(&json!({"exp": OffsetDateTime::now_utc().unix_timestamp() + 3})));

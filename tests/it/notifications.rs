@@ -116,6 +116,8 @@ async fn what_is_no_upload_is_passed_over() {
         assert_eq!((status.as_u16(), counts(&body).0, counts(&body).1), (200, 0, 0), "{message}: {body}");
     }
     assert_eq!(broker.read(slip.id).await.1["file"]["state"], "temp");
+    let upload = json!({"Records": [broker.record("ObjectCreated:Put", key)]});
+    assert_eq!(counts(&broker.notify(TOKEN, &upload).await.1), (1, 0, 0), "what is one is not");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,6 +140,7 @@ async fn only_the_store_may_say_so() {
         error_fields(&body);
     }
     assert_eq!(broker.read(slip.id).await.1["file"]["state"], "temp");
+    assert_eq!(counts(&broker.notify(TOKEN, &message).await.1), (1, 0, 0), "it may");
     let (_, with) = answer(broker.http.get(format!("{}/openapi.json", broker.base))).await;
     assert!(with["paths"]["/notifications/s3"]["post"].is_object());
 

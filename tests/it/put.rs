@@ -116,6 +116,7 @@ async fn a_put_needs_its_size_and_says_so() {
     let broker = broker(Bed::Embedded).await;
     let (status, body) = broker.call("POST", "/v2/files/ref.json", Some(&new_file("note.txt", "text/plain"))).await;
     assert_eq!((status.as_u16(), error_fields(&body)), (400, vec!["size".to_owned()]), "{body}");
+    slip(&broker, 5).await;
 }
 
 #[tokio::test]

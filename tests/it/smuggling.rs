@@ -134,6 +134,7 @@ async fn no_second_request_comes_in_behind_a_doubtful_first_one() {
     for (door, address) in doors(&broker) {
         // What hides it from readers of a length, and from readers of chunks.
         let bodies = [format!("0\r\n\r\n{HIDDEN}"), format!("{:x}\r\n{HIDDEN}\r\n0\r\n\r\n", HIDDEN.len())];
+        let mut refused = 0;
         for (lengths, body) in DOUBTFUL.iter().flat_map(|lengths| bodies.iter().map(move |body| (lengths, body))) {
             for version in ["1.1", "1.0"] {
                 let what = format!("{door}, HTTP/{version}, {lengths:?}, {body:?}");
@@ -141,8 +142,10 @@ async fn no_second_request_comes_in_behind_a_doubtful_first_one() {
                 let said = until_the_end(&what, address, sent.as_bytes()).await;
                 assert!(answers(&said) <= 1, "{what}: a second request was answered: {said}");
                 assert!(!said.starts_with("HTTP/1.1 2"), "{what}: {said}");
+                refused += usize::from(said.starts_with("HTTP/1.1 400 "));
             }
         }
+        assert!(refused > DOUBTFUL.len(), "{door}: {refused} were refused as bad requests");
         // An ordinary second request on the same connection is answered, whichever way the first one tells its end.
         for first in ["content-length: 4\r\n\r\nabcd", "transfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"] {
             let what = format!("{door}, {first:?}");

@@ -233,6 +233,15 @@ fn a_token_that_is_not_accepted_is_named_by_where_it_comes_from_and_never_shown(
 }
 
 #[test]
+fn the_development_token_is_for_this_machine_only() {
+    let broker = Served::start();
+    broker.file("a.txt", b"a");
+    assert_eq!(broker.upload(&["a.txt"]).code, Some(0), "it is found");
+    let elsewhere = Ended::from(client(broker.folder.path(), "https://example.com", &["a.txt"]).output().unwrap());
+    assert!(elsewhere.code == Some(1) && elsewhere.stderr.contains("there is no token"), "{elsewhere:?}");
+}
+
+#[test]
 fn bad_arguments_end_with_2() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&[][..], &["--jobs", "0", "a"], &["--jobs", "33", "a"], &["--token", "secret", "a"]] {
