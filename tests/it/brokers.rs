@@ -109,6 +109,7 @@ async fn several_sweepers_and_a_dead_one_leave_exactly_what_is_owned() {
     drop(brokers.running.pop());
 
     let confirmed = outcomes.iter().filter(|(_, confirmed)| *confirmed).count();
+    assert!(confirmed > 0, "none was confirmed in time");
     let clean = format!("audited {confirmed} files and {confirmed} objects: 0 lost, 0 forged, 0 orphaned\n");
     let deadline = Instant::now() + Duration::from_secs(40);
     while brokers.operate(&["audit"]) != clean {

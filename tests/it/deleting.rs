@@ -244,6 +244,11 @@ async fn bulk_requests_are_bounded_and_named_what_is_wrong_with_them() {
     }
     let (status, answer) = broker.call("POST", "/v2/files/delete.json", Some(&json!({"ids": [1.0, 1e18]}))).await;
     assert_eq!((status.as_u16(), answer["files"].as_array().unwrap().len()), (200, 2));
+    let most: Vec<_> = (1..=100).map(|id| id.to_string()).collect();
+    let (status, answer) = broker.call("DELETE", &format!("/v2/files.json?ids={}", most.join(",")), None).await;
+    assert_eq!((status.as_u16(), answer["files"].as_array().unwrap().len()), (200, 100));
+    let (status, answer) = broker.call("POST", "/v2/files/delete.json", Some(&json!({"ids": (1..=100).collect::<Vec<_>>()}))).await;
+    assert_eq!((status.as_u16(), answer["files"].as_array().unwrap().len()), (200, 100));
 }
 
 #[tokio::test]
@@ -292,10 +297,16 @@ async fn deleting_takes_a_scope_and_reaches_no_further_than_reading() {
 async fn confirmations_deletions_restorations_and_purges_at_once_lose_and_leave_nothing() {
     for (bed, db) in [(Bed::Embedded, Db::Sqlite), (Bed::SeaweedFs, Db::Postgres)] {
         let broker = Setup::on(bed).database(db).setting("DROPSLIP_DELETED_RETENTION", "0").start().await;
+        // One that nobody deletes, and one that nobody restores.
+        let (kept, gone) = (broker.active_text().await, broker.active_text().await);
+        assert_eq!(broker.delete(gone).await, 204);
         let mut ids = Vec::new();
-        for _ in 0..16 {
+        for number in 0..16 {
             let slip = broker.text_slip().await;
             broker.drop_bytes(&slip, b"hello").await;
+            if number % 2 == 0 {
+                assert_eq!(broker.confirm(slip.id).await.0, 200);
+            }
             ids.push(slip.id);
         }
         let clients = join_all(ids.iter().map(async |id| {
@@ -305,15 +316,18 @@ async fn confirmations_deletions_restorations_and_purges_at_once_lose_and_leave_
             for code in codes {
                 assert!([200, 204, 404, 409].contains(&code), "{code}: {confirmed:?} {deleted} {restored:?}");
             }
+            (confirmed.iter().any(|(status, _)| *status == 200), deleted == 204)
         }));
         let sweeps = join_all((0..3).map(async |_| {
             for _ in 0..4 {
                 broker.sweep_after(Duration::SECOND).await;
             }
         }));
-        futures_util::future::join(clients, sweeps).await;
+        let (done, _) = futures_util::future::join(clients, sweeps).await;
+        assert!(done.iter().any(|(confirmed, _)| *confirmed) && done.iter().any(|(_, deleted)| *deleted), "{done:?}");
         broker.sweep_after(LONG).await;
-        let mut left = 0;
+        assert_eq!((broker.read(kept).await.0.as_u16(), broker.read(gone).await.0.as_u16()), (200, 404));
+        let mut left = 1;
         for id in ids {
             let (status, body) = broker.read(id).await;
             assert!(status == 404 || body["file"]["state"] == "active", "{body}");

@@ -29,11 +29,14 @@ impl TestBroker {
         }
     }
 
-    /// Confirms again and again until it is active, and then some.
-    async fn confirm_often(&self, id: i64) -> Vec<Value> {
-        let mut active = Vec::new();
+    /// Confirms again and again until it is active, and then some; and how many uploads came while it was not active yet.
+    async fn confirm_often(&self, id: i64, versions: &Versions) -> (Vec<Value>, usize) {
+        let uploads = || versions.lock().unwrap().len();
+        let (mut active, mut meanwhile) = (Vec::new(), 0);
         for _ in 0..60 {
+            let before = uploads();
             let (status, body) = self.confirm(id).await;
+            meanwhile += if active.is_empty() { uploads() - before } else { 0 };
             match status.as_u16() {
                 200 => active.push(body),
                 409 => {}
@@ -43,11 +46,12 @@ impl TestBroker {
                 break;
             }
         }
-        active
+        (active, meanwhile)
     }
 
-    /// One file under attack: uploads with its form, with a re-issued one, and confirmations, all at once.
-    async fn hammered(&self) {
+    /// One file under attack: uploads with its form, with a re-issued one, and confirmations, all at once. How many uploads came while it
+    /// was being confirmed.
+    async fn hammered(&self) -> usize {
         let versions = Versions::default();
         let first = self.authorize(&new_file("a.txt", "text/plain")).await;
         self.overwrite(&first, 99, &versions).await;
@@ -59,9 +63,10 @@ impl TestBroker {
             self.overwrite(&second, number, &versions).await;
         }));
         let old_uploads = self.overwrite(&first, 97, &versions);
-        let confirmations = join_all((0..2).map(|_| self.confirm_often(first.id)));
+        let confirmations = join_all((0..2).map(|_| self.confirm_often(first.id, &versions)));
         let (confirmed, _) = join(confirmations, join(uploads, old_uploads)).await;
-        let mut answers: Vec<Value> = confirmed.into_iter().flatten().collect();
+        let (answers, meanwhile): (Vec<_>, Vec<_>) = confirmed.into_iter().unzip();
+        let mut answers: Vec<Value> = answers.concat();
 
         // It may not have come to rest while it was hammered; now it does. And then the forms are used again.
         answers.push(self.confirm(first.id).await.1);
@@ -78,12 +83,14 @@ impl TestBroker {
         assert_eq!(Some(&bytes), judged.as_ref(), "{:?}: the sealed bytes are not those of the judged tag", self.bed);
         assert!(bytes.starts_with(second.param("key").as_bytes()), "the old form's bytes became the file");
         assert_eq!(file["file"]["size"], json!(bytes.len()));
+        meanwhile.into_iter().sum()
     }
 }
 
 async fn hammer(bed: Bed, db: Db) {
     let broker = Setup::on(bed).database(db).start().await;
-    join_all((0..FILES).map(|_| broker.hammered())).await;
+    let meanwhile: usize = join_all((0..FILES).map(|_| broker.hammered())).await.into_iter().sum();
+    assert!(meanwhile > 0, "no upload came while a file was being confirmed");
     let audit = broker.server.broker.audit().await.unwrap();
     assert!(audit.is_clean() && audit.files == FILES, "{audit:?}");
 }

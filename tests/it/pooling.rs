@@ -211,6 +211,7 @@ async fn a_pooler_without_sessions_is_seen_while_others_use_it() {
         assert!(matches!(refused, Some(StoreError::Pooled)), "{refused:?}");
     }
     for other in others {
+        assert!(!other.is_finished(), "nobody else used it");
         other.abort();
     }
 }

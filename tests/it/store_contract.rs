@@ -135,6 +135,7 @@ async fn a_tenant_sees_its_own_files_only(db: Db) {
     store.doom("files/a", NOW, false).await.unwrap();
     let foreign = File { tenant: "two".parse().unwrap(), ..file.clone() };
     assert_eq!(store.activate(&foreign, &sealed("files/a", &evidence())).await.unwrap(), None);
+    assert!(store.activate(&file, &sealed("files/a", &evidence())).await.unwrap().is_some());
 }
 
 async fn numbers_are_never_used_twice_and_rise(db: Db) {
@@ -211,6 +212,7 @@ async fn sweepers_share_the_doomed_list(db: Db) {
     let taken = futures_util::future::join_all((0..8).map(|_| leased(&store, NOW, 10))).await;
     let mut all: Vec<_> = taken.into_iter().flatten().collect();
     let total = all.len();
+    assert!(total >= 10, "{total} were taken on at once");
     all.sort();
     all.dedup();
     assert_eq!(all.len(), total, "no key was taken twice");

@@ -1,9 +1,12 @@
 //! Nothing is orphaned: whatever nobody came back for is gone after a sweep, and nothing else is.
 
 use dropslip::broker::{BrokerError, Swept};
+use futures_util::future::{join, join_all};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
+use tokio::sync::Semaphore;
 
+use crate::downloads::PNG;
 use crate::faults::proxy::{Break, INTERNAL_ERROR, Proxy};
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file};
 
@@ -17,7 +20,7 @@ impl TestBroker {
     async fn unconfirmed_image(&self) -> i64 {
         let slip =
             self.authorize(&json!({"type": "image", "filename": "a.png", "mimeType": "image/png", "disposition": "attachment"})).await;
-        self.drop_bytes(&slip, b"\x89PNG\r\n\x1a\n").await;
+        self.drop_bytes(&slip, PNG).await;
         slip.id
     }
 }
@@ -76,23 +79,38 @@ async fn localstack_and_postgres_are_swept() {
 
 #[tokio::test]
 async fn sweepers_and_confirmations_at_once_lose_no_acknowledged_file() {
+    const FILES: usize = 12;
     let broker = Setup::on(Bed::SeaweedFs).database(Db::Postgres).start().await;
-    let mut ids = Vec::new();
-    for _ in 0..12 {
-        ids.push(broker.unconfirmed_image().await);
+    let (mut active, mut discarded) = (0, 0);
+    // Sweepers come at once, and when so many confirmations are answered: at first they win, and then they meet what is under way.
+    for answered_before in [0, 1, 4, 8] {
+        let mut ids = Vec::new();
+        for _ in 0..FILES {
+            ids.push(broker.unconfirmed_image().await);
+        }
+        let answered = Semaphore::new(0);
+        let confirmations = join_all(ids.iter().map(async |id| {
+            let answer = broker.confirm(*id).await;
+            answered.add_permits(1);
+            answer
+        }));
+        let sweeps = async {
+            let _answered = answered.acquire_many(answered_before).await.unwrap();
+            join_all((0..4).map(|_| broker.sweep_in(LONG))).await
+        };
+        let (confirmed, swept) = join(confirmations, sweeps).await;
+        broker.sweep_in(LONG * 2).await;
+        for (id, (status, body)) in ids.iter().zip(&confirmed) {
+            assert!([200, 404, 409].contains(&status.as_u16()), "{status} {body}");
+            let expected = if *status == 200 { 200 } else { 404 };
+            assert_eq!(broker.read(*id).await.0, expected, "{body}");
+        }
+        active += confirmed.iter().filter(|(status, _)| *status == 200).count();
+        discarded += swept.iter().map(|swept| swept.discarded).sum::<usize>();
+        assert_eq!(broker.objects().await.len(), active, "one object for each active file");
     }
-    let confirmations = futures_util::future::join_all(ids.iter().map(|id| broker.confirm(*id)));
-    let sweeps = futures_util::future::join_all((0..4).map(|_| broker.sweep_in(LONG)));
-    let (confirmed, swept) = futures_util::future::join(confirmations, sweeps).await;
-    broker.sweep_in(LONG * 2).await;
-
-    let active = confirmed.iter().filter(|(status, _)| *status == 200).count();
-    for (id, (status, body)) in ids.iter().zip(&confirmed) {
-        let expected = if *status == 200 { 200 } else { 404 };
-        assert_eq!(broker.read(*id).await.0, expected, "{body}");
-    }
-    assert_eq!(active + swept.iter().map(|swept| swept.discarded).sum::<usize>(), 12, "each is active or was discarded once");
-    assert_eq!(broker.objects().await.len(), active, "one object for each active file");
+    assert_eq!(active + discarded, 4 * FILES, "each is active or was discarded once");
+    assert!(active > 0 && discarded > 0, "{active} are active and {discarded} discarded: nobody met anybody");
 }
 
 #[tokio::test]

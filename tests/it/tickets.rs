@@ -1,7 +1,8 @@
 //! Files on tickets: attached whole or not at all, listed, taken off, downloaded one by one and in one archive.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -112,7 +113,7 @@ async fn attaching_at_once_is_as_one_after_the_other(db: Db) {
         ids.push(broker.active_note(&format!("n{name}")).await);
     }
     let (forwards, backwards): (Vec<i64>, Vec<i64>) = (ids.clone(), ids.iter().rev().copied().collect());
-    let unsure = ids[3];
+    let (unsure, mut attached_once) = (ids[3], 0);
     for ticket in 1..=20 {
         let attached = async |ids: &[i64]| {
             let (status, body) = broker.attach(ticket, &json!({ "ids": ids })).await;
@@ -128,7 +129,9 @@ async fn attaching_at_once_is_as_one_after_the_other(db: Db) {
             futures_util::join!(attached(&forwards), attached(&backwards), attached(&forwards), attached(&backwards), deleted_and_restored);
         let all = told.0 || told.1 || told.2 || told.3;
         assert_eq!(broker.on_ticket(ticket).await, if all { backwards.clone() } else { Vec::new() }, "ticket {ticket}: {told:?}");
+        attached_once += usize::from(all);
     }
+    assert!(attached_once > 0, "nothing was ever attached");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,13 +151,18 @@ async fn attaching_waits_for_another_process_that_writes_to_sqlite() {
     let id = broker.active_note("a").await;
     let database = broker.folder.path().join("test.db");
     let writing = "import sqlite3, sys\nd = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n\
-        for n in range(300): d.execute('BEGIN IMMEDIATE'); d.execute(\"UPDATE files SET size = size\"); d.execute('COMMIT')";
-    let mut other = Command::new(from_servers("TEST_PYTHON")).args(["-c", writing]).arg(&database).spawn().unwrap();
+        for n in range(300): d.execute('BEGIN IMMEDIATE'); d.execute(\"UPDATE files SET size = size\"); d.execute('COMMIT'); print(n, flush=True)";
+    let mut command = Command::new(from_servers("TEST_PYTHON"));
+    let mut other = command.args(["-c", writing]).arg(&database).stdout(Stdio::piped()).spawn().unwrap();
+    let mut written = BufReader::new(other.stdout.take().unwrap());
+    assert!(written.read_line(&mut String::new()).unwrap() > 0, "it wrote nothing");
+    let mut meanwhile = 0;
     for ticket in 1..=60 {
+        meanwhile += usize::from(other.try_wait().unwrap().is_none());
         let (status, body) = broker.attach(ticket, &json!({"ids": [id]})).await;
         assert_eq!(status, 200, "{body}");
     }
-    assert!(other.wait().unwrap().success());
+    assert!(other.wait().unwrap().success() && meanwhile > 0, "nothing was attached meanwhile");
 }
 
 /// Some clients stop after the upload and attach the number.

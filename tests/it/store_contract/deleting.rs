@@ -148,6 +148,7 @@ async fn each_file_is_restored_or_purged_and_never_both(db: Db) {
     let (purged, restored) = futures_util::future::join(join_all(purging), join_all(restoring)).await;
     let rest = store.purge_files(LATER, LATER, 1000).await.unwrap();
     let restored: Vec<_> = restored.into_iter().flatten().collect();
+    assert!(!restored.is_empty() && !purged.concat().is_empty(), "{} were restored", restored.len());
     let mut all: Vec<_> = purged.concat().into_iter().chain(restored.iter().copied()).chain(rest.iter().map(|file| file.id)).collect();
     all.sort();
     assert_eq!(all, files.iter().map(|file| file.id).collect::<Vec<_>>());

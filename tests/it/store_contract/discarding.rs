@@ -95,6 +95,7 @@ async fn sweepers_at_once_forget_each_file_once(db: Db) {
     let (gone, active) =
         futures_util::future::join(futures_util::future::join_all(sweepers), futures_util::future::join_all(confirmations)).await;
     let (gone, active): (Vec<_>, Vec<_>) = (gone.concat(), active.into_iter().flatten().collect());
+    assert!(!gone.is_empty() && !active.is_empty(), "{} were forgotten and {} confirmed", gone.len(), active.len());
     // What one passed over because another was at work on it is left to the next sweep.
     let rest = discarded(&store, &files).await;
     let mut all: Vec<_> = gone.into_iter().chain(active.iter().copied()).chain(rest).collect();
