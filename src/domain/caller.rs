@@ -253,6 +253,7 @@ mod tests {
         for bad in ["", " , ", "Image", "im/age", "a,%", &"x,".repeat(MOST_TYPES + 1)] {
             assert!(bad.parse::<TypeLimit>().is_err(), "{bad}");
         }
+        assert!("x,".repeat(MOST_TYPES).parse::<TypeLimit>().is_ok());
     }
 
     #[test]

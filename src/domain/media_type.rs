@@ -211,7 +211,14 @@ mod tests {
 
     #[test]
     fn what_is_no_type_is_refused() {
-        for bad in ["image", "image/", "/png", "image/*", "*/*", "image/png\r\nx: y", "a/b c", "image/png,text/html", &"a/".repeat(300)] {
+        let long = |chars: usize| format!("a/b;{}", "x".repeat(chars - 4));
+        let name = |chars: usize| format!("a/{}", "b".repeat(chars));
+        for good in [long(MAX_CHARS), name(127)] {
+            assert!(good.parse::<MediaType>().is_ok(), "{good:?}");
+        }
+        let too_long = [long(MAX_CHARS + 1), name(128)];
+        let bad = ["image", "image/", "/png", "image/*", "*/*", "image/png\r\nx: y", "a/b c", "image/png,text/html", "a/a/a"];
+        for bad in bad.into_iter().chain(too_long.iter().map(String::as_str)) {
             assert!(bad.parse::<MediaType>().is_err(), "{bad:?} was taken for a type");
         }
     }

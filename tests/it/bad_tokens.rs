@@ -173,6 +173,7 @@ async fn bad_tokens_have_a_log_line_a_second_that_says_how_many_there_were() {
     const SENT: u64 = 200;
     let told = Told::start();
     let http = reqwest::Client::new();
+    let began = Instant::now();
     let asks = (0..SENT).map(|number| {
         let request = http.get(format!("{}/v2/files.json", told.program.url())).bearer_auth(unknown(usize::try_from(number).unwrap()));
         async move { request.send().await.unwrap().status().as_u16() }
@@ -184,7 +185,7 @@ async fn bad_tokens_have_a_log_line_a_second_that_says_how_many_there_were() {
         let alone = lines.iter().filter(|line| line["message"] == "request refused" && line["status"] == json!(401)).count() as u64;
         let together: u64 = lines.iter().filter_map(|line| line["left_out"].as_u64()).sum();
         if alone + together == SENT {
-            assert!(alone < SENT, "each has a line");
+            assert!((1..=began.elapsed().as_secs() + 1).contains(&alone), "{alone} lines in {:?}", began.elapsed());
             break;
         }
         assert!(alone + together < SENT && Instant::now() < deadline, "{alone} alone and {together} together");

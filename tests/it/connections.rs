@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::downloads::proxied::until;
 use crate::harness::{Bed, Setup, TestBroker, new_file};
 
 /// A request that needs nothing and nobody.
@@ -52,6 +53,15 @@ async fn is_answered(stream: &mut TcpStream) -> bool {
 
 async fn is_closed(stream: &mut TcpStream) -> bool {
     head(stream).await.is_empty()
+}
+
+/// How many connections wait in the kernel for the broker to accept them.
+fn to_be_accepted(broker: &TestBroker) -> usize {
+    // Addresses and numbers in hexadecimal; 0A is a socket that listens, and what it has to receive are connections.
+    let listens = format!("0100007F:{:04X} 00000000:0000 0A ", broker.server.address.port());
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (_, queues) = sockets.split_once(&listens).unwrap();
+    usize::from_str_radix(&queues[9..17], 16).unwrap()
 }
 
 /// A client that has asked for a slip, has been told to send the body, and has not.
@@ -106,6 +116,8 @@ async fn connections_beyond_the_bound_wait_for_their_turn() {
         send(&mut stream, WHOLE).await;
         waiting.push(stream);
     }
+    // One of them is accepted and waits for a place, so the others wait for that.
+    until("they do not wait", async || to_be_accepted(&broker) == 2).await;
     for (mut stream, body) in [first, second] {
         send(&mut stream, &body).await;
         assert!(head(&mut stream).await.starts_with("HTTP/1.1 201"), "a request under way was cut off");

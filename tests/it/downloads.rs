@@ -3,7 +3,7 @@
 mod browsers;
 mod crowded;
 mod links;
-mod proxied;
+pub mod proxied;
 
 use std::process::Command;
 
@@ -208,6 +208,7 @@ async fn what_is_not_active_or_not_ones_own_is_not_found() {
         let stranger = broker.new_token("other", 1, "files:read,files:write").await;
         let customer = broker.new_customer("default", 9).await;
         let blind = broker.new_token("default", 1, "files:write").await;
+        assert_eq!(broker.download(active, "").await.status(), 302, "who may");
         for (token, id, status, field) in [
             (&broker.token, temp.id.to_string(), 404, "id"),
             (&broker.token, "999999".to_owned(), 404, "id"),

@@ -318,7 +318,9 @@ mod tests {
             [("files[0].id".to_owned(), 7), ("files[1].id".to_owned(), 9)]
         );
         assert_eq!(places(r#"{"ids":[1],"files":null}"#).unwrap(), [("ids[0]".to_owned(), 1)]);
-        let many = format!("{{\"ids\":[{}]}}", vec!["1"; 101].join(","));
+        let of_many = |count: usize| format!("{{\"ids\":[{}]}}", vec!["1"; count].join(","));
+        assert!(wanted(of_many(100).as_bytes()).is_ok());
+        let many = of_many(101);
         for (bad, fields) in [
             ("", vec!["files"]),
             ("{}", vec!["files"]),

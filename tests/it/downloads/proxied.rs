@@ -170,7 +170,7 @@ async fn asked(broker: &TestBroker, id: &Value) -> TcpStream {
 }
 
 /// Polls until `is` holds.
-pub(super) async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is().await {
         assert!(Instant::now() < deadline, "{what}");
