@@ -1,5 +1,6 @@
 //! The layers of ARCHITECTURE.md hold, and so do the bounds on what a file may use.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -172,12 +173,15 @@ fn arrows_point_down_only() {
 
 #[test]
 fn each_outside_library_has_its_layer() {
+    let mut used = BTreeSet::new();
     for path in sources(&project().join("src")) {
         let (module, code) = (module_of(&path), code(&path));
         for (library, modules) in ONLY_IN {
             assert!(!code.contains(library) || modules.contains(&module.as_str()), "{} uses {library}", path.display());
+            used.extend(code.contains(library).then_some(library));
         }
     }
+    assert_eq!(used, ONLY_IN.map(|(library, _)| library).into(), "what nobody uses is not looked for by its right name");
 }
 
 #[test]

@@ -306,10 +306,12 @@ async fn every_log_line_is_json_with_its_request_and_without_secrets() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let log = program.log();
+    let of_requests = ["request refused", "slip issued", "file sealed"];
+    assert!(of_requests.iter().all(|said| log.contains(said)), "{log}");
     for line in log.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let said = line["message"].as_str().unwrap_or_else(|| panic!("no message in {line}"));
-        if ["request refused", "slip issued", "file sealed"].contains(&said) {
+        if of_requests.contains(&said) {
             let id = line["span"]["request.id"].as_str().unwrap_or_else(|| panic!("no request in {line}"));
             assert!(!id.is_empty() && id.len() <= 128, "{line}");
             assert!(line["span"]["path"].as_str().unwrap().starts_with("/v2/files/"), "{line}");

@@ -20,6 +20,7 @@ use futures_util::{StreamExt as _, stream};
 /// Runs every case, that many at the same time, and fails when any did: each has said why.
 async fn all<F: Future<Output = ()> + Send + 'static>(cases: Vec<F>, at_once: usize) {
     let total = cases.len();
+    assert!(total > 0);
     let ended = stream::iter(cases).map(tokio::spawn).buffer_unordered(at_once).collect::<Vec<_>>().await;
     let failed = ended.iter().filter(|ended| ended.is_err()).count();
     assert_eq!(failed, 0, "of {total} cases");
