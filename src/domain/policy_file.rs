@@ -295,3 +295,39 @@ pub fn declared_type(text: &str) -> Result<Option<MediaType>, FieldErrors> {
 pub(super) fn is_word(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rule for texts, and what else stands there.
+    fn texts(more: &str) -> Result<FileType, PolicyError> {
+        let rule = "name = \"texts\"\ntitle = \"Texts\"\nmin_size = 1\nmax_size = 100\ndispositions = [\"attachment\"]\nslip_lifetime = \"1h\"\n\
+            sniff = \"reject\"\nunconfirmed = \"discard\"\ncontent_types = [{ type = \"text/plain\", extensions = [\"txt\"] }]\n";
+        parse(&format!("{rule}{more}"))
+    }
+
+    fn accepted(filename: &str, becomes: &str) -> String {
+        format!("[[accepted]]\nfilename = \"{filename}\"\nmime_type = \"\"\nbecomes = \"{becomes}\"\n")
+    }
+
+    fn refused(filename: &str, field: &str) -> String {
+        format!("[[refused]]\nfilename = \"{filename}\"\nmime_type = \"\"\nfield = \"{field}\"\n")
+    }
+
+    #[test]
+    fn a_rule_that_is_not_what_its_examples_say_is_refused() {
+        assert!(texts(&(accepted("a.txt", "text/plain") + &refused("a.pdf", "mimeType"))).is_ok());
+        for (more, line, said) in [
+            (accepted("a.txt", "text/html"), 10, "‘a.txt’ becomes text/plain, not text/html"),
+            (accepted("a.pdf", "text/plain"), 10, "‘a.pdf’ is refused: "),
+            (refused("a.txt", "filename"), 10, "‘a.txt’ is accepted as text/plain"),
+            (refused("a.pdf", "size"), 10, "‘a.pdf’ is refused for another reason: "),
+            ("max_sise = 7\n".to_owned(), 10, "max_sise"),
+            (accepted("a.txt", "text/plain") + "disposition = \"attachment-inline\"\n", 10, "‘a.txt’ is refused: "),
+        ] {
+            let error = texts(&more).unwrap_err();
+            assert!(error.line == line && error.message.contains(said), "{more}: {error}");
+        }
+    }
+}
