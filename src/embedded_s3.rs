@@ -7,11 +7,13 @@
 //!   would take new bytes under the old tag, and a conditional copy would be no condition.
 //! - **A refused upload leaves nothing, and neither does a copy for which there is no room.** `s3s-fs` compares checksums after the
 //!   object is in place, and keeps the half of a copy.
+//! - **A form costs no memory.** `s3s` holds its file there until all of it has come; `forms` sees to it that it is on the disk by then.
 //! - **A slow upload blocks nobody.** What `s3s-fs` would write under a lock is written down before.
 //! - **A deleted object leaves nothing.** `s3s-fs` keeps its side files.
 //! - **What is answered is on the disk.** `s3s-fs` never waits for it. New objects and parts are written aside, synced, and renamed.
 //! - **A bucket that is gone stays gone.** `s3s-fs` makes its folder again for the next object, and deletes from one that is not there.
 
+mod forms;
 mod parts;
 mod reading;
 mod staging;
@@ -60,13 +62,10 @@ use uploads::{BODY_PAUSE, in_order, remove_leftovers, to_its_end};
 /// The one bucket's name.
 pub const BUCKET: &str = "dropslip";
 
-/// The largest file it takes in one POST, in bytes: `s3s` holds an upload in memory while it reads the form.
+/// The largest file it takes in one POST, in bytes. Larger ones come in parts, of which a cut loses one.
 pub const MAX_POST_BYTES: u64 = 512 * 1024 * 1024;
 
-/// What its connections may cost.
-///
-/// The buffer is small on purpose: `s3s` gives up on an upload when a piece that ends like the beginning of a boundary and the
-/// piece after it are more than 64 KiB together.
+/// What its connections may cost. The buffer is small: each form that is read holds about two of them.
 pub const BOUNDS: Bounds = Bounds { connections: 256, buffer_bytes: 16 * 1024 };
 
 /// Locks shared by all keys; two keys that share one wait for each other, which costs time and nothing else.
@@ -160,26 +159,30 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
     let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
 
-    let mut builder = S3ServiceBuilder::new(Guarded { files: Arc::new(files), root, locks });
+    let mut builder = S3ServiceBuilder::new(Guarded { files: Arc::new(files), root: root.clone(), locks });
     builder.set_auth(SimpleAuth::from_single(&credentials.access_key_id, credentials.secret_access_key.as_str()));
     let mut limits = S3Config::default();
     limits.post_object_max_file_size = MAX_POST_BYTES;
     limits.form_max_field_size = 64 * 1024;
-    limits.form_max_fields_size = 256 * 1024;
-    limits.form_max_parts = 64;
+    limits.form_max_fields_size = forms::MOST_FIELD_BYTES;
+    limits.form_max_parts = forms::MOST_PARTS;
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
     let s3 = builder.build();
 
     let service = tower::service_fn(move |mut request: Request<Body>| {
-        let s3 = s3.clone();
+        let (s3, root) = (s3.clone(), root.clone());
         // Another unit, or several ranges: as if nobody had asked (RFC 9110, section 14.2). `s3s` would refuse it.
         let range = request.headers().get(header::RANGE).map(|range| range.to_str().is_ok_and(|range| Range::parse(range).is_ok()));
         if range == Some(false) {
             request.headers_mut().remove(header::RANGE);
         }
         async move {
-            let answer = s3.oneshot(request).await;
-            let response: Response<Body> = answer.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |r| r.map(Body::new));
+            let (request, disk_failed) = forms::on_its_way(&root, request).await;
+            let mut answer = s3.oneshot(request).await.map_err(drop);
+            if disk_failed.is_true() {
+                answer = s3s::s3_error!(InternalError, "The file could not be written.").to_http_response().map_err(drop);
+            }
+            let response: Response<Body> = answer.map_or_else(|()| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |r| r.map(Body::new));
             Ok::<_, std::convert::Infallible>(response)
         }
     });
@@ -278,7 +281,10 @@ impl S3 for Guarded {
     }
 
     /// Also what a form does: `s3s` turns it into a put when signature and conditions hold.
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        if let Some(arrived) = request.extensions.remove::<forms::Arrived>() {
+            request.input.body = Some(arrived.bytes().await?);
+        }
         if request.input.key.ends_with('/') {
             return Err(s3s::s3_error!(InvalidArgument, "A key must not end with a slash."));
         }

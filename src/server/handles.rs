@@ -30,8 +30,8 @@ impl Needed {
             needed.push(("connections to DROPSLIP_ADMIN_LISTEN", u64::from(super::ADMIN_BOUNDS.connections)));
         }
         if matches!(config.storage, Storage::Embedded { .. }) {
-            // Each connection may read or write a file.
-            needed.push(("the embedded store", 2 * u64::from(embedded_s3::BOUNDS.connections)));
+            // Each connection may read a file and write another.
+            needed.push(("the embedded store", 3 * u64::from(embedded_s3::BOUNDS.connections)));
         }
         Self(needed)
     }

@@ -50,6 +50,7 @@ mod downloads;
 mod encodings;
 mod evidence;
 mod faults;
+mod forms;
 mod guides;
 mod hammer;
 mod handles;
