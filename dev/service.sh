@@ -74,7 +74,7 @@ install -d -m 750 -g dropslip-secrets /etc/dropslip/secrets
 sed -i 's|^listen = .*|listen = "$address"|; s|^admin_listen = .*|admin_listen = "$admin"|; s|^public_url = .*|public_url = "http://$address"|
   s|^s3_bucket = .*|s3_bucket = "$bucket"|; s|^s3_region = .*|s3_region = "us-east-1"|' /etc/dropslip/dropslip.toml
 printf '%s\n' 's3_endpoint = "$TEST_SEAWEEDFS_URL"' 'tokens_file = "/etc/dropslip/secrets/tokens.toml"' >>/etc/dropslip/dropslip.toml
-sed -i 's|^DROPSLIP_DATABASE_URL=.*|DROPSLIP_DATABASE_URL=$TEST_POSTGRES_URL|; s|^DROPSLIP_PROXY_KEYS=.*|DROPSLIP_PROXY_KEYS=$(openssl rand -hex 32)|' /etc/dropslip/dropslip.env
+sed -i 's|^DROPSLIP_DATABASE_URL=.*|DROPSLIP_DATABASE_URL=$TEST_POSTGRES_URL|; s|^DROPSLIP_SECRETS=.*|DROPSLIP_SECRETS=$(openssl rand -hex 32)|' /etc/dropslip/dropslip.env
 INSTALL
 made=$(curl -sS -o "$scratch/bucket.log" -w '%{http_code}' -X PUT --aws-sigv4 aws:amz:us-east-1:s3 --user "$TEST_S3_ACCESS_KEY:$TEST_S3_SECRET_KEY" "$TEST_SEAWEEDFS_URL/$bucket")
 [[ $made == 200 ]] || fail "no bucket: $made"

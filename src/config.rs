@@ -13,6 +13,7 @@ mod operating;
 pub(crate) mod properties;
 mod secrets;
 mod settings;
+mod signing;
 mod storage;
 mod values;
 mod variables;
@@ -38,6 +39,7 @@ pub use operating::Operating;
 pub use secrets::DatabaseUrl;
 use secrets::{database_url, shown};
 pub use settings::{SETTINGS, Setting};
+pub use signing::SecretSetting;
 pub use storage::{Log, Storage};
 use values::{
     Source, Value, as_text, audit_retention, boolean, bucket_name, byte_size, copied_at_once, duration, endpoint, filled, log_filter,
@@ -95,6 +97,8 @@ pub struct Config {
     pub actor_limit: Limit,
     /// What one tenant may ask for.
     pub tenant_limit: Limit,
+    /// The installation secret, where one is set.
+    pub secret: Option<SecretSetting>,
     /// How it is watched and stopped.
     pub operating: Operating,
     /// How files are downloaded.
@@ -254,6 +258,7 @@ impl Reader {
         let audit_retention = self.optional("audit_retention", audit_retention);
         let actor_limit = self.limit("actor_open_slips", "100000", "actor_reserved_bytes", "actor_requests_per_second");
         let tenant_limit = self.limit("tenant_open_slips", "1000000", "tenant_reserved_bytes", "tenant_requests_per_second");
+        let secret = self.secret();
         let operating = self.operating();
         let downloads = self.downloads();
         let filter = self.required("log", "info", log_filter);
@@ -294,6 +299,7 @@ impl Reader {
             audit_retention,
             actor_limit: actor_limit?,
             tenant_limit: tenant_limit?,
+            secret,
             operating: operating?,
             downloads: downloads?,
             log,

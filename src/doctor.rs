@@ -10,7 +10,6 @@
 mod callers;
 mod cleaning;
 mod clock;
-mod downloads;
 mod finding;
 mod forms;
 mod judging;
@@ -21,6 +20,7 @@ mod queue;
 mod reach;
 mod sealing;
 mod settings;
+mod signing;
 mod tampering;
 
 use std::path::PathBuf;
@@ -33,6 +33,7 @@ use crate::broker::STAGING_PREFIX;
 use crate::bucket::queue::QueueOptions;
 use crate::bucket::{Bucket, BucketOptions};
 use crate::domain::UploadMethod;
+use crate::installation_secret::Source;
 use crate::jwt;
 use crate::random;
 pub use finding::{Finding, Report, Status};
@@ -67,8 +68,8 @@ pub struct Installation {
     pub origins: Vec<String>,
     /// After how many days the bucket should expire what was never confirmed.
     pub expiry_days: i32,
-    /// Where the secrets of keys in links come from, or why they cannot be read.
-    pub proxy_keys: Result<Option<&'static str>, String>,
+    /// Where the installation secret lies, or why it cannot be read.
+    pub secret: Result<Secret, String>,
     /// Where the queue of bucket notifications is, or why it cannot be used; `None` when there is none.
     pub queue: Result<Option<QueueOptions>, String>,
     /// The longest life that a file type gives its forms.
@@ -77,6 +78,17 @@ pub struct Installation {
     pub tokens_file: Option<PathBuf>,
     /// Whose JWTs are taken.
     pub jwt: Option<jwt::Options>,
+}
+
+/// Where the installation secret lies, and what it does not sign.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    /// Where it lies.
+    pub source: Source,
+    /// Whether everybody on this machine can read its file.
+    pub is_readable: bool,
+    /// Why links to files have no keys, if they have none.
+    pub why_no_keys: Option<String>,
 }
 
 /// What a run came to.
@@ -152,7 +164,7 @@ async fn look_closer(installation: &Installation, probe: &Probe, bench: &mut Opt
     objects::look(probe, way, report).await;
     settings::look(installation, probe, report).await;
     pages::look(installation, probe, report).await;
-    downloads::look(installation, report);
+    signing::look(installation, report);
 }
 
 /// A bucket that answers, and what this run has written there.

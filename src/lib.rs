@@ -16,6 +16,7 @@ pub mod domain;
 pub mod failpoint;
 pub mod fair;
 pub mod handles;
+pub mod installation_secret;
 pub mod metrics;
 pub mod origins;
 pub mod output;

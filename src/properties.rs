@@ -9,6 +9,7 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::{FileId, FileName, Tenant};
+use crate::installation_secret::{InstallationSecret, Source};
 use crate::proxy_key::ProxyKeys;
 use crate::zip::Archive;
 use crate::{api, config, domain, jwt, tokens, trace, upload, webhooks};
@@ -87,7 +88,10 @@ fn archive(bytes: &[u8]) {
 
 /// Nobody makes a key up; one that was made opens its own file, in its own time, and no other.
 fn proxy_key(bytes: &[u8]) {
-    let keys = |secret: &str| ProxyKeys::new(&secret.parse().unwrap_or_else(|why| panic!("{why}")), Duration::hours(24));
+    let keys = |secret: &str| {
+        let secret = InstallationSecret::new(secret.parse().unwrap_or_else(|why| panic!("{why}")), Source::DataFolder);
+        ProxyKeys::new(&secret, Duration::hours(24)).unwrap_or_else(|| panic!("links have no keys"))
+    };
     let (ours, others) = (keys("0123456789abcdef0123456789abcdef"), keys("fedcba9876543210fedcba9876543210"));
     let text = String::from_utf8_lossy(bytes);
     assert_eq!(others.open(&text, FileId(7), NOW), None, "nobody made {text:?}");

@@ -1,46 +1,33 @@
 //! Keys in links: whoever has such a link may download one file, without a token, for a time.
 //!
-//! A proxy key is `base64url(version, id of the secret, issue time, expiry, tenant, HMAC-SHA256)`. The HMAC is over all of that, the
-//! purpose and the file's number, so a key is good for one file of one tenant and nothing else, and nothing has to be looked up to know a
-//! bad one. It is kept nowhere: it ends with its time, with its secret, or with its file.
+//! A proxy key is `base64url(version, public name of the secret, issue time, expiry, tenant, HMAC-SHA256)`. The HMAC is over all of that,
+//! the purpose and the file's number, so a key is good for one file of one tenant and nothing else, and nothing has to be looked up to
+//! know a bad one. It is kept nowhere: it ends with its time, with its secret, or with its file.
 //!
 //! It ends at its expiry, and a lifetime of today after its issue, whichever comes first: should the lifetime be made shorter, keys that
 //! were made for longer end too, and whatever becomes of the lifetime later, no key that has ended at its expiry comes back.
 
-use std::fmt;
-use std::str::FromStr;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::{FileId, Tenant};
+use crate::installation_secret::{InstallationSecret, Keys, MAC_BYTES, NAME_BYTES, Purpose};
 
-/// The layout of what follows it.
-const VERSION: u8 = 2;
+/// The layout of what follows it, signed with the key for links.
+const VERSION: u8 = 3;
 
-/// What a key is for; part of every HMAC, so that no other use of the same secret can be taken for this one.
+/// The same layout, signed with the secret itself: made by the version before, and good until it ends.
+const VERSION_BEFORE: u8 = 2;
+
+/// What a key is for; part of every HMAC. Before keys were derived for their purpose, this told one use of the secret from another.
 const PURPOSE: &[u8] = b"dropslip proxyKey download\0";
 
-/// Bytes of a secret's public name.
-const ID_BYTES: usize = 4;
-
 /// Bytes before the tenant: version, secret, issue time, expiry.
-const HEAD_BYTES: usize = 1 + ID_BYTES + 4 + 4;
-
-const MAC_BYTES: usize = 32;
+const HEAD_BYTES: usize = 1 + NAME_BYTES + 4 + 4;
 
 /// No key is longer, in characters: that of a tenant with the longest name.
 const LONGEST: usize = (HEAD_BYTES + 64 + MAC_BYTES).div_ceil(3) * 4;
-
-/// The shortest secret, in characters: 32 random letters and digits are more than anybody guesses.
-const SHORTEST_SECRET: usize = 32;
-
-/// Most secrets at the same time.
-const MOST_SECRETS: usize = 16;
 
 /// For so long the same key is answered for a file, so that browsers can keep what they got by it.
 const STEP: Duration = Duration::hours(1);
@@ -48,59 +35,18 @@ const STEP: Duration = Duration::hours(1);
 /// How far the clock of another broker may be ahead.
 const SKEW: Duration = Duration::minutes(1);
 
-/// What keys are made from: the first one signs, all of them verify.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secrets(Vec<String>);
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
-    }
-}
-
-impl FromStr for Secrets {
-    type Err = String;
-
-    /// Reads secrets with commas, blanks or line ends between them. No complaint repeats one.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let secrets: Vec<String> =
-            text.split([',', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
-        if secrets.is_empty() || secrets.len() > MOST_SECRETS {
-            return Err(format!("must be 1 to {MOST_SECRETS} secrets, separated by commas"));
-        }
-        if secrets.iter().any(|secret| secret.len() < SHORTEST_SECRET || !secret.bytes().all(|b| b.is_ascii_graphic())) {
-            return Err(format!(
-                "must be secrets of {SHORTEST_SECRET} or more visible ASCII characters each, such as of ‘openssl rand -hex 32’"
-            ));
-        }
-        let mut ids: Vec<_> = secrets.iter().map(|secret| id_of(secret)).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if ids.len() < secrets.len() {
-            return Err("must not hold the same secret twice".to_owned());
-        }
-        Ok(Self(secrets))
-    }
-}
-
 /// Makes and checks keys.
 pub struct ProxyKeys {
-    /// Each with its public name.
-    secrets: Vec<([u8; ID_BYTES], Hmac<Sha256>)>,
+    keys: Keys,
+    of_before: Keys,
     lifetime: Duration,
 }
 
 impl ProxyKeys {
-    /// Keys that live for `lifetime` at most, and for no less than three quarters of it.
+    /// Keys that live for `lifetime` at most, and for no less than three quarters of it; `None` where the secret may not sign them.
     #[must_use]
-    pub fn new(secrets: &Secrets, lifetime: Duration) -> Self {
-        Self { secrets: secrets.0.iter().map(|secret| (id_of(secret), keyed(secret))).collect(), lifetime }
-    }
-
-    /// The public names of the secrets, which are a part of each key: the one that signs comes first.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        self.secrets.iter().map(|(name, _)| hex::encode(name)).collect()
+    pub fn new(secret: &InstallationSecret, lifetime: Duration) -> Option<Self> {
+        Some(Self { keys: secret.keys(Purpose::Links)?, of_before: secret.as_keys_of_before(), lifetime })
     }
 
     /// When keys count as issued that are made now: the same moment for a while.
@@ -114,16 +60,15 @@ impl ProxyKeys {
     /// The key of a file, issued at `issued_at`.
     #[must_use]
     pub fn seal(&self, tenant: &Tenant, id: FileId, issued_at: OffsetDateTime) -> String {
-        let Some((name, secret)) = self.secrets.first() else { return String::new() };
         let mut key = Vec::with_capacity(HEAD_BYTES + tenant.as_str().len() + MAC_BYTES);
         key.push(VERSION);
-        key.extend(name);
+        key.extend(self.keys.name());
         for moment in [issued_at, issued_at + self.lifetime] {
             key.extend(u32::try_from(moment.unix_timestamp()).unwrap_or_default().to_be_bytes());
         }
         key.extend(tenant.as_str().as_bytes());
-        let mac = mac(secret, id, &key);
-        key.extend(mac);
+        let proof = self.keys.sign(&[PURPOSE, &id.0.to_be_bytes(), &key]);
+        key.extend(proof);
         URL_SAFE_NO_PAD.encode(key)
     }
 
@@ -137,10 +82,14 @@ impl ProxyKeys {
         let (said, proof) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
         let (head, tenant) = said.split_at_checked(HEAD_BYTES)?;
         let (version, head) = head.split_first()?;
-        let (name, moments) = head.split_at_checked(ID_BYTES)?;
+        let (name, moments) = head.split_first_chunk::<NAME_BYTES>()?;
         let (issued_at, expires_at) = moments.split_at_checked(4)?;
-        let (_, secret) = self.secrets.iter().find(|(known, _)| known == name).filter(|_| *version == VERSION)?;
-        let proven = bool::from(mac(secret, id, said).ct_eq(proof));
+        let keys = match *version {
+            VERSION => &self.keys,
+            VERSION_BEFORE => &self.of_before,
+            _ => return None,
+        };
+        let proven = keys.verify_named(*name, &[PURPOSE, &id.0.to_be_bytes(), said], proof);
         let moment = |bytes: &[u8]| OffsetDateTime::from_unix_timestamp(u32::from_be_bytes(bytes.try_into().ok()?).into()).ok();
         let (issued_at, expires_at) = (moment(issued_at)?, moment(expires_at)?);
         let lives = issued_at <= now + SKEW && now < expires_at.min(issued_at + self.lifetime);
@@ -149,37 +98,23 @@ impl ProxyKeys {
     }
 }
 
-/// A secret's public name.
-fn id_of(secret: &str) -> [u8; ID_BYTES] {
-    let hash = Sha256::new().chain_update(b"dropslip proxyKey id\0").chain_update(secret).finalize();
-    std::array::from_fn(|place| hash[place])
-}
-
-#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-fn keyed(secret: &str) -> Hmac<Sha256> {
-    Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length")
-}
-
-fn mac(secret: &Hmac<Sha256>, id: FileId, said: &[u8]) -> [u8; MAC_BYTES] {
-    let mut mac = secret.clone();
-    mac.update(PURPOSE);
-    mac.update(&id.0.to_be_bytes());
-    mac.update(said);
-    mac.finalize().into_bytes().into()
-}
-
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::installation_secret::Source;
 
     const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
     const OLD: &str = "0123456789abcdef0123456789abcdef";
     const NEW: &str = "fedcba9876543210fedcba9876543210";
 
+    fn lasting(secrets: &str, lifetime: Duration) -> ProxyKeys {
+        ProxyKeys::new(&InstallationSecret::new(secrets.parse().unwrap(), Source::DataFolder), lifetime).unwrap()
+    }
+
     fn keys(secrets: &str) -> ProxyKeys {
-        ProxyKeys::new(&secrets.parse().unwrap(), Duration::hours(24))
+        lasting(secrets, Duration::hours(24))
     }
 
     fn sealed(keys: &ProxyKeys, tenant: &str, id: i64) -> String {
@@ -207,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_by_a_shorter_lifetime_never_comes_back() {
-        let (day, hour) = (keys(OLD), ProxyKeys::new(&OLD.parse().unwrap(), Duration::hours(1)));
+        let (day, hour) = (keys(OLD), lasting(OLD, Duration::hours(1)));
         let (long, short) = (sealed(&day, "acme", 7), sealed(&hour, "acme", 7));
         for minutes in 0..2 * 24 * 60 {
             let now = NOW + Duration::minutes(minutes);
@@ -224,7 +159,7 @@ mod tests {
         assert_eq!(issued_at, datetime!(2026-01-02 03:00 UTC));
         assert_eq!(keys.issue_time(datetime!(2026-01-02 03:59:59 UTC)), issued_at);
         assert_eq!(keys.issue_time(datetime!(2026-01-02 04:00 UTC)), issued_at + Duration::hours(1));
-        let short = ProxyKeys::new(&OLD.parse().unwrap(), Duration::minutes(2));
+        let short = lasting(OLD, Duration::minutes(2));
         let left = short.issue_time(NOW) + Duration::minutes(2) - NOW;
         assert!(left > Duration::seconds(90) && left <= Duration::minutes(2), "{left}");
     }
@@ -264,12 +199,26 @@ mod tests {
     }
 
     #[test]
-    fn bad_secrets_are_refused_without_being_repeated() {
-        for bad in ["", " , ", "short", &format!("{OLD},{OLD}"), &format!("{OLD}ü"), &vec![OLD; 17].join(",")] {
-            let why = bad.parse::<Secrets>().unwrap_err();
-            assert!(!why.contains(OLD) && !why.contains("short"), "{why}");
-        }
-        let two: Secrets = format!("{NEW}\n{OLD}\n").parse().unwrap();
-        assert_eq!(format!("{two:?}"), "Secrets(2)");
+    fn a_key_of_the_version_before_opens_its_file_until_it_ends() {
+        // Written out, as that version signed: with the secret itself.
+        let signing = InstallationSecret::new(OLD.parse().unwrap(), Source::DataFolder).as_keys_of_before();
+        let of_version = |version: u8| {
+            let mut said = vec![version];
+            said.extend(signing.name());
+            for hours in [0, 24] {
+                said.extend(u32::try_from((NOW + Duration::hours(hours)).unix_timestamp()).unwrap().to_be_bytes());
+            }
+            said.extend(b"acme");
+            let proof = signing.sign(&[PURPOSE, &7_i64.to_be_bytes(), &said]);
+            said.extend(proof);
+            URL_SAFE_NO_PAD.encode(said)
+        };
+        let (old, both, new) = (keys(OLD), keys(&format!("{NEW},{OLD}")), keys(NEW));
+        let key = of_version(2);
+        assert_eq!(old.open(&key, FileId(7), NOW).unwrap().as_str(), "acme");
+        assert!(both.open(&key, FileId(7), NOW).is_some() && new.open(&key, FileId(7), NOW).is_none());
+        assert!(old.open(&key, FileId(8), NOW).is_none() && old.open(&key, FileId(7), NOW + Duration::hours(24)).is_none());
+        // What was signed with the secret itself is no key of today.
+        assert!(old.open(&of_version(3), FileId(7), NOW).is_none() && old.open(&of_version(1), FileId(7), NOW).is_none());
     }
 }

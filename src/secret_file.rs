@@ -3,43 +3,86 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::disk;
 use crate::domain::text;
+use crate::random;
 
 /// Most bytes of a file that holds settings, a rule or a secret.
 const LARGEST: usize = 1024 * 1024;
 
-/// The secret kept at `path`; made by `make` and written there the first time.
+/// The secret kept at `path`; made by `make` and written there the first time. Of several who make it at once all get the same.
 ///
 /// # Errors
 /// When the file can be neither read nor written.
 pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<String> {
-    match read_text(path) {
+    let replaced = match read_text(path) {
         Ok(kept) if !kept.trim().is_empty() => return Ok(kept.trim().to_owned()),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(error),
-    }
-    let secret = make();
+    };
     if let Some(folder) = path.parent() {
         disk::make_folders(folder)?;
     }
-    // Written aside and renamed: a crash leaves the whole secret or none.
-    let aside = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside)?;
-    file.write_all(secret.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    // What is signed with it must not outlive it.
-    disk::sync(path.parent().unwrap_or(path))?;
-    Ok(secret)
+    // Written aside and put in its place as a whole: a crash leaves the whole secret or none.
+    let secret = make();
+    let aside = Aside::new(path, &secret)?;
+    if replaced || !aside.link(path)? {
+        return aside.rename(path).map(|()| secret);
+    }
+    Ok(read_text(path)?.trim().to_owned())
+}
+
+/// Copies a file with a secret to a new one, which its owner alone can read: whole and durable, or not there.
+///
+/// # Errors
+/// When it cannot be read or written; a file that exists is never replaced.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let aside = Aside::new(to, read_text(from)?.trim())?;
+    fs::hard_link(&aside.0, to)?;
+    disk::sync(to.parent().unwrap_or(to))
+}
+
+/// A secret that is not in its place yet; gone when dropped.
+struct Aside(PathBuf);
+
+impl Aside {
+    fn new(path: &Path, secret: &str) -> io::Result<Self> {
+        let aside = Self(path.with_extension(format!("{}.new", hex::encode(random::bytes::<8>()))));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&aside.0)?;
+        file.write_all(secret.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        Ok(aside)
+    }
+
+    /// Puts it in its place, unless another one came first; `false` where the file system has no links.
+    fn link(&self, path: &Path) -> io::Result<bool> {
+        match fs::hard_link(&self.0, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Ok(false),
+            // What is signed with it must not outlive it.
+            _ => disk::sync(path.parent().unwrap_or(path))?,
+        }
+        Ok(true)
+    }
+
+    /// Puts it in the place of what is there.
+    fn rename(&self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.0, path)?;
+        disk::sync(path.parent().unwrap_or(path))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// What is in a file of settings or with a secret, which may be a pipe too.
@@ -115,6 +158,45 @@ mod tests {
         assert_eq!(read_or_create(&path, || "two".to_owned()).unwrap(), "one");
         #[cfg(unix)]
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+    }
+
+    #[test]
+    fn those_who_make_a_secret_at_once_get_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let barrier = std::sync::Barrier::new(16);
+        let got: Vec<String> = std::thread::scope(|scope| {
+            let make = |number: usize| {
+                let (path, barrier) = (&path, &barrier);
+                move || {
+                    barrier.wait();
+                    read_or_create(path, || number.to_string()).unwrap()
+                }
+            };
+            let makers: Vec<_> = (0..16).map(|number| scope.spawn(make(number))).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert!(got.iter().all(|one| *one == got[0]), "{got:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", got[0]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left aside");
+        // One that was emptied is made anew.
+        fs::write(&path, "\n").unwrap();
+        assert_eq!(read_or_create(&path, || "another".to_owned()).unwrap(), "another");
+    }
+
+    #[test]
+    fn a_copy_of_a_secret_replaces_nothing_and_only_its_owner_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, target) = (folder.path().join("secret"), folder.path().join("copy"));
+        assert!(copy(&secret, &target).is_err() && !target.exists());
+        fs::write(&secret, "one\n").unwrap();
+        copy(&secret, &target).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "one\n");
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&target).unwrap().permissions()) & 0o777, 0o600);
+        fs::write(&secret, "two\n").unwrap();
+        assert_eq!(copy(&secret, &target).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((fs::read_to_string(&target).unwrap().as_str(), fs::read_dir(folder.path()).unwrap().count()), ("one\n", 2));
     }
 
     #[test]

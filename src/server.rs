@@ -4,8 +4,8 @@ mod configured;
 mod handles;
 mod policies;
 mod privacy;
-mod proxy_keys;
 mod reloading;
+mod signing;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use crate::config::{Config, Storage};
 use crate::domain::multipart::MAX_PART_SIZE;
 use crate::domain::{FileTypes, UploadMethod};
 use crate::embedded_s3::{self, FolderLock};
+use crate::installation_secret::Purpose;
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
 use crate::metrics;
@@ -39,8 +41,8 @@ pub use handles::Needed;
 pub use policies::SHIPPED_POLICIES;
 use policies::read_file_types;
 pub use privacy::mend;
-pub use proxy_keys::proxy_keys_source;
 pub use reloading::Reloaded;
+pub use signing::{Found, find_secret, secret_in_data_folder};
 
 /// A broker that listens.
 pub struct Server {
@@ -117,14 +119,18 @@ impl Server {
         let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         sweeper::count_reserved(&broker).await.context("the bytes of living forms could not be counted")?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
+        let signing = signing::signing(config, &store).await?;
+        configured::log_signing(&signing);
+        let first_signed_at = signing::first_signed_at(&store, OffsetDateTime::now_utc()).await?;
         let tokens = configured::tokens(config, store.clone(), development_token.clone()).await?;
+        let tokens = tokens.signing(signing.secret.keys(Purpose::UploadTokens), first_signed_at);
         let notifications = configured::notifications_secret(config)?;
         let state = AppState::from(api::Parts {
             broker: broker.clone(),
             tokens: tokens.clone(),
             public_url: public_url.as_str().into(),
             notifications,
-            downloads: configured::downloads(config)?,
+            downloads: configured::downloads(config, signing.links)?,
             stopping: stopping.clone(),
         });
         let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;

@@ -32,6 +32,7 @@ mod replaying;
 mod reservations;
 mod searching;
 mod selecting;
+mod sharing;
 mod sqlite;
 mod sweeping;
 mod tickets;

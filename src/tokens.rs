@@ -15,14 +15,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Actor, ActorKind, Address, Caller, Scope, Scopes, Tenant, TypeLimit};
+use crate::installation_secret::Keys;
 use crate::jwt::{KeysAway, Verifier};
-use crate::random;
 use crate::store::{NewToken, Store, StoreError, TokenRow};
 use strangers::{Presented, Strangers};
 use token::{lookup_of, sha256};
@@ -128,10 +128,12 @@ pub struct Tokens {
     jwt: Option<Arc<Verifier>>,
     recent: Arc<Mutex<Recent>>,
     strangers: Arc<Strangers>,
-    upload_key: Arc<OnceCell<[u8; 32]>>,
+    /// What upload tokens are signed with; nothing in a command that makes none.
+    signing: Arc<ArcSwapOption<Keys>>,
+    /// Until when upload tokens of the version before are taken.
+    before_until: OffsetDateTime,
 }
 
-/// Without the key that upload tokens are made with.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens").field("development", &self.development).field("file", &self.file).finish_non_exhaustive()
@@ -142,14 +144,28 @@ impl Tokens {
     /// The tokens in the database and, with the embedded store, one for development that is in no database.
     #[must_use]
     pub fn new(store: Store, development: Option<Token>) -> Self {
-        let (recent, strangers, upload_key) = (Arc::default(), Arc::new(Strangers::new()), Arc::default());
-        Self { store, development, file: None, jwt: None, recent, strangers, upload_key }
+        let (recent, strangers, signing) = (Arc::default(), Arc::new(Strangers::new()), Arc::default());
+        let before_until = OffsetDateTime::UNIX_EPOCH;
+        Self { store, development, file: None, jwt: None, recent, strangers, signing, before_until }
     }
 
     /// The same, and those of a file and of an issuer.
     #[must_use]
     pub fn and(self, file: Option<TokenFile>, jwt: Option<Verifier>) -> Self {
         Self { file: file.map(Arc::new), jwt: jwt.map(Arc::new), ..self }
+    }
+
+    /// The same, with upload tokens signed by `keys`. Those of the version before are good as well, for as long as one can live after
+    /// `first_signed_at`, when this installation first signed with its secret.
+    #[must_use]
+    pub fn signing(self, keys: Option<Keys>, first_signed_at: OffsetDateTime) -> Self {
+        self.sign_with(keys);
+        Self { before_until: first_signed_at + LONGEST_LIFE, ..self }
+    }
+
+    /// From now on upload tokens are made and judged with these keys.
+    pub fn sign_with(&self, keys: Option<Keys>) {
+        self.signing.store(keys.map(Arc::new));
     }
 
     /// Who presents `text` from there; `None` when nobody does.
@@ -227,24 +243,22 @@ impl Tokens {
     /// It is kept nowhere and ends with the access token it is made from.
     ///
     /// # Errors
-    /// When the database cannot say.
-    pub async fn upload_token(
+    /// When there is nothing to sign it with.
+    pub fn upload_token(
         &self,
         holder: &Holder,
         types: &[String],
         expires_at: OffsetDateTime,
     ) -> Result<(String, OffsetDateTime), StoreError> {
         let expires_at = holder.expires_at.map_or(expires_at, |ends_at| ends_at.min(expires_at));
-        let text = match &holder.proof {
-            Proof::Stored { lookup, secret_sha256 } => upload_token::seal(&Maker::Token(lookup), secret_sha256, types, expires_at),
-            Proof::Signed => upload_token::seal(
-                &Maker::Bearer(holder.caller.actor, holder.caller.tenant.clone()),
-                &self.upload_key().await?,
-                types,
-                expires_at,
-            ),
+        let Some(keys) = self.signing.load_full() else {
+            return Err(StoreError::Broken("there is no secret that signs upload tokens".to_owned()));
         };
-        Ok((text, expires_at))
+        let maker = match &holder.proof {
+            Proof::Stored { lookup, .. } => Maker::Token(lookup),
+            Proof::Signed => Maker::Bearer(holder.caller.actor, holder.caller.tenant.clone()),
+        };
+        Ok((upload_token::seal(&maker, &keys, types, expires_at), expires_at))
     }
 
     /// Who presents the upload token `text` from there, with the right to upload files of its types and no other.
@@ -259,20 +273,27 @@ impl Tokens {
 
     async fn uploader(&self, text: &str, presented: &mut Presented<'_>, now: OffsetDateTime) -> Result<Option<Caller>, StoreError> {
         let Some(token) = UploadToken::parse(text).filter(|token| token.lives(now)) else { return Ok(None) };
+        // What the installation secret signed is proven before anything is looked up. What the version before signed is not.
+        let signed = self.signing.load().as_deref().and_then(|keys| token.open(keys, now));
+        let may_be_of_before = token.is_of_before && now < self.before_until;
+        if signed.is_none() && !may_be_of_before {
+            return Ok(None);
+        }
+        let types_by = |key_of_before: &[u8]| signed.clone().or_else(|| token.open_of_before(key_of_before, now));
         let scopes = Scopes::only(Scope::FilesWrite);
         match &token.maker {
             Maker::Token(lookup) => {
                 // What the file alone has is called by its hash; what the database has too, by its public half.
                 let mut holder = self.file.as_ref().and_then(|file| file.by_lookup(lookup));
                 if holder.is_none() {
-                    let proves = |holder: &Holder| holder.sha256().is_some_and(|key| token.open(key, now).is_some());
-                    let in_database = self.holder(lookup, false, presented, proves).await?;
+                    let proves = |holder: &Holder| holder.sha256().is_some_and(|hash| types_by(hash).is_some());
+                    let in_database = self.holder(lookup, signed.is_some(), presented, proves).await?;
                     let in_file = in_database.as_ref().and_then(|holder| self.in_file(holder.sha256()?));
                     holder = Holder::of_both(in_file, in_database);
                 }
                 let holder = holder.filter(|holder| holder.caller.scopes.contains(Scope::FilesWrite) && !holder.has_ended(now));
                 let Some(Holder { proof: Proof::Stored { secret_sha256, .. }, caller, .. }) = holder else { return Ok(None) };
-                let types = token.open(&secret_sha256, now).map(|types| types.within(&caller.types));
+                let types = types_by(&secret_sha256).map(|types| types.within(&caller.types));
                 Ok(types.map(|types| Caller { scopes, types, ..caller }))
             }
             Maker::Bearer(actor, tenant) => {
@@ -281,16 +302,16 @@ impl Tokens {
                     return Ok(None);
                 }
                 let (actor, tenant) = (*actor, tenant.clone());
-                let types = token.open(&self.upload_key().await?, now);
+                let types = if signed.is_some() { signed } else { self.key_of_before(presented).await?.and_then(|key| types_by(&key)) };
                 Ok(types.map(|types| Caller { actor, tenant, scopes, types }))
             }
         }
     }
 
-    /// The key of upload tokens that are made from what is kept nowhere; the same for all brokers of the database.
-    async fn upload_key(&self) -> Result<[u8; 32], StoreError> {
-        let key = self.upload_key.get_or_try_init(|| self.store.shared_key(UPLOAD_KEY, random::bytes()));
-        key.await.copied()
+    /// What the version before signed upload tokens with that were made from what is kept nowhere; the same for all brokers of the database.
+    async fn key_of_before(&self, presented: &mut Presented<'_>) -> Result<Option<[u8; 32]>, StoreError> {
+        let _turn = presented.turn().await;
+        self.store.find_shared_key(KEY_OF_BEFORE).await
     }
 
     /// The token with that public half, which may have ended; who presents it has still to prove it, unless it `is_known` by the file.
@@ -379,8 +400,8 @@ impl Tokens {
     }
 }
 
-/// The shared key's name in the database.
-const UPLOAD_KEY: &str = "upload tokens";
+/// The name of the version before's key in the database.
+const KEY_OF_BEFORE: &str = "upload tokens";
 
 /// The person at the laptop.
 fn development_caller() -> Caller {

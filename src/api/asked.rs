@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn no_upload_token_is_logged_wherever_it_stands() {
-        let token = format!("du1.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
+        let token = format!("du2.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
         for path in
             [format!("/u/{token}/s3/params"), format!("//u//{token}"), format!("/%75/{token}/"), format!("/u/{token}x"), token.clone()]
         {

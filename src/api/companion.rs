@@ -293,7 +293,7 @@ async fn make_token(State(state): State<AppState>, holder: Holder, request: Requ
     if let Some(other) = wish.types.iter().find(|name| !holder.caller.types.allows(name)) {
         return Err(Fault::ForbiddenType(other.clone()));
     }
-    let (token, expires_at) = state.tokens.upload_token(&holder, &wish.types, OffsetDateTime::now_utc() + wish.life).await?;
+    let (token, expires_at) = state.tokens.upload_token(&holder, &wish.types, OffsetDateTime::now_utc() + wish.life)?;
     let body = TokenBody {
         companion_endpoint: format!("{}/u/{token}", state.public_url),
         expires_at: expires_at.format(SECONDS).unwrap_or_default(),

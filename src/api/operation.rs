@@ -50,7 +50,7 @@ mod tests {
             (Method::POST, "/v2/files/17/parts.json", Operation::Parts),
             (Method::GET, "/v2/files/17/download", Operation::Download),
             (Method::GET, "/v2/tickets/1/files.json", Operation::Ticket),
-            (Method::GET, "/u/du1.x/s3/params", Operation::Companion),
+            (Method::GET, "/u/du2.x/s3/params", Operation::Companion),
             (Method::GET, "/readyz", Operation::Other),
             (Method::GET, "/v2/files/17/parts.json/x", Operation::Parts),
             (Method::GET, "/v2x/files.json", Operation::Other),

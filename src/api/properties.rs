@@ -38,7 +38,7 @@ pub(crate) fn request_head(bytes: &[u8]) {
     let shown = loggable(&path);
     assert!(shown.len() <= 40 || shown.split('/').all(|segment| segment.len() <= 40), "{shown}");
     assert_eq!(loggable(&shown), shown, "{path}");
-    let token = format!("du1.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
+    let token = format!("du2.0123456789abcdef.1767323045.image.{}", "0".repeat(64));
     for path in [format!("{path}{token}"), format!("/u/{token}{path}"), format!("{path}/{token}/{path}")] {
         assert!(!loggable(&path).contains(&token), "{path}");
     }

@@ -107,13 +107,18 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
         embedded: matches!(config.storage, Storage::Embedded { .. }),
         method: config.s3_method,
         origins: server::page_origins(config),
-        proxy_keys: server::proxy_keys_source(config).map_err(|error| format!("{error:#}")),
+        secret: secret(config).map_err(|error| format!("{error:#}")),
         queue: server::queue_options(config).map_err(|error| format!("{error:#}")),
         expiry_days: lifecycle_days(&file_types, config.sweep_grace.try_into()?),
         longest_slip: file_types.iter().map(|rule| rule.slip_lifetime).max().unwrap_or_default(),
         tokens_file: config.tokens_file.clone(),
         jwt: config.jwt.clone(),
     })
+}
+
+fn secret(config: &Config) -> anyhow::Result<doctor::Secret> {
+    let server::Found { source, is_readable, why_no_keys } = server::find_secret(config)?;
+    Ok(doctor::Secret { source, is_readable, why_no_keys })
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {

@@ -1,11 +1,9 @@
 //! How files are downloaded: by redirects or through the broker, and by which links.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Reader;
-use super::values::{connections, download_mode, duration, filled};
-use crate::proxy_key::Secrets;
+use super::values::{connections, download_mode, duration};
 
 /// The shortest life of a presigned URL or of a key in a link: less is over before a slow client has begun.
 const SHORTEST_LIFE: Duration = Duration::from_secs(5);
@@ -22,10 +20,8 @@ pub struct Downloads {
     pub url_lifetime: Duration,
     /// Most downloads through the broker at the same time.
     pub at_once: u32,
-    /// What keys in links are made with.
-    pub proxy_keys: Option<Secrets>,
-    /// The file that holds them instead.
-    pub proxy_keys_file: Option<PathBuf>,
+    /// Whether links to files have keys; without one, each needs a token.
+    pub keys_in_links: bool,
     /// How long a key in a link stays good.
     pub proxy_key_lifetime: Duration,
 }
@@ -35,20 +31,23 @@ impl Reader {
         let proxied = self.required("downloads", "redirect", download_mode);
         let url_lifetime = self.required("download_url_lifetime", "5m", url_lifetime);
         let at_once = self.required("max_downloads", "100", connections);
-        let proxy_keys = self.optional("proxy_keys", str::parse);
-        let proxy_keys_file = self.optional("proxy_keys_file", filled).map(PathBuf::from);
+        let keys_in_links = self.required("links", "key", keys_in_links);
         let proxy_key_lifetime = self.required("proxy_key_lifetime", "24h", key_lifetime);
-        if self.values.contains_key("proxy_keys") && self.values.contains_key("proxy_keys_file") {
-            self.errors.push(format!("{}: must not be set beside {}", self.named("proxy_keys_file"), super::env_name("proxy_keys")));
-        }
         Some(Downloads {
             proxied: proxied?,
             url_lifetime: url_lifetime?,
             at_once: at_once?,
-            proxy_keys,
-            proxy_keys_file,
+            keys_in_links: keys_in_links?,
             proxy_key_lifetime: proxy_key_lifetime?,
         })
+    }
+}
+
+fn keys_in_links(text: &str) -> Result<bool, String> {
+    match text {
+        "key" => Ok(true),
+        "token" => Ok(false),
+        _ => Err(format!("must be key or token, not ‘{text}’")),
     }
 }
 

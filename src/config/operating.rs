@@ -28,7 +28,8 @@ pub struct Operating {
 }
 
 /// What a reload puts into force; for all else the program has to start again.
-const RELOADED: [&str; 6] = ["policies", "log", "proxy_keys", "proxy_keys_file", "proxy_key_lifetime", "webhooks_file"];
+const RELOADED: [&str; 9] =
+    ["policies", "log", "secrets", "secrets_file", "proxy_keys", "proxy_keys_file", "links", "proxy_key_lifetime", "webhooks_file"];
 
 impl Config {
     /// The settings that are others than in `running` and have no effect before a restart, by name.

@@ -7,7 +7,7 @@ use super::{Reader, SETTINGS};
 use crate::domain::properties::long_words;
 
 /// Never shown, as a whole.
-const SECRETS: [&str; 3] = ["jwt_secret", "notifications_token", "proxy_keys"];
+const SECRETS: [&str; 4] = ["jwt_secret", "notifications_token", "proxy_keys", "secrets"];
 
 /// A file that is no TOML is complained about without what stands in it; one that is, without its secrets; what is described reads again.
 pub(crate) fn file(bytes: &[u8]) {

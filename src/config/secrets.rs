@@ -8,7 +8,7 @@ use super::values::Source;
 use crate::domain::sqlite_url::{has_known_parameters, names_a_file};
 
 /// Settings whose values are secrets as a whole. Add a new one here; a test finds those that are forgotten.
-const SECRETS: [&str; 3] = ["jwt_secret", "notifications_token", "proxy_keys"];
+const SECRETS: [&str; 4] = ["jwt_secret", "notifications_token", "proxy_keys", "secrets"];
 
 /// Where the database is; holds a password, which is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ mod tests {
     ];
 
     /// Settings that are no secrets: names, places and rules, which `dropslip config` and the log may tell.
-    const NO_SECRETS: [&str; 19] = [
+    const NO_SECRETS: [&str; 20] = [
         "data_dir",
         "jwt_actor_claim",
         "jwt_actor_type_claim",
@@ -130,6 +130,7 @@ mod tests {
         "proxy_keys_file",
         "s3_bucket",
         "s3_region",
+        "secrets_file",
         "tokens_file",
         "webhooks_file",
     ];
@@ -173,16 +174,22 @@ mod tests {
 
     #[test]
     fn a_configuration_full_of_secrets_prints_none() {
+        for name in ["secrets", "proxy_keys"] {
+            full_of_secrets(name);
+        }
+    }
+
+    fn full_of_secrets(installation_secret: &str) {
         let secrets = [
             ("database_url", "postgres://u:hunter2-a@h/d"),
             ("jwt_secret", "hunter2-b-hunter2-b-hunter2-b-hunter2-b"),
             ("notifications_token", "hunter2-c-hunter2-c"),
-            ("proxy_keys", "hunter2-d-hunter2-d-hunter2-d-hunter2-d,hunter2-e-hunter2-e-hunter2-e-hunter2-e"),
+            (installation_secret, "hunter2-d-hunter2-d-hunter2-d-hunter2-d,hunter2-e-hunter2-e-hunter2-e-hunter2-e"),
         ];
         let config = config(&[&secrets[..], &[("jwt_issuer", "x"), ("jwt_audience", "x")]].concat()).unwrap();
         let printed = everything_printed(&config);
         assert!(!printed.contains(MARK), "{printed}");
-        assert!(printed.contains("postgres://u:***@h/d") && printed.contains("proxy_keys = \"***\""), "{printed}");
+        assert!(printed.contains("postgres://u:***@h/d") && printed.contains(&format!("{installation_secret} = \"***\"")), "{printed}");
         assert_eq!(config.database_url.reveal(), secrets[0].1, "who connects gets all of it");
     }
 

@@ -20,7 +20,7 @@ impl Setting {
 }
 
 /// Every setting of `dropslip serve`, in the order of the documentation.
-pub const SETTINGS: [Setting; 65] = [
+pub const SETTINGS: [Setting; 68] = [
     Setting { key: "listen", help: "address and port of the broker (default 127.0.0.1:8080)" },
     Setting { key: "public_url", help: "where browsers reach the broker (default http:// and the listening address)" },
     Setting {
@@ -116,11 +116,14 @@ pub const SETTINGS: [Setting; 65] = [
     Setting { key: "download_url_lifetime", help: "how long the store's URL in a redirect stays good, 5s to 12h (default 5m)" },
     Setting { key: "max_downloads", help: "most downloads through the broker at the same time; more are answered with 503 (default 100)" },
     Setting {
-        key: "proxy_keys",
-        help: "secrets of keys in links, 32 characters or more, separated by commas: the first signs, all verify (default: links need a token; \
-               the embedded mode makes one)",
+        key: "secrets",
+        help: "secrets that sign links and upload tokens, 32 characters or more, separated by commas: the first signs, all verify (default: \
+               one in the database; in the embedded mode in a file of data_dir)",
     },
-    Setting { key: "proxy_keys_file", help: "a file with these secrets, one a line, instead of proxy_keys; read again on SIGHUP" },
+    Setting { key: "secrets_file", help: "a file with these secrets, one a line, instead of secrets; read again on SIGHUP" },
+    Setting { key: "proxy_keys", help: "an older name of secrets" },
+    Setting { key: "proxy_keys_file", help: "an older name of secrets_file" },
+    Setting { key: "links", help: "key: links to files have a key and need no token; token: they need a token (default key)" },
     Setting { key: "proxy_key_lifetime", help: "how long a key in a link stays good, 5s to 30 days (default 24h)" },
     Setting { key: "log", help: "what to log, such as info or dropslip=debug,warn (default info)" },
     Setting { key: "log_format", help: "text, json, or auto: text on a terminal, JSON elsewhere (default auto)" },

@@ -2,11 +2,13 @@
 
 use anyhow::{Context as _, bail};
 
-use super::proxy_keys;
+use super::signing::Signing;
 use crate::api::{Downloads, NotificationsSecret};
 use crate::bucket::queue::{Queue, QueueOptions};
 use crate::config::{Config, NotificationsToken, Storage};
+use crate::installation_secret::Source;
 use crate::jwt::{KeySource, Verifier};
+use crate::proxy_key::ProxyKeys;
 use crate::secret_file;
 use crate::store::Store;
 use crate::tokens::{Token, TokenFile, Tokens};
@@ -15,14 +17,25 @@ use crate::webhooks::{self, Endpoint};
 /// Most bytes of a list of endpoints.
 const LARGEST_LIST: usize = 1024 * 1024;
 
-pub(super) fn downloads(config: &Config) -> anyhow::Result<Downloads> {
-    let keys = proxy_keys::proxy_keys(config)?;
-    if keys.is_none() {
-        tracing::warn!("links to files have no keys, so each needs a token: set DROPSLIP_PROXY_KEYS for links that work without one");
-    }
+pub(super) fn downloads(config: &Config, links: Option<ProxyKeys>) -> anyhow::Result<Downloads> {
     let settings = &config.downloads;
     let url_lifetime = settings.url_lifetime.try_into().context("DROPSLIP_DOWNLOAD_URL_LIFETIME")?;
-    Ok(Downloads::new(keys, settings.proxied, url_lifetime, settings.at_once))
+    Ok(Downloads::new(links, settings.proxied, url_lifetime, settings.at_once))
+}
+
+/// Says where the secret comes from and what it does not sign.
+pub(super) fn log_signing(signing: &Signing) {
+    let (source, name) = (signing.secret.source(), signing.secret.names().into_iter().next());
+    tracing::info!(%source, secret = name, "the installation secret signs upload tokens and keys in links");
+    if source == Source::Database {
+        tracing::warn!(
+            "who reads the database or a copy of it can forge upload tokens and links: set DROPSLIP_SECRETS or DROPSLIP_SECRETS_FILE, \
+             the same for all brokers"
+        );
+    }
+    if let Some(why) = &signing.why_no_keys {
+        tracing::warn!(why, "links to files have no keys, so each needs a token");
+    }
 }
 
 /// Everybody who may call, by all that is configured.

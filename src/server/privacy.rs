@@ -8,7 +8,7 @@ use crate::domain::sqlite_url::path_in;
 use crate::private::{Mended, Own};
 
 /// Beginnings of the names of all files that dropslip keeps in its data folder.
-const FILES: [&str; 4] = [super::DEVELOPMENT_TOKEN_FILE, super::proxy_keys::FILE, "embedded-s3", "dropslip.db"];
+const FILES: [&str; 5] = [super::DEVELOPMENT_TOKEN_FILE, super::signing::FILE, super::signing::FILE_BEFORE, "embedded-s3", "dropslip.db"];
 
 /// The embedded store's objects.
 const OBJECTS: &str = "bucket";

@@ -2,9 +2,9 @@
 
 use anyhow::Context as _;
 
-use super::{Server, endpoints, proxy_keys, read_file_types};
+use super::{Server, endpoints, read_file_types, signing};
 use crate::config::Config;
-use crate::proxy_key::ProxyKeys;
+use crate::installation_secret::Purpose;
 
 /// What came of reading one thing again.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Server {
         vec![
             Reloaded { what: "file types", outcome: self.reload_file_types(config) },
             Reloaded { what: "tokens", outcome: tokens.map_err(anyhow::Error::msg) },
-            Reloaded { what: "secrets of links", outcome: self.reload_proxy_keys(config) },
+            Reloaded { what: "installation secret", outcome: self.reload_signing(config).await },
             Reloaded { what: "webhooks", outcome: self.reload_webhooks(config) },
         ]
     }
@@ -35,13 +35,15 @@ impl Server {
         Ok(names)
     }
 
-    fn reload_proxy_keys(&self, config: &Config) -> anyhow::Result<String> {
-        let keys = proxy_keys::proxy_keys(config)?;
-        let names = keys.as_ref().map(ProxyKeys::names).unwrap_or_default();
-        self.state.downloads.replace_keys(keys);
-        let Some((first, others)) = names.split_first() else { return Ok("none: links need a token".to_owned()) };
-        let verify = others.iter().fold(String::new(), |list, name| format!("{list}, {name} verifies"));
-        Ok(format!("{first} signs{verify}"))
+    async fn reload_signing(&self, config: &Config) -> anyhow::Result<String> {
+        let signing = signing::signing(config, &self.store).await?;
+        let names = signing.secret.names();
+        self.tokens.sign_with(signing.secret.keys(Purpose::UploadTokens));
+        self.state.downloads.replace_keys(signing.links);
+        let verify = names.iter().skip(1).fold(String::new(), |list, name| format!("{list}, {name} verifies"));
+        let first = names.first().map(String::as_str).unwrap_or_default();
+        let no_keys = signing.why_no_keys.map(|why| format!("; no keys in links: {why}")).unwrap_or_default();
+        Ok(format!("{first} signs{verify}, from {}{no_keys}", signing.secret.source()))
     }
 
     fn reload_webhooks(&self, config: &Config) -> anyhow::Result<String> {

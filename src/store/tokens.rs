@@ -160,19 +160,4 @@ impl Store {
         })?;
         Ok(revoked)
     }
-
-    /// The key of that name, the same for every broker of the database: `fresh` when there was none.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn shared_key(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        // Of brokers that start at once, one writes it.
-        let insert = "INSERT INTO shared_keys (name, secret) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-        on_pool!(self, write connection => {
-            sqlx::query(insert).bind(name).bind(fresh.as_slice()).execute(connection).await.map(drop)
-        })?;
-        let sql = "SELECT secret FROM shared_keys WHERE name = $1";
-        let secret: Vec<u8> = on_pool!(self, read connection => sqlx::query_scalar(sql).bind(name).fetch_one(connection).await)?;
-        secret.try_into().map_err(|_| StoreError::Broken(format!("the shared key ‘{name}’ has not 32 bytes")))
-    }
 }

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Db, Slip, answer, database, from_servers, new_file, s3_client, short_lived, slip, unique};
+use crate::harness::{Db, Slip, answer, count, database, from_servers, new_file, s3_client, short_lived, slip, unique};
 use crate::process::{Serving, run, text};
 
 struct Brokers {
@@ -74,9 +74,10 @@ async fn confirmations_at_several_brokers_make_one_file() {
         let path = format!("/v2/files/{}.json", slip.id);
         let mut answers = join_all((0..6).map(|broker| brokers.call(broker, "PATCH", &path, None))).await;
         for (_, body) in &mut answers {
-            // Each names its own address.
-            let link = body["file"]["downloadURL"].take();
-            assert!(link.as_str().unwrap().ends_with(&format!("/v2/files/{}/download", slip.id)), "{link}");
+            // Each names its own address, and the hour in which it was asked.
+            let (link, key) = (body["file"]["downloadURL"].take(), body["file"]["proxyKey"].take());
+            let key = key.as_str().unwrap();
+            assert!(link.as_str().unwrap().ends_with(&format!("/v2/files/{}/download?proxyKey={key}", slip.id)), "{link}");
         }
         assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 200), "{answers:#?}");
     }));
@@ -140,4 +141,28 @@ async fn reserved_bytes_are_never_exceeded_over_all_brokers() {
     assert!(answers.iter().all(|status| [201, 429].contains(status)), "{answers:?}");
     assert_eq!(answers.iter().filter(|status| **status == 201).count(), 8, "two are there from before: {answers:?}");
     assert_eq!((ask(0).await, ask(1).await), (429, 429));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_start_at_once_agree_on_one_secret() {
+    let brokers = Brokers::start(4, &[]).await;
+    let (_, body) = brokers.call(0, "POST", "/v2/files/ref.json", Some(&new_file("a.txt", "text/plain"))).await;
+    let slip = slip(body);
+    brokers.drop_bytes(&slip, "hello").await;
+    assert_eq!(brokers.call(0, "PATCH", &format!("/v2/files/{}.json", slip.id), None).await.0, 200);
+    for maker in 0..4 {
+        let (status, made) = brokers.call(maker, "POST", "/companion/tokens.json", Some(&json!({"types": ["attachment"]}))).await;
+        assert_eq!(status, 201, "{made}");
+        let (_, upload_token) = made["companionEndpoint"].as_str().unwrap().split_once("/u/").unwrap();
+        let file = brokers.call(maker, "GET", &format!("/v2/files/{}.json", slip.id), None).await.1;
+        let key = file["file"]["proxyKey"].as_str().unwrap();
+        for asked in &brokers.running {
+            let upload = brokers.http.get(format!("{}/u/{upload_token}/s3/params?filename=a.txt", asked.url()));
+            assert_eq!(upload.send().await.unwrap().status(), 200);
+            let link = brokers.http.get(format!("{}/v2/files/{}/download?proxyKey={key}", asked.url(), slip.id));
+            assert_eq!(link.send().await.unwrap().text().await.unwrap(), "hello");
+        }
+    }
+    let database_url = &brokers.settings.iter().find(|(name, _)| name == "DROPSLIP_DATABASE_URL").unwrap().1;
+    assert_eq!(count(database_url, "SELECT COUNT(*) FROM shared_keys").await, 1);
 }

@@ -112,7 +112,7 @@ impl Checked {
 }
 
 /// Every row of a run that gets through, beside those of origins.
-const ROWS: [&str; 45] = [
+const ROWS: [&str; 46] = [
     "bucket",
     "clean-up",
     "clock",
@@ -133,6 +133,7 @@ const ROWS: [&str; 45] = [
     "put",
     "reachable",
     "region",
+    "secret",
     "tampered-put:another-key",
     "tampered-put:another-type",
     "tampered-put:condition-removed",
@@ -201,8 +202,8 @@ async fn seaweedfs_lets_fields_through_that_come_to_nothing() {
         ("cors-stranger", "info"),
         ("database", "info"),
         ("lifecycle", "warning"),
-        ("proxy-keys", "info"),
         ("region", "info"),
+        ("secret", "warning"),
         ("tampered:acl-added", "info"),
         ("tampered:another-bucket-field", "info"),
         ("tampered:headers-added", "info"),
@@ -213,12 +214,15 @@ async fn seaweedfs_lets_fields_through_that_come_to_nothing() {
     assert!(checked.row("tampered:headers-added").1.contains("to no effect: the sealed file is what was granted"));
     site.assert_empty().await;
 
+    let (_, found, advice) = checked.row("secret");
+    assert!(found.contains("lies in the database") && advice.contains("DROPSLIP_SECRETS_FILE"), "{found} {advice}");
+    site.set("DROPSLIP_SECRETS", &"0123456789abcdef".repeat(4));
     site.set("DROPSLIP_CORS_ORIGINS", "https://app.example.com");
     for apply in ["lifecycle", "cors"] {
         assert_eq!(site.run(&[apply, "apply"]).status.code(), Some(0));
     }
     let mended = site.check();
-    let left = known.into_iter().filter(|(check, _)| !["cors-rules", "cors-stranger", "database", "lifecycle"].contains(check));
+    let left = known.into_iter().filter(|(check, _)| !["cors-rules", "cors-stranger", "database", "lifecycle", "secret"].contains(check));
     assert_eq!((mended.code, mended.not_ok()), (0, left.collect()), "after what was advised");
 }
 
@@ -234,7 +238,7 @@ async fn localstack_is_told_from_a_store_that_checks_signatures() {
         ("database", "info"),
         ("lifecycle", "warning"),
         ("private", "error"),
-        ("proxy-keys", "info"),
+        ("secret", "warning"),
         ("tampered-put:another-key", "error"),
         ("tampered-put:another-type", "warning"),
         ("tampered-put:condition-removed", "info"),
@@ -314,4 +318,37 @@ async fn who_may_call_is_looked_at_too() {
     let away = site.check();
     let (status, found, advice) = away.row("jwt-keys");
     assert!(status == "error" && found.contains("refused") && advice.contains("503"), "{found} {advice}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_installation_secret_is_looked_at_and_not_shown() {
+    const SECRET: &str = "hunter2hunter2hunter2hunter2hunter2";
+    let mut site = Site::on(Bed::SeaweedFs).await;
+    let path = site.folder.path().join("secrets");
+    let write = |content: &str, mode: u32| {
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    site.set("DROPSLIP_SECRETS_FILE", path.to_str().unwrap());
+    write(SECRET, 0o600);
+    let good = site.check();
+    assert_eq!((good.status("secret"), good.status("proxy-keys")), ("ok", "ok"));
+    assert!(good.row("secret").1.contains("DROPSLIP_SECRETS_FILE"), "{:?}", good.row("secret"));
+    write(SECRET, 0o644);
+    let open = site.check();
+    assert!(open.status("secret") == "warning" && open.row("secret").2.contains("chmod o-r"), "{:?}", open.row("secret"));
+    write("hunter2", 0o600);
+    let broken = site.check();
+    assert!(broken.status("secret") == "error" && broken.row("secret").1.contains("32 or more"), "{:?}", broken.row("secret"));
+    write("", 0o600);
+    let emptied = site.check();
+    assert_eq!((emptied.status("secret"), emptied.status("proxy-keys")), ("warning", "info"));
+    assert!(emptied.row("secret").1.contains("in the database") && emptied.row("proxy-keys").1.contains("is empty"));
+    write(SECRET, 0o600);
+    site.set("DROPSLIP_LINKS", "token");
+    let by_token = site.check();
+    assert_eq!((by_token.status("secret"), by_token.status("proxy-keys")), ("ok", "info"));
+    for checked in [good, open, broken, emptied, by_token] {
+        assert!(!format!("{:?}", checked.rows).contains("hunter2"));
+    }
 }

@@ -169,6 +169,7 @@ async fn forged_upload_tokens_are_refused() {
     let (_, token) = uploads.endpoint.split_once("/u/").unwrap();
     let parts: Vec<_> = token.split('.').collect();
     let [version, lookup, expiry, types, mac] = parts[..] else { panic!("{token}") };
+    assert_eq!(version, "du2", "the kind that no stored hash signs");
     let other = broker.new_token("other", 2, "files:write").await;
     let other = &other["dslip_".len().."dslip_".len() + 16];
     let forged = [

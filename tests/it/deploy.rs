@@ -118,8 +118,8 @@ async fn the_manifests_for_kubernetes_fit_the_program() {
     environment.extend(texts(&secret["stringData"]));
     // What must be filled in is no secret as it stands.
     let unfilled = Config::from_parts(None, environment.clone()).unwrap_err().to_string();
-    assert!(unfilled.contains("DROPSLIP_PROXY_KEYS"), "{unfilled}");
-    environment.insert("DROPSLIP_PROXY_KEYS".to_owned(), "0123456789abcdef".repeat(4));
+    assert!(unfilled.contains("DROPSLIP_SECRETS"), "{unfilled}");
+    environment.insert("DROPSLIP_SECRETS".to_owned(), "0123456789abcdef".repeat(4));
     let config = Config::from_parts(None, environment.clone()).unwrap();
     let known = |name: &String| name.starts_with("AWS_") || SETTINGS.iter().any(|setting| setting.env_name() == *name);
     assert!(environment.keys().all(known), "{environment:?}");
@@ -262,7 +262,7 @@ fn systemd_takes_the_unit_and_finds_it_well_shut() {
     assert!(read("docs/operating.md").contains(&format!("groupadd --system {group}\n")));
     // The settings that come with it are settings.
     let mut environment = variables("deploy/systemd/dropslip.env.example");
-    let keys = environment.iter_mut().find(|(name, _)| name == "DROPSLIP_PROXY_KEYS").unwrap();
+    let keys = environment.iter_mut().find(|(name, _)| name == "DROPSLIP_SECRETS").unwrap();
     keys.1 = "0123456789abcdef".repeat(4);
     let config = Config::from_parts(Some(&project().join("deploy/systemd/dropslip.toml")), environment);
     assert!(config.unwrap().operating.admin_listen.unwrap().ip().is_loopback());
@@ -273,7 +273,7 @@ fn what_tries_the_unit_installs_it_as_the_guide_says() {
     let (guide, script) = (read("docs/operating.md"), read("dev/service.sh"));
     let guide = guide.split("\n## systemd\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     // What is there only for a trial, and what each installation has otherwise.
-    let others = ["/usr/local/bin", "/secrets/webhooks.toml", "/secrets/proxy-keys", "/secrets/tokens.toml"];
+    let others = ["/usr/local/bin", "/secrets/webhooks.toml", "/secrets/secrets", "/secrets/tokens.toml"];
     let lines = guide.lines().filter(|line| line.starts_with("install ") || line.starts_with("groupadd "));
     let lines: Vec<&str> = lines.filter(|line| !others.iter().any(|other| line.contains(other))).collect();
     assert_eq!(lines.len(), 7, "{lines:#?}");

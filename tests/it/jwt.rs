@@ -382,10 +382,10 @@ async fn a_jwt_works_wherever_an_access_token_does(db: Db) {
     let (_, read) = broker.by("GET", &format!("/v2/files/{}.json", done["id"]), &customer).await;
     assert_eq!(read["file"]["createdBy"], json!({"id": 7, "type": "customers"}));
 
-    let (before, maker) = endpoint.split_once("/dj1.").unwrap();
+    let (before, maker) = endpoint.split_once("/dj2.").unwrap();
     let another = URL_SAFE_NO_PAD.encode("users 1 acme");
     let (_, rest) = maker.split_once('.').unwrap();
-    let (status, _) = answer(broker.http.get(format!("{before}/dj1.{another}.{rest}/s3/params?filename=a.txt"))).await;
+    let (status, _) = answer(broker.http.get(format!("{before}/dj2.{another}.{rest}/s3/params?filename=a.txt"))).await;
     assert_eq!(status, 401, "somebody else's name in it");
 }
 

@@ -20,7 +20,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Module by module, what it may name of the crate: arrows point down only.
-const MAY_USE: [(&str, &[&str]); 34] = [
+const MAY_USE: [(&str, &[&str]); 35] = [
     ("disk", &[]),
     ("domain", &["domain"]),
     ("failpoint", &[]),
@@ -29,9 +29,10 @@ const MAY_USE: [(&str, &[&str]); 34] = [
     ("output", &["output"]),
     ("trace", &["domain", "trace"]),
     ("handles", &[]),
+    ("installation_secret", &[]),
     ("private", &[]),
     ("random", &[]),
-    ("secret_file", &["disk", "domain"]),
+    ("secret_file", &["disk", "domain", "random"]),
     ("listener", &["domain"]),
     ("origins", &[]),
     ("post_policy", &[]),
@@ -40,7 +41,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
     ("bucket", &["bucket", "domain", "metrics", "post_policy", "trace"]),
     ("store", &["store", "disk", "domain", "failpoint", "metrics", "random", "trace"]),
     ("jwt", &["domain", "secret_file"]),
-    ("tokens", &["domain", "jwt", "random", "secret_file", "store"]),
+    ("tokens", &["domain", "installation_secret", "jwt", "random", "secret_file", "store"]),
     ("limits", &["domain", "store"]),
     ("broker", &["bucket", "failpoint", "fair", "limits", "domain", "metrics", "post_policy", "random", "store", "zip"]),
     ("sweeper", &["broker", "metrics"]),
@@ -63,8 +64,8 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "trace",
         ],
     ),
-    ("config", &["domain", "failpoint", "jwt", "limits", "proxy_key", "secret_file"]),
-    ("proxy_key", &["domain"]),
+    ("config", &["domain", "failpoint", "installation_secret", "jwt", "limits", "secret_file"]),
+    ("proxy_key", &["domain", "installation_secret"]),
     ("zip", &[]),
     ("embedded_s3", &["bucket", "disk", "listener", "origins", "random", "secret_file"]),
     (
@@ -76,6 +77,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "config",
             "domain",
             "embedded_s3",
+            "installation_secret",
             "jwt",
             "limits",
             "listener",
@@ -93,7 +95,23 @@ const MAY_USE: [(&str, &[&str]); 34] = [
         ],
     ),
     ("upload", &["upload", "config", "domain", "output", "private", "secret_file"]),
-    ("doctor", &["broker", "bucket", "doctor", "domain", "jwt", "limits", "post_policy", "random", "secret_file", "store", "tokens"]),
+    (
+        "doctor",
+        &[
+            "broker",
+            "bucket",
+            "doctor",
+            "domain",
+            "installation_secret",
+            "jwt",
+            "limits",
+            "post_policy",
+            "random",
+            "secret_file",
+            "store",
+            "tokens",
+        ],
+    ),
     (
         "cli",
         &[
@@ -111,6 +129,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
             "output",
             "post_policy",
             "private",
+            "secret_file",
             "server",
             "store",
             "sweeper",
@@ -121,12 +140,12 @@ const MAY_USE: [(&str, &[&str]); 34] = [
         ],
     ),
     // For tests and the fuzzer only.
-    ("properties", &["api", "config", "domain", "jwt", "proxy_key", "tokens", "trace", "upload", "webhooks", "zip"]),
+    ("properties", &["api", "config", "domain", "installation_secret", "jwt", "proxy_key", "tokens", "trace", "upload", "webhooks", "zip"]),
     ("main", &[]),
 ];
 
 /// Crates that belong to one layer.
-const ONLY_IN: [(&str, &[&str]); 11] = [
+const ONLY_IN: [(&str, &[&str]); 12] = [
     ("aws_", &["bucket"]),
     ("sqlx::", &["store"]),
     ("use s3s", &["embedded_s3"]),
@@ -134,8 +153,9 @@ const ONLY_IN: [(&str, &[&str]); 11] = [
     ("axum::", &["api", "listener", "embedded_s3"]),
     ("clap::", &["cli", "upload"]),
     ("jsonwebtoken", &["jwt"]),
-    ("now_utc", &["api", "cli", "bucket", "doctor", "notifications", "sweeper", "upload", "webhooks"]),
+    ("now_utc", &["api", "cli", "bucket", "doctor", "notifications", "server", "sweeper", "upload", "webhooks"]),
     ("ipnet::", &["domain"]),
+    ("hkdf::", &["installation_secret"]),
     ("prometheus_client::", &["metrics"]),
     ("opentelemetry", &["trace"]),
 ];

@@ -55,6 +55,7 @@ mod guides;
 mod hammer;
 mod handles;
 mod image_headers;
+mod installation_secret;
 mod js_client;
 mod jwt;
 mod layers;

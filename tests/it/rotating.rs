@@ -1,4 +1,4 @@
-//! SIGHUP again: secrets of links, and the endpoints of webhooks with theirs, are others without a restart.
+//! SIGHUP again: the secrets of links and upload tokens, and the endpoints of webhooks with theirs, are others without a restart.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dropslip::store::EventFilter;
 use futures_util::future;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::faults::world::{Program, World};
 use crate::receiver::{OTHER_SECRET, Receiver, SECRET};
@@ -89,12 +89,17 @@ async fn secrets_of_links_rotate_without_a_restart() {
     assert_eq!(followed(&link(&world, &program, id).await.1).await, 302);
     fs::write(world.folder.path().join("dropslip.toml"), "").unwrap();
     reloaded(&program, ALL).await;
+    let (own_key, by_own) = link(&world, &program, id).await;
+    assert_eq!((followed(&by_own).await, followed(&old_link).await), (302, 401), "without a setting the broker has a secret of its own");
+    fs::write(world.folder.path().join("dropslip.toml"), "links = \"token\"\n").unwrap();
+    reloaded(&program, ALL).await;
     let (no_key, needs_token) = link(&world, &program, id).await;
-    assert_eq!((no_key.as_str(), followed(&needs_token).await), ("", 401), "without secrets a link needs a token");
+    assert_eq!((no_key.as_str(), followed(&needs_token).await, followed(&by_own).await), ("", 401, 401), "links may need a token");
 
     let log = program.log();
     assert!(log.contains("PROXY_KEYS_FILE") && log.contains("must be secrets of 32 or more"), "it says why: {log}");
-    assert!(![OLD, NEW, "\"short\"", &old_key, &new_key].iter().any(|secret| log.contains(secret)), "a secret is logged: {log}");
+    assert!(log.contains("\"source\":\"DROPSLIP_PROXY_KEYS_FILE\"") && log.contains("signs, from the database"), "{log}");
+    assert!(![OLD, NEW, "\"short\"", &old_key, &new_key, &own_key].iter().any(|secret| log.contains(secret)), "a secret is logged: {log}");
     assert!(!log.contains("need a restart"), "{log}");
 }
 
@@ -107,7 +112,7 @@ async fn an_empty_file_of_secrets_ends_all_links() {
     for empty in ["", " \n\r\n\t"] {
         assert_eq!(followed(&by_old).await, 302);
         fs::write(&path, empty).unwrap();
-        reloaded(&program, "none: links need a token").await;
+        reloaded(&program, "no keys in links: the file of DROPSLIP_PROXY_KEYS_FILE is empty").await;
         assert_eq!(followed(&by_old).await, 401, "‘{empty:?}’");
         let (no_key, needs_token) = link(&world, &program, id).await;
         assert_eq!((no_key.as_str(), followed(&needs_token).await), ("", 401));
@@ -121,6 +126,42 @@ async fn an_empty_file_of_secrets_ends_all_links() {
     let program = world.start(None).await;
     assert!(program.log().contains("links to files have no keys"), "{}", program.log());
     assert_eq!(link(&world, &program, id).await.0, "");
+}
+
+async fn upload_token(world: &World, program: &Program) -> String {
+    let made = world.ask(program, "POST", "/companion/tokens.json", None, &json!({"types": ["kept"]})).await.unwrap();
+    assert_eq!(made.status, 201, "{made:?}");
+    made.body["companionEndpoint"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upload_tokens_rotate_with_the_secret_and_without_a_restart() {
+    let (world, path) = with_secrets(OLD).await;
+    fs::write(world.folder.path().join("dropslip.toml"), format!("secrets_file = \"{}\"\n", path.display())).unwrap();
+    let program = world.start(None).await;
+    let uploads = async |endpoint: &str| followed(&format!("{endpoint}/s3/params?filename=a.txt&metadata[fileType]=kept")).await;
+    let by_old = upload_token(&world, &program).await;
+    assert!(by_old.contains("/u/du2."), "{by_old}");
+    assert_eq!(uploads(&by_old).await, 200);
+
+    fs::write(&path, format!("{NEW}\n{OLD}\n")).unwrap();
+    reloaded(&program, ALL).await;
+    let by_new = upload_token(&world, &program).await;
+    assert_eq!([uploads(&by_old).await, uploads(&by_new).await], [200, 200], "the old one verifies");
+
+    fs::write(&path, NEW).unwrap();
+    reloaded(&program, ALL).await;
+    assert_eq!([uploads(&by_old).await, uploads(&by_new).await], [401, 200], "the new one signed");
+
+    // An empty file ends all that it signed; upload tokens are signed by the broker's own secret then.
+    fs::write(&path, "").unwrap();
+    reloaded(&program, ALL).await;
+    let by_own = upload_token(&world, &program).await;
+    assert_eq!([uploads(&by_new).await, uploads(&by_own).await], [401, 200]);
+    fs::write(&path, NEW).unwrap();
+    reloaded(&program, ALL).await;
+    assert_eq!([uploads(&by_new).await, uploads(&by_own).await], [200, 401]);
+    assert!(![OLD, NEW].iter().any(|secret| program.log().contains(secret)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

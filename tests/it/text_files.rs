@@ -88,7 +88,7 @@ async fn does_as_the_file_says(setting: &str, broker: &TestBroker, token: &str) 
             let request = broker.http.post(format!("{}/notifications/s3", broker.base)).bearer_auth(SECRET).body(r#"{"Records":[]}"#);
             request.send().await.unwrap().status() == 200
         }
-        "DROPSLIP_PROXY_KEYS_FILE" => {
+        "DROPSLIP_SECRETS_FILE" | "DROPSLIP_PROXY_KEYS_FILE" => {
             let slip = broker.text_slip().await;
             broker.drop_bytes(&slip, b"hello").await;
             let (_, file) = broker.confirm(slip.id).await;
@@ -128,6 +128,7 @@ async fn a_mark_before_a_file_is_no_part_of_it_and_utf16_is_refused_by_name() {
         ("DROPSLIP_JWT_SECRET_FILE", "jwt", SECRET),
         ("DROPSLIP_JWT_JWKS", "keys.json", KEYS),
         ("DROPSLIP_NOTIFICATIONS_TOKEN_FILE", "notifications", SECRET),
+        ("DROPSLIP_SECRETS_FILE", "secrets", SECRET),
         ("DROPSLIP_PROXY_KEYS_FILE", "proxy-keys", SECRET),
         ("DROPSLIP_WEBHOOKS_FILE", "webhooks.toml", endpoint),
         ("DROPSLIP_POLICIES", "attachment.toml", RULE),
@@ -246,7 +247,7 @@ fn files_of_the_embedded_mode_may_be_saved_with_a_mark() {
     let settings = [("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
     let start = || crate::process::Serving::start(folder.path(), &settings, "dropslip listens on ");
     assert_eq!(start().terminate().0, 0);
-    let names = ["development-token", "embedded-s3-identity", "embedded-s3-credentials.json", "proxy-key"];
+    let names = ["development-token", "embedded-s3-identity", "embedded-s3-credentials.json", "installation-secret"];
     for name in names {
         let path = folder.path().join("data").join(name);
         let kept = fs::read_to_string(&path).unwrap();

@@ -7,7 +7,7 @@ mod clients;
 mod events;
 mod files;
 pub mod fixture;
-mod rows;
+pub mod rows;
 mod secrets;
 mod statements;
 

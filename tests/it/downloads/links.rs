@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::told;
-use crate::harness::{Bed, Setup, TestBroker, answer, new_file};
+use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file};
 use crate::process::{Serving, run, text};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -161,15 +161,33 @@ async fn a_key_ends_with_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_bucket_and_no_secret_links_need_a_token() {
-    let broker = TestBroker::on(Bed::SeaweedFs).await;
-    let file = broker.active(&new_file("a.txt", "text/plain"), b"a").await;
-    assert_eq!(file["proxyKey"], "");
-    let url = file["downloadURL"].as_str().unwrap();
-    assert_eq!(url, format!("{}/v2/files/{}/download", broker.base, file["id"]));
-    assert_eq!(broker.http.get(url).send().await.unwrap().status(), 401);
-    assert_eq!(broker.http.get(format!("{url}?proxyKey=AAAA")).send().await.unwrap().status(), 401);
-    assert_eq!(broker.http.get(url).bearer_auth(&broker.token).send().await.unwrap().status(), 302);
+async fn links_need_a_token_where_that_is_set_whatever_secret_there_is() {
+    let keyed = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_SECRETS", SECRET).start().await;
+    let key = keyed.active(&new_file("a.txt", "text/plain"), b"a").await["proxyKey"].as_str().unwrap().to_owned();
+    for (bed, secret) in [(Bed::SeaweedFs, SECRET), (Bed::SeaweedFs, ""), (Bed::Embedded, "")] {
+        let broker = Setup::on(bed).setting("DROPSLIP_SECRETS", secret).setting("DROPSLIP_LINKS", "token").start().await;
+        let file = broker.active(&new_file("a.txt", "text/plain"), b"a").await;
+        assert_eq!(file["proxyKey"], "");
+        let url = file["downloadURL"].as_str().unwrap();
+        assert_eq!(url, format!("{}/v2/files/{}/download", broker.base, file["id"]));
+        for link in [url.to_owned(), format!("{url}?proxyKey=AAAA"), format!("{url}?proxyKey={key}")] {
+            assert_eq!(broker.http.get(&link).send().await.unwrap().status(), 401, "{bed:?} {link}");
+            let with_token = broker.http.get(&link).bearer_auth(&broker.token).send().await.unwrap();
+            assert_eq!(with_token.status(), 302, "{bed:?} {link}");
+        }
+        let listed = broker.call("GET", "/v2/files.json", None).await.1["files"][0].take();
+        assert_eq!((&listed["proxyKey"], &listed["downloadURL"]), (&file["proxyKey"], &file["downloadURL"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_setting_links_have_keys_with_a_bucket_too() {
+    for db in [Db::Sqlite, Db::Postgres] {
+        let broker = Setup::on(Bed::SeaweedFs).database(db).start().await;
+        let file = broker.active(&new_file("a.txt", "text/plain"), b"a").await;
+        assert_eq!(broker.http.get(file["downloadURL"].as_str().unwrap()).send().await.unwrap().status(), 302, "{db:?}");
+        assert!(!file["proxyKey"].as_str().unwrap().is_empty());
+    }
 }
 
 /// A program with settings of its own on one data folder, started again and again.
@@ -204,7 +222,8 @@ async fn secrets_are_kept_rotated_and_taken_back_and_no_key_is_logged() {
     let kept = link(&first, &token, 1).await;
     assert_eq!(status(&first, &kept).await, 302);
     first.terminate();
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder.path().join("data/proxy-key")).unwrap().permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder.path().join("data/installation-secret")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 
     let again = serving(&folder, &[]);
@@ -212,7 +231,7 @@ async fn secrets_are_kept_rotated_and_taken_back_and_no_key_is_logged() {
     again.terminate();
 
     let file = folder.path().join("secrets");
-    let old = fs::read_to_string(folder.path().join("data/proxy-key")).unwrap();
+    let old = fs::read_to_string(folder.path().join("data/installation-secret")).unwrap();
     fs::write(&file, format!("{NEW}\n{old}\n")).unwrap();
     let rotated = serving(&folder, &[("DROPSLIP_PROXY_KEYS_FILE", file.to_str().unwrap())]);
     let newer = link(&rotated, &token, 1).await;
@@ -243,14 +262,24 @@ fn bad_secrets_stop_the_start_without_being_repeated() {
         vec![("DROPSLIP_PROXY_KEYS_FILE", short.to_str().unwrap())],
         vec![("DROPSLIP_PROXY_KEYS_FILE", "/nowhere")],
         vec![("DROPSLIP_PROXY_KEYS_FILE", short.to_str().unwrap()), ("DROPSLIP_PROXY_KEYS", SECRET)],
+        vec![("DROPSLIP_SECRETS", "hunter2")],
+        vec![("DROPSLIP_SECRETS_FILE", short.to_str().unwrap())],
+        vec![("DROPSLIP_SECRETS_FILE", "/nowhere")],
+        vec![("DROPSLIP_SECRETS", SECRET), ("DROPSLIP_PROXY_KEYS", SECRET)],
     ] {
+        let name = settings[0].0;
         let mut all = vec![("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
         all.extend(settings);
         let output = run(folder.path(), &all, &["serve"]);
         let said = text(&output.stderr);
-        assert!(!output.status.success() && said.contains("DROPSLIP_PROXY_KEYS"), "{said}");
+        assert!(!output.status.success() && said.contains(name), "{said}");
         assert!(!said.contains("hunter2") && !said.contains(SECRET), "{said}");
     }
-    let shown = text(&run(folder.path(), &[("DROPSLIP_PROXY_KEYS", SECRET)], &["config"]).stdout);
-    assert!(shown.contains("proxy_keys = \"***\"") && !shown.contains(SECRET), "{shown}");
+    for name in ["DROPSLIP_SECRETS", "DROPSLIP_PROXY_KEYS"] {
+        let shown = text(&run(folder.path(), &[(name, SECRET)], &["config"]).stdout);
+        assert!(
+            shown.contains(&format!("{} = \"***\"", name.trim_start_matches("DROPSLIP_").to_lowercase())) && !shown.contains(SECRET),
+            "{shown}"
+        );
+    }
 }

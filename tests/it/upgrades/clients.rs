@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{Installation, PART, YOUNG, array, encoded, lines, listed, numbers, sha256, texts};
 use super::{rows, secrets};
-use crate::harness::{Db, answer};
+use crate::harness::{Db, answer, execute};
 
 pub async fn old_tokens_are_what_they_were(version: &Path, db: Db) {
     let mut old = Installation::copy(version, db, YOUNG).await;
@@ -145,6 +145,31 @@ pub async fn old_upload_tokens_and_links_work(version: &Path, db: Db) {
         let forged = format!("{}{}", &text[..text.len() - 1], if text.ends_with('0') { '1' } else { '0' });
         assert_eq!(answer(old.request("GET", &in_query("params?filename=new.txt", &forged), None)).await.0, 401, "{of}");
     }
+    // Good for 24 hours after the secret was first used, and no longer; whatever is made since then goes on.
+    let params = |text: &str| in_query("params?filename=new.txt&metadata[fileType]=attachment", text);
+    let status = async |old: &Installation, text: &str| answer(old.request("GET", &params(text), None)).await.0.as_u16();
+    let wish = json!({"types": ["attachment"]});
+    let made = old.must(201, "POST", "/companion/tokens.json", old.token("all of default"), Some(&wish)).await;
+    let (_, new) = made["companionEndpoint"].as_str().unwrap().rsplit_once("/u/").unwrap();
+    let (_, before) = &signed["all of default"];
+    assert!(new.starts_with("du2.") && before.starts_with("du1."), "{new} {before}");
+    // A proof by the stored hash is none for what is made now.
+    let hash = rows::secret(&old.database_url, "secret_sha256", &format!("tokens WHERE lookup = '{}'", secrets::maker(new))).await;
+    assert_eq!([status(&old, new).await, status(&old, &secrets::forged(new, &hash)).await], [200, 401]);
+    for (hours, expected) in [(23, 200), (24, 401)] {
+        let moment = secrets::hours_ago(db, hours);
+        execute(&old.database_url, &format!("UPDATE moments SET happened_at = {moment} WHERE name = 'installation secret'")).await;
+        old.upgrade();
+        for (of, (_, text)) in &signed {
+            let is_for_it = texts(&signed[of].0["types"]).contains(&"attachment");
+            let expected = if expected == 200 && !is_for_it { 400 } else { expected };
+            assert_eq!(status(&old, text).await, expected, "{of} after {hours} hours");
+        }
+        assert_eq!(status(&old, new).await, 200);
+    }
+    execute(&old.database_url, &format!("UPDATE moments SET happened_at = {}", secrets::hours_ago(db, 0))).await;
+    old.upgrade();
+
     for file in old.files("in parts of Uppy") {
         let (_, text) = &signed["all of default"];
         let upload = |path: &str| in_query(&format!("multipart/{}{path}?key={}", file["id"], encoded(file["key"].as_str().unwrap())), text);

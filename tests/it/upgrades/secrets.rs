@@ -8,6 +8,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use time::OffsetDateTime;
 
+use crate::harness::Db;
+
 const HOUR: i64 = 3600;
 
 fn mac(key: &[u8], pieces: &[&[u8]]) -> [u8; 32] {
@@ -30,6 +32,20 @@ pub fn upload_token(old: &str, key: &[u8]) -> String {
     let parts: Vec<&str> = said.split('.').collect();
     let [version, maker, _, types] = parts[..] else { panic!("{old}") };
     sealed(format!("{version}.{maker}.{}.{types}", OffsetDateTime::now_utc().unix_timestamp() + HOUR))
+}
+
+/// The same claim as that of a token of today, proven by the stored hash as of old.
+pub fn forged(new: &str, key: &[u8]) -> String {
+    let (said, _) = new.rsplit_once('.').unwrap();
+    format!("{said}.{}", hex::encode(mac(key, &[b"dropslip upload token\0", said.as_bytes()])))
+}
+
+/// A moment as a statement of that engine says it.
+pub fn hours_ago(db: Db, hours: i64) -> String {
+    match db {
+        Db::Sqlite => format!("(unixepoch() - {}) * 1000000", hours * HOUR),
+        Db::Postgres => format!("now() - interval '{hours} hours'"),
+    }
 }
 
 /// The part of an upload token that names the access token it was made from.

@@ -1,0 +1,92 @@
+//! Where the installation secret is, as far as it is set; else the broker has one of its own.
+
+use std::path::PathBuf;
+
+use super::Reader;
+use super::values::filled;
+use crate::installation_secret::Secrets;
+
+/// A secret that the operator has set.
+#[derive(Debug, Clone)]
+pub enum SecretSetting {
+    /// The secrets themselves.
+    Secrets {
+        /// The setting that has them, as the environment names it.
+        name: &'static str,
+        /// The first signs, all verify.
+        secrets: Secrets,
+    },
+    /// A file that holds them.
+    File {
+        /// The setting that names it.
+        name: &'static str,
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+/// The settings that say it, one of them at a time. They had the names of keys in links when nothing else was signed with them.
+const KEYS: [(&str, &str); 4] = [
+    ("secrets", "DROPSLIP_SECRETS"),
+    ("secrets_file", "DROPSLIP_SECRETS_FILE"),
+    ("proxy_keys", "DROPSLIP_PROXY_KEYS"),
+    ("proxy_keys_file", "DROPSLIP_PROXY_KEYS_FILE"),
+];
+
+impl Reader {
+    pub(super) fn secret(&mut self) -> Option<SecretSetting> {
+        let given: Vec<_> = KEYS.into_iter().filter(|(key, _)| self.values.contains_key(key)).collect();
+        if let [(first, _), _, ..] = given[..] {
+            let why = format!("{}: only one of {} may be set", self.named(first), KEYS.map(|(_, name)| name).join(", "));
+            self.errors.push(why);
+        }
+        let mut settings = Vec::new();
+        for (key, name) in KEYS {
+            settings.push(if key.ends_with("_file") {
+                self.optional(key, filled).map(|path| SecretSetting::File { name, path: PathBuf::from(path) })
+            } else {
+                self.optional(key, str::parse).map(|secrets| SecretSetting::Secrets { name, secrets })
+            });
+        }
+        settings.into_iter().flatten().next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, ConfigError};
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_parts(None, settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn each_name_is_taken_and_two_at_once_are_refused() {
+        assert!(config(&[]).unwrap().secret.is_none());
+        for (place, (key, name)) in KEYS.into_iter().enumerate() {
+            let said = match config(&[(name, SECRET)]).unwrap().secret.unwrap() {
+                SecretSetting::Secrets { name, secrets } => (name, secrets == SECRET.parse().unwrap()),
+                SecretSetting::File { name, path } => (name, path.as_os_str() == SECRET),
+            };
+            assert_eq!(said, (super::super::env_name(key).as_str(), true));
+            for (_, other) in &KEYS[place + 1..] {
+                let ConfigError(lines) = config(&[(name, SECRET), (other, SECRET)]).unwrap_err();
+                assert!(lines.len() == 1 && lines[0].starts_with(&format!("{name}: only one of")), "{lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_too_short_are_refused_without_being_repeated() {
+        for name in ["DROPSLIP_SECRETS", "DROPSLIP_PROXY_KEYS"] {
+            for short in ["hunter2", "0123456789abcdef0123456789abcdef,hunter2", "hunter2hunter2hunter2hunter2 123"] {
+                let ConfigError(lines) = config(&[(name, short)]).unwrap_err();
+                assert!(lines.len() == 1 && lines[0].starts_with(&format!("{name}: must be secrets of 32 or more")), "{lines:?}");
+                assert!(!lines[0].contains("hunter2"), "{lines:?}");
+            }
+        }
+    }
+}
