@@ -64,7 +64,8 @@ enum Command {
     /// Webhooks: what was sent, what was given up, send it again
     #[command(subcommand)]
     Events(events::EventsCommand),
-    /// Copy the SQLite database to a new file, as it is at one moment; the broker may run meanwhile
+    /// Copy the SQLite database to a new file, as it is at one moment, and beside it the embedded mode’s installation secret; the broker
+    /// may run meanwhile
     Backup(operate::BackupOptions),
     /// The bucket's own expiry rule for what was never confirmed, a second line behind the sweeper
     #[command(subcommand)]

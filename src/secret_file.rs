@@ -35,6 +35,19 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<
     Ok(read_text(path)?.trim().to_owned())
 }
 
+/// Gives a file of before its present name, unless there is one of that name already. It is not kept under both: who replaces a secret
+/// must not meet the old one again.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn rename_first(before: &Path, path: &Path) -> io::Result<()> {
+    if path.try_exists()? || !before.try_exists()? {
+        return Ok(());
+    }
+    fs::rename(before, path)?;
+    disk::sync(path.parent().unwrap_or(path))
+}
+
 /// Copies a file with a secret to a new one, which its owner alone can read: whole and durable, or not there.
 ///
 /// # Errors
@@ -182,6 +195,20 @@ mod tests {
         // One that was emptied is made anew.
         fs::write(&path, "\n").unwrap();
         assert_eq!(read_or_create(&path, || "another".to_owned()).unwrap(), "another");
+    }
+
+    #[test]
+    fn a_file_of_before_is_renamed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, path) = (folder.path().join("before"), folder.path().join("now"));
+        rename_first(&before, &path).unwrap();
+        assert!(!path.exists());
+        fs::write(&before, "old\n").unwrap();
+        rename_first(&before, &path).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), before.exists()), ("old\n", false));
+        fs::write(&before, "other\n").unwrap();
+        rename_first(&before, &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old\n", "what has the name stays");
     }
 
     #[test]

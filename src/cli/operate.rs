@@ -1,8 +1,9 @@
 //! `dropslip sweep`, `audit`, `backup` and `lifecycle`: what an operator does beside a running broker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use crate::broker::{Audit, STAGING_PREFIX, Swept, lifecycle_days};
 use crate::bucket::lifecycle;
 use crate::config::Config;
 use crate::output::say;
+use crate::secret_file;
 use crate::server;
 use crate::store::Waiting;
 use crate::store::copying;
@@ -90,9 +92,27 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) async fn backup(options: &BackupOptions, config: &Config) -> anyhow::Result<ExitCode> {
+    let secret = server::secret_in_data_folder(config).map(|from| (from, beside(&options.file)));
+    if let Some((_, to)) = &secret
+        && to.try_exists().with_context(|| to.display().to_string())?
+    {
+        anyhow::bail!("{}: a file that exists is never replaced", to.display());
+    }
     copying::copy(config.database_url.reveal(), &options.file).await?;
     say!("copied the database to {}", options.file.display())?;
+    if let Some((from, to)) = secret {
+        // Without it the copy would come back with all links and upload tokens ended.
+        secret_file::copy(&from, &to).with_context(|| to.display().to_string())?;
+        say!("copied the installation secret to {}", to.display())?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the secret's copy is put, by where that of the database is.
+fn beside(copy: &Path) -> PathBuf {
+    let mut name = copy.as_os_str().to_owned();
+    name.push(".installation-secret");
+    PathBuf::from(name)
 }
 
 pub(super) async fn lifecycle(command: LifecycleCommand, config: &Config) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,5 @@
 //! What signs upload tokens and links: where the installation secret lies, and what is made of it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -132,29 +131,13 @@ fn parsed(text: &str) -> anyhow::Result<Secrets> {
     text.parse().map_err(anyhow::Error::msg)
 }
 
-fn fresh() -> String {
-    hex::encode(random::bytes::<32>())
-}
-
 fn in_data_folder(data_dir: &Path) -> anyhow::Result<InstallationSecret> {
     let path = data_dir.join(FILE);
     let named = || path.display().to_string();
-    let text = read_or_adopt(&path, &data_dir.join(FILE_BEFORE)).with_context(named)?;
+    // What the version before signed links with signs on, so that those links work.
+    secret_file::rename_first(&data_dir.join(FILE_BEFORE), &path).with_context(named)?;
+    let text = secret_file::read_or_create(&path, || hex::encode(random::bytes::<32>())).with_context(named)?;
     Ok(InstallationSecret::new(parsed(&text).with_context(named)?, Source::DataFolder))
-}
-
-/// Made of what the version before signed links with, if that is there, so that those links work on.
-fn read_or_adopt(path: &Path, before: &Path) -> io::Result<String> {
-    let adopted = if path.try_exists()? {
-        None
-    } else {
-        match secret_file::read_text(before) {
-            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        }
-    };
-    secret_file::read_or_create(path, || adopted.unwrap_or_else(fresh))
 }
 
 async fn in_database(store: &Store) -> anyhow::Result<InstallationSecret> {

@@ -9,8 +9,8 @@ use dropslip::domain::{FileId, FileState, sqlite_url};
 use dropslip::store::Store;
 
 use crate::faults::world::{Program, World, granted};
-use crate::harness::{Db, execute, from_servers, project, unique};
-use crate::process::text;
+use crate::harness::{Db, answer, execute, from_servers, project, unique};
+use crate::process::{self, Serving, text};
 
 /// A command of the guide as it stands there, with the guide's places and names replaced by those of the test.
 fn as_written(world: &World, command: &str, places: &[(&str, &str)]) -> Command {
@@ -226,4 +226,58 @@ async fn an_older_broker_goes_on_with_newer_tables_and_does_not_start_on_them() 
         let complaint = text(&refused.stderr);
         assert!(refused.status.code() == Some(1) && complaint.contains("made by another version of dropslip"), "{db:?}: {complaint}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_embedded_mode_has_the_secret_without_which_all_links_would_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
+    let at = |name: &str| folder.path().join(name);
+    let start = || Serving::start(folder.path(), &settings, ")");
+    let run = |arguments: &[&str]| {
+        let output = process::run(folder.path(), &settings, arguments);
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let broker = start();
+    fs::write(at("a.txt"), "Hello").unwrap();
+    assert_eq!(run(&["upload", "--server", broker.url(), "a.txt"]).0, Some(0));
+    let token = fs::read_to_string(at("data/development-token")).unwrap();
+    let http = reqwest::Client::new();
+    let asked = async |request: reqwest::RequestBuilder| answer(request.bearer_auth(token.trim())).await.1;
+    let file = asked(http.get(format!("{}/v2/files/1.json", broker.url()))).await;
+    let made = asked(http.post(format!("{}/companion/tokens.json", broker.url())).body(r#"{"types": ["attachment"]}"#)).await;
+    let paths = [
+        format!("/v2/files/1/download?proxyKey={}", file["file"]["proxyKey"].as_str().unwrap()),
+        format!("{}/s3/params?filename=a.txt", made["companionEndpoint"].as_str().unwrap().strip_prefix(broker.url()).unwrap()),
+    ];
+    let statuses = async |broker: &Serving| {
+        let mut statuses = Vec::new();
+        for path in &paths {
+            statuses.push(http.get(format!("{}{path}", broker.url())).send().await.unwrap().status().as_u16());
+        }
+        statuses
+    };
+    assert_eq!(statuses(&broker).await, [200, 200]);
+
+    let (code, said) = run(&["backup", "copy.db"]);
+    assert!(code == Some(0) && said.contains("copied the installation secret to copy.db.installation-secret"), "{said}");
+    let kept = fs::metadata(at("copy.db.installation-secret")).unwrap();
+    assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read(at("copy.db.installation-secret")).unwrap(), fs::read(at("data/installation-secret")).unwrap());
+    // What is there is never replaced, and then there is no half of a copy.
+    fs::write(at("other.db.installation-secret"), "precious").unwrap();
+    let (code, said) = run(&["backup", "other.db"]);
+    assert!(code == Some(1) && said.contains("never replaced") && !at("other.db").exists(), "{said}");
+    assert_eq!(fs::read_to_string(at("other.db.installation-secret")).unwrap(), "precious");
+
+    broker.terminate();
+    for name in ["dropslip.db", "dropslip.db-wal", "dropslip.db-shm", "installation-secret"] {
+        let _ = fs::remove_file(at("data").join(name));
+    }
+    fs::copy(at("copy.db"), at("data/dropslip.db")).unwrap();
+    let without = start();
+    assert_eq!(statuses(&without).await, [401, 401], "by another secret");
+    without.terminate();
+    fs::copy(at("copy.db.installation-secret"), at("data/installation-secret")).unwrap();
+    assert_eq!(statuses(&start()).await, [200, 200]);
 }

@@ -158,7 +158,16 @@ async fn nobody_else_gets_at_what_is_left_under(umask: &'static str) {
     part_of_an_open_upload(&broker, &token).await;
     desk.run(&[], &["backup", "copies/copy.db"]);
     let data = desk.path("data");
-    let side_files = ["dropslip.db", "dropslip.db-wal", "dropslip.db-shm", "dropslip.db.starting", "embedded-s3.lock", "development-token"];
+    let side_files = [
+        "dropslip.db",
+        "dropslip.db-wal",
+        "dropslip.db-shm",
+        "dropslip.db.starting",
+        "embedded-s3.lock",
+        "development-token",
+        "installation-secret",
+        "../copies/copy.db.installation-secret",
+    ];
     for name in side_files {
         assert!(data.join(name).exists(), "this walk is to see {name}");
     }
@@ -214,7 +223,7 @@ async fn what_an_older_version_left_open_is_made_private_at_the_start() {
         assert_eq!((told.len(), counted, line["level"].as_str()), (1, open.len() as u64, Some("WARN")), "{told:?}");
         installation.assert_whole();
         // One alone, behind closed doors; and once all is private nothing is said.
-        chmod(&data.join("proxy-key"), 0o644);
+        chmod(&data.join("installation-secret"), 0o644);
         installation.upgrade();
         assert_private(&data);
         assert_eq!(Desk::told(&installation.log()).len(), 1);

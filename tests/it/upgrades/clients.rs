@@ -181,7 +181,7 @@ pub async fn old_upload_tokens_and_links_work(version: &Path, db: Db) {
     }
 
     let secret = match db {
-        Db::Sqlite => old.data_file("proxy-key"),
+        Db::Sqlite => old.data_file("installation-secret"),
         Db::Postgres => old.facts["settings"]["DROPSLIP_PROXY_KEYS"].as_str().unwrap().to_owned(),
     };
     for file in old.files("active") {
