@@ -8,6 +8,7 @@ pub(crate) mod properties;
 mod strangers;
 mod token;
 mod token_file;
+mod unknown;
 mod upload_token;
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Actor, ActorKind, Address, Caller, Scope, Scopes, Tenant, TypeLimit};
 use crate::installation_secret::Keys;
-use crate::jwt::{KeysAway, Verifier};
+use crate::jwt::Verifier;
 use crate::store::{NewToken, Store, StoreError, TokenRow};
 use strangers::{Presented, Strangers};
 use token::{lookup_of, sha256};
@@ -30,6 +31,7 @@ use upload_token::{Maker, UploadToken};
 
 pub use token::Token;
 pub use token_file::{Entries, TokenFile};
+pub use unknown::Unknown;
 pub use upload_token::{LONGEST_LIFE, MOST_UPLOAD_TYPES};
 
 /// The token that somebody holds: what proves it, and who it stands for. Cheap to clone.
@@ -104,20 +106,6 @@ const REMEMBERED: usize = 10_000;
 
 /// Tokens by their public half, and when the database was asked about each; nobody's for one that is in the file alone.
 type Recent = HashMap<String, (Option<Holder>, Instant)>;
-
-/// Why nobody can say who presents a token.
-#[derive(Debug, thiserror::Error)]
-pub enum Unknown {
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The issuer's keys are not there yet.
-    #[error(transparent)]
-    Keys(#[from] KeysAway),
-    /// It is bad, and so are too many from that address: how many seconds to wait.
-    #[error("too many bad tokens, try again in {0} s")]
-    TooMany(u64),
-}
 
 /// Everybody who may call.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Unknown;
+use super::unknown::Unknown;
 use crate::domain::Address;
 
 /// Unknown tokens that an address may present at once; then one a second.
