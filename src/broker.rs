@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use time::{Duration, OffsetDateTime};
+use tokio::sync::Mutex;
 
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
@@ -45,6 +46,7 @@ pub use arriving::{Arrival, Notified};
 pub use audit::Audit;
 use counts::Counts;
 use turns::Turns;
+use watching::Seen;
 
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
@@ -132,6 +134,7 @@ pub struct Broker {
     permits: FairPermits,
     counts: Counts,
     counting: Turns<String, Option<(std::time::Instant, u32)>>,
+    seen_missing: Mutex<Option<Seen>>,
 }
 
 /// The rules of an installation.
@@ -192,6 +195,7 @@ impl Broker {
             permits: FairPermits::new(permits::BOUNDS),
             counts: Counts::default(),
             counting: Turns::default(),
+            seen_missing: Mutex::default(),
         }
     }
 

@@ -38,6 +38,7 @@ mod sweeping;
 mod tickets;
 mod tokens;
 mod watching;
+mod writes;
 mod writing;
 
 use std::fs::File;
@@ -143,9 +144,10 @@ pub enum StoreError {
     Broken(String),
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        let away = match &error {
+impl StoreError {
+    /// Whether the database is not available now.
+    fn is_away(error: &sqlx::Error) -> bool {
+        match error {
             // Protocol: a connection that ends while it is being opened looks like an answer that makes no sense.
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -155,8 +157,13 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed => true,
             sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
             _ => false,
-        };
-        if away { Self::Unavailable(error) } else { Self::Broken(error.to_string()) }
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if Self::is_away(&error) { Self::Unavailable(error) } else { Self::Broken(error.to_string()) }
     }
 }
 
@@ -196,22 +203,28 @@ macro_rules! within_time {
         let connecting = $crate::metrics::connecting();
         let acquired = $pool.acquire().await;
         drop(connecting);
-        let mut held = $crate::store::counted(acquired)?;
-        let work = async {
-            let $connection = $crate::store::Lent::connection(&mut held)?;
-            $body
+        let answer = match $crate::store::counted(acquired) {
+            Ok(mut held) => {
+                let work = async {
+                    let $connection = $crate::store::Lent::connection(&mut held)?;
+                    $body
+                };
+                match $crate::store::in_time($crate::metrics::Statement::$kind, work).await {
+                    Some(Ok(answer)) => {
+                        $crate::store::Lent::answered(held);
+                        Ok(answer)
+                    }
+                    Some(Err(error)) => Err(error),
+                    None => {
+                        $crate::store::Lent::give_up(held);
+                        Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+                    }
+                }
+            }
+            Err(error) => Err(error),
         };
-        match $crate::store::in_time($crate::metrics::Statement::$kind, work).await {
-            Some(Ok(answer)) => {
-                $crate::store::Lent::answered(held);
-                Ok(answer)
-            }
-            Some(Err(error)) => Err(error),
-            None => {
-                $crate::store::Lent::give_up(held);
-                Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
-            }
-        }
+        $pool.writes().note($crate::metrics::Statement::$kind, &answer);
+        answer
     }};
 }
 use {on_pool, within_time};
@@ -261,6 +274,7 @@ impl Store {
             Engine::Sqlite { write, .. } => Writer::start([SqliteRecords(write.clone())]),
             Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords(connections.clone()))),
         };
+        writes::watch(&engine);
         let [pages, searches] = [PAGES_AT_ONCE, SEARCHES_AT_ONCE].map(|most| Arc::new(Semaphore::new(most)));
         Ok(Self { engine, records, subscribers: Subscribers::default(), pages, searches })
     }
@@ -316,6 +330,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether what was written last could be, or a probe since then; asks nobody.
+    #[must_use]
+    pub fn takes_writes(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite { write, .. } => write.writes().succeed(),
+            Engine::Postgres(connections) => connections.writes().succeed(),
+        }
+    }
+
     /// How many batches of slips this broker began to write. While it grows, somebody waits for the database.
     #[must_use]
     pub fn batches_of_slips(&self) -> u64 {
@@ -335,12 +358,17 @@ impl Store {
     }
 }
 
-/// Held by whoever opens the database file and brings its tables up to date.
-async fn starting_lock(database: PathBuf) -> Result<File, StoreError> {
+/// Beside a database file: locked by whoever opens it and brings its tables up to date.
+fn starting_file(database: PathBuf) -> PathBuf {
     let mut name = database.into_os_string();
     name.push(".starting");
+    name.into()
+}
+
+/// Held by whoever opens the database file and brings its tables up to date.
+async fn starting_lock(database: PathBuf) -> Result<File, StoreError> {
     let locked = tokio::task::spawn_blocking(move || {
-        let file = File::create(PathBuf::from(name))?;
+        let file = File::create(starting_file(database))?;
         file.lock()?;
         Ok(file)
     });

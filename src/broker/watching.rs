@@ -1,5 +1,7 @@
 //! What an operator asks: whether the broker can work, and how far behind it is.
 
+use std::time::Instant;
+
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
@@ -10,20 +12,47 @@ use crate::store::{Load, Unfit};
 /// How long database and bucket may take to say that they are there.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// How each sentence about it begins.
+const DATABASE: &str = "the database";
+
+/// For how long an answer is everybody's: whoever asks, database and bucket are asked about once a second.
+const SAME_ANSWER: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What was missing, and when that was known.
+pub(super) type Seen = (Instant, Vec<String>);
+
 impl Broker {
-    /// What is missing now, one sentence each; none when all is well.
+    /// What is missing, one sentence each; none when all is well.
     ///
-    /// It is asked often and must not wait for as long as a use case may.
+    /// It is asked often and must not wait for as long as a use case may. Who asks while another does waits for the same answer.
     pub async fn missing(&self) -> Vec<String> {
+        let mut missing = {
+            let mut seen = self.seen_missing.lock().await;
+            match &*seen {
+                Some((at, missing)) if at.elapsed() < SAME_ANSWER => missing.clone(),
+                _ => {
+                    let missing = self.look_what_is_missing().await;
+                    *seen = Some((Instant::now(), missing.clone()));
+                    missing
+                }
+            }
+        };
+        if !self.store.takes_writes() && !missing.iter().any(|what| what.starts_with(DATABASE)) {
+            missing.insert(0, format!("{DATABASE} takes no writes"));
+        }
+        missing
+    }
+
+    async fn look_what_is_missing(&self) -> Vec<String> {
         let store = async { timeout(PATIENCE, self.store.unfit(&self.storage)).await };
         let bucket = async { timeout(PATIENCE, self.bucket.ping()).await.is_ok_and(|answer| answer.is_ok()) };
         let (store, bucket) = tokio::join!(store, bucket);
         let database = match store {
             Ok(Ok(None)) => None,
-            Ok(Ok(Some(Unfit::File))) => Some("the database file was removed or replaced: put it back, or restart the broker".to_owned()),
-            Ok(Ok(Some(Unfit::Tables))) => Some("the database lacks migrations: restart the broker".to_owned()),
-            Ok(Ok(Some(Unfit::Storage(bound)))) => Some(format!("the database is about {bound}, not {}", self.storage)),
-            Ok(Err(_)) | Err(_) => Some("the database is not available".to_owned()),
+            Ok(Ok(Some(Unfit::File))) => Some(format!("{DATABASE} file was removed or replaced: put it back, or restart the broker")),
+            Ok(Ok(Some(Unfit::Tables))) => Some(format!("{DATABASE} lacks migrations: restart the broker")),
+            Ok(Ok(Some(Unfit::Storage(bound)))) => Some(format!("{DATABASE} is about {bound}, not {}", self.storage)),
+            Ok(Err(_)) | Err(_) => Some(format!("{DATABASE} is not available")),
         };
         database.into_iter().chain((!bucket).then(|| "the bucket is not available".to_owned())).collect()
     }

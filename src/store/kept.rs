@@ -13,6 +13,7 @@ use sqlx::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::writes::Writes;
 use super::{ANSWER_TIMEOUT, Lent, PATIENCE};
 
 /// For how long a connection that answered is taken to be alive.
@@ -38,6 +39,7 @@ pub(super) struct Kept<C: Connection> {
     options: C::Options,
     most: u32,
     shared: Arc<Shared<C>>,
+    writes: Writes,
 }
 
 struct Shared<C> {
@@ -65,7 +67,7 @@ impl<C: Opened + 'static> Kept<C> {
     /// Opens the first connection, to see that it can.
     pub(super) async fn open(options: C::Options, most: u32) -> Result<Self, sqlx::Error> {
         let places = Arc::new(Semaphore::new(most as usize));
-        let kept = Self { options, most, shared: Arc::new(Shared { places, resting: Mutex::default() }) };
+        let kept = Self { options, most, shared: Arc::new(Shared { places, resting: Mutex::default() }), writes: Writes::default() };
         kept.acquire().await?.answered();
         Ok(kept)
     }
@@ -93,6 +95,11 @@ impl<C: Opened + 'static> Kept<C> {
             return None;
         }
         Some(rested)
+    }
+
+    /// Whether writes succeed.
+    pub(super) fn writes(&self) -> &Writes {
+        &self.writes
     }
 
     /// Connections in use, those at rest, and how many there may be.

@@ -1,16 +1,21 @@
 //! Looking at a database without changing it: no file is made and no table.
 
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
-use super::StoreError;
 use super::postgres::{options, refuse_shared_sessions};
+use super::{StoreError, starting_file};
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether whoever starts has done so.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a database is to dropslip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +48,7 @@ async fn asked(url: &str) -> Result<Found, StoreError> {
         if !options.get_filename().exists() {
             return Ok(Found::NoFile);
         }
+        let _starting = nobody_starts(options.get_filename().to_path_buf()).await?;
         // Not read-only: who reads a database in WAL mode so leaves two files beside it.
         let mut connection = SqliteConnection::connect_with(&options.create_if_missing(false)).await?;
         let identity = sqlx::query_scalar(IDENTITY).fetch_optional(&mut connection).await;
@@ -61,5 +67,24 @@ async fn asked(url: &str) -> Result<Found, StoreError> {
         // SQLite has one code for all that is wrong with a statement; Postgres says "undefined table".
         Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("1" | "42P01")) => Ok(Found::Empty),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until nobody opens that database for the first time: SQLite's own locks do not wait for a change to WAL mode. Where no broker
+/// was there is nobody to wait for.
+async fn nobody_starts(database: PathBuf) -> Result<Option<File>, StoreError> {
+    let away = |error: std::io::Error| StoreError::Unavailable(error.into());
+    let file = match File::open(starting_file(database)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(away(error)),
+    };
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            // A thread that waits for the lock could not be told to give up.
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(TryLockError::Error(error)) => return Err(away(error)),
+        }
     }
 }

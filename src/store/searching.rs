@@ -57,7 +57,8 @@ impl Store {
         let select = AssertSqlSafe(self.unsearched());
         let filled = match &self.engine {
             Engine::Sqlite { write, .. } => within_time!(write, connection => {
-                let mut transaction = connection.begin().await?;
+                // It reads first: a lock that it asked for only then would be refused at once while another process writes.
+                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
                 let rows: Vec<(i64, String)> =
                     sqlx::query_as(select).bind(after).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
                 for (id, name) in &rows {

@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
 use super::kept::{Kept, Opened};
+use super::writes::Writes;
 use super::{Lent, PATIENCE};
 
 /// How many read at the same time.
@@ -40,6 +41,7 @@ pub(super) struct WriteConnection {
     opened: Option<FileIdentity>,
     current: Arc<Mutex<Option<Writing>>>,
     closed: AtomicBool,
+    writes: Writes,
 }
 
 /// Device and inode: what a file is, whatever its path names by now.
@@ -66,7 +68,13 @@ impl WriteConnection {
     pub(super) async fn open(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         let writing = Writing { connection: options.connect().await?, given_up: false };
         let opened = FileIdentity::at(options.get_filename());
-        Ok(Self { options, opened, current: Arc::new(Mutex::new(Some(writing))), closed: AtomicBool::new(false) })
+        Ok(Self {
+            options,
+            opened,
+            current: Arc::new(Mutex::new(Some(writing))),
+            closed: AtomicBool::new(false),
+            writes: Writes::default(),
+        })
     }
 
     /// Waits for its turn.
@@ -96,6 +104,11 @@ impl WriteConnection {
     /// Whether the path names no file any more, or another one than that which was opened.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.opened.is_some() && FileIdentity::at(self.options.get_filename()) != self.opened
+    }
+
+    /// Whether writes succeed.
+    pub(super) fn writes(&self) -> &Writes {
+        &self.writes
     }
 
     /// Whether somebody writes now.

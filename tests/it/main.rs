@@ -61,6 +61,7 @@ mod jwt;
 mod layers;
 mod limits;
 mod listing;
+mod locked;
 mod metrics;
 mod multipart;
 mod names;

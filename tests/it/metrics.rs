@@ -264,6 +264,7 @@ async fn health_is_asked_without_another_program() {
     let configured = world.command(None, &["health"]).env("DROPSLIP_LISTEN", address).output().unwrap();
     assert_eq!((configured.status.code(), text(&configured.stdout)), (Some(0), "ready\n".to_owned()));
     world.execute("DELETE FROM _sqlx_migrations WHERE version > 3").await;
+    world.becomes(&program, (503, "the database lacks migrations: restart the broker\n"), "an old schema").await;
     assert_eq!(health(&[&ready]).0, 1);
     let alive = world.command(None, &["health", "--live"]).env("DROPSLIP_LISTEN", address).output().unwrap();
     assert_eq!((alive.status.code(), text(&alive.stdout)), (Some(0), "ok\n".to_owned()), "no reason to restart it");
@@ -281,15 +282,14 @@ async fn readiness_names_what_is_missing() {
         let program = world.start(None).await;
         world.assert_ready(&program, "at first").await;
         world.execute("UPDATE storage SET identity = 'bucket another'").await;
-        let (status, said) = world.readiness(&program).await;
-        assert_eq!((status, said), (503, format!("the database is about bucket another, not bucket {}\n", world.bucket)), "{db:?}");
+        let about_another = format!("the database is about bucket another, not bucket {}\n", world.bucket);
+        world.becomes(&program, (503, &about_another), &format!("{db:?}")).await;
         world.execute(&format!("UPDATE storage SET identity = 'bucket {}'", world.bucket)).await;
         world.execute("DELETE FROM _sqlx_migrations WHERE version > 3").await;
-        assert_eq!(world.readiness(&program).await, (503, "the database lacks migrations: restart the broker\n".to_owned()), "{db:?}");
+        world.becomes(&program, (503, "the database lacks migrations: restart the broker\n"), &format!("{db:?}")).await;
         world.execute("DROP TABLE storage").await;
         world.s3.delete_bucket().bucket(&world.bucket).send().await.unwrap();
-        let (status, said) = world.readiness(&program).await;
-        assert_eq!(status, 503);
-        assert_eq!(said, "the database lacks migrations: restart the broker\nthe bucket is not available\n", "{db:?}");
+        let both = "the database lacks migrations: restart the broker\nthe bucket is not available\n";
+        world.becomes(&program, (503, both), &format!("{db:?}")).await;
     }
 }

@@ -1,6 +1,6 @@
 //! What an answer must look like while S3 or the database are away, and how readiness tells it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::world::{Answer, Program, World};
 use crate::harness::error_fields;
@@ -26,7 +26,20 @@ impl World {
         (answer.status.as_u16(), answer.body.as_str().unwrap().to_owned())
     }
 
+    /// Waits until it says that: an answer is everybody's for a second, and a probe of writes is sent once a second.
+    pub async fn becomes(&self, program: &Program, (status, words): (u16, &str), case: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = self.readiness(program).await;
+            if said == (status, words.to_owned()) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{case}: it says {said:?}, not {status} {words}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub async fn assert_ready(&self, program: &Program, case: &str) {
-        assert_eq!(self.readiness(program).await, (200, "ready\n".to_owned()), "{case}");
+        self.becomes(program, (200, "ready\n"), case).await;
     }
 }

@@ -124,7 +124,7 @@ async fn confirmations_that_are_hung_up_on_while_the_store_stalls_are_bounded_an
     }
 }
 
-/// Whoever asks whether the broker is ready has the bucket asked, whatever is under way there.
+/// Whoever wants to send a file in parts has the store begin an upload, whatever is under way there.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_to_a_store_that_stalls_are_bounded_and_go_on_when_it_is_back() {
     const REQUESTS: usize = 256;
@@ -134,25 +134,22 @@ async fn requests_to_a_store_that_stalls_are_bounded_and_go_on_when_it_is_back()
     world.assert_ready(&program, "before").await;
     let before = handles(&program);
     proxy.breaks("", Break::Stall);
-    let address = program.base.strip_prefix("http://").unwrap();
-    let asking = join_all((0..REQUESTS * 2).map(|_| async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        let mut said = String::new();
-        stream.read_to_string(&mut said).await.unwrap();
-        said
+    let (world, program) = (&world, &program);
+    let asking = join_all((0..REQUESTS * 2).map(|number| async move {
+        let key = format!("file {number}");
+        world.ask_for_parts(program, 1 << 20, &key).await.unwrap().status
     }));
     let (mut asking, mut most, mut answers) = (Box::pin(asking), 0, None);
     while answers.is_none() {
-        most = most.max(handles(&program));
+        most = most.max(handles(program));
         tokio::select! {
             all = &mut asking => answers = Some(all),
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
     }
-    assert!(answers.unwrap().iter().all(|said| said.starts_with("HTTP/1.1 503") && said.contains("the bucket is not available")));
+    assert!(answers.unwrap().iter().all(|status| *status == 503));
     assert!(proxy.hits() > 0, "nobody asked the store");
     assert!(most < before + 3 * REQUESTS + 50, "{most} handles, and {before} before");
     proxy.heals();
-    world.assert_ready(&program, "after").await;
+    world.assert_ready(program, "after").await;
 }

@@ -24,7 +24,7 @@ async fn nothing_is_acknowledged_on_a_database_file_that_was_removed_or_replaced
         if replaced {
             fs::copy(&aside, &database).unwrap();
         }
-        assert_eq!(world.readiness(&program).await, (ELSEWHERE.0, ELSEWHERE.1.to_owned()), "{case}");
+        world.becomes(&program, ELSEWHERE, case).await;
         assert_away(&world.authorize(&program, "kept", None).await.unwrap(), BOUND, case);
         assert_away(&world.reissue(&program, slip.id).await.unwrap(), BOUND, case);
         assert_away(&world.confirm(&program, slip.id).await.unwrap(), BOUND, case);

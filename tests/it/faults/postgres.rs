@@ -82,7 +82,7 @@ async fn breaks(step: Step, on: &'static str, how: Break) {
     }
     assert!(proxy.hits() > 0, "{case}: its message was never seen");
     if on.is_empty() && !slow {
-        assert_eq!(world.readiness(&program).await, (503, "the database is not available\n".to_owned()), "{case}");
+        world.becomes(&program, (503, "the database is not available\n"), &case).await;
     }
 
     proxy.heals();
