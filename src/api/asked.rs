@@ -1,17 +1,25 @@
 //! What is said of a request beside its answer: an id, a span for its log lines, a part of a trace, and how long it took.
 
 use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use axum::middleware::Next;
+use axum::response::IntoResponse as _;
+use futures_util::FutureExt as _;
 use tracing::{Instrument as _, Span};
 
+use super::fault::{BAD_TOKENS, Fault};
 use super::operation::operation;
-use super::{BAD_TOKENS, Fault, REQUEST_ID, refusals};
+use super::refusals;
 use crate::{metrics, random, trace};
+
+/// The name of an id, in requests and answers.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names the trace that a request is a part of.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -136,6 +144,18 @@ pub(super) fn loggable(path: &str) -> Cow<'_, str> {
     }
     let shown = |segment| if str::len(segment) > LONGEST_LOGGED_SEGMENT { "***" } else { segment };
     path.split('/').map(shown).collect::<Vec<_>>().join("/").into()
+}
+
+/// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it, unless its
+/// handler says how long.
+pub(super) async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
+    let asked = Asked::of(&request);
+    let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
+    let response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
+    let mut response = rendered(response);
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    asked.end(&mut response);
+    response
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod body;
 mod companion;
 mod desk;
 mod downloads;
+mod fault;
 mod notifications;
 mod openapi;
 mod operation;
@@ -21,18 +22,22 @@ mod page;
 pub(crate) mod properties;
 mod query;
 mod refusals;
+mod state;
 
-use asked::Asked;
+use asked::{Asked, REQUEST_ID};
+use fault::RETRY_AFTER_SECONDS;
 use openapi::Documents;
 
+use asked::answered;
 #[doc(hidden)]
 pub use desk::bench;
 pub use downloads::Downloads;
+pub use fault::Fault;
+use fault::{rendered, to_its_end};
 pub use notifications::Secret as NotificationsSecret;
+pub use state::{AppState, Parts};
 
 use std::convert::Infallible;
-use std::ops::Deref;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -45,65 +50,15 @@ use axum::response::IntoResponse;
 use axum::routing::any;
 use axum::routing::future::RouteFuture;
 use axum::{Extension, Router};
-use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tower_http::cors::CorsLayer;
-use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::broker::{Broker, BrokerError};
-use crate::bucket::BucketError;
-use crate::domain::{FieldErrors, Scope};
-use crate::limits::Exceeded;
 use crate::origins::Origins;
-use crate::store::StoreError;
-use crate::tokens::{Tokens, Unknown};
-
-/// When a client may ask again after a 503, in seconds.
-const RETRY_AFTER_SECONDS: u64 = 2;
-
-/// What there is too much of when an address presents many.
-const BAD_TOKENS: &str = "bad tokens";
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What every handler works with. Each request clones it several times.
-#[derive(Clone)]
-pub struct AppState(Arc<Parts>);
-
-/// What the state is made of.
-pub struct Parts {
-    /// The use cases.
-    pub broker: Arc<Broker>,
-    /// Everybody who may call.
-    pub tokens: Tokens,
-    /// Where browsers reach the broker, without a slash at the end.
-    pub public_url: Arc<str>,
-    /// What a store must know that posts bucket notifications; `None` when none may.
-    pub notifications: Option<NotificationsSecret>,
-    /// Cancelled once a stop was asked for: requests are taken, and `/readyz` sends them elsewhere.
-    pub stopping: CancellationToken,
-    /// How files are downloaded.
-    pub downloads: Downloads,
-}
-
-impl From<Parts> for AppState {
-    fn from(parts: Parts) -> Self {
-        Self(Arc::new(parts))
-    }
-}
-
-impl Deref for AppState {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
 
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
 pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Api {
@@ -201,161 +156,5 @@ async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
     let asked = Asked::of(&request);
     let mut response = asked.during(next.run(request)).await;
     asked.end(&mut response);
-    response
-}
-
-/// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it, unless its
-/// handler says how long.
-async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
-    let asked = Asked::of(&request);
-    let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
-    let response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
-    let mut response = rendered(response);
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    asked.end(&mut response);
-    response
-}
-
-/// Why a request was not done, in no dialect yet.
-#[derive(Debug)]
-pub enum Fault {
-    /// 400: fields that cannot be granted.
-    Invalid(FieldErrors),
-    /// 401: no token, or not a good one.
-    Unauthenticated,
-    /// 403: the token lacks this scope.
-    Forbidden(Scope),
-    /// 403: the token is not for this file type.
-    ForbiddenType(String),
-    /// 404: no such path, or nothing there that the caller may see.
-    NotFound,
-    /// 405: the path knows other methods.
-    MethodNotAllowed,
-    /// 409: nothing was uploaded yet.
-    NotUploaded,
-    /// 409: it is active, and no form can change it any more.
-    AlreadyActive,
-    /// 409: the object changed each time it was looked at.
-    Changing,
-    /// 409: the file is not in a state for that.
-    Conflict(FieldErrors),
-    /// 408: the body took too long to arrive.
-    TooSlow,
-    /// 412: the file is not the one with the entity tag that was named.
-    PreconditionFailed,
-    /// 413: the body is longer than any description of a file.
-    BodyTooLarge,
-    /// 415: the body is compressed, with this.
-    Coded(String),
-    /// 416: the file has so many bytes, and none of those that were asked for.
-    RangeNotSatisfiable(u64),
-    /// 422: what was uploaded is not what was granted.
-    Refused(FieldErrors),
-    /// 429: the caller's actor or tenant asks for too much, or there are too many bad tokens from an address.
-    LimitExceeded(Exceeded),
-    /// 500: a defect.
-    Internal(String),
-    /// 503: database or bucket are away.
-    Unavailable(String),
-}
-
-impl Fault {
-    /// The status it is answered with.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::ForbiddenType(_) => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Coded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-impl From<BrokerError> for Fault {
-    fn from(error: BrokerError) -> Self {
-        match error {
-            BrokerError::Invalid(fields) => Self::Invalid(fields),
-            BrokerError::Refused(fields) => Self::Refused(fields),
-            BrokerError::Forbidden(scope) => Self::Forbidden(scope),
-            BrokerError::ForbiddenType(name) => Self::ForbiddenType(name),
-            BrokerError::NotFound => Self::NotFound,
-            BrokerError::NotUploaded => Self::NotUploaded,
-            BrokerError::AlreadyActive => Self::AlreadyActive,
-            BrokerError::Changing => Self::Changing,
-            BrokerError::Conflict(fields) => Self::Conflict(fields),
-            BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
-            BrokerError::Store(error) => error.into(),
-            // Another broker may have the rule, or this one after a reload.
-            BrokerError::Busy | BrokerError::UnknownType(_) => Self::Unavailable(error.to_string()),
-            // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.
-            BrokerError::Bucket(error @ (BucketError::Unavailable(_) | BucketError::Refused(_))) => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            StoreError::Broken(_) | StoreError::Pooled => Self::Internal(error.to_string()),
-        }
-    }
-}
-
-impl From<Unknown> for Fault {
-    fn from(error: Unknown) -> Self {
-        match error {
-            Unknown::Store(error) => error.into(),
-            Unknown::Keys(error) => Self::Unavailable(error.to_string()),
-            Unknown::TooMany(retry_after_seconds) => Self::LimitExceeded(Exceeded { what: BAD_TOKENS, retry_after_seconds }),
-        }
-    }
-}
-
-impl IntoResponse for Fault {
-    /// A response without body that carries the fault to the dialect's layer.
-    fn into_response(self) -> Response<Body> {
-        let mut response = self.status().into_response();
-        response.extensions_mut().insert(Arc::new(self));
-        response
-    }
-}
-
-/// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
-async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, BrokerError>> + Send + 'static) -> Result<T, Fault> {
-    let ended = tokio::spawn(work.in_current_span()).await;
-    ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
-}
-
-/// Gives the fault of a response the body of a dialect.
-fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
-    let Some(fault) = response.extensions().get::<Arc<Fault>>().cloned() else { return response };
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    match &*fault {
-        Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
-        Fault::LimitExceeded(exceeded) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
-        // What would be read (RFC 9110, section 15.5.16).
-        Fault::Coded(_) => drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
-        Fault::RangeNotSatisfiable(size) => {
-            drop(HeaderValue::from_str(&format!("bytes */{size}")).map(|value| headers.insert(header::CONTENT_RANGE, value)));
-        }
-        Fault::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
-        _ => {}
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    *response.body_mut() = Body::from(body(&fault));
     response
 }

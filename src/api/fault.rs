@@ -1,0 +1,165 @@
+//! Why a request was not done, in no dialect yet.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use tracing::Instrument as _;
+
+use crate::broker::BrokerError;
+use crate::bucket::BucketError;
+use crate::domain::{FieldErrors, Scope};
+use crate::limits::Exceeded;
+use crate::store::StoreError;
+use crate::tokens::Unknown;
+
+/// When a client may ask again after a 503, in seconds.
+pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
+
+/// What there is too much of when an address presents many.
+pub(super) const BAD_TOKENS: &str = "bad tokens";
+
+/// Why a request was not done, in no dialect yet.
+#[derive(Debug)]
+pub enum Fault {
+    /// 400: fields that cannot be granted.
+    Invalid(FieldErrors),
+    /// 401: no token, or not a good one.
+    Unauthenticated,
+    /// 403: the token lacks this scope.
+    Forbidden(Scope),
+    /// 403: the token is not for this file type.
+    ForbiddenType(String),
+    /// 404: no such path, or nothing there that the caller may see.
+    NotFound,
+    /// 405: the path knows other methods.
+    MethodNotAllowed,
+    /// 409: nothing was uploaded yet.
+    NotUploaded,
+    /// 409: it is active, and no form can change it any more.
+    AlreadyActive,
+    /// 409: the object changed each time it was looked at.
+    Changing,
+    /// 409: the file is not in a state for that.
+    Conflict(FieldErrors),
+    /// 408: the body took too long to arrive.
+    TooSlow,
+    /// 412: the file is not the one with the entity tag that was named.
+    PreconditionFailed,
+    /// 413: the body is longer than any description of a file.
+    BodyTooLarge,
+    /// 415: the body is compressed, with this.
+    Coded(String),
+    /// 416: the file has so many bytes, and none of those that were asked for.
+    RangeNotSatisfiable(u64),
+    /// 422: what was uploaded is not what was granted.
+    Refused(FieldErrors),
+    /// 429: the caller's actor or tenant asks for too much, or there are too many bad tokens from an address.
+    LimitExceeded(Exceeded),
+    /// 500: a defect.
+    Internal(String),
+    /// 503: database or bucket are away.
+    Unavailable(String),
+}
+
+impl Fault {
+    /// The status it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::ForbiddenType(_) => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Coded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<BrokerError> for Fault {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Invalid(fields) => Self::Invalid(fields),
+            BrokerError::Refused(fields) => Self::Refused(fields),
+            BrokerError::Forbidden(scope) => Self::Forbidden(scope),
+            BrokerError::ForbiddenType(name) => Self::ForbiddenType(name),
+            BrokerError::NotFound => Self::NotFound,
+            BrokerError::NotUploaded => Self::NotUploaded,
+            BrokerError::AlreadyActive => Self::AlreadyActive,
+            BrokerError::Changing => Self::Changing,
+            BrokerError::Conflict(fields) => Self::Conflict(fields),
+            BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
+            BrokerError::Store(error) => error.into(),
+            // Another broker may have the rule, or this one after a reload.
+            BrokerError::Busy | BrokerError::UnknownType(_) => Self::Unavailable(error.to_string()),
+            // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.
+            BrokerError::Bucket(error @ (BucketError::Unavailable(_) | BucketError::Refused(_))) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            StoreError::Broken(_) | StoreError::Pooled => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Unknown> for Fault {
+    fn from(error: Unknown) -> Self {
+        match error {
+            Unknown::Store(error) => error.into(),
+            Unknown::Keys(error) => Self::Unavailable(error.to_string()),
+            Unknown::TooMany(retry_after_seconds) => Self::LimitExceeded(Exceeded { what: BAD_TOKENS, retry_after_seconds }),
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    /// A response without body that carries the fault to the dialect's layer.
+    fn into_response(self) -> Response<Body> {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
+pub(super) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, BrokerError>> + Send + 'static) -> Result<T, Fault> {
+    let ended = tokio::spawn(work.in_current_span()).await;
+    ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
+}
+
+/// Gives the fault of a response the body of a dialect.
+pub(super) fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
+    let Some(fault) = response.extensions().get::<Arc<Fault>>().cloned() else { return response };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match &*fault {
+        Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
+        Fault::LimitExceeded(exceeded) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
+        // What would be read (RFC 9110, section 15.5.16).
+        Fault::Coded(_) => drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
+        Fault::RangeNotSatisfiable(size) => {
+            drop(HeaderValue::from_str(&format!("bytes */{size}")).map(|value| headers.insert(header::CONTENT_RANGE, value)));
+        }
+        Fault::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
+        _ => {}
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(body(&fault));
+    response
+}

@@ -1,0 +1,45 @@
+//! What every handler works with.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::downloads::Downloads;
+use super::notifications::Secret;
+use crate::broker::Broker;
+use crate::tokens::Tokens;
+
+/// What every handler works with. Each request clones it several times.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// What the state is made of.
+pub struct Parts {
+    /// The use cases.
+    pub broker: Arc<Broker>,
+    /// Everybody who may call.
+    pub tokens: Tokens,
+    /// Where browsers reach the broker, without a slash at the end.
+    pub public_url: Arc<str>,
+    /// What a store must know that posts bucket notifications; `None` when none may.
+    pub notifications: Option<Secret>,
+    /// Cancelled once a stop was asked for: requests are taken, and `/readyz` sends them elsewhere.
+    pub stopping: CancellationToken,
+    /// How files are downloaded.
+    pub downloads: Downloads,
+}
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
