@@ -177,12 +177,9 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
             request.headers_mut().remove(header::RANGE);
         }
         async move {
-            let (request, disk_failed) = forms::on_its_way(&root, request).await;
-            let mut answer = s3.oneshot(request).await.map_err(drop);
-            if disk_failed.is_true() {
-                answer = s3s::s3_error!(InternalError, "The file could not be written.").to_http_response().map_err(drop);
-            }
-            let response: Response<Body> = answer.map_or_else(|()| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |r| r.map(Body::new));
+            let request = forms::on_its_way(&root, request).await;
+            let answer = s3.oneshot(request).await;
+            let response: Response<Body> = answer.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |r| r.map(Body::new));
             Ok::<_, std::convert::Infallible>(response)
         }
     });

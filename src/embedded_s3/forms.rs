@@ -44,36 +44,32 @@ static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
 
 /// The file of a form, for whoever puts it into its place. It is gone with the last of its handles.
 #[derive(Clone)]
-pub(super) struct Arrived(Arc<Staged>);
+pub(super) struct Arrived {
+    staged: Arc<Staged>,
+    /// Whether the disk refused some of it.
+    is_broken: Arc<AtomicBool>,
+}
 
 impl Arrived {
     /// Its bytes, once all of them have come.
     pub(super) async fn bytes(&self) -> S3Result<StreamingBlob> {
-        let file = File::open(self.0.object()).await.map_err(|error| s3_error!(error, InternalError))?;
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(s3_error!(InternalError, "The file could not be written."));
+        }
+        let file = File::open(self.staged.object()).await.map_err(|error| s3_error!(error, InternalError))?;
         Ok(StreamingBlob::wrap(ReaderStream::with_capacity(file, READ_AT_ONCE)))
-    }
-}
-
-/// Whether the disk refused a form's bytes: `s3s` would say that the request is wrong.
-#[derive(Clone, Default)]
-pub(super) struct DiskFailed(Arc<AtomicBool>);
-
-impl DiskFailed {
-    pub(super) fn is_true(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Reads a form's fields and makes it one whose file is on its way to the disk; any other request stays as it is.
 ///
 /// What cannot be read becomes a form of nothing, which `s3s` refuses in its own words.
-pub(super) async fn on_its_way(root: &Path, request: Request<Body>) -> (Request<Body>, DiskFailed) {
-    let failed = DiskFailed::default();
+pub(super) async fn on_its_way(root: &Path, request: Request<Body>) -> Request<Body> {
     let mut types = request.headers().get_all(header::CONTENT_TYPE).iter();
-    let (Some(content_type), None) = (types.next(), types.next()) else { return (request, failed) };
+    let (Some(content_type), None) = (types.next(), types.next()) else { return request };
     let is_form = content_type.as_bytes().get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"));
     if !is_form || request.method() != Method::POST {
-        return (request, failed);
+        return request;
     }
     let boundary = content_type.to_str().ok().and_then(|content_type| multer::parse_boundary(content_type).ok());
     let (mut head, body) = request.into_parts();
@@ -81,23 +77,22 @@ pub(super) async fn on_its_way(root: &Path, request: Request<Body>) -> (Request<
         Some(boundary) => fields(body.into_data_stream(), boundary).await,
         None => None,
     };
-    let Some((fields, file)) = form else { return (Request::from_parts(head, Body::empty()), failed) };
+    let Some((fields, file)) = form else { return Request::from_parts(head, Body::empty()) };
     // A name of its own, which is in none of the fields.
     let boundary = hex::encode(random::bytes::<16>());
     let Ok(content_type) = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}")) else {
-        return (Request::from_parts(head, Body::empty()), failed);
+        return Request::from_parts(head, Body::empty());
     };
     head.headers.insert(header::CONTENT_TYPE, content_type);
-    let staged = Arc::new(Staged::new(root));
-    head.extensions.insert(Arrived(staged.clone()));
+    let arriving = Arrived { staged: Arc::new(Staged::new(root)), is_broken: Arc::default() };
+    head.extensions.insert(arriving.clone());
     let coming = Coming {
         shown: Some(written(&fields, &boundary)),
         end: format!("\r\n--{boundary}--\r\n").into(),
         from: Some(file),
         to: None,
-        staged,
+        arriving,
         owed: 0,
-        failed: failed.clone(),
     };
     let body = Body::from_stream(stream::try_unfold(Some(coming), |coming| async move {
         match coming {
@@ -105,7 +100,7 @@ pub(super) async fn on_its_way(root: &Path, request: Request<Body>) -> (Request<
             None => Ok(None),
         }
     }));
-    (Request::from_parts(head, body), failed)
+    Request::from_parts(head, body)
 }
 
 /// A field's name and bytes.
@@ -181,10 +176,9 @@ struct Coming {
     end: Bytes,
     from: Option<Field<'static>>,
     to: Option<File>,
-    staged: Arc<Staged>,
+    arriving: Arrived,
     /// Bytes that were written and not shown.
     owed: usize,
-    failed: DiskFailed,
 }
 
 impl Coming {
@@ -197,9 +191,13 @@ impl Coming {
             && let Some(from) = &mut self.from
         {
             let piece = from.chunk().await.map_err(std::io::Error::other)?;
-            let written = self.write(piece.as_ref()).await;
-            self.failed.0.fetch_or(written.is_err(), Ordering::Relaxed);
-            written?;
+            // Once the disk is full, the rest is still read: whoever sends it would not hear an answer meanwhile.
+            if !self.arriving.is_broken.load(Ordering::Relaxed)
+                && let Err(error) = self.write(piece.as_ref()).await
+            {
+                tracing::warn!(%error, "the file of a form could not be written");
+                self.arriving.is_broken.store(true, Ordering::Relaxed);
+            }
             match piece {
                 Some(piece) => self.owed += piece.len(),
                 None => self.from = None,
@@ -217,8 +215,8 @@ impl Coming {
     async fn write(&mut self, piece: Option<&Bytes>) -> std::io::Result<()> {
         if self.to.is_none() {
             // Whoever hangs up meanwhile does not leave a file behind: the last handle goes when it is made.
-            let staged = self.staged.clone();
-            let made = tokio::task::spawn_blocking(move || std::fs::File::create_new(staged.object()).map(|file| (file, staged)));
+            let staged = self.arriving.staged.clone();
+            let made = tokio::task::spawn_blocking(move || staged.create().map(|file| (file, staged)));
             self.to = Some(File::from_std(made.await??.0));
         }
         let Some(to) = &mut self.to else { return Ok(()) };

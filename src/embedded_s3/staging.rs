@@ -46,6 +46,18 @@ impl Staged {
         self.root.join(NEW).join(&self.name)
     }
 
+    /// Begins to write it. The folder is made again if it is gone, but not the bucket's.
+    pub(super) fn create(&self) -> io::Result<fs::File> {
+        match fs::File::create_new(self.object()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Two may do so at once.
+                let _ = fs::create_dir(self.root.join(NEW));
+                fs::File::create_new(self.object())
+            }
+            made => made,
+        }
+    }
+
     pub(super) fn sides(&self) -> [PathBuf; 2] {
         side_files(&self.root, NEW, &self.name)
     }

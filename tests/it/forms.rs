@@ -50,10 +50,8 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 
 /// A form up to the first byte of its file.
 fn beginning(fields: &[(String, String)]) -> Vec<u8> {
-    let mut form = String::new();
-    for (name, value) in fields {
-        form += &format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
+    let part = |(name, value): &(String, String)| format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let mut form = fields.iter().map(part).collect::<Vec<_>>().concat();
     form += "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n";
     form.into_bytes()
 }
@@ -69,7 +67,8 @@ async fn begin(slip: &Slip, length: usize, sent: &[u8]) -> TcpStream {
         url.path()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(sent).await.unwrap();
+    // Who is refused meanwhile may not get rid of the rest.
+    let _ = stream.write_all(sent).await;
     stream
 }
 
@@ -198,8 +197,9 @@ async fn what_comes_before_the_file_is_bounded() {
     };
     // A field that no condition names is ignored when its name says so.
     for (fields, status) in [(more(65, 1), 400), (more(1, 65 << 10), 400), (more(10, 60 << 10), 400), (more(20, 1 << 10), 201)] {
-        let (answered, body) = broker.post_form(&slip.url, &fields, Some(b"hello")).await;
-        assert_eq!(answered, status, "{body}");
+        let form = [beginning(&fields).as_slice(), b"hello\r\n--edge--\r\n"].concat();
+        let answered = said(&mut begin(&slip, form.len(), &form).await).await;
+        assert!(answered.starts_with(&format!("HTTP/1.1 {status} ")), "{answered}");
     }
     // Without an end: it is not waited for.
     let endless = format!("--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n{}", "x".repeat(1 << 20));
