@@ -8,10 +8,11 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use axum::http::{HeaderName, Request, Response};
+use axum::http::header::{DATE, Entry};
+use axum::http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -184,6 +185,15 @@ where
             request.extensions_mut().insert(address);
         }
         let answered = self.service.call(request);
-        Box::pin(async move { Ok(under_way.until_answered(answered.await?)) })
+        Box::pin(async move {
+            let mut answer = answered.await?;
+            // hyper would write the one that it remembers, until the clock is beyond it: for an hour, after it went back by one.
+            if let Entry::Vacant(date) = answer.headers_mut().entry(DATE)
+                && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+            {
+                date.insert(now);
+            }
+            Ok(under_way.until_answered(answer))
+        })
     }
 }

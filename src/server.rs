@@ -1,5 +1,6 @@
 //! The composition root: a configuration becomes a running broker.
 
+mod clock;
 mod configured;
 mod handles;
 mod policies;
@@ -140,7 +141,8 @@ impl Server {
         let router = api::router(state.clone(), &origins, config.upload_page.then_some(&form_origin));
         let sweeping = tokio::spawn(sweeper::run(broker.clone(), config.sweep_interval, stop.clone()));
         let naming = tokio::spawn(sweeper::fill_search_names(broker.clone(), stop.clone()));
-        let mut working = vec![sweeping, naming, tokio::spawn(tokens.clone().watch(stop.clone()))];
+        let watching = tokio::spawn(clock::watch(stop.clone()));
+        let mut working = vec![sweeping, naming, watching, tokio::spawn(tokens.clone().watch(stop.clone()))];
         let webhooks =
             Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
         let webhooks = Arc::new(webhooks);

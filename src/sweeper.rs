@@ -1,4 +1,4 @@
-//! The timers around [`Broker::sweep`] and [`Broker::fill_search_names`].
+//! The timers around [`Broker::sweep_now`] and [`Broker::fill_search_names`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
         }
         let started = Instant::now();
         let swept = tokio::select! {
-            swept = broker.sweep(OffsetDateTime::now_utc()) => swept,
+            swept = broker.sweep_now(OffsetDateTime::now_utc()) => swept,
             // What a sweep leaves half-done, the next one does again.
             () = stop.cancelled() => return,
         };

@@ -6,6 +6,7 @@
 //! The endpoints can be replaced under way: whose entry is the same keeps its worker, others end theirs or get one.
 
 mod endpoint;
+mod once;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod signature;
@@ -23,12 +24,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::event::instant;
 use crate::domain::web::innermost;
 use crate::failpoint;
 use crate::metrics::{self, Delivery};
 use crate::random;
-use crate::store::{Leased, Outcome, Store, StoreError};
+use crate::store::{DatabaseClock, Lease, Leased, Outcome, Store, StoreError};
 pub use endpoint::{Endpoint, Secret, parse};
 
 /// How many events are on their way to one endpoint from one broker at the same time.
@@ -174,7 +174,7 @@ impl Webhooks {
         let name = target.endpoint.name.as_str();
         // Tasks of their own: one that is not polled while the next events are taken on could hold the connection that takes them.
         let mut under_way = JoinSet::new();
-        let (mut paused_until, mut gone_asked) = (Instant::now(), None::<Instant>);
+        let (mut paused_until, mut gone_asked, mut clock) = (Instant::now(), None::<Instant>, DatabaseClock::default());
         while !stop.is_cancelled() {
             if gone_asked.is_none_or(|asked| asked.elapsed() > GONE_LOOK) {
                 gone_asked = Some(Instant::now());
@@ -184,19 +184,23 @@ impl Webhooks {
             let free = most.saturating_sub(under_way.len());
             let mut taken = 0;
             if free > 0 && Instant::now() >= paused_until {
-                let now = OffsetDateTime::now_utc();
-                match self.store.lease_events(name, now, now + LEASE, u32::try_from(free).unwrap_or(1)).await {
-                    Ok(leased) => {
+                let leased = async {
+                    let lease = Lease::of(LEASE, clock.now(&self.store).await?);
+                    let most = u32::try_from(free).unwrap_or(1);
+                    Ok((lease, self.store.lease_events(name, OffsetDateTime::now_utc(), lease, most).await?))
+                };
+                match leased.await {
+                    Ok((lease, leased)) => {
                         taken = leased.len();
                         if taken > 0 {
                             failpoint::reach("event: leased");
                         }
                         for event in leased {
                             let (sender, target) = (self.clone(), target.clone());
-                            under_way.spawn(async move { sender.deliver(&target, event, now, &OffsetDateTime::now_utc).await });
+                            under_way.spawn(async move { sender.deliver(&target, event, lease, &OffsetDateTime::now_utc).await });
                         }
                     }
-                    Err(error) => {
+                    Err::<_, StoreError>(error) => {
                         tracing::warn!(endpoint = name, %error, "the outbox cannot be read now");
                         paused_until = Instant::now() + STORE_PAUSE;
                     }
@@ -231,52 +235,12 @@ impl Webhooks {
         while under_way.join_next().await.is_some() {}
     }
 
-    /// Sends what is due once, and what becomes due by that.
-    ///
-    /// # Errors
-    /// When the database fails; what was sent by then stays sent.
-    pub async fn deliver_due(&self, now: OffsetDateTime) -> Result<Sent, StoreError> {
-        let started = Instant::now();
-        let clock = || now + started.elapsed();
-        let mut sent = Sent::default();
-        for target in self.targets().iter() {
-            self.look_whether_gone(target).await;
-            loop {
-                let leased_at = clock();
-                let most = u32::try_from(AT_ONCE).unwrap_or(1);
-                // Due now, not later: what failed is not tried again in the same turn.
-                let leased = self.store.lease_events(&target.endpoint.name, now, leased_at + LEASE, most).await?;
-                if leased.is_empty() {
-                    break;
-                }
-                failpoint::reach("event: leased");
-                let settled = leased.into_iter().map(|event| self.deliver(target, event, leased_at, &clock));
-                for settled in futures_util::future::join_all(settled).await {
-                    match settled?.0 {
-                        Outcome::Delivered => sent.delivered += 1,
-                        Outcome::Later(_) => sent.deferred += 1,
-                        Outcome::Dead => sent.dead += 1,
-                    }
-                }
-            }
-        }
-        Ok(sent)
-    }
-
-    /// Sends an event of the type `dropslip.test`, which is in no outbox and is not tried again; `None` without such an endpoint.
-    pub async fn test(&self, name: &str, now: OffsetDateTime) -> Option<Answer> {
-        let targets = self.targets();
-        let target = targets.iter().find(|target| target.endpoint.name == name)?;
-        let payload = serde_json::json!({"type": "dropslip.test", "timestamp": instant(now), "data": {"endpoint": name}}).to_string();
-        Some(target.send(&format!("evt_test{}", hex::encode(random::bytes::<10>())), payload, now).await)
-    }
-
     /// Sends one event and writes down what came of it; also how long the endpoint is to be left alone.
     async fn deliver(
         &self,
         target: &Target,
         event: Leased,
-        leased_at: OffsetDateTime,
+        lease: Lease,
         clock: &impl Fn() -> OffsetDateTime,
     ) -> Result<(Outcome, Duration), StoreError> {
         let name = target.endpoint.name.as_str();
@@ -294,7 +258,7 @@ impl Webhooks {
         }
         let gone = !answer.is_success() && self.is_gone(target).await?;
         let (outcome, pause) = if gone { (Outcome::Dead, Duration::ZERO) } else { self.judged(target, &event, &answer, now) };
-        let settled = self.store.settle_event(&event, leased_at + LEASE, &outcome, &answer.said, now).await?;
+        let settled = self.store.settle_event(&event, lease.until, &outcome, &answer.said, now).await?;
         failpoint::reach("event: settled");
         // What another broker took on meanwhile is counted there.
         if settled {

@@ -15,7 +15,7 @@ use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, Description, File, Origin, Scopes, TypeLimit};
 use crate::failpoint;
 use crate::metrics::{self, Delivery, Step};
-use crate::store::{Doomed, OpenUpload, Waiting};
+use crate::store::{Doomed, Lease, OpenUpload, Waiting};
 
 /// How many records or objects are taken at once, and how many while slips are written that would wait for it. S3 deletes at most
 /// 1000 objects in one request.
@@ -60,7 +60,20 @@ impl Broker {
     ///
     /// # Errors
     /// When database or bucket fail; what was done by then stays done, the rest is found by the next sweep.
+    pub async fn sweep_now(&self, now: OffsetDateTime) -> Result<Swept, BrokerError> {
+        let leases_from = self.store.clock().await?;
+        self.sweep_by(now, leases_from).await
+    }
+
+    /// The same as if it was `now` on each clock, also that of the database.
+    ///
+    /// # Errors
+    /// Like [`Broker::sweep_now`].
     pub async fn sweep(&self, now: OffsetDateTime) -> Result<Swept, BrokerError> {
+        self.sweep_by(now, now).await
+    }
+
+    async fn sweep_by(&self, now: OffsetDateTime, leases_from: OffsetDateTime) -> Result<Swept, BrokerError> {
         let started = Instant::now();
         // A sweep may take long: what it writes must not be due before it is written.
         let clock = || now + started.elapsed();
@@ -68,7 +81,7 @@ impl Broker {
         // One file that cannot be settled, or a bucket that is away, keeps nothing else waiting; a database that is away is asked no more.
         let settled = self.settle_expired(now, &clock, &mut swept).await;
         self.purge(now, &clock, &mut swept).await?;
-        let deleted = match self.delete_doomed(&clock, &mut swept).await {
+        let deleted = match self.delete_doomed(&clock, leases_from - now, &mut swept).await {
             Err(error @ BrokerError::Bucket(_)) => Err(error),
             done => Ok(done?),
         };
@@ -208,12 +221,13 @@ impl Broker {
         }
     }
 
-    async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
+    /// `ahead` is how far the database's clock is ahead of this one.
+    async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, ahead: Duration, swept: &mut Swept) -> Result<(), BrokerError> {
         let (mut failure, mut pace) = (None, Pace::new(&self.store));
         loop {
             let started = Instant::now();
             let limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
-            let doomed = self.store.lease_doomed(clock(), clock() + LEASE, limit).await?;
+            let doomed = self.store.lease_doomed(clock(), Lease::of(LEASE, clock() + ahead), limit).await?;
             let leasing = started.elapsed();
             if doomed.is_empty() {
                 return failure.map_or(Ok(()), |error| Err(BrokerError::Bucket(error)));

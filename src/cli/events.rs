@@ -120,7 +120,7 @@ async fn run_on(command: EventsCommand, store: &Store, config: &Config) -> anyho
             say!("enabled; what was given up meanwhile: dropslip events replay --dead --endpoint {}", escaped(&endpoint))?;
         }
         EventsCommand::Deliver => {
-            let Sent { delivered, deferred, dead } = webhooks(store, config)?.deliver_due(now).await?;
+            let Sent { delivered, deferred, dead } = webhooks(store, config)?.deliver_now(now).await?;
             say!("sent: {delivered} delivered, {deferred} to be tried again, {dead} given up")?;
         }
     }

@@ -60,7 +60,7 @@ pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Res
         let Waiting { expired_files, due_objects, purgeable_files } = waiting;
         say!("waiting: {expired_files} expired temp files, {due_objects} doomed objects, {purgeable_files} deleted files to purge")?;
     } else if options.once {
-        let Swept { activated, discarded, purged, deleted } = broker.sweep(OffsetDateTime::now_utc()).await?;
+        let Swept { activated, discarded, purged, deleted } = broker.sweep_now(OffsetDateTime::now_utc()).await?;
         say!("swept: {activated} activated, {discarded} discarded, {purged} purged, {deleted} objects deleted")?;
     } else {
         tokio::select! {

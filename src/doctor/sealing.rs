@@ -18,7 +18,7 @@ use crate::domain::{
 };
 use crate::limits::{Limit, Limits};
 use crate::random;
-use crate::store::{NewRow, Store, StoreError};
+use crate::store::{Lease, NewRow, Store, StoreError};
 
 /// What every form of a check grants: these bytes, as this type.
 pub(super) const CONTENT: &[u8] = b"hello";
@@ -118,7 +118,7 @@ impl Bench {
     pub(super) async fn close(self) -> Vec<String> {
         let sealed = self.store.sealed_files(FileId(0), MOST_FILES).await.unwrap_or_default();
         let later = now() + Duration::days(2);
-        let doomed = self.store.lease_doomed(later, later, MOST_FILES).await.unwrap_or_default();
+        let doomed = self.store.lease_doomed(later, Lease::of(Duration::MINUTE, later), MOST_FILES).await.unwrap_or_default();
         self.store.close().await;
         sealed.into_iter().filter_map(|file| file.sealed_key).chain(doomed.into_iter().map(|doomed| doomed.key)).collect()
     }

@@ -21,7 +21,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn delete_file(&self, file: &File, deletion: &Deletion) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET state = 'deleted', deleted_at = $1, deleted_by_id = $2, deleted_by_kind = $3 \
+            "UPDATE files SET state = 'deleted', deleted_at = CASE WHEN created_at > $1 THEN created_at ELSE $1 END, deleted_by_id = $2, deleted_by_kind = $3 \
              WHERE id = $4 AND tenant = $5 AND state = 'active' RETURNING {COLUMNS}"
         ));
         let deleted: Option<File> = on_pool!(self, write connection => {

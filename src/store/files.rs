@@ -1,4 +1,6 @@
 //! File records and the doomed list.
+//!
+//! Clocks go back, and those of two brokers differ: nothing is written down as changed before it was made.
 
 use std::str::FromStr;
 
@@ -261,7 +263,7 @@ impl Store {
         let size = signed(sealed.size)?;
         let evidence = sealed.evidence;
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = $5, updated_by_id = $6, updated_by_kind = $7, \
+            "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = CASE WHEN created_at > $5 THEN created_at ELSE $5 END, updated_by_id = $6, updated_by_kind = $7, \
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16, \
              upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END, name = $17, disposition = $18, \
              search_name_of = $19, search_name = $20 \
@@ -317,7 +319,7 @@ impl Store {
     pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Changed, StoreError> {
         let before = json!({"filename": seen.name.as_str(), "disposition": seen.disposition.as_str()});
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET name = $1, disposition = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5, \
+            "UPDATE files SET name = $1, disposition = $2, updated_at = CASE WHEN created_at > $3 THEN created_at ELSE $3 END, updated_by_id = $4, updated_by_kind = $5, \
              search_name_of = $10, search_name = $11 \
              WHERE id = $6 AND tenant = $7 AND state = 'active' AND name = $8 AND disposition = $9 RETURNING {COLUMNS}"
         ));

@@ -9,6 +9,7 @@ use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::instant::Instant;
+use super::leasing::Lease;
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::FileId;
 use crate::domain::field_errors::one_of;
@@ -171,27 +172,22 @@ pub struct Backlog {
 }
 
 impl Store {
-    /// Takes on events for an endpoint that are due, oldest first, at most `limit`: nobody else sends them until `until`.
+    /// Takes on events for an endpoint that are due by `now`, oldest first, at most `limit`: nobody else sends them during the lease.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn lease_events(
-        &self,
-        endpoint: &str,
-        now: OffsetDateTime,
-        until: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<Leased>, StoreError> {
+    pub async fn lease_events(&self, endpoint: &str, now: OffsetDateTime, lease: Lease, limit: u32) -> Result<Vec<Leased>, StoreError> {
         let skip = self.skip_locked();
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE events SET leased_until = $1, attempts = attempts + 1 WHERE id IN (SELECT due.id FROM events AS due \
-             WHERE due.endpoint = $2 AND due.state = 'pending' AND due.next_attempt_at <= $3 AND (due.leased_until IS NULL OR due.leased_until <= $3) \
-             AND NOT EXISTS (SELECT 1 FROM events AS earlier WHERE earlier.file_id = due.file_id AND -earlier.id > -due.id \
+             WHERE due.endpoint = $2 AND due.state = 'pending' AND due.next_attempt_at <= $3 \
+             AND (due.leased_until IS NULL OR due.leased_until <= $5 OR due.leased_until > $6) AND NOT EXISTS (SELECT 1 FROM events AS earlier WHERE earlier.file_id = due.file_id AND -earlier.id > -due.id \
              AND earlier.endpoint = due.endpoint AND earlier.state = 'pending') ORDER BY due.next_attempt_at, due.id LIMIT $4 {skip}) \
              RETURNING id, event_id, file_id, payload, attempts"
         ));
         let mut leased: Vec<Leased> = on_pool!(self, write connection => {
-            sqlx::query_as(sql).bind(Instant(until)).bind(endpoint).bind(Instant(now)).bind(i64::from(limit)).fetch_all(connection).await
+            let query = sqlx::query_as(sql).bind(Instant(lease.until)).bind(endpoint).bind(Instant(now)).bind(i64::from(limit));
+            query.bind(Instant(lease.from)).bind(Instant(lease.latest_end())).fetch_all(connection).await
         })?;
         leased.sort_by_key(|event| event.id);
         Ok(leased)

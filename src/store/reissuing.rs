@@ -59,7 +59,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn reissue(&self, file: &File, new: &Reissued<'_>) -> Result<Option<File>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET staging_key = $1, expires_at = $2, updated_at = $3, updated_by_id = $4, updated_by_kind = $5, \
+            "UPDATE files SET staging_key = $1, expires_at = $2, updated_at = CASE WHEN created_at > $3 THEN created_at ELSE $3 END, updated_by_id = $4, updated_by_kind = $5, \
              reissued = reissued + CASE WHEN staging_key = $1 THEN 0 ELSE 1 END, \
              upload_id = CASE WHEN staging_key = $1 OR upload_id IS NULL THEN upload_id ELSE '' END \
              WHERE id = $6 AND tenant = $7 AND state = 'temp' AND staging_key = $8 AND expires_at = $9 \

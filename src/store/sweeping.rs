@@ -10,6 +10,7 @@ use time::{Duration, OffsetDateTime};
 use super::files::{DOOM, doom, parsed, unsigned};
 use super::history::{append, record};
 use super::instant::Instant;
+use super::leasing::Lease;
 use super::listing::Bound;
 use super::{Engine, Store, StoreError, on_pool, within_time};
 use crate::domain::{Action, Actor, Caller, Change, File, FileId, Origin, Tenant};
@@ -199,19 +200,20 @@ impl Store {
         Ok(gone.into_iter().map(FileId).collect())
     }
 
-    /// Takes due keys off the doomed list's free part until `leased_until`: no file can claim them from now on, and no other
-    /// sweeper works on them meanwhile. At most `limit`, oldest first.
+    /// Takes keys that are due by `now` off the doomed list's free part: no file can claim them from now on, and no other sweeper works
+    /// on them during the lease. At most `limit`, oldest first.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn lease_doomed(&self, now: OffsetDateTime, leased_until: OffsetDateTime, limit: u32) -> Result<Vec<Doomed>, StoreError> {
+    pub async fn lease_doomed(&self, now: OffsetDateTime, lease: Lease, limit: u32) -> Result<Vec<Doomed>, StoreError> {
         let skip = self.skip_locked();
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE doomed_objects SET leased_until = $1 WHERE key IN (SELECT key FROM doomed_objects WHERE delete_after <= $2 \
-             AND (leased_until IS NULL OR leased_until <= $2) ORDER BY delete_after LIMIT $3 {skip}) RETURNING key, upload_id"
+             AND (leased_until IS NULL OR leased_until <= $4 OR leased_until > $5) ORDER BY delete_after LIMIT $3 {skip}) RETURNING key, upload_id"
         ));
         let rows: Vec<(String, Option<String>)> = on_pool!(self, write connection => {
-            sqlx::query_as(sql).bind(Instant(leased_until)).bind(Instant(now)).bind(i64::from(limit)).fetch_all(connection).await
+            let query = sqlx::query_as(sql).bind(Instant(lease.until)).bind(Instant(now)).bind(i64::from(limit));
+            query.bind(Instant(lease.from)).bind(Instant(lease.latest_end())).fetch_all(connection).await
         })?;
         let doomed = rows.into_iter().map(|(key, upload_id)| {
             let upload = match upload_id {

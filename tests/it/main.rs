@@ -35,6 +35,7 @@ mod brokers;
 mod bucket_away;
 mod check;
 mod ci_example;
+mod clock;
 mod closed_pipes;
 mod companion;
 mod confirm;

@@ -4,7 +4,7 @@ use dropslip::domain::{
     Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Scopes,
     TypeLimit, Verdict,
 };
-use dropslip::store::{Doomed, Idempotency, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
+use dropslip::store::{Doomed, Idempotency, Lease, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
 use tempfile::TempDir;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -112,7 +112,7 @@ async fn doomed(store: &Store) -> Vec<String> {
 }
 
 async fn leased(store: &Store, at: OffsetDateTime, limit: u32) -> Vec<String> {
-    let leased = store.lease_doomed(at, at + Duration::MINUTE, limit).await.unwrap();
+    let leased = store.lease_doomed(at, Lease::of(Duration::MINUTE, at), limit).await.unwrap();
     leased.into_iter().map(|doomed| doomed.key).collect()
 }
 
@@ -323,7 +323,7 @@ async fn an_upload_in_parts_is_named_once_and_doomed_with_its_key(db: Db) {
     store.doom("files/a", NOW, true).await.unwrap();
     store.doom("files/a", NOW, false).await.unwrap();
     store.doom("files/b", NOW, false).await.unwrap();
-    let mut left = store.lease_doomed(NOW, NOW + Duration::MINUTE, 10).await.unwrap();
+    let mut left = store.lease_doomed(NOW, Lease::of(Duration::MINUTE, NOW), 10).await.unwrap();
     left.sort_by(|one, other| one.key.cmp(&other.key));
     let expected = [
         ("files/a", OpenUpload::Unknown),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use dropslip::domain::{Deletion, FileId, sqlite_url};
-use dropslip::store::{Changed, EventFilter, EventRow, EventState, Replay};
+use dropslip::store::{Changed, EventFilter, EventRow, EventState, Lease, Replay};
 use dropslip::webhooks::{Sent, Webhooks, parse};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -333,7 +333,7 @@ async fn senders_share_the_outbox(db: Db) {
     }
     let later = OffsetDateTime::now_utc() + time::Duration::minutes(1);
     // One died after it had taken some on.
-    let taken = store.lease_events("desk", later, later + time::Duration::minutes(1), 5).await.unwrap();
+    let taken = store.lease_events("desk", later, Lease::of(time::Duration::MINUTE, later), 5).await.unwrap();
     assert_eq!(taken.len(), 5);
     let senders: Vec<_> = (0..4).map(|_| Webhooks::new(store.clone(), endpoints(), Vec::new()).unwrap()).collect();
     let all = futures_util::future::join_all(senders.iter().map(|sender| sender.deliver_due(later))).await;
@@ -387,7 +387,7 @@ async fn a_replay_sends_what_waits_and_what_waits_behind_it(db: Db) {
     let mut now = OffsetDateTime::now_utc() + time::Duration::minutes(1);
 
     // Somebody sends the first one at this moment.
-    assert_eq!(store.lease_events("desk", now, now + time::Duration::minutes(1), 8).await.unwrap().len(), 1);
+    assert_eq!(store.lease_events("desk", now, Lease::of(time::Duration::MINUTE, now), 8).await.unwrap().len(), 1);
     assert_eq!(store.replay_events(&only_head, None, now).await.unwrap(), 0);
     assert_eq!(store.replay_events(&everything, None, now).await.unwrap(), 1);
     assert_eq!(sender.deliver_due(now).await.unwrap(), Sent::default());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dropslip::domain::{File, FileId, FileState};
-use dropslip::store::{Idempotency, OpenUpload, Reissued, Store};
+use dropslip::store::{Idempotency, Lease, OpenUpload, Reissued, Store};
 use time::Duration;
 
 use super::{Fixture, NOW, caller, doomed, evidence, fixture, insert, insert_in_parts, insert_once, leased, sealed};
@@ -41,7 +41,9 @@ async fn only_what_is_still_as_it_was_seen_is_forgotten(db: Db) {
     store.reissue(reissued, &new).await.unwrap().unwrap();
     store.extend_slip(extended, NOW + Duration::DAY).await.unwrap().unwrap();
     assert!(store.discard_temp_file(gone, NOW, None, NOW).await.unwrap());
-    assert_eq!(doomed(&store).await.len(), 3, "the staging keys of the first, second and fourth change");
+    let keys = doomed(&store).await;
+    assert_eq!(keys.len(), 3, "the staging keys of the first, second and fourth change");
+    store.forget_doomed(&keys).await.unwrap();
 
     let expected: BTreeSet<_> = [plain, once, files.last().unwrap()].map(|file| file.id).into();
     assert_eq!(discarded(&store, &files).await, expected);
@@ -58,7 +60,7 @@ async fn only_what_is_still_as_it_was_seen_is_forgotten(db: Db) {
     // Their keys are due when the last byte may have arrived, with the upload that may be open on them.
     let due = plain.expires_at + LATE;
     assert_eq!(leased(&store, due - Duration::SECOND, 10).await, Vec::<String>::new());
-    let keys = store.lease_doomed(due, due + Duration::MINUTE, 10).await.unwrap();
+    let keys = store.lease_doomed(due, Lease::of(Duration::MINUTE, due), 10).await.unwrap();
     let uploads: BTreeSet<_> = keys.into_iter().map(|doomed| (doomed.key, format!("{:?}", doomed.upload))).collect();
     let named = |key: &str, upload: OpenUpload| (key.to_owned(), format!("{upload:?}"));
     let expected = [
