@@ -57,6 +57,8 @@ pub struct Permit {
     tenant: Tenant,
     actor: Actor,
     number: u64,
+    /// Counts for its actor alone.
+    lent: bool,
 }
 
 /// Those who have a permit, and those who wait for one.
@@ -124,14 +126,26 @@ impl FairPermits {
         let number = queue.join(tenant, actor, tell)?;
         queue.grant();
         drop(queue);
-        Ok((Permit { queue: self.queue.clone(), tenant: tenant.clone(), actor: *actor, number }, granted))
+        Ok((Permit { queue: self.queue.clone(), tenant: tenant.clone(), actor: *actor, number, lent: false }, granted))
+    }
+}
+
+impl Permit {
+    /// Leaves its place to others, while its actor has one less until this is dropped.
+    pub fn lend(&mut self) {
+        if !self.lent {
+            self.lent = true;
+            let mut queue = locked(&self.queue);
+            queue.lend(&self.tenant);
+            queue.grant();
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut queue = locked(&self.queue);
-        queue.leave(&self.tenant, &self.actor, self.number);
+        queue.leave(self);
         queue.grant();
     }
 }
@@ -189,11 +203,20 @@ impl Queue {
         false
     }
 
+    /// A permit of that tenant counts for its actor alone from now on.
+    fn lend(&mut self, tenant: &Tenant) {
+        if let Some(of_tenant) = self.tenants.get_mut(tenant) {
+            of_tenant.granted -= 1;
+            self.granted -= 1;
+        }
+    }
+
     /// Takes somebody out, who waits or has a permit.
-    fn leave(&mut self, tenant: &Tenant, actor: &Actor, number: u64) {
+    fn leave(&mut self, permit: &Permit) {
+        let Permit { tenant, actor, number, lent, .. } = permit;
         let Some(of_tenant) = self.tenants.get_mut(tenant) else { return };
         let Some(of_actor) = of_tenant.actors.get_mut(actor) else { return };
-        if let Some(place) = of_actor.waiting.iter().position(|(waiting, _)| *waiting == number) {
+        if let Some(place) = of_actor.waiting.iter().position(|(waiting, _)| waiting == number) {
             of_actor.waiting.remove(place);
             if of_actor.waiting.is_empty() {
                 remove(&mut of_tenant.turns, actor);
@@ -204,8 +227,10 @@ impl Queue {
             }
         } else {
             of_actor.granted -= 1;
-            of_tenant.granted -= 1;
-            self.granted -= 1;
+            if !lent {
+                of_tenant.granted -= 1;
+                self.granted -= 1;
+            }
         }
         if of_actor.granted == 0 && of_actor.waiting.is_empty() {
             of_tenant.actors.remove(actor);
@@ -317,6 +342,21 @@ mod tests {
         let (theirs, _held): (Vec<_>, Vec<_>) = now.into_iter().partition(|one| one.who == "b/1");
         drop(theirs);
         assert_eq!(granted(&mut asked).iter().map(|one| one.who).collect::<Vec<_>>(), ["b/1"]);
+    }
+
+    #[test]
+    fn a_place_that_is_lent_is_for_all_but_its_actor() {
+        let permits = FairPermits::new(BOUNDS);
+        let mut asked = all(&permits, &["a/1", "a/1", "a/2", "b/1"]);
+        let mut lent = granted(&mut asked);
+        lent[0].permit.lend();
+        lent[0].permit.lend();
+        assert_eq!(granted(&mut asked).iter().map(|one| one.who).collect::<Vec<_>>(), ["a/2"]);
+        assert_eq!(granted(&mut asked).iter().map(|one| one.who).collect::<Vec<_>>(), ["b/1"]);
+        assert_eq!(granted(&mut asked).len(), 0, "its own next one waits until it is dropped");
+        drop(lent);
+        assert_eq!(order(asked), ["a/1"]);
+        assert!(is_empty(&permits));
     }
 
     #[test]
