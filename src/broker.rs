@@ -17,6 +17,7 @@ mod delete;
 mod download;
 mod judge;
 mod list;
+mod looking;
 mod pace;
 mod parts;
 mod permits;
@@ -45,6 +46,7 @@ use crate::store::{Store, StoreError};
 pub use arriving::{Arrival, Notified};
 pub use audit::Audit;
 use counts::Counts;
+use looking::Lists;
 use turns::Turns;
 use watching::Seen;
 
@@ -105,9 +107,9 @@ pub enum BrokerError {
     /// The caller's actor or tenant asks for too much.
     #[error("too many {}", .0.what)]
     LimitExceeded(Exceeded),
-    /// As many confirmations are under way as there may be, and none ended in time.
-    #[error("as many confirmations are under way as there may be")]
-    Busy,
+    /// As many of these are under way as there may be, and none ended in time.
+    #[error("as many {0} are under way as there may be")]
+    Busy(&'static str),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -132,6 +134,7 @@ pub struct Broker {
     part_size: u64,
     confirming: Turns<FileId>,
     permits: FairPermits,
+    lists: Lists,
     counts: Counts,
     counting: Turns<String, Option<(std::time::Instant, u32)>>,
     seen_missing: Mutex<Option<Seen>>,
@@ -193,6 +196,7 @@ impl Broker {
             part_size,
             confirming: Turns::default(),
             permits: FairPermits::new(permits::BOUNDS),
+            lists: Lists::default(),
             counts: Counts::default(),
             counting: Turns::default(),
             seen_missing: Mutex::default(),

@@ -50,7 +50,8 @@ labels! {
 labels! {
     /// What there was too much of.
     Limit, "limit": OpenSlips = "open_slips", ReservedBytes = "reserved_bytes", Requests = "requests_per_second",
-    Reissues = "reissues", Downloads = "downloads", BadTokens = "bad_tokens", Confirmations = "confirmations", Changes = "changes",
+    Reissues = "reissues", Downloads = "downloads", BadTokens = "bad_tokens", Confirmations = "confirmations", Lists = "lists",
+    Changes = "changes",
     Other = "other",
 }
 
@@ -173,6 +174,7 @@ pub fn limited(what: &str) {
         "bad tokens" => Limit::BadTokens,
         "changes of this file" => Limit::Changes,
         "confirmations at the same time" => Limit::Confirmations,
+        "lists at the same time" => Limit::Lists,
         _ => Limit::Other,
     };
     add(&LIMITED, limit, 1);

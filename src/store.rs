@@ -42,6 +42,7 @@ mod watching;
 mod writes;
 mod writing;
 
+use std::any::Any;
 use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -51,7 +52,6 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use history::Subscribers;
@@ -86,9 +86,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may take for all that one method does on it. Postgres itself gives up a little sooner.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// Most files and connections that a store has open: 16 connections to Postgres, or 9 to SQLite with three files each, and the
+/// Most files and connections that a store has open: 17 connections to Postgres, or 11 to SQLite with three files each, and the
 /// one that migrates.
-pub const MOST_HANDLES: u32 = 32;
+pub const MOST_HANDLES: u32 = 36;
 
 /// How many batches of records Postgres takes at the same time; SQLite has one writer.
 const BATCHES_IN_FLIGHT: usize = 4;
@@ -97,13 +97,8 @@ const BATCHES_IN_FLIGHT: usize = 4;
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How many pages that an index has in their order are asked for at the same time; more wait. Few at once end sooner than many that
-/// take each other's turns: the last 1 % most of all.
-const PAGES_AT_ONCE: usize = 5;
-
-/// The same of counts, and of pages by a filter or in another order, which may look at many files: all else must have connections
-/// meanwhile, and such a page must not wait for them.
-const SEARCHES_AT_ONCE: usize = 3;
+/// What somebody holds until the database is done with what they asked, also when they are gone by then.
+pub type Holding = Arc<dyn Any + Send + Sync>;
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -113,10 +108,6 @@ pub struct Store {
     records: Writer,
     /// Who is told of changes.
     subscribers: Subscribers,
-    /// Taken by each page that an index has in its order.
-    pages: Arc<Semaphore>,
-    /// Taken by every other one, and by counts.
-    searches: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone)]
@@ -186,6 +177,12 @@ macro_rules! on_pool {
             $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(@Read pool, $connection => $body),
         }
     };
+    ($store:expr, read $holding:expr, $connection:ident => $body:expr) => {
+        match &$store.engine {
+            $crate::store::Engine::Sqlite { read, .. } => $crate::store::within_time!(@Read read, Some($holding), $connection => $body),
+            $crate::store::Engine::Postgres(pool) => $crate::store::within_time!(@Read pool, Some($holding), $connection => $body),
+        }
+    };
     ($store:expr, write $connection:ident => $body:expr) => {
         match &$store.engine {
             $crate::store::Engine::Sqlite { write, .. } => $crate::store::within_time!(write, $connection => $body),
@@ -196,17 +193,24 @@ macro_rules! on_pool {
 
 /// Runs `body`, which ends in a `Result<_, sqlx::Error>`; a connection that does not answer is never used again.
 ///
-/// What is written is a change unless it says `@Read` or, for temp records, `@Slips`: times are told apart by that.
+/// What is written is a change unless it says `@Read` or, for temp records, `@Slips`: times are told apart by that. With a [`Holding`], the
+/// statement is stopped when whoever asked is gone, and that is held until it has.
 macro_rules! within_time {
     ($pool:expr, $connection:ident => $body:expr) => {
         $crate::store::within_time!(@Write $pool, $connection => $body)
     };
-    (@$kind:ident $pool:expr, $connection:ident => $body:expr) => {{
+    (@$kind:ident $pool:expr, $connection:ident => $body:expr) => {
+        $crate::store::within_time!(@$kind $pool, None::<&$crate::store::Holding>, $connection => $body)
+    };
+    (@$kind:ident $pool:expr, $holding:expr, $connection:ident => $body:expr) => {{
         let connecting = $crate::metrics::connecting();
         let acquired = $pool.acquire().await;
         drop(connecting);
         let answer = match $crate::store::counted(acquired) {
             Ok(mut held) => {
+                if let Some(holding) = $holding {
+                    $crate::store::Lent::stoppable(&mut held, holding.clone());
+                }
                 let work = async {
                     let $connection = $crate::store::Lent::connection(&mut held)?;
                     $body
@@ -216,7 +220,10 @@ macro_rules! within_time {
                         $crate::store::Lent::answered(held);
                         Ok(answer)
                     }
-                    Some(Err(error)) => Err(error),
+                    Some(Err(error)) => {
+                        $crate::store::Lent::failed(held);
+                        Err(error)
+                    }
                     None => {
                         $crate::store::Lent::give_up(held);
                         Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
@@ -238,8 +245,14 @@ trait Lent {
     /// To work on.
     fn connection(&mut self) -> Result<&mut Self::Connection, sqlx::Error>;
 
+    /// When its caller goes away, it leaves what it is doing, and that is held until then.
+    fn stoppable(&mut self, _holding: Holding) {}
+
     /// It did what it was asked.
     fn answered(self);
+
+    /// It answered that it could not.
+    fn failed(self);
 
     /// It does not answer: nobody knows what it is doing, so it is never used again.
     fn give_up(self);
@@ -277,8 +290,7 @@ impl Store {
             Engine::Postgres(connections) => Writer::start([(); BATCHES_IN_FLIGHT].map(|()| PostgresRecords(connections.clone()))),
         };
         writes::watch(&engine);
-        let [pages, searches] = [PAGES_AT_ONCE, SEARCHES_AT_ONCE].map(|most| Arc::new(Semaphore::new(most)));
-        Ok(Self { engine, records, subscribers: Subscribers::default(), pages, searches })
+        Ok(Self { engine, records, subscribers: Subscribers::default() })
     }
 
     async fn open_sqlite(url: &str) -> Result<Engine, StoreError> {

@@ -102,7 +102,7 @@ impl From<BrokerError> for Fault {
             BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
             BrokerError::Store(error) => error.into(),
             // Another broker may have the rule, or this one after a reload.
-            BrokerError::Busy | BrokerError::UnknownType(_) => Self::Unavailable(error.to_string()),
+            BrokerError::Busy(_) | BrokerError::UnknownType(_) => Self::Unavailable(error.to_string()),
             // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.
             BrokerError::Bucket(error @ (BucketError::Unavailable(_) | BucketError::Refused(_))) => Self::Unavailable(error.to_string()),
         }

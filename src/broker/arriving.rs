@@ -100,7 +100,7 @@ impl Broker {
         let owner = owner(&file);
         // That somebody has too many is no fault of the store's, which would give up: it is to say it again.
         let _permit = self.may_confirm(&owner).await.map_err(|error| match error {
-            BrokerError::LimitExceeded(_) => BrokerError::Busy,
+            BrokerError::LimitExceeded(_) => BrokerError::Busy("confirmations"),
             other => other,
         })?;
         match Box::pin(self.confirm_from(Origin::Notification, &owner, file.id, &Description::default(), now)).await {

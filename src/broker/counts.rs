@@ -36,6 +36,12 @@ impl Counts {
         }
     }
 
+    /// What was counted last, however long ago.
+    pub(super) fn last(&self, list: &str) -> Option<u32> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(list).map(|(_, count)| *count)
+    }
+
     /// Keeps a count of a long list.
     pub(super) fn keep(&self, list: String, count: u32, now: Instant) {
         if count < LONG || list.len() > LONGEST {
@@ -72,6 +78,7 @@ mod tests {
         assert_eq!(counts.known("long", now + FRESH), Some(LONG + 7));
         let late = now + 3 * FRESH;
         assert_eq!((counts.known("long", late), counts.known("long", late)), (None, None), "nobody is told what is too old");
+        assert_eq!((counts.last("long"), counts.last("short")), (Some(LONG + 7), None), "unless there is nothing better");
     }
 
     #[test]

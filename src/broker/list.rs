@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout_at;
+
 use super::{Broker, BrokerError, allowed};
 use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start, TicketId};
-use crate::store::Selected;
+use crate::store::{Selected, StoreError};
 
 /// How far files are counted: what lies behind is said to be as many.
 const COUNTED: u32 = 100_000;
 
-/// How long somebody waits for another's count of the same list.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a count may take, with all that it waits for, and how long a list with its count: the page itself comes first.
+const COUNT_PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Some files, and where the next page begins.
 #[derive(Debug)]
@@ -19,7 +22,8 @@ pub struct Page {
     pub files: Vec<File>,
     /// The place of the last one when more follow.
     pub next: Option<Position>,
-    /// How many there are on all pages, up to 100 000; `None` when nobody wanted to know.
+    /// How many there are on all pages, up to 100 000; `None` when nobody wanted to know. Where counting took too long, what was counted
+    /// before, or how many there are at least.
     pub records: Option<u32>,
 }
 
@@ -62,8 +66,12 @@ impl Broker {
         // Customers reach their own files only, as in `find`.
         let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
         let selected = Selected { tenant: &caller.tenant, customer, types: &caller.types, ticket, selection };
+        let asked = Instant::now();
+        let looking = self.may_look(caller, &selected).await?;
         // One more than asked for tells whether there are more.
-        let mut files = self.store.select_files(&selected, start, size.saturating_add(1)).await?;
+        let found = self.store.select_files(&selected, start, size.saturating_add(1), &looking.holding()).await;
+        looking.answered();
+        let mut files = found?;
         let more = files.len() > *size as usize;
         files.truncate(*size as usize);
         let there = u32::try_from(files.len()).unwrap_or(u32::MAX);
@@ -72,7 +80,10 @@ impl Broker {
                 // The last page tells by itself.
                 1.. if !more => skipped + there,
                 0 if *skipped == 0 => 0,
-                _ => self.counted(&selected).await?,
+                _ => {
+                    let deadline = (Instant::now() + COUNT_PATIENCE).min(asked + PATIENCE);
+                    self.counted(caller, &selected, deadline).await?.unwrap_or_else(|| at_least(*skipped, there, more))
+                }
             }),
             _ => None,
         };
@@ -81,23 +92,52 @@ impl Broker {
         Ok(Page { files, next, records })
     }
 
-    async fn counted(&self, selected: &Selected<'_>) -> Result<u32, BrokerError> {
+    /// `None` when nothing is known by then, which is no reason to refuse the page.
+    async fn counted(&self, caller: &Caller, selected: &Selected<'_>, deadline: Instant) -> Result<Option<u32>, BrokerError> {
         let (list, asked) = (format!("{selected:?}"), Instant::now());
         if let Some(count) = self.counts.known(&list, asked) {
-            return Ok(count);
+            return Ok(Some(count));
         }
-        // All who ask at once would wait for each other's counts: one counts, for all who asked before it began. Where that takes too
-        // long, most likely no count ends: nobody waits for one after the other then.
-        let mut turn = tokio::time::timeout(PATIENCE, self.counting.wait(list.clone())).await.ok();
-        if let Some((_, count)) = turn.as_deref().copied().flatten().filter(|(began, _)| *began >= asked) {
-            return Ok(count);
+        let late = || Ok(self.counts.last(&list));
+        // All who ask at once would wait for each other's counts: one counts, for all who asked before it began.
+        let Ok(mut turn) = timeout_at(deadline.into(), self.counting.wait(list.clone())).await else { return late() };
+        if let Some((_, count)) = turn.filter(|(began, _)| *began >= asked) {
+            return Ok(Some(count));
         }
         let began = Instant::now();
-        let count = self.store.count_files(selected, COUNTED).await?;
-        if let Some(turn) = &mut turn {
-            **turn = Some((began, count));
-        }
+        let looking = match timeout_at(deadline.into(), self.may_look(caller, selected)).await {
+            Ok(Ok(looking)) => looking,
+            Ok(Err(BrokerError::LimitExceeded(_) | BrokerError::Busy(_))) | Err(_) => return late(),
+            Ok(Err(other)) => return Err(other),
+        };
+        // A count that is late is stopped.
+        let counted = timeout_at(deadline.into(), self.store.count_files(selected, COUNTED, &looking.holding())).await;
+        looking.answered();
+        let count = match counted {
+            Ok(Ok(count)) => count,
+            Ok(Err(StoreError::Unavailable(_))) | Err(_) => return late(),
+            Ok(Err(other)) => return Err(other.into()),
+        };
+        *turn = Some((began, count));
         self.counts.keep(list, count, Instant::now());
-        Ok(count)
+        Ok(Some(count))
+    }
+}
+
+/// How many files there are at least, as a page of them shows. Behind the last one nothing shows.
+fn at_least(skipped: u32, there: u32, more: bool) -> u32 {
+    let shown = if there == 0 { 0 } else { skipped.saturating_add(there) };
+    shown.saturating_add(u32::from(more)).min(COUNTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_shows_how_many_files_there_are_at_least() {
+        assert_eq!((at_least(0, 50, true), at_least(100, 50, true)), (51, 151));
+        assert_eq!((at_least(100, 7, false), at_least(100, 0, false)), (107, 0));
+        assert_eq!(at_least(150_000, 50, true), COUNTED, "no more than a count would say");
     }
 }

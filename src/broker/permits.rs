@@ -30,7 +30,7 @@ impl Broker {
             if refused == Refused::TooMany || self.permits.is_share_taken(&caller.tenant, &caller.actor) {
                 BrokerError::LimitExceeded(Exceeded { what: "confirmations at the same time", retry_after_seconds: RETRY_AFTER })
             } else {
-                BrokerError::Busy
+                BrokerError::Busy("confirmations")
             }
         })
     }

@@ -13,7 +13,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn sealed_files(&self, after: FileId, limit: u32) -> Result<Vec<File>, StoreError> {
         let which = "WHERE id > $1 AND sealed_key IS NOT NULL ORDER BY id LIMIT $2";
-        self.files(which, &[Bound::Number(after.0), Bound::Number(limit.into())]).await
+        self.files(which, &[Bound::Number(after.0), Bound::Number(limit.into())], None).await
     }
 
     /// Those of `keys` that a record owns or the doomed list names.

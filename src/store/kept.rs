@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::writes::Writes;
-use super::{ANSWER_TIMEOUT, Lent, PATIENCE};
+use super::{ANSWER_TIMEOUT, Holding, Lent, PATIENCE};
 
 /// For how long a connection that answered is taken to be alive.
 const FRESH: Duration = Duration::from_millis(500);
@@ -28,46 +28,71 @@ const LONGEST_IDLE: Duration = Duration::from_mins(10);
 /// For how long a connection is used: whatever a server gathers for one, it is free of it then.
 const LONGEST: Duration = Duration::from_mins(30);
 
+/// How often it is asked for a sign of life: what it was doing may fail in between, by our own wish or not.
+const SIGNS: usize = 3;
+
 /// How a connection is opened.
 pub(super) trait Opened: Connection + Sized {
+    /// Where to.
+    type Way: Send + Sync + 'static;
+    /// What stops it.
+    type Stop: Stop;
+
     /// Opens one and makes it ready for use.
-    fn open(options: &Self::Options) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
+    fn open(way: &Self::Way) -> impl Future<Output = Result<(Self, Self::Stop), sqlx::Error>> + Send;
+}
+
+/// Makes one connection leave what it is doing.
+pub(super) trait Stop: Send + Sync + 'static {
+    /// Says so without waiting, where that is possible.
+    fn wish(&self);
+
+    /// Has it told. Answers whether that is over: else it may yet meet what the connection does later.
+    fn tell(&self) -> impl Future<Output = bool> + Send;
+
+    /// It has left it, and may do something else.
+    fn done(&self);
 }
 
 /// Connections to one database, so many at most.
-pub(super) struct Kept<C: Connection> {
-    options: C::Options,
+pub(super) struct Kept<C: Opened> {
+    way: C::Way,
     most: u32,
     shared: Arc<Shared<C>>,
     writes: Writes,
 }
 
-struct Shared<C> {
+struct Shared<C: Opened> {
     /// One for each connection that is neither at rest nor closed.
     places: Arc<Semaphore>,
     resting: Mutex<Vec<Resting<C>>>,
 }
 
-struct Resting<C> {
+struct Resting<C: Opened> {
     connection: C,
+    stop: C::Stop,
     opened: Instant,
     answered: Instant,
 }
 
 /// A connection, for one at a time.
-pub(super) struct InUse<C: Connection + 'static> {
+pub(super) struct InUse<C: Opened + 'static> {
     /// There until somebody is done with it.
-    connection: Option<C>,
+    connection: Option<(C, C::Stop)>,
     opened: Instant,
     shared: Arc<Shared<C>>,
     place: Option<OwnedSemaphorePermit>,
+    /// What is held until it is done with its work. With that, it is stopped when its caller goes away.
+    holding: Option<Holding>,
+    failed: bool,
 }
 
 impl<C: Opened + 'static> Kept<C> {
     /// Opens the first connection, to see that it can.
-    pub(super) async fn open(options: C::Options, most: u32) -> Result<Self, sqlx::Error> {
+    pub(super) async fn open(way: C::Way, most: u32) -> Result<Self, sqlx::Error> {
         let places = Arc::new(Semaphore::new(most as usize));
-        let kept = Self { options, most, shared: Arc::new(Shared { places, resting: Mutex::default() }), writes: Writes::default() };
+        let shared = Arc::new(Shared { places, resting: Mutex::default() });
+        let kept = Self { way, most, shared, writes: Writes::default() };
         kept.acquire().await?.answered();
         Ok(kept)
     }
@@ -80,10 +105,11 @@ impl<C: Opened + 'static> Kept<C> {
     async fn next(&self) -> Result<InUse<C>, sqlx::Error> {
         let place = self.shared.places.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let (connection, opened) = match self.rested().await {
-            Some(Resting { connection, opened, .. }) => (connection, opened),
-            None => (C::open(&self.options).await?, Instant::now()),
+            Some(Resting { connection, stop, opened, .. }) => ((connection, stop), opened),
+            None => (C::open(&self.way).await?, Instant::now()),
         };
-        Ok(InUse { connection: Some(connection), opened, shared: self.shared.clone(), place: Some(place) })
+        let (connection, place) = (Some(connection), Some(place));
+        Ok(InUse { connection, opened, shared: self.shared.clone(), place, holding: None, failed: false })
     }
 
     /// One that works.
@@ -121,14 +147,14 @@ impl<C: Opened + 'static> Kept<C> {
     }
 }
 
-/// Without the options, which have the password.
-impl<C: Connection> fmt::Debug for Kept<C> {
+/// Without the way, which has the password.
+impl<C: Opened> fmt::Debug for Kept<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept").field("most", &self.most).finish_non_exhaustive()
     }
 }
 
-impl<C: Connection> Shared<C> {
+impl<C: Opened> Shared<C> {
     fn resting(&self) -> MutexGuard<'_, Vec<Resting<C>>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,23 +167,37 @@ impl<C: Connection> Shared<C> {
     }
 
     /// Keeps a connection that has nothing more to do.
-    fn keep(&self, connection: C, opened: Instant) {
+    fn keep(&self, (connection, stop): (C, C::Stop), opened: Instant) {
         // With a transaction on it, or half a request, it is of no use to anybody: closed, it holds no locks.
         if !connection.is_in_transaction() && !connection.should_flush() && !self.places.is_closed() {
-            self.resting().push(Resting { connection, opened, answered: Instant::now() });
+            self.resting().push(Resting { connection, stop, opened, answered: Instant::now() });
         }
     }
 }
 
 async fn works<C: Connection>(connection: &mut C, patience: Duration) -> bool {
-    matches!(tokio::time::timeout(patience, connection.ping()).await, Ok(Ok(())))
+    let signs = async {
+        for _ in 0..SIGNS {
+            match connection.ping().await {
+                // What it did before has failed, and says so first.
+                Err(sqlx::Error::Database(_)) => {}
+                sign => return sign.is_ok(),
+            }
+        }
+        false
+    };
+    tokio::time::timeout(patience, signs).await.unwrap_or(false)
 }
 
-impl<C: Connection + 'static> Lent for InUse<C> {
+impl<C: Opened + 'static> Lent for InUse<C> {
     type Connection = C;
 
     fn connection(&mut self) -> Result<&mut C, sqlx::Error> {
-        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+        self.connection.as_mut().map(|(connection, _)| connection).ok_or(sqlx::Error::PoolClosed)
+    }
+
+    fn stoppable(&mut self, holding: Holding) {
+        self.holding = Some(holding);
     }
 
     fn answered(mut self) {
@@ -166,21 +206,33 @@ impl<C: Connection + 'static> Lent for InUse<C> {
         }
     }
 
+    fn failed(mut self) {
+        self.failed = true;
+    }
+
     fn give_up(mut self) {
-        self.connection = None;
+        if let Some((_, stop)) = self.connection.take() {
+            stop.wish();
+        }
     }
 }
 
 /// Its caller went away, or its statement failed: it may still be at work, and holds its place until it is not.
-impl<C: Connection + 'static> Drop for InUse<C> {
+impl<C: Opened + 'static> Drop for InUse<C> {
     fn drop(&mut self) {
-        let (Some(mut connection), Ok(runtime)) = (self.connection.take(), Handle::try_current()) else { return };
-        let (shared, opened, place) = (self.shared.clone(), self.opened, self.place.take());
+        let (Some((mut connection, stop)), Ok(runtime)) = (self.connection.take(), Handle::try_current()) else { return };
+        let (shared, opened, place, holding) = (self.shared.clone(), self.opened, self.place.take(), self.holding.take());
+        let is_stopped = holding.is_some() && !self.failed;
+        if is_stopped {
+            stop.wish();
+        }
         runtime.spawn(async move {
-            if works(&mut connection, ANSWER_TIMEOUT).await {
-                shared.keep(connection, opened);
+            let is_over = !is_stopped || stop.tell().await;
+            if works(&mut connection, ANSWER_TIMEOUT).await && is_over {
+                stop.done();
+                shared.keep((connection, stop), opened);
             }
-            drop(place);
+            drop((place, holding));
         });
     }
 }

@@ -5,13 +5,11 @@ use std::fmt::Write as _;
 
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::files::{COLUMNS, FileRow};
 use super::instant::Instant;
-use super::{Engine, PATIENCE, Selected, Store, StoreError, within_time};
+use super::{Engine, Holding, Selected, Store, StoreError, within_time};
 use crate::domain::{ActorKind, File, FileId, TypeLimit};
-use crate::metrics;
 
 /// A value that takes the place of `$1`, `$2`, ...
 #[derive(Debug, Clone)]
@@ -39,7 +37,13 @@ pub(super) use bind_all;
 impl Store {
     /// The list that is asked for most: active files with numbers below `before`, newest first, at most `limit`, whatever the
     /// selection itself says.
-    pub(super) async fn newest_files(&self, selected: &Selected<'_>, before: Option<FileId>, limit: u32) -> Result<Vec<File>, StoreError> {
+    pub(super) async fn newest_files(
+        &self,
+        selected: &Selected<'_>,
+        before: Option<FileId>,
+        limit: u32,
+        holding: &Holding,
+    ) -> Result<Vec<File>, StoreError> {
         let mut bound = vec![Bound::Text(selected.tenant.as_str())];
         let mut bind = |value| {
             bound.push(value);
@@ -66,43 +70,30 @@ impl Store {
         which += &of_types(selected.types, limit + 1);
         let _ = write!(which, " ORDER BY {newest_first} LIMIT ${limit}");
         bound.extend(selected.types.names().into_iter().flatten().map(|name| Bound::Text(name)));
-        // Where a caller's file types are rare, all files are looked through for them.
-        let turns = if selected.types.names().is_some() { &self.searches } else { &self.pages };
-        let _turn = turn(turns).await?;
-        self.files(&which, &bound).await
+        self.files(&which, &bound, Some(holding)).await
     }
 
     /// Many files: `which` is what follows `FROM files` in the statement, and bounds their number.
     ///
     /// SQLite's thread hands over row by row and wakes a reader for each, which costs more than to find them. So it answers all of
     /// them in one text.
-    pub(super) async fn files(&self, which: &str, bound: &[Bound<'_>]) -> Result<Vec<File>, StoreError> {
+    pub(super) async fn files(&self, which: &str, bound: &[Bound<'_>], holding: Option<&Holding>) -> Result<Vec<File>, StoreError> {
         let rows: Vec<FileRow> = match &self.engine {
             Engine::Sqlite { read, .. } => {
                 let sql = format!("SELECT json_group_array(json_array({COLUMNS})) FROM (SELECT {COLUMNS} FROM files {which})");
-                let rows: String = within_time!(read, connection => {
+                let rows: String = within_time!(@Read read, holding, connection => {
                     bind_all!(sqlx::query_scalar(AssertSqlSafe(sql)), bound).fetch_one(connection).await
                 })?;
                 serde_json::from_str(&rows).map_err(|error| StoreError::Broken(error.to_string()))?
             }
             Engine::Postgres(pool) => {
                 let sql = format!("SELECT {COLUMNS} FROM files {which}");
-                within_time!(pool, connection => bind_all!(sqlx::query_as(AssertSqlSafe(sql)), bound).fetch_all(connection).await)?
+                within_time!(@Read pool, holding, connection => {
+                    bind_all!(sqlx::query_as(AssertSqlSafe(sql)), bound).fetch_all(connection).await
+                })?
             }
         };
         rows.into_iter().map(File::try_from).collect()
-    }
-}
-
-/// Waits until it is somebody's turn to ask, as long as for a connection.
-pub(super) async fn turn(turns: &Semaphore) -> Result<SemaphorePermit<'_>, StoreError> {
-    let waiting = metrics::connecting();
-    let turn = tokio::time::timeout(PATIENCE, turns.acquire()).await;
-    drop(waiting);
-    match turn {
-        Ok(Ok(turn)) => Ok(turn),
-        Ok(Err(_)) => Err(sqlx::Error::PoolClosed.into()),
-        Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
     }
 }
 

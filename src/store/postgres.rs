@@ -1,11 +1,14 @@
 //! Connections to Postgres over a network that may stop in the middle of anything, or through a pooler.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use tokio::sync::Mutex;
 
-use super::kept::{Kept, Opened};
+use super::kept::{Kept, Opened, Stop};
 use super::{PATIENCE, StoreError};
 use crate::random;
 
@@ -13,10 +16,16 @@ use crate::random;
 /// lost on the way would otherwise lock its file until the operating system gives up the connection, in hours.
 ///
 /// Said by a statement and not when the connection is opened: poolers refuse what they cannot keep track of.
-const BOUNDS: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'";
+///
+/// One processor for each statement: a search that took them all would keep everybody else waiting.
+const BOUNDS: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
+     SET max_parallel_workers_per_gather = 0; SELECT pg_backend_pid()";
 
-/// How many there may be.
+/// How many there may be, beside one by which statements are cancelled.
 const CONNECTIONS: u32 = 16;
+
+/// How long it may take to cancel one; then it goes on until Postgres gives it up by itself.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether a session is one's own. A pooler that is in use may by chance give the same one again: every second
 /// time where it has two.
@@ -34,14 +43,70 @@ pub(super) fn options(url: &str, name: &str) -> Result<PgConnectOptions, sqlx::E
 
 /// Opens the first connection, to see that it can.
 pub(super) async fn connections(options: PgConnectOptions) -> Result<Connections, sqlx::Error> {
-    Kept::open(options, CONNECTIONS).await
+    let canceller = Arc::new(Canceller { options: options.clone(), connection: Mutex::default() });
+    Kept::open(Way { options, canceller }, CONNECTIONS).await
+}
+
+/// Where connections lead to, and what cancels their statements.
+pub(super) struct Way {
+    options: PgConnectOptions,
+    canceller: Arc<Canceller>,
 }
 
 impl Opened for PgConnection {
-    async fn open(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+    type Way = Way;
+    type Stop = Backend;
+
+    async fn open(Way { options, canceller }: &Way) -> Result<(Self, Backend), sqlx::Error> {
         let mut connection = options.connect().await?;
-        sqlx::raw_sql(BOUNDS).execute(&mut connection).await?;
-        Ok(connection)
+        let number: i32 = sqlx::raw_sql(BOUNDS).fetch_one(&mut connection).await?.try_get(0)?;
+        Ok((connection, Backend { number, canceller: canceller.clone() }))
+    }
+}
+
+/// The server's process behind a connection.
+pub(super) struct Backend {
+    number: i32,
+    canceller: Arc<Canceller>,
+}
+
+impl Stop for Backend {
+    fn wish(&self) {}
+
+    async fn tell(&self) -> bool {
+        self.canceller.cancel(self.number).await
+    }
+
+    fn done(&self) {}
+}
+
+/// A connection of its own, opened when it is needed first: to cancel a statement must wait for none.
+struct Canceller {
+    options: PgConnectOptions,
+    connection: Mutex<Option<PgConnection>>,
+}
+
+impl Canceller {
+    /// Cancels what a process of the server is doing. Answers whether that was heard; else nobody knows whether it will be.
+    async fn cancel(&self, process: i32) -> bool {
+        let cancelled = async {
+            let mut kept = self.connection.lock().await;
+            // The one that was kept may have been closed meanwhile.
+            for _ in 0..2 {
+                let taken = match kept.take() {
+                    Some(connection) => Ok(connection),
+                    None => self.options.connect().await,
+                };
+                let Ok(mut connection) = taken else { return false };
+                let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(process);
+                if cancel.execute(&mut connection).await.is_ok() {
+                    *kept = Some(connection);
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(CANCELLED_WITHIN, cancelled).await.unwrap_or(false)
     }
 }
 

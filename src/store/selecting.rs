@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 use sqlx::AssertSqlSafe;
 
 use super::instant::Instant;
-use super::listing::{Bound, bind_all, of_types, turn};
+use super::listing::{Bound, bind_all, of_types};
 use super::searching::SEARCHED;
-use super::{Engine, Store, StoreError, on_pool};
+use super::{Engine, Holding, Store, StoreError, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
 use crate::domain::{
     ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant, TicketId, TypeLimit, composed,
@@ -31,17 +31,34 @@ pub struct Selected<'a> {
     pub selection: &'a Selection,
 }
 
+impl Selected<'_> {
+    /// Whether no more is looked at than so many files, however many there are: a ticket's, those with given numbers, or those that an index
+    /// has in their order. Anything else is a search, which may look at each file of a tenant.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        let Selection { order, ids, name_holds, condition } = self.selection;
+        let everything = name_holds.is_none() && *condition == Condition::none() && self.types.names().is_none();
+        ids.is_some() || self.ticket.is_some() || (everything && matches!(order.by, Field::Id | Field::CreatedAt))
+    }
+}
+
 impl Store {
-    /// A page of files: at most `limit`.
+    /// A page of files: at most `limit`. Whoever drops this stops the statement; `holding` is held until it has ended.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn select_files(&self, selected: &Selected<'_>, start: &Start, limit: u32) -> Result<Vec<File>, StoreError> {
+    pub async fn select_files(
+        &self,
+        selected: &Selected<'_>,
+        start: &Start,
+        limit: u32,
+        holding: &Holding,
+    ) -> Result<Vec<File>, StoreError> {
         let order = selected.selection.order;
         // What every list asks first has a statement of its own, which does without a plan of ours.
         if is_plain(selected.selection, start) {
             let before = if let Start::After(position) = start { Some(position.id) } else { None };
-            return self.newest_files(selected, before, limit).await;
+            return self.newest_files(selected, before, limit, holding).await;
         }
         let mut statement = Statement::new(self.dialect());
         let states = selected.selection.states();
@@ -70,15 +87,14 @@ impl Store {
                 )
             }
         };
-        let _turn = turn(if is_indexed(selected) { &self.pages } else { &self.searches }).await?;
-        self.files(&which, &statement.bound).await
+        self.files(&which, &statement.bound, Some(holding)).await
     }
 
-    /// How many files are selected, counted up to `most`.
+    /// How many files are selected, counted up to `most`. The same about whoever drops it.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn count_files(&self, selected: &Selected<'_>, most: u32) -> Result<u32, StoreError> {
+    pub async fn count_files(&self, selected: &Selected<'_>, most: u32, holding: &Holding) -> Result<u32, StoreError> {
         let mut statement = Statement::new(self.dialect());
         let mut branches = Vec::new();
         for state in selected.selection.states() {
@@ -91,8 +107,7 @@ impl Store {
         let most = statement.bind(Bound::Number(most.into()));
         let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM ({} LIMIT {most}) AS counted", branches.join(" UNION ALL ")));
         let bound = &statement.bound;
-        let _turn = turn(&self.searches).await?;
-        let count: i64 = on_pool!(self, read connection => bind_all!(sqlx::query_scalar(sql), bound).fetch_one(connection).await)?;
+        let count: i64 = on_pool!(self, read holding, connection => bind_all!(sqlx::query_scalar(sql), bound).fetch_one(connection).await)?;
         u32::try_from(count).map_err(|_| StoreError::Broken(format!("{count} files were counted")))
     }
 
@@ -108,13 +123,6 @@ impl Store {
 /// Whether it is the list that is asked for most: active files, newest first, from the beginning or on from one.
 fn is_plain(selection: &Selection, start: &Start) -> bool {
     matches!(start, Start::Skip(0) | Start::After(_)) && *selection == Selection::newest()
-}
-
-/// Whether an index has all of the list in its order, so that nothing is read that is not answered or passed over.
-fn is_indexed(selected: &Selected<'_>) -> bool {
-    let Selection { order, ids, name_holds, condition } = selected.selection;
-    let everything = ids.is_none() && name_holds.is_none() && *condition == Condition::none();
-    everything && selected.ticket.is_none() && selected.types.names().is_none() && matches!(order.by, Field::Id | Field::CreatedAt)
 }
 
 /// How an engine says what the other says otherwise.

@@ -9,12 +9,15 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
-use super::kept::{Kept, Opened};
+use super::kept::{Kept, Opened, Stop};
 use super::writes::Writes;
 use super::{Lent, PATIENCE};
 
-/// How many read at the same time.
-const READERS: u32 = 8;
+/// How many read at the same time: eight lists, and two for all else.
+const READERS: u32 = 10;
+
+/// A reader looks after about so many steps of its program whether it is to stop: less than a millisecond, and nothing that is noticed.
+const STEPS_BETWEEN_LOOKS: i32 = 1000;
 
 /// How many rows a connection's thread reads before somebody must have taken one: a whole page of a list.
 const ROWS_READ_AHEAD: usize = 128;
@@ -28,8 +31,33 @@ pub(super) async fn read_connections(options: SqliteConnectOptions) -> Result<Re
 }
 
 impl Opened for SqliteConnection {
-    async fn open(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        options.connect().await
+    type Way = SqliteConnectOptions;
+    type Stop = Flag;
+
+    async fn open(options: &SqliteConnectOptions) -> Result<(Self, Flag), sqlx::Error> {
+        let mut connection = options.connect().await?;
+        let flag = Flag::default();
+        let looked_at = flag.0.clone();
+        connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, move || !looked_at.load(Ordering::Relaxed));
+        Ok((connection, flag))
+    }
+}
+
+/// Raised while a reader is to stop. Its thread goes on when a caller goes away, and would to the end.
+#[derive(Debug, Default)]
+pub(super) struct Flag(Arc<AtomicBool>);
+
+impl Stop for Flag {
+    fn wish(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    async fn tell(&self) -> bool {
+        true
+    }
+
+    fn done(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
@@ -133,6 +161,8 @@ impl Lent for Held {
     }
 
     fn answered(self) {}
+
+    fn failed(self) {}
 
     fn give_up(mut self) {
         self.0.given_up = true;

@@ -108,7 +108,7 @@ impl Store {
         let (last_time, last_id) = after.map_or((OffsetDateTime::UNIX_EPOCH, 0), |(at, id)| (at, id.0));
         let which = "WHERE state = 'temp' AND expires_at < $1 AND expires_at >= $2 AND (expires_at > $2 OR id > $3) \
                      ORDER BY expires_at, id LIMIT $4";
-        self.files(which, &[Bound::Time(before), Bound::Time(last_time), Bound::Number(last_id), Bound::Number(limit.into())]).await
+        self.files(which, &[Bound::Time(before), Bound::Time(last_time), Bound::Number(last_id), Bound::Number(limit.into())], None).await
     }
 
     /// Forgets a temp file and dooms its staging key, all or nothing; `false` when it is not `temp` any more or was re-issued.

@@ -50,6 +50,7 @@ mod desk;
 mod downloads;
 mod encodings;
 mod evidence;
+mod fairness;
 mod faults;
 mod forms;
 mod guides;

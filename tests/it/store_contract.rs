@@ -4,7 +4,7 @@ use dropslip::domain::{
     Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Scopes,
     TypeLimit, Verdict,
 };
-use dropslip::store::{Doomed, Idempotency, Lease, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
+use dropslip::store::{Doomed, Holding, Idempotency, Lease, NewRow, NewToken, OpenUpload, Reissued, Sealed, Store, StoreError, Waiting};
 use tempfile::TempDir;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -23,6 +23,11 @@ async fn fixture(db: Db) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let url = database(db, &folder).await;
     Fixture { store: Store::open(&url).await.unwrap(), url, _folder: folder }
+}
+
+/// For who stays until the answer.
+fn nothing() -> Holding {
+    std::sync::Arc::new(())
 }
 
 fn caller(tenant: &str) -> Caller {

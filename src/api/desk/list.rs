@@ -16,7 +16,7 @@ use super::wanted::Wanted;
 use crate::api::body::json_of;
 use crate::api::downloads::Links;
 use crate::api::openapi::{AnyCall, Errors};
-use crate::api::{AppState, Fault, to_its_end};
+use crate::api::{AppState, Fault};
 use crate::broker::Page;
 use crate::domain::Caller;
 
@@ -37,7 +37,8 @@ pub(super) struct PageBody<'a> {
 #[schema(as = Pagination)]
 #[serde(rename_all = "camelCase")]
 struct PaginationBody {
-    /// How many files there are on all pages; counted up to 100,000. Absent when they were not counted.
+    /// How many files there are on all pages; counted up to 100,000, and where counting took too long, at least so many. Absent when they
+    /// were not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     records: Option<u32>,
@@ -109,13 +110,10 @@ struct MetaPageBody {
     )
 )]
 pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: Wanted) -> Result<Response<Body>, Fault> {
-    // Whoever hangs up and asks again shall not have two searches under way: the first keeps its turn until the database is done.
-    to_its_end(async move {
-        let page = state.broker.list(&caller, &wanted.page).await?;
-        let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
-        Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
-    })
-    .await
+    // Whoever hangs up drops this, and the search is stopped.
+    let page = state.broker.list(&caller, &wanted.page).await?;
+    let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
+    Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
 }
 
 impl<'a> PageBody<'a> {

@@ -120,12 +120,9 @@ pub(super) async fn list(
 }
 
 async fn page(state: AppState, caller: Caller, ticket: TicketId, wanted: WantedList) -> Result<Response<Body>, Fault> {
-    to_its_end(async move {
-        let page = state.broker.ticket_files(&caller, ticket, &wanted.page).await?;
-        let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
-        Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
-    })
-    .await
+    let page = state.broker.ticket_files(&caller, ticket, &wanted.page).await?;
+    let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
+    Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
 }
 
 /// Take a file off a ticket

@@ -180,9 +180,9 @@ async fn searches_that_were_given_up_leave_connections_to_others() {
     world.sweep_and_audit("searches given up").await;
 }
 
-/// One counts for all who ask at once; when that one gets no answer, the others do not try one after the other.
+/// One counts for all who ask at once; when that one gets no answer, the others are told what there is at least, or that one is under way.
 #[tokio::test(flavor = "multi_thread")]
-async fn counts_that_never_end_are_503_for_all_who_asked_at_once() {
+async fn counts_that_never_end_are_lower_bounds_in_time() {
     let proxy = Proxy::to(&from_servers("TEST_POSTGRES_URL")).await;
     let world = world_behind(&proxy).await;
     let program = world.start(None).await;
@@ -191,15 +191,26 @@ async fn counts_that_never_end_are_503_for_all_who_asked_at_once() {
     }
     let list = r#"/v2/files.json?pageSize=1&filter={"state":"temp"}"#;
     let count = || world.ask(&program, "GET", list, None, &Value::Null);
+    let records = |answer: &Answer| answer.body["pagination"]["records"].as_u64();
     proxy.breaks("COUNT(", Break::StallAnswer);
-    for answer in future::join_all((0..10).map(|_| count())).await.into_iter().map(Result::unwrap) {
-        assert_away(&answer, BOUND, "a count that never ends");
+    let answers: Vec<_> = future::join_all((0..10).map(|_| count())).await.into_iter().map(Result::unwrap).collect();
+    assert!(answers.iter().any(|answer| answer.status == 200), "{answers:?}");
+    for answer in answers {
+        // The connection that stalls keeps its place until it is given up.
+        assert!(answer.status == 429 || (answer.status == 200 && records(&answer) == Some(2)), "{answer:?}");
+        assert!(answer.took < BOUND, "{answer:?}");
     }
     finds_its_way_back(&proxy, &world, &program).await;
-    let listed = count().await.unwrap().body["pagination"]["records"].as_u64().unwrap();
-    assert!(listed > 2, "the way back took a slip too");
+    let deadline = Instant::now() + BOUND;
+    loop {
+        let answer = count().await.unwrap();
+        if answer.status == 200 && records(&answer).unwrap() > 2 {
+            break;
+        }
+        assert!([200, 429].contains(&answer.status.as_u16()) && Instant::now() < deadline, "the way back took a slip too: {answer:?}");
+    }
     for answer in future::join_all((0..10).map(|_| count())).await.into_iter().map(Result::unwrap) {
-        assert_eq!((answer.status.as_u16(), answer.body["pagination"]["records"].as_u64()), (200, Some(listed)), "{answer:?}");
+        assert!(answer.status == 200 && records(&answer).unwrap() >= 2, "{answer:?}");
     }
     world.sweep_and_audit("counts without end").await;
 }

@@ -5,7 +5,7 @@ use dropslip::store::{Changed, Idempotency, Selected, Store, StoreError, Waiting
 use futures_util::future::join_all;
 use time::{Duration, OffsetDateTime};
 
-use super::{Fixture, NOW, doomed, evidence, fixture, insert, insert_once, leased, sealed};
+use super::{Fixture, NOW, doomed, evidence, fixture, insert, insert_once, leased, nothing, sealed};
 use crate::harness::Db;
 
 const LATER: OffsetDateTime = NOW.saturating_add(Duration::DAY);
@@ -38,7 +38,7 @@ fn changed(outcome: Result<Changed, StoreError>) -> Option<File> {
 async fn listed(store: &Store, file: &File) -> Vec<File> {
     let (types, selection) = (TypeLimit::default(), Selection::newest());
     let selected = Selected { tenant: &file.tenant, customer: None, types: &types, ticket: None, selection: &selection };
-    store.select_files(&selected, &Start::Skip(0), 10).await.unwrap()
+    store.select_files(&selected, &Start::Skip(0), 10, &nothing()).await.unwrap()
 }
 
 async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {

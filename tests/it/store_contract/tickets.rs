@@ -4,7 +4,7 @@ use dropslip::domain::{Caller, FileId, Position, Selection, Start, TicketId, Typ
 use dropslip::store::{Attached, Selected, Store};
 use sqlx::Connection as _;
 
-use super::{Fixture, NOW, caller, evidence, fixture, insert, sealed};
+use super::{Fixture, NOW, caller, evidence, fixture, insert, nothing, sealed};
 use crate::harness::Db;
 
 const TICKET: TicketId = TicketId(7);
@@ -28,9 +28,9 @@ async fn listed(store: &Store, tenant: &str) -> Vec<FileId> {
 async fn on_ticket(store: &Store, caller: &Caller, customer: Option<i64>, types: &TypeLimit, start: &Start) -> Vec<FileId> {
     let selection = Selection::newest();
     let selected = Selected { tenant: &caller.tenant, customer, types, ticket: Some(TICKET), selection: &selection };
-    let files = store.select_files(&selected, start, 100).await.unwrap();
+    let files = store.select_files(&selected, start, 100, &nothing()).await.unwrap();
     if *start == Start::Skip(0) {
-        assert_eq!(store.count_files(&selected, 1000).await.unwrap() as usize, files.len());
+        assert_eq!(store.count_files(&selected, 1000, &nothing()).await.unwrap() as usize, files.len());
     }
     files.iter().map(|file| file.id).collect()
 }
