@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny fuzz screenshots bench scale soak image service stores
+.PHONY: help run test lint deny fuzz screenshots bench scale fairness soak image service stores
 
 # The AWS client and SQLite hold C code; without this, cargo's own message comes minutes into the build.
 define need_cc
@@ -60,6 +60,13 @@ scale: ## ten million files on each database beside few, a quarter of an hour, i
 	localstack/setup.sh wrk
 	cargo build --locked $(or $(scale_as),--release) --bins --examples
 	TMPDIR=$${SCALE_TMPDIR:-/var/tmp} SERVERS=postgres localstack/with-servers.sh bench/scale.py
+
+fairness: fairness_as = $(if $(filter debug,$(FAIRNESS_PROFILE)),--profile dev)
+fairness: ## lists of one tenant beside abandoned searches of another, into BENCHMARKS.md (FAIRNESS_FILES and more: bench/fairness.py)
+	$(need_cc)
+	localstack/setup.sh
+	cargo build --locked $(or $(fairness_as),--release) --bins
+	TMPDIR=$${FAIRNESS_TMPDIR:-/var/tmp} SERVERS=postgres localstack/with-servers.sh bench/fairness.py
 
 image: ## the container image, built and tried by podman or docker (IMAGE_ENGINE, IMAGE_BUILD_OPTIONS: dev/image.sh)
 	localstack/setup.sh

@@ -1,5 +1,5 @@
 """What a run was made on, who else used the machine, and what its disk takes to be sure."""
-import os, pathlib, platform, re, statistics, subprocess, time
+import os, pathlib, platform, re, shutil, statistics, subprocess, time
 
 from servers import TICKS, run
 
@@ -79,7 +79,6 @@ def header(stage, neighbours, command):
     where = run(["findmnt", "-no", "FSTYPE,SOURCE,OPTIONS", "-T", stage.scratch]).split()
     commit = run(["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT).strip()
     changed = " with local changes" if run(["git", "status", "--porcelain", "--untracked-files=no", "src", "Cargo.toml", "Cargo.lock"], cwd=ROOT) else ""
-    wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True)
     facts = {
         "Date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "Command": f"`{command}`",
@@ -91,8 +90,10 @@ def header(stage, neighbours, command):
                     + "".join(f", `{key}={value}`" for key, value in stage.settings.items()),
         "PostgreSQL": run([stage.postgres.bin / "postgres", "--version"]).strip().removeprefix("postgres (PostgreSQL) ") + ", as `initdb` sets it up",
         "SQLite": sqlite_version(stage.scratch / "store" / "store.db") + ", as dropslip sets it up (WAL, `synchronous=FULL`)",
-        "wrk": re.sub(r"^wrk (\S+).*", r"\1", (wrk.stdout + wrk.stderr).splitlines()[0]) + ", 1 thread",
     }
+    if shutil.which("wrk"):
+        wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True)
+        facts["wrk"] = re.sub(r"^wrk (\S+).*", r"\1", (wrk.stdout + wrk.stderr).splitlines()[0]) + ", 1 thread"
     return "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
 
 
