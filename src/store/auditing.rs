@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::listing::Bound;
+use super::binding::Bound;
 use super::{Store, StoreError, on_pool};
 use crate::domain::{File, FileId};
 

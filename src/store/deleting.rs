@@ -8,7 +8,8 @@ use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::churn::{self, Changed};
-use super::files::{COLUMNS, FileRow, doom};
+use super::doomed_keys::doom;
+use super::file_row::{COLUMNS, FileRow};
 use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool};

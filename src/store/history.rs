@@ -1,23 +1,15 @@
 //! What is written in the transaction of a change: its line in the audit log, and the events that webhooks are sent.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::sync::Notify;
 
-use super::files::{parsed, signed};
+use super::file_row::{parsed, signed};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool};
 use crate::domain::{Action, Actor, Change, File, FileId, Subscription, Tenant};
 use crate::random;
-
-/// Who wants to be told; the same for all clones of a store.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Subscribers {
-    list: Arc<RwLock<Arc<[Subscription]>>>,
-    appended: Arc<Notify>,
-}
 
 /// Writes one line of the audit log.
 pub(super) const AUDIT: &str =

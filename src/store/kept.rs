@@ -13,8 +13,8 @@ use sqlx::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::statement::{ANSWER_TIMEOUT, Holding, Lent, PATIENCE};
 use super::writes::Writes;
-use super::{ANSWER_TIMEOUT, Holding, Lent, PATIENCE};
 
 /// For how long a connection that answered is taken to be alive.
 const FRESH: Duration = Duration::from_millis(500);

@@ -1,38 +1,13 @@
 //! Pages of files, by number and not by offset: a page costs the same wherever it is.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sqlx::AssertSqlSafe;
-use time::OffsetDateTime;
 
-use super::files::{COLUMNS, FileRow};
-use super::instant::Instant;
+use super::binding::{Bound, bind_all, of_types};
+use super::file_row::{COLUMNS, FileRow};
 use super::{Engine, Holding, Selected, Store, StoreError, within_time};
-use crate::domain::{ActorKind, File, FileId, TypeLimit};
-
-/// A value that takes the place of `$1`, `$2`, ...
-#[derive(Debug, Clone)]
-pub(super) enum Bound<'a> {
-    Number(i64),
-    Text(&'a str),
-    /// A text that may be another than was given.
-    Made(Cow<'a, str>),
-    Time(OffsetDateTime),
-}
-
-/// Binds each value in its own type.
-macro_rules! bind_all {
-    ($query:expr, $bound:expr) => {
-        $bound.iter().fold($query, |query, bound| match bound {
-            Bound::Number(number) => query.bind(*number),
-            Bound::Text(text) => query.bind(*text),
-            Bound::Made(text) => query.bind(text.as_ref()),
-            Bound::Time(at) => query.bind(Instant(*at)),
-        })
-    };
-}
-pub(super) use bind_all;
+use crate::domain::{ActorKind, File, FileId};
 
 impl Store {
     /// The list that is asked for most: active files with numbers below `before`, newest first, at most `limit`, whatever the
@@ -94,18 +69,5 @@ impl Store {
             }
         };
         rows.into_iter().map(File::try_from).collect()
-    }
-}
-
-/// The condition that a file is of one of these types, whose names are bound from parameter `first` on; nothing for all types.
-pub(super) fn of_types(types: &TypeLimit, first: usize) -> String {
-    match types.names() {
-        None => String::new(),
-        // `IN ()` is no SQL to Postgres.
-        Some([]) => " AND FALSE".to_owned(),
-        Some(names) => {
-            let parameters: Vec<_> = (first..first + names.len()).map(|number| format!("${number}")).collect();
-            format!(" AND type_name IN ({})", parameters.join(", "))
-        }
     }
 }

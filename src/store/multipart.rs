@@ -4,7 +4,7 @@
 
 use time::OffsetDateTime;
 
-use super::files::{COLUMNS, FileRow, upload_id};
+use super::file_row::{COLUMNS, FileRow, upload_id};
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
 use crate::domain::File;

@@ -8,8 +8,9 @@ use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _};
 use tokio::sync::Mutex;
 
+use super::error::StoreError;
 use super::kept::{Kept, Opened, Stop};
-use super::{PATIENCE, StoreError};
+use super::statement::PATIENCE;
 use crate::random;
 
 /// How long Postgres may work on one statement, and wait for the next one while it holds locks. A transaction whose commit got

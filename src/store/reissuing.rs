@@ -3,7 +3,8 @@
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
-use super::files::{COLUMNS, DOOM, FileRow, upload_id};
+use super::doomed_keys::DOOM;
+use super::file_row::{COLUMNS, FileRow, upload_id};
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};
 use crate::domain::{Caller, File, FileId};
@@ -21,22 +22,6 @@ pub struct Reissued<'a> {
     pub at: OffsetDateTime,
     /// When the old staging object is to be deleted, if the key is another.
     pub old_doomed_until: OffsetDateTime,
-}
-
-/// The key under which a caller may ask again for the same file.
-#[derive(Debug, Clone, Copy)]
-pub struct Idempotency<'a> {
-    /// The caller's word.
-    pub key: &'a str,
-    /// What was asked for.
-    pub request_sha256: [u8; 32],
-}
-
-/// The same, for a record that waits to be written.
-#[derive(Debug, Clone)]
-pub(super) struct OwnedIdempotency {
-    pub(super) key: String,
-    pub(super) request_sha256: [u8; 32],
 }
 
 /// What an Idempotency-Key was used for.

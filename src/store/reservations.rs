@@ -6,7 +6,7 @@
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use time::{Duration, OffsetDateTime};
 
-use super::files::signed;
+use super::file_row::signed;
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool, within_time};
 use crate::domain::{Actor, Tenant};

@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 
 use sqlx::AssertSqlSafe;
 
-use super::instant::Instant;
-use super::listing::{Bound, bind_all, of_types};
-use super::searching::SEARCHED;
+use super::binding::{Bound, bind_all, of_types};
+use super::search_name::SEARCHED;
 use super::{Engine, Holding, Store, StoreError, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
 use crate::domain::{

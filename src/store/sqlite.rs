@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
 use super::kept::{Kept, Opened, Stop};
+use super::statement::{Lent, PATIENCE};
 use super::writes::Writes;
-use super::{Lent, PATIENCE};
 
 /// How many read at the same time: eight lists, and two for all else.
 const READERS: u32 = 10;

@@ -7,11 +7,12 @@ use sqlx::Connection as _;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-use super::files::{DOOM, doom, parsed, unsigned};
+use super::binding::Bound;
+use super::doomed_keys::{DOOM, doom};
+use super::file_row::{parsed, unsigned};
 use super::history::{append, record};
 use super::instant::Instant;
 use super::leasing::Lease;
-use super::listing::Bound;
 use super::{Engine, Store, StoreError, on_pool, within_time};
 use crate::domain::{Action, Actor, Caller, Change, File, FileId, Origin, Tenant};
 

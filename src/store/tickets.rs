@@ -7,7 +7,7 @@ use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use super::churn;
-use super::files::{COLUMNS, FileRow};
+use super::file_row::{COLUMNS, FileRow};
 use super::history::{record, unreadable};
 use super::instant::Instant;
 use super::{Engine, Store, StoreError, on_pool};

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
-use super::files::parsed;
+use super::file_row::parsed;
 use super::history::AUDIT;
 use super::instant::Instant;
 use super::{Store, StoreError, on_pool};

@@ -15,8 +15,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::reissuing::OwnedIdempotency;
-use super::{PATIENCE, StoreError};
+use super::error::StoreError;
+use super::idempotency::OwnedIdempotency;
+use super::statement::PATIENCE;
 use crate::domain::{File, FileId};
 use crate::metrics;
 
