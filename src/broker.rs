@@ -17,6 +17,7 @@ mod delete;
 mod download;
 mod judge;
 mod list;
+mod list_permits;
 mod looking;
 mod pace;
 mod parts;
@@ -46,9 +47,8 @@ use crate::store::{Store, StoreError};
 pub use arriving::{Arrival, Notified};
 pub use audit::Audit;
 use counts::Counts;
-use looking::Lists;
+use list_permits::Lists;
 use turns::Turns;
-use watching::Seen;
 
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
@@ -137,7 +137,7 @@ pub struct Broker {
     lists: Lists,
     counts: Counts,
     counting: Turns<String, Option<(std::time::Instant, u32)>>,
-    seen_missing: Mutex<Option<Seen>>,
+    seen_missing: Mutex<Option<(std::time::Instant, Vec<String>)>>,
 }
 
 /// The rules of an installation.

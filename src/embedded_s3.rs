@@ -14,6 +14,7 @@
 //! - **A bucket that is gone stays gone.** `s3s-fs` makes its folder again for the next object, and deletes from one that is not there.
 
 mod forms;
+mod guarded;
 mod parts;
 mod reading;
 mod staging;
@@ -21,7 +22,6 @@ mod uploads;
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,6 @@ use s3s::dto::{
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result};
 use s3s_fs::FileSystem;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tower::ServiceExt as _;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutBody;
@@ -56,6 +55,7 @@ use crate::bucket::{StaticCredentials, cors};
 use crate::listener::Bounds;
 use crate::origins::Origins;
 use crate::{disk, random, secret_file};
+use guarded::Guarded;
 use staging::{Conditions, NEW, Staged, on_disk};
 use uploads::{BODY_PAUSE, in_order, remove_leftovers, to_its_end};
 
@@ -67,9 +67,6 @@ pub const MAX_POST_BYTES: u64 = 512 * 1024 * 1024;
 
 /// What its connections may cost. The buffer is small: each form that is read holds about two of them.
 pub const BOUNDS: Bounds = Bounds { connections: 256, buffer_bytes: 16 * 1024 };
-
-/// Locks shared by all keys; two keys that share one wait for each other, which costs time and nothing else.
-const LOCKS: usize = 64;
 
 /// Who writes to a folder: two stores on one would not know of each other's locks.
 pub enum FolderLock {
@@ -157,9 +154,8 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
     remove_leftovers(&root)?;
     staging::empty(&root)?;
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
-    let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
 
-    let mut builder = S3ServiceBuilder::new(Guarded { files: Arc::new(files), root: root.clone(), locks });
+    let mut builder = S3ServiceBuilder::new(Guarded::new(files, root.clone()));
     builder.set_auth(SimpleAuth::from_single(&credentials.access_key_id, credentials.secret_access_key.as_str()));
     let mut limits = S3Config::default();
     limits.post_object_max_file_size = MAX_POST_BYTES;
@@ -211,35 +207,7 @@ fn parsed<T: FromStr>(names: &[&str]) -> Vec<T> {
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
-/// `s3s-fs`, one writer at a time for each key.
-#[derive(Clone)]
-struct Guarded {
-    files: Arc<FileSystem>,
-    root: PathBuf,
-    locks: Arc<[RwLock<()>]>,
-}
-
 impl Guarded {
-    fn lock_number(bucket: &str, key: &str) -> usize {
-        let mut hasher = DefaultHasher::new();
-        (bucket, key).hash(&mut hasher);
-        usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default()
-    }
-
-    async fn reading(&self, bucket: &str, key: &str) -> RwLockReadGuard<'_, ()> {
-        self.locks[Self::lock_number(bucket, key)].read().await
-    }
-
-    async fn writing(&self, bucket: &str, key: &str) -> RwLockWriteGuard<'_, ()> {
-        self.locks[Self::lock_number(bucket, key)].write().await
-    }
-
-    /// Whether the bucket's folder is there. `s3s-fs` would make it again, empty, or call deleted what it did not find.
-    async fn there(&self, bucket: &str) -> S3Result<()> {
-        let found = tokio::fs::metadata(self.root.join(bucket)).await;
-        if found.is_ok_and(|found| found.is_dir()) { Ok(()) } else { Err(s3s::s3_error!(NoSuchBucket, "The bucket is not there.")) }
-    }
-
     /// Sees to it that deleted objects stay deleted: waits for the disk, and removes what `s3s-fs` remembers of them beside their bytes.
     async fn forget(&self, bucket: &str, keys: Vec<String>) -> S3Result<()> {
         let (root, bucket) = (self.root.clone(), bucket.to_owned());
@@ -380,10 +348,7 @@ impl S3 for Guarded {
         to_its_end(async move {
             let (to_bucket, to_key) = (request.input.bucket.clone(), request.input.key.clone());
             let CopySource::Bucket { bucket, key, .. } = &request.input.copy_source else { return Err(s3s::s3_error!(NotImplemented)) };
-            let (from, to) = (Self::lock_number(bucket, key), Self::lock_number(&to_bucket, &to_key));
-            // Always the lower number first, so that two copies never wait for each other; one lock for both is taken once.
-            let _lower = store.locks[from.min(to)].write().await;
-            let _higher = if from == to { None } else { Some(store.locks[from.max(to)].write().await) };
+            let _guards = store.writing_all([(&**bucket, &**key), (&to_bucket, &to_key)]).await;
             store.judge_target(&to_bucket, &to_key, Conditions::default()).await?;
             let staged = Staged::new(&store.root);
             (request.input.bucket, request.input.key) = (NEW.to_owned(), staged.name.clone());
@@ -397,12 +362,7 @@ impl S3 for Guarded {
     async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let bucket = request.input.bucket.clone();
         let keys: Vec<String> = request.input.delete.objects.iter().map(|object| object.key.clone()).collect();
-        // Each lock once and in rising order, like copies take theirs.
-        let numbers: BTreeSet<usize> = keys.iter().map(|key| Self::lock_number(&bucket, key)).collect();
-        let mut guards = Vec::new();
-        for number in numbers {
-            guards.push(self.locks[number].write().await);
-        }
+        let _guards = self.writing_all(keys.iter().map(|key| (bucket.as_str(), key.as_str()))).await;
         self.there(&bucket).await?;
         let answer = self.files.delete_objects(request).await?;
         self.forget(&bucket, keys).await?;

@@ -6,12 +6,11 @@
 pub(super) mod places;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod settings;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::{
@@ -19,8 +18,8 @@ use axum::http::header::{
     ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, StatusCode};
-use time::{Duration, OffsetDateTime};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use time::OffsetDateTime;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
@@ -31,7 +30,8 @@ use crate::bucket::BucketError;
 use crate::domain::byte_range::ByteRange;
 use crate::domain::{Caller, Disposition, FieldErrors, File, FileId, Scope};
 use crate::proxy_key::ProxyKeys;
-use places::{Connection, Link, Place, Places, What};
+use places::{Link, What};
+pub use settings::Downloads;
 
 /// What a query calls a key in a link.
 pub(super) const PROXY_KEY: &str = "proxyKey";
@@ -43,35 +43,6 @@ const SEC_FETCH_DEST: &str = "sec-fetch-dest";
 const NOTHING_RUNS: &str =
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
-/// How files are downloaded here.
-pub struct Downloads {
-    /// What keys in links are made with; nothing where links need a token. A request takes them once.
-    keys: ArcSwapOption<ProxyKeys>,
-    /// Whether the bytes go through the broker.
-    pub proxied: bool,
-    /// How long a presigned URL stays good.
-    pub url_lifetime: Duration,
-    places: Arc<Places>,
-}
-
-impl Downloads {
-    /// With so many downloads through the broker at the same time.
-    #[must_use]
-    pub fn new(keys: Option<ProxyKeys>, proxied: bool, url_lifetime: Duration, at_once: u32) -> Self {
-        Self { keys: ArcSwapOption::from(keys.map(Arc::new)), proxied, url_lifetime, places: Places::new(at_once as usize) }
-    }
-
-    /// From now on keys in links are made and judged with these.
-    pub fn replace_keys(&self, keys: Option<ProxyKeys>) {
-        self.keys.store(keys.map(Arc::new));
-    }
-
-    /// The right to send bytes, until it is dropped.
-    pub(super) fn place(&self, link: Link, asked_on: &Extensions) -> Result<Place, Fault> {
-        Ok(self.places.take(link, Connection::of(asked_on), Instant::now())?)
-    }
-}
-
 /// Makes the links of one answer, all of them with the same keys; none for who may not read files.
 pub(super) struct Links<'a> {
     granted: bool,
@@ -81,7 +52,7 @@ pub(super) struct Links<'a> {
 
 impl<'a> Links<'a> {
     pub(super) fn new(state: &'a AppState, caller: &Caller, now: OffsetDateTime) -> Self {
-        let keys = state.downloads.keys.load_full();
+        let keys = state.downloads.keys();
         let granted = caller.scopes.contains(Scope::FilesRead);
         Self { granted, keys: keys.map(|keys| (keys.clone(), keys.issue_time(now))), public_url: &state.public_url }
     }
@@ -117,7 +88,7 @@ impl FromRequestParts<AppState> for Reader {
         };
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
         let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or(Fault::Unauthenticated)?;
-        let keys = state.downloads.keys.load_full().ok_or(Fault::Unauthenticated)?;
+        let keys = state.downloads.keys().ok_or(Fault::Unauthenticated)?;
         let tenant = keys.open(&key, FileId(id), OffsetDateTime::now_utc());
         tenant.map(Self::Link).ok_or(Fault::Unauthenticated)
     }

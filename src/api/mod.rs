@@ -15,6 +15,7 @@ mod desk;
 mod downloads;
 mod fault;
 mod notifications;
+mod notifications_secret;
 mod openapi;
 mod operation;
 mod page;
@@ -34,7 +35,7 @@ pub use desk::bench;
 pub use downloads::Downloads;
 pub use fault::Fault;
 use fault::{rendered, to_its_end};
-pub use notifications::Secret as NotificationsSecret;
+pub use notifications_secret::Secret as NotificationsSecret;
 pub use state::{AppState, Parts};
 
 use std::convert::Infallible;

@@ -11,8 +11,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::middleware::Next;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -35,23 +33,6 @@ const AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(8);
 
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
-
-/// SHA-256 of the secret that notifications must carry.
-#[derive(Clone)]
-pub struct Secret([u8; 32]);
-
-impl Secret {
-    /// The secret as the store was told it.
-    #[must_use]
-    pub fn new(secret: &str) -> Self {
-        Self(Sha256::digest(secret).into())
-    }
-
-    fn is(&self, presented: &str) -> bool {
-        // Digests are of one length, so that nothing of the secret's shows.
-        Self::new(presented).0.ct_eq(&self.0).into()
-    }
-}
 
 /// What became of the objects that a message spoke of.
 #[derive(Serialize, ToSchema)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::downloads::Downloads;
-use super::notifications::Secret;
+use super::notifications_secret::Secret;
 use crate::broker::Broker;
 use crate::tokens::Tokens;
 

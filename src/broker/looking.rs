@@ -11,18 +11,10 @@ use tokio::runtime::Handle;
 
 use super::{Broker, BrokerError};
 use crate::domain::Caller;
-use crate::fair::{Bounds, FairPermits, Permit, Refused};
+use crate::fair::{Permit, Refused};
 use crate::limits::Exceeded;
 use crate::metrics;
 use crate::store::{Holding, Selected};
-
-/// Of statements that look at a bounded number of files: milliseconds each.
-const PAGES: Bounds =
-    Bounds { at_once: 5, of_tenant: 4, of_actor: 3, asked_by_actor: 256, waiting_of_tenant: 512, patience: Duration::from_secs(5) };
-
-/// Of searches, each of which may look at every file of a tenant: one takes a processor for as long.
-const SEARCHES: Bounds =
-    Bounds { at_once: 3, of_tenant: 2, of_actor: 1, asked_by_actor: 32, waiting_of_tenant: 128, patience: Duration::from_secs(5) };
 
 /// Whoever hangs up in the middle of a search waits with the next one for as long as that one took, and no shorter and no longer than this:
 /// else to ask and hang up, again and again, would get more than to wait.
@@ -31,19 +23,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// When another try may help whoever has its share, in seconds: one of its own must end first.
 const RETRY_AFTER: u64 = 2;
-
-/// Permits for lists.
-#[derive(Debug)]
-pub(super) struct Lists {
-    pages: FairPermits,
-    searches: FairPermits,
-}
-
-impl Default for Lists {
-    fn default() -> Self {
-        Self { pages: FairPermits::new(PAGES), searches: FairPermits::new(SEARCHES) }
-    }
-}
 
 /// The right to have the database look at a list. It lasts until the database is done, also when whoever asked is gone by then.
 pub(super) struct Looking(Arc<Held>);
@@ -104,8 +83,10 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
+    use super::super::list_permits::SEARCHES;
     use super::*;
     use crate::domain::{Actor, ActorKind, Tenant};
+    use crate::fair::{Bounds, FairPermits};
 
     #[tokio::test]
     async fn whoever_went_away_waits_and_nobody_else_does() {

@@ -18,9 +18,6 @@ const DATABASE: &str = "the database";
 /// For how long an answer is everybody's: whoever asks, database and bucket are asked about once a second.
 const SAME_ANSWER: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// What was missing, and when that was known.
-pub(super) type Seen = (Instant, Vec<String>);
-
 impl Broker {
     /// What is missing, one sentence each; none when all is well.
     ///

@@ -7,7 +7,7 @@ use s3s::dto::{
 };
 use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::Guarded;
+use super::guarded::Guarded;
 
 /// What a request demands of the object, and wants to be said of it.
 struct Wishes {

@@ -18,7 +18,7 @@ use futures_util::TryStreamExt as _;
 use s3s::dto::{ETag, ETagCondition, HeadObjectInput, IfMatch, IfNoneMatch, PutObjectInput, PutObjectOutput, StreamingBlob};
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::Guarded;
+use super::guarded::Guarded;
 use super::uploads::{asking, patient, to_its_end};
 use crate::{disk, random};
 
