@@ -90,7 +90,7 @@ fn everything_is_in_the_folder_of_data_and_nothing_beside_it() {
         let outside: Vec<PathBuf> = files(&fs::canonicalize(folder).unwrap()).into_iter().filter(|path| !path.starts_with(&data)).collect();
         let mut names: Vec<_> = outside.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["copy.db", "upload.txt"], "{named}: {outside:?}");
+        assert_eq!(names, ["copy.db", "copy.db.installation-secret", "upload.txt"], "{named}: {outside:?}");
         assert!(data.join("dropslip.db").is_file() && data.join("bucket/dropslip/files").is_dir(), "{named}");
         assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "{named}: nothing stays");
 
