@@ -117,6 +117,7 @@ fn file(new: NewFile, rule: &FileType) -> File {
         sealed_key: None,
         multipart: None,
         reissued: 0,
+        refused: 0,
         size: 0,
         evidence: None,
         etag: None,

@@ -200,4 +200,13 @@ mod tests {
             assert_eq!(table["a"].as_str(), Some(text));
         }
     }
+
+    #[test]
+    fn the_audit_log_is_kept_for_a_month_at_least() {
+        assert_eq!(audit_retention("30d"), Ok(Duration::from_hours(30 * 24)));
+        assert_eq!(audit_retention("3650d"), Ok(Duration::from_hours(3650 * 24)));
+        for bad in ["0", "29d", "29d 23h 59m", "3651d", "soon"] {
+            assert_eq!(audit_retention(bad), Err(format!("must be a time from 30d to 3650d, not ‘{bad}’")));
+        }
+    }
 }

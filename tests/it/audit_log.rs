@@ -161,8 +161,8 @@ async fn old_lines_go_by_the_sweeper_and_only_where_that_is_set(db: Db) {
         assert_eq!([of(40).await, of(31).await, of(29).await], left, "{setting:?}");
         assert_eq!(count(&url, "SELECT COUNT(*) FROM audit_log WHERE action = 'token.created'").await, 1, "what is new stays");
         assert_eq!(count(&url, "SELECT COUNT(*) FROM audit_retention").await, 0, "nothing is allowed after it");
-        let broken = "DELETE FROM audit_log WHERE file_id = 29";
-        let refused = tokio::spawn(async move { execute(&url, broken).await }).await;
+        let attempt = "DELETE FROM audit_log WHERE file_id = 29";
+        let refused = tokio::spawn(async move { execute(&url, attempt).await }).await;
         assert!(refused.is_err(), "nobody else takes a line out");
     }
 }

@@ -18,6 +18,10 @@ fn test_names(folder: &Path, names: &mut BTreeSet<String>) {
                 let name = after.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap_or_default();
                 names.insert(name.to_owned());
             }
+            // Those that are made of a list, one for each engine.
+            for list in text.split("on_both_engines!(").skip(1).filter_map(|rest| rest.split(')').next()) {
+                names.extend(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(ToOwned::to_owned));
+            }
             // Those that a property macro makes of a function.
             if text.contains("proptest! {") {
                 names.extend(text.split("fn ").skip(1).filter_map(|rest| rest.split('(').next()).map(ToOwned::to_owned));
