@@ -15,7 +15,7 @@ pub(super) enum Engine {
     Postgres(Arc<Connections>),
 }
 
-/// Runs the same statements on a connection to whichever database there is, within [`ANSWER_TIMEOUT`].
+/// Runs the same statements on a connection to whichever database there is, within [`super::statement::ANSWER_TIMEOUT`].
 macro_rules! on_pool {
     ($store:expr, read $connection:ident => $body:expr) => {
         match &$store.engine {
