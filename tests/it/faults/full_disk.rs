@@ -81,6 +81,8 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
         refused += 1;
     }
     assert!(told.len() > 10, "it filled up before anything happened");
+    let ready = world.ask(&program, "GET", "/readyz", None, &serde_json::Value::Null).await.unwrap();
+    assert_eq!(ready.status, 503, "no slip can be written: {ready:?}");
     for (slip, _) in &uploads {
         let answer = world.confirm(&program, slip.id).await.unwrap();
         if answer.status != 200 {
@@ -95,6 +97,7 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
     assert_eq!(read.status, 200, "what is there can be read: {read:?}");
 
     disk.grow("32m");
+    world.assert_ready(&program, "there is room again").await;
     let after = granted(world.authorize(&program, "kept", Some("once")).await);
     drop(program);
     let program = world.start(None).await;
