@@ -1,7 +1,7 @@
 //! Connections to SQLite: one that writes, and those that read.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -132,6 +132,12 @@ impl WriteConnection {
     /// Whether the path names no file any more, or another one than that which was opened.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.opened.is_some() && FileIdentity::at(self.options.get_filename()) != self.opened
+    }
+
+    /// Where the file is; `None` for a database in memory.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        let folder = self.opened.and_then(|_| self.options.get_filename().parent())?;
+        Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() })
     }
 
     /// Whether writes succeed.

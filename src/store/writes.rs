@@ -1,8 +1,8 @@
 //! Whether the database takes writes.
 //!
 //! A database may answer and yet keep nothing: its disk is full, another process has locked it, it was made read-only. A write that
-//! fails says so. From then on a probe each second writes next to nothing, until one succeeds: so it is known that writes succeed again
-//! although nobody asks for one.
+//! fails says so. From then on a probe each second asks for some room and writes next to nothing, until one succeeds: so it is known that
+//! writes succeed again although nobody asks for one.
 
 use tokio::sync::watch;
 

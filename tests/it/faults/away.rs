@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use super::world::{Answer, Program, World};
 use crate::harness::error_fields;
 
+/// What `/readyz` says while the database answers and keeps nothing.
+pub const NO_WRITES: &str = "the database takes no writes\n";
+
 /// 503 in the dialect's shape, with a time to come back, within the bound.
 pub fn assert_away(answer: &Answer, bound: Duration, case: &str) {
     assert_eq!(answer.status, 503, "{case}: {answer:?}");
@@ -36,6 +39,15 @@ impl World {
             }
             assert!(Instant::now() < deadline, "{case}: it says {said:?}, not {status} {words}");
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// It stays not ready for long enough that probes of writes were sent and answers were made anew.
+    pub async fn stays_without_writes(&self, program: &Program, case: &str) {
+        let end = Instant::now() + Duration::from_secs(4);
+        while Instant::now() < end {
+            assert_eq!(self.readiness(program).await, (503, NO_WRITES.to_owned()), "{case}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 

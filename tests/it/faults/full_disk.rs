@@ -1,6 +1,8 @@
 //! A disk is full, SQLite's or the embedded store's: what needs room is refused in shape, and nothing that was acknowledged is lost.
 
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::away::assert_away;
 use super::world::{World, granted, number_of};
-use crate::harness::Bed;
+use crate::harness::{Bed, count, execute, from_servers, unique};
 use crate::multipart::{content, in_parts, large};
 
 const BOUND: Duration = Duration::from_secs(10);
@@ -81,8 +83,8 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
         refused += 1;
     }
     assert!(told.len() > 10, "it filled up before anything happened");
-    let ready = world.ask(&program, "GET", "/readyz", None, &serde_json::Value::Null).await.unwrap();
-    assert_eq!(ready.status, 503, "no slip can be written: {ready:?}");
+    world.stays_without_writes(&program, "no slip can be written").await;
+    assert_away(&world.authorize(&program, "kept", None).await.unwrap(), BOUND, "still full");
     for (slip, _) in &uploads {
         let answer = world.confirm(&program, slip.id).await.unwrap();
         if answer.status != 200 {
@@ -120,6 +122,49 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
     }
     world.sweep_and_audit("the disk was full").await;
     drop((program, world, disk));
+}
+
+/// The tables have a disk of their own, so that only they cannot grow: without room for its journal, Postgres stops as a whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_postgres_refuses_slips_until_there_is_room() {
+    let mount_point = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(mount_point.path(), Permissions::from_mode(0o755)).unwrap();
+    let disk = SmallDisk::mount(mount_point.path(), "64m");
+    let server = from_servers("TEST_POSTGRES_URL");
+    let theirs = std::fs::metadata(format!("/proc/{}", from_servers("TEST_POSTGRES_PID"))).unwrap();
+    chown(mount_point.path(), Some(theirs.uid()), Some(theirs.gid())).unwrap();
+    let name = unique("full_");
+    execute(&server, &format!("CREATE TABLESPACE {name} LOCATION '{}'", mount_point.path().display())).await;
+    execute(&server, &format!("CREATE DATABASE {name} TABLESPACE {name}")).await;
+    let (base, _) = server.rsplit_once('/').unwrap();
+    let world = World::at(&format!("{base}/{name}")).await;
+    let program = world.start(None).await;
+    world.assert_ready(&program, "there is room").await;
+    fill(&mount_point.path().join("rest"));
+
+    let (mut told, mut refused) = (Vec::new(), 0);
+    while refused < 10 {
+        let answer = world.authorize(&program, "kept", None).await.unwrap();
+        if answer.status == 201 {
+            told.push(granted(Ok(answer)).id);
+            assert!(told.len() < 5_000, "the disk does not fill up");
+        } else {
+            assert_away(&answer, BOUND, "full");
+            refused += 1;
+        }
+    }
+    world.stays_without_writes(&program, "no slip can be written").await;
+    assert_away(&world.authorize(&program, "kept", None).await.unwrap(), BOUND, "still full");
+
+    disk.grow("128m");
+    world.assert_ready(&program, "there is room again").await;
+    told.push(granted(world.authorize(&program, "kept", None).await).id);
+    let records = count(&world.database_url, "SELECT COUNT(*) FROM files").await;
+    assert_eq!(usize::try_from(records).unwrap(), told.len(), "one record for each slip that was given, and no other");
+    drop((program, world));
+    execute(&server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    execute(&server, &format!("DROP TABLESPACE {name}")).await;
+    drop(disk);
 }
 
 /// Signing parts lets a slip live longer: a change that answers its row is as durable as one that does not.
