@@ -8,26 +8,26 @@
 //!   things that the sweeper finds.
 //! - A file of another tenant is the same as no file, and so is one of a type that the token is not for.
 
-mod arriving;
-mod audit;
 mod authorize;
+mod bucket_events;
 mod confirm;
 mod counts;
 mod delete;
 mod download;
+mod health;
 mod judge;
+mod keyed_mutex;
 mod list;
 mod list_permits;
-mod looking;
+mod list_places;
 mod pace;
 mod parts;
 mod permits;
-mod searching;
+mod reconciliation;
+mod search_backfill;
 mod slip;
 mod sweep;
 mod tickets;
-mod turns;
-mod watching;
 
 use std::sync::Arc;
 
@@ -37,18 +37,18 @@ use tokio::sync::Mutex;
 
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
+use crate::database::{Database, DatabaseError};
 use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, FileTypes, Scope, UploadMethod};
 use crate::fair::FairPermits;
 use crate::limits::{Exceeded, Limits};
 use crate::metrics;
 use crate::random;
-use crate::store::{Store, StoreError};
 
-pub use arriving::{Arrival, Notified};
-pub use audit::Audit;
+pub use bucket_events::{Arrival, BucketEvents};
 use counts::Counts;
+use keyed_mutex::KeyedMutex;
 use list_permits::Lists;
-use turns::Turns;
+pub use reconciliation::Reconciliation;
 
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
@@ -57,7 +57,7 @@ pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
-pub use tickets::{TicketArchive, Wanted};
+pub use tickets::{Attachment, TicketArchive};
 
 /// Where forms may write; sealed objects stand elsewhere.
 pub const STAGING_PREFIX: &str = "temp/";
@@ -112,7 +112,7 @@ pub enum BrokerError {
     Busy(&'static str),
     /// The database failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Database(#[from] DatabaseError),
     /// The bucket failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -120,7 +120,7 @@ pub enum BrokerError {
 
 /// The use cases over one database, one bucket and one set of rules.
 pub struct Broker {
-    store: Store,
+    database: Database,
     bucket: Bucket,
     storage: String,
     file_types: ArcSwap<FileTypes>,
@@ -132,11 +132,11 @@ pub struct Broker {
     method: UploadMethod,
     multipart_threshold: u64,
     part_size: u64,
-    confirming: Turns<FileId>,
+    confirming: KeyedMutex<FileId>,
     permits: FairPermits,
     lists: Lists,
     counts: Counts,
-    counting: Turns<String, Option<(std::time::Instant, u32)>>,
+    counting: KeyedMutex<String, Option<(std::time::Instant, u32)>>,
     seen_missing: Mutex<Option<(std::time::Instant, Vec<String>)>>,
 }
 
@@ -167,7 +167,7 @@ pub struct Rules {
 impl Broker {
     /// A broker.
     #[must_use]
-    pub fn new(store: Store, bucket: Bucket, rules: Rules) -> Self {
+    pub fn new(database: Database, bucket: Bucket, rules: Rules) -> Self {
         let Rules {
             storage,
             file_types,
@@ -182,7 +182,7 @@ impl Broker {
         } = rules;
         metrics::file_types(file_types.iter().map(|rule| rule.name.as_str()));
         Self {
-            store,
+            database,
             bucket,
             storage,
             file_types: ArcSwap::from_pointee(file_types),
@@ -194,11 +194,11 @@ impl Broker {
             method,
             multipart_threshold,
             part_size,
-            confirming: Turns::default(),
+            confirming: KeyedMutex::default(),
             permits: FairPermits::new(permits::BOUNDS),
             lists: Lists::default(),
             counts: Counts::default(),
-            counting: Turns::default(),
+            counting: KeyedMutex::default(),
             seen_missing: Mutex::default(),
         }
     }
@@ -243,7 +243,7 @@ impl Broker {
     /// # Errors
     /// When the database fails.
     pub async fn count_reserved(&self, now: OffsetDateTime) -> Result<u64, BrokerError> {
-        Ok(if self.limits.reserved_bytes().is_some() { self.store.reserve_all(now).await? } else { 0 })
+        Ok(if self.limits.reserved_bytes().is_some() { self.database.reserve_all(now).await? } else { 0 })
     }
 
     /// Sets the bucket's own expiry on the staging prefix: in whole days, beyond every form's life and grace.
@@ -276,12 +276,12 @@ impl Broker {
         if !is_staging_key(staging_key) {
             return Err(BrokerError::NotFound);
         }
-        let file = self.store.find_upload(&caller.tenant, staging_key).await?;
+        let file = self.database.find_upload(&caller.tenant, staging_key).await?;
         file.filter(|file| file.created_by == caller.actor && caller.types.allows(&file.type_name)).ok_or(BrokerError::NotFound)
     }
 
     async fn find(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
-        let file = self.store.find_file(&caller.tenant, id).await?;
+        let file = self.database.find_file(&caller.tenant, id).await?;
         // Customers are strangers to each other: what one uploads is nothing to another. Users work on the same files.
         let reached = file.filter(|file| caller.actor.kind == ActorKind::Users || file.created_by == caller.actor);
         // A file of a type that the token is not for is no file to it.

@@ -9,18 +9,18 @@
 //! [`BucketError::Unavailable`] means that the store did not answer, or said "not now": asking again later is safe.
 //! [`BucketError::Refused`] means that it said no: wrong credentials, missing permissions, another region.
 
+pub mod bucket_events;
 mod connections;
 pub mod cors;
 mod credentials;
 mod error;
 mod failure;
 pub mod lifecycle;
-mod measuring;
 mod multipart;
-mod presigning;
-pub mod probing;
-pub mod queue;
-mod reading;
+mod presigned_urls;
+pub mod probe;
+mod reader;
+mod request_times;
 mod sdk_error;
 
 use std::collections::HashSet;
@@ -44,8 +44,8 @@ use connections::{Bounded, REQUESTS_TO_OWN_STORE};
 use credentials::CredentialSource;
 pub use error::BucketError;
 pub use multipart::Completed;
-pub use presigning::{GetTerms, PartTerms, PresignedGet, PresignedPut, PutTerms};
-pub use reading::ObjectBody;
+pub use presigned_urls::{GetTerms, PartTerms, PresignedGet, PresignedPut, PutTerms};
+pub use reader::ObjectBody;
 use sdk_error::status;
 
 /// How long the store may take to accept a connection.
@@ -179,7 +179,7 @@ impl Bucket {
             .timeout_config(timeouts(REQUEST_TIMEOUT, OPERATION_TIMEOUT))
             // Whoever reads a body has a bound of time for each piece; the SDK's own would count the time in which nobody asks for one.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(measuring::Measuring);
+            .interceptor(request_times::Measuring);
         if let Some(endpoint) = &options.endpoint {
             builder = builder.endpoint_url(endpoint);
         }

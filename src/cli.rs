@@ -10,8 +10,8 @@ mod policy;
 mod present;
 mod reload;
 mod serve;
+mod text;
 mod token;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,7 +58,8 @@ enum Command {
     #[command(arg = clap::Arg::new("config").long("config").value_parser(clap::value_parser!(PathBuf)).hide(true))]
     Reload(reload::ReloadOptions),
     /// Compare database and bucket: exit code 0 when nothing is lost, forged or orphaned
-    Audit,
+    #[command(visible_alias = "audit")]
+    Reconcile,
     /// Read the audit log: who did what to which file, newest first
     AuditLog(audit_log::AuditLogOptions),
     /// Webhooks: what was sent, what was given up, send it again
@@ -128,7 +129,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sweep(options) => return operate::sweep(options, &keep()?).await,
         Command::Health(options) => return health::run(options, load).await,
         Command::Reload(options) => reload::run(&options)?,
-        Command::Audit => return operate::audit(&keep()?).await,
+        Command::Reconcile => return operate::reconcile(&keep()?).await,
         Command::AuditLog(options) => return audit_log::run(options, &keep()?).await,
         Command::Events(command) => return Box::pin(events::run(command, &keep()?)).await,
         Command::Backup(options) => return operate::backup(&options, &keep()?).await,

@@ -7,10 +7,10 @@
 mod client;
 mod downloads;
 mod events;
-mod identity;
-mod operating;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
+mod identity;
+mod operation;
 mod secrets;
 mod settings;
 mod signing;
@@ -35,7 +35,7 @@ use crate::secret_file;
 pub use client::{ClientEnvironment, client_environment};
 pub use downloads::Downloads;
 pub use events::{Events, NotificationsToken};
-pub use operating::Operating;
+pub use operation::Operating;
 pub use secrets::DatabaseUrl;
 use secrets::{database_url, shown};
 pub use settings::{SETTINGS, Setting};

@@ -14,10 +14,10 @@
 //! - **A bucket that is gone stays gone.** `s3s-fs` makes its folder again for the next object, and deletes from one that is not there.
 
 mod forms;
-mod guarded;
+mod key_locks;
 mod parts;
-mod reading;
-mod staging;
+mod reader;
+mod staged;
 mod uploads;
 
 use std::collections::BTreeSet;
@@ -55,8 +55,8 @@ use crate::bucket::{StaticCredentials, cors};
 use crate::listener::Bounds;
 use crate::origins::Origins;
 use crate::{disk, random, secret_file};
-use guarded::Guarded;
-use staging::{Conditions, NEW, Staged, on_disk};
+use key_locks::Guarded;
+use staged::{Conditions, NEW, Staged, on_disk};
 use uploads::{BODY_PAUSE, in_order, remove_leftovers, to_its_end};
 
 /// The one bucket's name.
@@ -152,7 +152,7 @@ pub fn router(data_dir: &Path, credentials: &StaticCredentials, origins: &[Strin
         anyhow::bail!("the bucket's folder {} is gone: put it back, or make an empty one if its files are lost", folder.display());
     }
     remove_leftovers(&root)?;
-    staging::empty(&root)?;
+    staged::empty(&root)?;
     let files = FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{}: {error:?}", root.display()))?;
 
     let mut builder = S3ServiceBuilder::new(Guarded::new(files, root.clone()));
@@ -216,8 +216,8 @@ impl Guarded {
             let folders: BTreeSet<PathBuf> =
                 targets.filter_map(|target| Some(target.ancestors().skip(1).find(|above| above.is_dir())?.to_owned())).collect();
             folders.iter().try_for_each(|folder| disk::sync(folder))?;
-            for side in keys.iter().flat_map(|key| staging::side_files(&root, &bucket, key)) {
-                staging::unless_missing(std::fs::remove_file(side))?;
+            for side in keys.iter().flat_map(|key| staged::side_files(&root, &bucket, key)) {
+                staged::unless_missing(std::fs::remove_file(side))?;
             }
             disk::sync(&root)
         })

@@ -9,10 +9,10 @@
 
 mod claims;
 mod compact;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keys;
 mod options;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
 mod source;
 
 use std::collections::HashMap;

@@ -28,13 +28,13 @@ pub mod trace;
 pub mod post_policy;
 
 pub mod bucket;
-pub mod store;
+pub mod database;
 
 pub mod jwt;
 pub mod limits;
 
 pub mod broker;
-pub mod notifications;
+pub mod bucket_events;
 pub mod proxy_key;
 pub mod sweeper;
 pub mod tokens;
@@ -49,11 +49,11 @@ pub mod embedded_s3;
 pub mod listener;
 pub mod server;
 
-pub mod doctor;
+pub mod check;
 pub mod upload;
 
 pub mod cli;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub mod properties;
+pub mod fuzzing;

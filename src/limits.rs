@@ -4,8 +4,8 @@
 //! - **Open slips** are counted in the database, over all brokers. A count is trusted for a few seconds, and
 //!   while the next one is under way, plus what this process added since, so that limits
 //!   cost a query now and then and not one for each slip. With several brokers a limit can be overrun by what the others issue in those
-//!   seconds. Everybody's are counted at once: see [`Store::open_slips`].
-//! - **Reserved bytes** are counted in the database with each form, and never overrun: see [`Store::reserve`]. That costs each slip a
+//!   seconds. Everybody's are counted at once: see [`Database::open_slips`].
+//! - **Reserved bytes** are counted in the database with each form, and never overrun: see [`Database::reserve`]. That costs each slip a
 //!   transaction more, where there is such a limit.
 
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use time::OffsetDateTime;
 
+use crate::database::{Database, DatabaseError, NewForm, ReservedBytes};
 use crate::domain::{Actor, Caller, Tenant};
-use crate::store::{NewForm, ReservedBytes, Store, StoreError};
 
 /// How long a count of open slips is trusted while it is below the limit.
 const TRUSTED: Duration = Duration::from_secs(5);
@@ -125,11 +125,11 @@ impl Limits {
     /// The inner one when the caller's actor or tenant has too many open already.
     pub async fn slip(
         &self,
-        store: &Store,
+        database: &Database,
         caller: &Caller,
         form: &NewForm<'_>,
         now: OffsetDateTime,
-    ) -> Result<Result<(), Exceeded>, StoreError> {
+    ) -> Result<Result<(), Exceeded>, DatabaseError> {
         let mut counted = Vec::new();
         for (limit, subject) in [self.actor.open_slips, self.tenant.open_slips].into_iter().zip(SUBJECTS) {
             if limit == 0 {
@@ -138,7 +138,7 @@ impl Limits {
             let who = subject(caller);
             let answer = match self.answer(&who, limit, 1) {
                 Some(answer) => answer,
-                None => Box::pin(self.count(store, &who, limit)).await?,
+                None => Box::pin(self.count(database, &who, limit)).await?,
             };
             if answer.is_err() {
                 self.take_back(&counted);
@@ -146,7 +146,7 @@ impl Limits {
             }
             counted.push(who);
         }
-        let reserved = self.reserve(store, form, now).await;
+        let reserved = self.reserve(database, form, now).await;
         if !matches!(reserved, Ok(Ok(()))) {
             self.take_back(&counted);
         }
@@ -157,18 +157,23 @@ impl Limits {
     ///
     /// # Errors
     /// The inner one when the actor or tenant has too many reserved already.
-    pub async fn reserve(&self, store: &Store, form: &NewForm<'_>, now: OffsetDateTime) -> Result<Result<(), Exceeded>, StoreError> {
+    pub async fn reserve(
+        &self,
+        database: &Database,
+        form: &NewForm<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Result<(), Exceeded>, DatabaseError> {
         let Some(limits) = self.reserved_bytes() else { return Ok(Ok(())) };
-        let reserved = store.reserve(form, limits, now).await?;
+        let reserved = database.reserve(form, limits, now).await?;
         Ok(if reserved { Ok(()) } else { Err(Exceeded { what: "reserved bytes", retry_after_seconds: SLIPS_RETRY_AFTER }) })
     }
 
     /// Counts a form no more: nothing can be written with it.
     ///
     /// # Errors
-    /// See [`StoreError`].
-    pub async fn release(&self, store: &Store, staging_key: &str) -> Result<(), StoreError> {
-        if self.reserved_bytes().is_some() { store.release(staging_key).await } else { Ok(()) }
+    /// See [`DatabaseError`].
+    pub async fn release(&self, database: &Database, staging_key: &str) -> Result<(), DatabaseError> {
+        if self.reserved_bytes().is_some() { database.release(staging_key).await } else { Ok(()) }
     }
 
     /// How many bytes may be reserved; `None` where there is no limit of it.
@@ -179,7 +184,7 @@ impl Limits {
     }
 
     /// An answer from what the database counts now.
-    async fn count(&self, store: &Store, who: &Who, limit: u64) -> Result<Result<(), Exceeded>, StoreError> {
+    async fn count(&self, database: &Database, who: &Who, limit: u64) -> Result<Result<(), Exceeded>, DatabaseError> {
         // One count at a time. Meanwhile the old one goes on for as long again: to count many slips takes its time.
         let _counting = match self.counting.try_lock() {
             Ok(counting) => counting,
@@ -194,7 +199,7 @@ impl Limits {
         }
         let began = Instant::now();
         self.counts().added.clear();
-        let open = store.open_slips().await?;
+        let open = database.open_slips().await?;
         let mut counts = self.counts();
         counts.open = HashMap::with_capacity(open.len());
         let added: Vec<_> = counts.added.iter().map(|(who, added)| (who.clone(), *added)).collect();

@@ -5,7 +5,7 @@ mod configured;
 mod handles;
 mod policies;
 mod privacy;
-mod reloading;
+mod reload;
 mod signing;
 
 use std::net::SocketAddr;
@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, AppState};
 use crate::broker::{Broker, Rules};
 use crate::bucket::{Bucket, BucketOptions};
+use crate::bucket_events;
 use crate::config::{Config, Storage};
+use crate::database::Database;
 use crate::domain::multipart::MAX_PART_SIZE;
 use crate::domain::{FileTypes, UploadMethod};
 use crate::embedded_s3::{self, FolderLock};
@@ -30,9 +32,7 @@ use crate::installation_secret::Purpose;
 use crate::limits::Limits;
 use crate::listener::{self, Bounds};
 use crate::metrics;
-use crate::notifications;
 use crate::secret_file;
-use crate::store::Store;
 use crate::sweeper;
 use crate::tokens::{Token, Tokens};
 use crate::webhooks::Webhooks;
@@ -42,7 +42,7 @@ pub use handles::Needed;
 pub use policies::SHIPPED_POLICIES;
 use policies::read_file_types;
 pub use privacy::mend;
-pub use reloading::Reloaded;
+pub use reload::Reloaded;
 pub use signing::{Found, find_secret, secret_in_data_folder};
 
 /// A broker that listens.
@@ -72,7 +72,7 @@ pub struct Server {
     webhooks: Arc<Webhooks>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
-    store: Store,
+    database: Database,
 }
 
 /// What the operator's address may cost: tools ask it, and few of them. No shares by address: only the operator gets at it.
@@ -117,15 +117,15 @@ impl Server {
         let (stopping, stop) = (CancellationToken::new(), CancellationToken::new());
         // The embedded store, and what is told of it all, outlive the broker's last request.
         let stop_rest = CancellationToken::new();
-        let Opened { store, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
+        let Opened { database, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         sweeper::count_reserved(&broker).await.context("the bytes of living forms could not be counted")?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        let signing = signing::signing(config, &store).await?;
+        let signing = signing::signing(config, &database).await?;
         configured::log_signing(&signing);
-        let first_signed_at = signing::first_signed_at(&store, OffsetDateTime::now_utc()).await?;
-        let tokens = configured::tokens(config, store.clone(), development_token.clone()).await?;
+        let first_signed_at = signing::first_signed_at(&database, OffsetDateTime::now_utc()).await?;
+        let tokens = configured::tokens(config, database.clone(), development_token.clone()).await?;
         let tokens = tokens.signing(signing.secret.keys(Purpose::UploadTokens), first_signed_at);
-        let notifications = configured::notifications_secret(config)?;
+        let notifications = configured::bucket_events_secret(config)?;
         let state = AppState::from(api::Parts {
             broker: broker.clone(),
             tokens: tokens.clone(),
@@ -144,11 +144,11 @@ impl Server {
         let watching = tokio::spawn(clock::watch(stop.clone()));
         let mut working = vec![sweeping, naming, watching, tokio::spawn(tokens.clone().watch(stop.clone()))];
         let webhooks =
-            Webhooks::new(store.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
+            Webhooks::new(database.clone(), endpoints(config)?, config.events.webhooks_retry.clone()).context("DROPSLIP_WEBHOOKS_FILE")?;
         let webhooks = Arc::new(webhooks);
         working.push(tokio::spawn(webhooks.clone().run(stop.clone())));
         if let Some(queue) = configured::queue(config).await? {
-            working.push(tokio::spawn(notifications::run(broker.clone(), queue, stop.clone())));
+            working.push(tokio::spawn(bucket_events::run(broker.clone(), queue, stop.clone())));
         }
         let (ending, proxies) = (stop.clone(), config.operating.trusted_proxies.clone());
         let bounds = Bounds { connections: config.operating.max_connections, buffer_bytes: 64 * 1024 };
@@ -178,7 +178,7 @@ impl Server {
             webhooks,
             stop,
             tasks,
-            store,
+            database,
         })
     }
 
@@ -196,7 +196,7 @@ impl Server {
         for task in self.tasks {
             let _ = task.await;
         }
-        self.store.close().await;
+        self.database.close().await;
     }
 }
 
@@ -223,7 +223,7 @@ pub async fn broker(config: &Config, stop: CancellationToken) -> anyhow::Result<
 
 /// Database, bucket and rules, put together.
 struct Opened {
-    store: Store,
+    database: Database,
     broker: Arc<Broker>,
     form_url: String,
     embedded: Option<Embedded>,
@@ -239,13 +239,13 @@ enum Alone {
 
 async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: CancellationToken) -> anyhow::Result<Opened> {
     let file_types = file_types(config)?;
-    let store = Store::open(config.database_url.reveal()).await.context(config.database_url.setting())?;
-    store.subscribe(endpoints(config)?.into_iter().map(|endpoint| endpoint.subscription).collect());
+    let database = Database::open(config.database_url.reveal()).await.context(config.database_url.setting())?;
+    database.subscribe(endpoints(config)?.into_iter().map(|endpoint| endpoint.subscription).collect());
     let (options, embedded) = Box::pin(storage(config, origins, alone, stop_store)).await?;
     let identity = identity(&config.storage)?;
     let bucket = Bucket::open(options).await.context("DROPSLIP_S3_BUCKET")?;
     // In another bucket no upload would be found, and a sweep would forget them all.
-    let bound = store.bind_storage(&identity).await.context(config.database_url.setting())?;
+    let bound = database.bind_storage(&identity).await.context(config.database_url.setting())?;
     if bound != identity {
         bail!(
             "{}: this database is about {bound}, not {identity}. Set DROPSLIP_S3_BUCKET as it was, or use another database; \
@@ -268,8 +268,8 @@ async fn open(config: &Config, origins: &[String], alone: Alone, stop_store: Can
         multipart_threshold: config.multipart_threshold,
         part_size: config.part_size,
     };
-    let broker = Arc::new(Broker::new(store.clone(), bucket, rules));
-    Ok(Opened { store, broker, form_url, embedded })
+    let broker = Arc::new(Broker::new(database.clone(), bucket, rules));
+    Ok(Opened { database, broker, form_url, embedded })
 }
 
 /// How the configured bucket is reached and what a database knows it by; an embedded store runs for as long as `stop` lets it.

@@ -4,7 +4,7 @@
 //! of the whole is stored. A fast hash is enough: nobody guesses 256 bits, so there is nothing to slow down.
 
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
 mod strangers;
 mod token;
 mod token_file;
@@ -21,10 +21,10 @@ use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::{Database, DatabaseError, NewToken, TokenRow};
 use crate::domain::{Actor, ActorKind, Address, Caller, Scope, Scopes, Tenant, TypeLimit};
 use crate::installation_secret::Keys;
 use crate::jwt::Verifier;
-use crate::store::{NewToken, Store, StoreError, TokenRow};
 use strangers::{Presented, Strangers};
 use token::{lookup_of, sha256};
 use upload_token::{Maker, UploadToken};
@@ -110,7 +110,7 @@ type Recent = HashMap<String, (Option<Holder>, Instant)>;
 /// Everybody who may call.
 #[derive(Clone)]
 pub struct Tokens {
-    store: Store,
+    database: Database,
     development: Option<Token>,
     file: Option<Arc<TokenFile>>,
     jwt: Option<Arc<Verifier>>,
@@ -131,10 +131,10 @@ impl fmt::Debug for Tokens {
 impl Tokens {
     /// The tokens in the database and, with the embedded store, one for development that is in no database.
     #[must_use]
-    pub fn new(store: Store, development: Option<Token>) -> Self {
+    pub fn new(database: Database, development: Option<Token>) -> Self {
         let (recent, strangers, signing) = (Arc::default(), Arc::new(Strangers::new()), Arc::default());
         let before_until = OffsetDateTime::UNIX_EPOCH;
-        Self { store, development, file: None, jwt: None, recent, strangers, signing, before_until }
+        Self { database, development, file: None, jwt: None, recent, strangers, signing, before_until }
     }
 
     /// The same, and those of a file and of an issuer.
@@ -237,10 +237,10 @@ impl Tokens {
         holder: &Holder,
         types: &[String],
         expires_at: OffsetDateTime,
-    ) -> Result<(String, OffsetDateTime), StoreError> {
+    ) -> Result<(String, OffsetDateTime), DatabaseError> {
         let expires_at = holder.expires_at.map_or(expires_at, |ends_at| ends_at.min(expires_at));
         let Some(keys) = self.signing.load_full() else {
-            return Err(StoreError::Broken("there is no secret that signs upload tokens".to_owned()));
+            return Err(DatabaseError::Broken("there is no secret that signs upload tokens".to_owned()));
         };
         let maker = match &holder.proof {
             Proof::Stored { lookup, .. } => Maker::Token(lookup),
@@ -259,7 +259,7 @@ impl Tokens {
         presented.judged(caller)
     }
 
-    async fn uploader(&self, text: &str, presented: &mut Presented<'_>, now: OffsetDateTime) -> Result<Option<Caller>, StoreError> {
+    async fn uploader(&self, text: &str, presented: &mut Presented<'_>, now: OffsetDateTime) -> Result<Option<Caller>, DatabaseError> {
         let Some(token) = UploadToken::parse(text).filter(|token| token.lives(now)) else { return Ok(None) };
         // What the installation secret signed is proven before anything is looked up. What the version before signed is not.
         let signed = self.signing.load().as_deref().and_then(|keys| token.open(keys, now));
@@ -297,9 +297,9 @@ impl Tokens {
     }
 
     /// What the version before signed upload tokens with that were made from what is kept nowhere; the same for all brokers of the database.
-    async fn key_of_before(&self, presented: &mut Presented<'_>) -> Result<Option<[u8; 32]>, StoreError> {
+    async fn key_of_before(&self, presented: &mut Presented<'_>) -> Result<Option<[u8; 32]>, DatabaseError> {
         let _turn = presented.turn().await;
-        self.store.find_shared_key(KEY_OF_BEFORE).await
+        self.database.find_shared_key(KEY_OF_BEFORE).await
     }
 
     /// The token with that public half, which may have ended; who presents it has still to prove it, unless it `is_known` by the file.
@@ -310,7 +310,7 @@ impl Tokens {
         is_known: bool,
         presented: &mut Presented<'_>,
         proves: impl Fn(&Holder) -> bool,
-    ) -> Result<Option<Holder>, StoreError> {
+    ) -> Result<Option<Holder>, DatabaseError> {
         if let Some(development) = self.development.as_ref().filter(|development| development.lookup() == lookup) {
             let proof = Proof::Stored { lookup: lookup.into(), secret_sha256: development.sha256().as_slice().into() };
             return Ok(Some(Holder { proof, caller: development_caller(), expires_at: None }));
@@ -324,7 +324,7 @@ impl Tokens {
         }
         let _turn = if was_good { None } else { presented.turn().await };
         let asked = Instant::now();
-        let row = Box::pin(self.store.find_token(lookup)).await?;
+        let row = Box::pin(self.database.find_token(lookup)).await?;
         let holder = row.map(|row| Holder {
             proof: Proof::Stored { lookup: lookup.into(), secret_sha256: row.secret_sha256.into() },
             caller: row.caller,
@@ -352,7 +352,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When the database cannot keep it.
-    pub async fn create(&self, caller: &Caller, now: OffsetDateTime) -> Result<(i64, Token), StoreError> {
+    pub async fn create(&self, caller: &Caller, now: OffsetDateTime) -> Result<(i64, Token), DatabaseError> {
         self.create_until(caller, None, now).await
     }
 
@@ -365,26 +365,26 @@ impl Tokens {
         caller: &Caller,
         expires_at: Option<OffsetDateTime>,
         now: OffsetDateTime,
-    ) -> Result<(i64, Token), StoreError> {
+    ) -> Result<(i64, Token), DatabaseError> {
         let token = Token::generate();
         let row = NewToken { lookup: token.lookup(), secret_sha256: token.sha256(), caller, expires_at, created_at: now };
-        Ok((self.store.insert_token(&row).await?, token))
+        Ok((self.database.insert_token(&row).await?, token))
     }
 
     /// Every token in the database, oldest first.
     ///
     /// # Errors
     /// When the database cannot say.
-    pub async fn list(&self) -> Result<Vec<TokenRow>, StoreError> {
-        self.store.list_tokens().await
+    pub async fn list(&self) -> Result<Vec<TokenRow>, DatabaseError> {
+        self.database.list_tokens().await
     }
 
     /// Ends a token; `false` when there is none of that number that is still good.
     ///
     /// # Errors
     /// When the database cannot keep it.
-    pub async fn revoke(&self, id: i64, now: OffsetDateTime) -> Result<bool, StoreError> {
-        self.store.revoke_token(id, now).await
+    pub async fn revoke(&self, id: i64, now: OffsetDateTime) -> Result<bool, DatabaseError> {
+        self.database.revoke_token(id, now).await
     }
 }
 

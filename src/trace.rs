@@ -5,9 +5,9 @@
 //!
 //! No attribute holds a key, a form, a signed URL or a token: only what the log may hold too.
 
-mod exporting;
+mod exporter;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-pub use exporting::{Exporter, filter, layer};
+pub use exporter::{Exporter, filter, layer};
 
 /// The target of the spans of requests; those below it are their parts. Nothing else goes into a trace.
 pub const TARGET: &str = "dropslip_trace";

@@ -22,13 +22,13 @@
 mod desk;
 mod failure;
 mod form;
-mod parts;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
+mod object_store;
+mod parts;
 mod report;
 mod slip;
 mod source;
-mod store;
 mod target;
 mod unfinished;
 
@@ -44,13 +44,13 @@ use reqwest::{StatusCode, redirect};
 
 use crate::config::client_environment;
 use crate::output::complain;
-use desk::{Desk, UploadedFile, Wish};
+use desk::{Desk, NewUpload, UploadedFile};
 use failure::{Failure, Step, StepError, Unfinished};
+use object_store::ObjectStore;
 use parts::Parts;
 use report::Report;
 use slip::{Cut, Way};
 use source::Source;
-use store::Store;
 use target::Target;
 use unfinished::Memory;
 
@@ -125,7 +125,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let memory = Arc::new(Memory::new(target.server(), state_home.as_deref()));
     let uploads = Arc::new(Uploads {
         desk: Desk::new(http.clone(), target),
-        store: Store::new(http, jobs),
+        store: ObjectStore::new(http, jobs),
         options,
         report: Arc::clone(&report),
         memory: Arc::clone(&memory),
@@ -162,7 +162,7 @@ fn http_client(target: &Target) -> reqwest::Result<reqwest::Client> {
 /// What every upload of one run shares.
 struct Uploads {
     desk: Desk,
-    store: Store,
+    store: ObjectStore,
     options: Options,
     report: Arc<Report>,
     memory: Arc<Memory>,
@@ -207,7 +207,7 @@ impl Uploads {
         } else {
             None
         };
-        let wish = Wish {
+        let new = NewUpload {
             r#type: &self.options.type_name,
             filename: source.name(),
             mime_type: &self.options.mime_type,
@@ -216,14 +216,14 @@ impl Uploads {
             multipart: !self.options.no_multipart,
             checksum_sha256: checksum.as_deref(),
         };
-        self.begun_anew(&wish, source, bar).await
+        self.begun_anew(&new, source, bar).await
     }
 
     /// All steps, with the bounded second chances of step 2.
-    async fn begun_anew(&self, wish: &Wish<'_>, source: &Source, bar: &ProgressBar) -> Result<UploadedFile, StepError> {
+    async fn begun_anew(&self, new: &NewUpload<'_>, source: &Source, bar: &ProgressBar) -> Result<UploadedFile, StepError> {
         let authorize = async || {
             bar.set_message("ask");
-            self.desk.authorize(wish).await.map_err(|failure| failure.at(Step::Authorize))
+            self.desk.authorize(new).await.map_err(|failure| failure.at(Step::Authorize))
         };
         let mut slip = authorize().await?;
         let (mut may_repeat, mut may_renew) = (true, true);

@@ -6,9 +6,9 @@
 //! The endpoints can be replaced under way: whose entry is the same keeps its worker, others end theirs or get one.
 
 mod endpoint;
-mod once;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
+mod once;
 mod signature;
 mod target;
 
@@ -24,11 +24,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::{Database, DatabaseClock, DatabaseError, Lease, Leased, Outcome};
 use crate::domain::web::innermost;
 use crate::failpoint;
 use crate::metrics::{self, Delivery};
 use crate::random;
-use crate::store::{DatabaseClock, Lease, Leased, Outcome, Store, StoreError};
 pub use endpoint::{Endpoint, Secret, parse};
 
 /// How many events are on their way to one endpoint from one broker at the same time.
@@ -59,7 +59,7 @@ const ANSWER_BYTES: usize = 16 * 1024;
 
 /// Every endpoint and what is sent to it.
 pub struct Webhooks {
-    store: Store,
+    database: Database,
     targets: watch::Sender<Targets>,
     /// How long to wait after each failure but the last.
     retry: Vec<Duration>,
@@ -110,8 +110,8 @@ impl Webhooks {
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(store: Store, endpoints: Vec<Endpoint>, retry: Vec<Duration>) -> reqwest::Result<Self> {
-        Ok(Self { store, targets: watch::Sender::new(targets(endpoints, &[])?), retry })
+    pub fn new(database: Database, endpoints: Vec<Endpoint>, retry: Vec<Duration>) -> reqwest::Result<Self> {
+        Ok(Self { database, targets: watch::Sender::new(targets(endpoints, &[])?), retry })
     }
 
     /// From now on these are sent to. What is under way to others ends as it began.
@@ -185,9 +185,9 @@ impl Webhooks {
             let mut taken = 0;
             if free > 0 && Instant::now() >= paused_until {
                 let leased = async {
-                    let lease = Lease::of(LEASE, clock.now(&self.store).await?);
+                    let lease = Lease::of(LEASE, clock.now(&self.database).await?);
                     let most = u32::try_from(free).unwrap_or(1);
-                    Ok((lease, self.store.lease_events(name, OffsetDateTime::now_utc(), lease, most).await?))
+                    Ok((lease, self.database.lease_events(name, OffsetDateTime::now_utc(), lease, most).await?))
                 };
                 match leased.await {
                     Ok((lease, leased)) => {
@@ -200,7 +200,7 @@ impl Webhooks {
                             under_way.spawn(async move { sender.deliver(&target, event, lease, &OffsetDateTime::now_utc).await });
                         }
                     }
-                    Err::<_, StoreError>(error) => {
+                    Err::<_, DatabaseError>(error) => {
                         tracing::warn!(endpoint = name, %error, "the outbox cannot be read now");
                         paused_until = Instant::now() + STORE_PAUSE;
                     }
@@ -212,7 +212,7 @@ impl Webhooks {
                     std::future::pending::<()>().await;
                 }
                 let woken = async {
-                    self.store.events_appended().await;
+                    self.database.events_appended().await;
                     // A pause is a pause.
                     tokio::time::sleep_until(paused_until.into()).await;
                 };
@@ -242,7 +242,7 @@ impl Webhooks {
         event: Leased,
         lease: Lease,
         clock: &impl Fn() -> OffsetDateTime,
-    ) -> Result<(Outcome, Duration), StoreError> {
+    ) -> Result<(Outcome, Duration), DatabaseError> {
         let name = target.endpoint.name.as_str();
         let answer = if self.is_gone(target).await? {
             Answer { status: None, said: "not sent: the endpoint is gone".to_owned(), retry_after: None }
@@ -253,12 +253,12 @@ impl Webhooks {
         let now = clock();
         if answer.status == Some(StatusCode::GONE) {
             tracing::warn!(endpoint = name, "an endpoint answered 410: nothing more is sent to it until `dropslip events enable`");
-            self.store.endpoint_is_gone(name, target.endpoint.url.as_str(), now).await?;
+            self.database.endpoint_is_gone(name, target.endpoint.url.as_str(), now).await?;
             target.gone.store(true, Ordering::Relaxed);
         }
         let gone = !answer.is_success() && self.is_gone(target).await?;
         let (outcome, pause) = if gone { (Outcome::Dead, Duration::ZERO) } else { self.judged(target, &event, &answer, now) };
-        let settled = self.store.settle_event(&event, lease.until, &outcome, &answer.said, now).await?;
+        let settled = self.database.settle_event(&event, lease.until, &outcome, &answer.said, now).await?;
         failpoint::reach("event: settled");
         // What another broker took on meanwhile is counted there.
         if settled {
@@ -303,17 +303,17 @@ impl Webhooks {
     }
 
     /// Whether an endpoint wants nothing more. What was heard of it may be over, and events are given up for it: the database tells.
-    async fn is_gone(&self, target: &Target) -> Result<bool, StoreError> {
+    async fn is_gone(&self, target: &Target) -> Result<bool, DatabaseError> {
         if !target.gone.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let gone = self.store.endpoint_gone_since(&target.endpoint.name, target.endpoint.url.as_str()).await?.is_some();
+        let gone = self.database.endpoint_gone_since(&target.endpoint.name, target.endpoint.url.as_str()).await?.is_some();
         target.gone.store(gone, Ordering::Relaxed);
         Ok(gone)
     }
 
     async fn look_whether_gone(&self, target: &Target) {
-        match self.store.endpoint_gone_since(&target.endpoint.name, target.endpoint.url.as_str()).await {
+        match self.database.endpoint_gone_since(&target.endpoint.name, target.endpoint.url.as_str()).await {
             Ok(since) => target.gone.store(since.is_some(), Ordering::Relaxed),
             Err(error) => tracing::warn!(endpoint = target.endpoint.name, %error, "whether an endpoint is gone cannot be read now"),
         }

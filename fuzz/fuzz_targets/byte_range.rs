@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dropslip::properties::hold("byte_range", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dropslip::fuzzing::hold("byte_range", bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dropslip::properties::hold("desk_list", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dropslip::fuzzing::hold("desk_list", bytes));

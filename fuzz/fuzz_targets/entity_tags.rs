@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dropslip::properties::hold("entity_tags", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dropslip::fuzzing::hold("entity_tags", bytes));

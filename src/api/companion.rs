@@ -8,11 +8,11 @@
 //! end of a multipart upload confirms by itself.
 
 mod document;
-mod multipart;
+mod errors;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
+mod multipart;
 mod request;
-mod words;
 
 use std::collections::BTreeMap;
 
@@ -40,8 +40,8 @@ use super::{AppState, Fault, answered, to_its_end};
 use crate::broker::{Authorized, Slip};
 use crate::domain::{Caller, FieldErrors, File, FileTypes, Scope};
 use crate::tokens::Holder;
-use request::{Wish, new_file_of_query, token_wish};
-use words::Refusal;
+use errors::Refusal;
+use request::{UploadTokenRequest, new_file_of_query, upload_token_terms};
 
 /// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
 pub(super) fn router() -> Router<AppState> {
@@ -83,7 +83,7 @@ fn in_our_shape(router: Router<AppState>) -> Router<AppState> {
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {
     router.layer(axum::middleware::from_fn(async |request, next: Next| {
-        let mut response = answered(next, request, words::rendered).await;
+        let mut response = answered(next, request, errors::rendered).await;
         // The URL is a secret.
         response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         response
@@ -276,7 +276,7 @@ async fn confirm(State(state): State<AppState>, upload: Upload, request: Request
     post,
     path = "/tokens.json",
     operation_id = "makeUploadToken",
-    request_body(content = Wish),
+    request_body(content = UploadTokenRequest),
     responses(
         (status = 201, body = TokenBody, description = "The token, in a URL."),
         (status = 400, body = Refusal, description = "There is no such file type, or it is not such JSON.",
@@ -288,7 +288,7 @@ async fn make_token(State(state): State<AppState>, holder: Holder, request: Requ
     if !holder.caller.scopes.contains(Scope::FilesWrite) {
         return Err(Fault::Forbidden(Scope::FilesWrite));
     }
-    let wish = token_wish(&read_json(request).await?).map_err(Fault::Invalid)?;
+    let wish = upload_token_terms(&read_json(request).await?).map_err(Fault::Invalid)?;
     state.broker.know_types(&wish.types)?;
     if let Some(other) = wish.types.iter().find(|name| !holder.caller.types.allows(name)) {
         return Err(Fault::ForbiddenType(other.clone()));

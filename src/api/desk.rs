@@ -4,7 +4,6 @@
 //! the official clients send whole objects back. Beyond Desk a request may carry `size` and `checksumSHA256`, and the answer
 //! carries `expiresAt`.
 
-mod answer;
 pub mod bench;
 mod cursor;
 mod delete;
@@ -12,16 +11,17 @@ mod document;
 mod download;
 mod filter;
 mod filter_json;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ids;
 mod list;
+mod list_query;
 mod members;
 mod parts;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
 mod request;
+mod response;
 mod tickets;
 mod types;
-mod wanted;
 
 use axum::Router;
 use axum::body::Body;
@@ -43,9 +43,9 @@ use super::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, Part, WithBody, id_p
 use super::{AppState, Fault, IDEMPOTENCY_KEY, answered, rendered, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::{Caller, FieldErrors, File, FileId, FileTypes, UploadMethod};
-use answer::{Envelope, FileBody, SlipBody};
 use members::{Included, Members, SomeOf};
 use request::{parse_description, parse_new_file};
+use response::{Envelope, FileBody, SlipBody};
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
 
@@ -122,7 +122,7 @@ fn in_our_words(router: Router<AppState>) -> Router<AppState> {
     )),
     request_body(content = request::FileFields),
     responses(
-        (status = 201, body = answer::SlipBody, description = "What to upload the bytes with."),
+        (status = 201, body = response::SlipBody, description = "What to upload the bytes with."),
         (status = 200, body = Envelope, description = "The file that the `Idempotency-Key` stands for; it needs no form any more."),
         (status = 400, body = Errors, description = "The rules of this installation do not grant it, or it is not such JSON.",
             example = json!({"errors": {"filename": ["must not end in ‘.exe’"], "size": ["must be 104857600 or lower"]}})),
@@ -154,7 +154,7 @@ async fn authorize(State(state): State<AppState>, caller: Caller, request: Reque
     params(IdInPath),
     request_body(content = Option<serde_json::Value>, description = IGNORED),
     responses(
-        (status = 201, body = answer::SlipBody, description = "A fresh slip for the same file."),
+        (status = 201, body = response::SlipBody, description = "A fresh slip for the same file."),
         (status = 409, body = Errors, description = "`state`: the file is active already, or its record keeps changing.",
             example = json!({"errors": {"state": ["is active already"]}})),
         AnyFile, IgnoredBody, AnyCall

@@ -3,9 +3,9 @@
 //! Either a redirect to a presigned URL of the store's, or the bytes themselves. A redirect has no entity tag: a browser that asked
 //! whether its copy of it is still good would be told yes, and go where nothing is answered any more.
 
-pub(super) mod places;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
+pub(super) mod places;
 mod settings;
 
 use std::convert::Infallible;
@@ -95,9 +95,9 @@ impl FromRequestParts<AppState> for Reader {
 }
 
 /// What a download is wished to be: shown, saved, or as the file was described.
-pub(super) struct Wish(Option<Disposition>);
+pub(super) struct AskedDisposition(Option<Disposition>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Wish {
+impl<S: Send + Sync> FromRequestParts<S> for AskedDisposition {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
@@ -111,7 +111,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wish {
     }
 }
 
-impl utoipa::IntoParams for Wish {
+impl utoipa::IntoParams for AskedDisposition {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameter = |name: &str, place, description: &str, schema: Object| {
             Parameter::builder().name(name).parameter_in(place).description(Some(description)).schema(Some(schema)).build()
@@ -137,7 +137,7 @@ pub(super) async fn answer(
     state: &AppState,
     reader: &Reader,
     file: &File,
-    Wish(wished): Wish,
+    AskedDisposition(wished): AskedDisposition,
     request: &Parts,
 ) -> Result<Response<Body>, Fault> {
     let (method, asked) = (&request.method, &request.headers);

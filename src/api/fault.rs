@@ -9,9 +9,9 @@ use tracing::Instrument as _;
 
 use crate::broker::BrokerError;
 use crate::bucket::BucketError;
+use crate::database::DatabaseError;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
-use crate::store::StoreError;
 use crate::tokens::Unknown;
 
 /// When a client may ask again after a 503, in seconds.
@@ -100,7 +100,7 @@ impl From<BrokerError> for Fault {
             BrokerError::Changing => Self::Changing,
             BrokerError::Conflict(fields) => Self::Conflict(fields),
             BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
-            BrokerError::Store(error) => error.into(),
+            BrokerError::Database(error) => error.into(),
             // Another broker may have the rule, or this one after a reload.
             BrokerError::Busy(_) | BrokerError::UnknownType(_) => Self::Unavailable(error.to_string()),
             // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.
@@ -109,11 +109,11 @@ impl From<BrokerError> for Fault {
     }
 }
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for Fault {
+    fn from(error: DatabaseError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            StoreError::Broken(_) | StoreError::Pooled => Self::Internal(error.to_string()),
+            DatabaseError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            DatabaseError::Broken(_) | DatabaseError::Pooled => Self::Internal(error.to_string()),
         }
     }
 }
@@ -121,7 +121,7 @@ impl From<StoreError> for Fault {
 impl From<Unknown> for Fault {
     fn from(error: Unknown) -> Self {
         match error {
-            Unknown::Store(error) => error.into(),
+            Unknown::Database(error) => error.into(),
             Unknown::Keys(error) => Self::Unavailable(error.to_string()),
             Unknown::TooMany(retry_after_seconds) => Self::LimitExceeded(Exceeded { what: BAD_TOKENS, retry_after_seconds }),
         }

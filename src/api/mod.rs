@@ -7,35 +7,35 @@
 //! a panic) are answered in the words of the dialect whose path was asked for.
 
 pub mod admin;
-mod asked;
 mod auth;
 mod body;
+mod bucket_events;
+mod bucket_events_secret;
 mod companion;
 mod desk;
 mod downloads;
 mod fault;
-mod notifications;
-mod notifications_secret;
-mod openapi;
-mod operation;
-mod page;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
+pub(crate) mod fuzzing;
+mod openapi;
+mod page;
 mod query;
-mod refusals;
+mod refused_tokens;
+mod request_log;
+mod route_label;
 mod state;
 
-use asked::{Asked, REQUEST_ID};
 use fault::RETRY_AFTER_SECONDS;
 use openapi::Documents;
+use request_log::{Asked, REQUEST_ID};
 
-use asked::answered;
+pub use bucket_events_secret::Secret as BucketEventsSecret;
 #[doc(hidden)]
 pub use desk::bench;
 pub use downloads::Downloads;
 pub use fault::Fault;
 use fault::{rendered, to_its_end};
-pub use notifications_secret::Secret as NotificationsSecret;
+use request_log::answered;
 pub use state::{AppState, Parts};
 
 use std::convert::Infallible;
@@ -66,7 +66,7 @@ pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) 
     let (operating, described) = operating().split_for_parts();
     let documents = Documents::of(&state, described);
     let (desk, companion) = (desk::router(), companion::router());
-    let notifications = if state.notifications.is_some() { notifications::router() } else { Router::new() };
+    let notifications = if state.notifications.is_some() { bucket_events::router() } else { Router::new() };
     // Each dialect gives its own answers an id, so that none passes two layers that do.
     let with_id = || axum::middleware::from_fn(with_request_id);
     let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();

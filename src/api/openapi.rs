@@ -18,7 +18,7 @@ use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, Schema
 use utoipa::{IntoResponses, ToSchema};
 
 use super::downloads::is_known;
-use super::{AppState, Fault, companion, desk, notifications};
+use super::{AppState, Fault, bucket_events, companion, desk};
 use crate::domain::{FieldErrors, FileTypes, Scope};
 use crate::limits::Exceeded;
 
@@ -210,7 +210,7 @@ impl Documents {
 
 fn whole(state: &AppState, operating: &OpenApi, rules: &FileTypes) -> Arc<Document> {
     let mut parts = vec![Part::from(operating.clone()), desk::described(rules, state.broker.method()), companion::described(rules)];
-    parts.extend(state.notifications.as_ref().map(|_| notifications::described()));
+    parts.extend(state.notifications.as_ref().map(|_| bucket_events::described()));
     document(&state.public_url, parts)
 }
 

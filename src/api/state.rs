@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::bucket_events_secret::Secret;
 use super::downloads::Downloads;
-use super::notifications_secret::Secret;
 use crate::broker::Broker;
 use crate::tokens::Tokens;
 

@@ -5,13 +5,13 @@ use time::{Duration, OffsetDateTime};
 
 use super::confirm::not_dead;
 use super::parts::in_time;
-use super::slip::{InParts, Slip, Wanted};
+use super::slip::{InParts, Slip, SlipRequest};
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, must_be_temp};
+use crate::database::{Idempotency, NewForm, NewRow, Reissued};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
 use crate::failpoint;
 use crate::limits::Exceeded;
 use crate::metrics::{self, Step};
-use crate::store::{Idempotency, NewForm, NewRow, Reissued};
 
 /// How long an Idempotency-Key stands for its file.
 pub(super) const IDEMPOTENCY: Duration = Duration::hours(24);
@@ -114,7 +114,7 @@ impl Broker {
     ) -> Result<Option<Authorized>, BrokerError> {
         let staging_key = fresh_key("temp", now);
         let multipart = self.parts_for(new, grant);
-        let wanted = Wanted {
+        let wanted = SlipRequest {
             key: &staging_key,
             content_type: &grant.content_type.to_string(),
             min_size: grant.min_size,
@@ -130,12 +130,12 @@ impl Broker {
         let expires_at = slip.expires_at();
         let (tenant, bytes) = (&caller.tenant, grant.max_size);
         let form = NewForm { staging_key: &staging_key, tenant, actor: caller.actor, bytes, ends_at: expires_at };
-        self.limits.slip(&self.store, caller, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
+        self.limits.slip(&self.database, caller, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
         failpoint::reach("authorize: bytes reserved");
         let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart, created_at: now, expires_at };
         // If this fails, a record may have been written all the same: its form counts until it dies.
-        let Some(file) = self.store.insert_file(&row, once).await? else {
-            self.limits.release(&self.store, &staging_key).await?;
+        let Some(file) = self.database.insert_file(&row, once).await? else {
+            self.limits.release(&self.database, &staging_key).await?;
             return Ok(None);
         };
         failpoint::reach("authorize: record written");
@@ -159,16 +159,16 @@ impl Broker {
     ///
     /// The form is signed for the same staging key: a client that sent its request twice may be using the first answer already.
     async fn replay(&self, caller: &Caller, once: &Idempotency<'_>, now: OffsetDateTime) -> Result<Option<Authorized>, BrokerError> {
-        let Some(used) = self.store.find_idempotency_key(caller, once.key).await? else { return Ok(None) };
+        let Some(used) = self.database.find_idempotency_key(caller, once.key).await? else { return Ok(None) };
         if used.created_at <= now - IDEMPOTENCY {
-            self.store.forget_idempotency_key(caller, once.key, now - IDEMPOTENCY).await?;
+            self.database.forget_idempotency_key(caller, once.key, now - IDEMPOTENCY).await?;
             return Ok(None);
         }
         if used.request_sha256 != once.request_sha256 {
             return Err(BrokerError::Refused(FieldErrors::one("Idempotency-Key", "was used for another request")));
         }
         for _ in 0..ATTEMPTS {
-            let Some(file) = self.store.find_file(&caller.tenant, used.file_id).await? else { return Ok(None) };
+            let Some(file) = self.database.find_file(&caller.tenant, used.file_id).await? else { return Ok(None) };
             if file.state != FileState::Temp {
                 return Ok(Some(Authorized::Already(Box::new(file))));
             }
@@ -188,7 +188,7 @@ impl Broker {
         staging_key: &str,
         now: OffsetDateTime,
     ) -> Result<Option<(File, Slip)>, BrokerError> {
-        let wanted = Wanted {
+        let wanted = SlipRequest {
             key: staging_key,
             content_type: &file.granted_type.to_string(),
             min_size: file.min_size,
@@ -203,11 +203,11 @@ impl Broker {
         // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
         let expires_at = if replayed { slip.expires_at().max(file.expires_at) } else { slip.expires_at() };
         let form = NewForm { staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.max_size, ends_at: expires_at };
-        self.limits.reserve(&self.store, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
+        self.limits.reserve(&self.database, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
         let new = Reissued { staging_key, expires_at, caller, at: now, old_doomed_until: file.expires_at + self.grace };
-        let changed = self.store.reissue(file, &new).await?;
+        let changed = self.database.reissue(file, &new).await?;
         if changed.is_none() && !replayed {
-            self.limits.release(&self.store, staging_key).await?;
+            self.limits.release(&self.database, staging_key).await?;
         }
         failpoint::reach(if replayed { "replay: record changed" } else { "reissue: record changed" });
         let Some(file) = changed else { return Ok(None) };

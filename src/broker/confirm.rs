@@ -7,13 +7,13 @@ use time::{Duration, OffsetDateTime};
 use super::judge::Judged;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted, seen_by, too_often};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
+use crate::database::{Changed, Sealed};
 use crate::domain::file::Landed;
 use crate::domain::{
     Action, Caller, Change, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, event,
 };
 use crate::failpoint;
 use crate::metrics::{self, Step};
-use crate::store::{Changed, Sealed};
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
 const UNCLAIMED_COPY: Duration = Duration::hours(1);
@@ -84,7 +84,7 @@ impl Broker {
             seen_by(caller, &file)?;
             return Ok(Some(file));
         }
-        let changed = self.store.describe(&file, &described, caller.actor, now).await?;
+        let changed = self.database.describe(&file, &described, caller.actor, now).await?;
         failpoint::reach("rename: recorded");
         match changed {
             Changed::Done(file) => {
@@ -137,7 +137,7 @@ impl Broker {
         // Should the first bytes still be missing, the database writes meanwhile where their copy will be.
         let (judged, doomed) = tokio::join!(
             self.judge_upload(file, &landed, early),
-            self.store.doom(&sealed_key, unclaimed, self.bucket.copies_in_parts(landed.size))
+            self.database.doom(&sealed_key, unclaimed, self.bucket.copies_in_parts(landed.size))
         );
         let evidence = match judged? {
             Judged::Good(evidence) => evidence,
@@ -194,7 +194,7 @@ impl Broker {
             at: now + began.elapsed(),
             late_uploads: self.grace,
         };
-        let activated = self.store.activate(file, &sealed).await?;
+        let activated = self.database.activate(file, &sealed).await?;
         failpoint::reach("confirm: activated");
         // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
         let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
@@ -225,7 +225,7 @@ impl Broker {
         // Before the object goes: after a crash between the two it is refused again, and told again.
         let change = Change::new(file, Action::Rejected, origin, now);
         let change = change.with("reasons", event::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
-        self.store.reject(&change, MOST_REFUSED).await?;
+        self.database.reject(&change, MOST_REFUSED).await?;
         failpoint::reach("refusal: written down");
         if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {
             self.bucket.delete(&file.staging_key).await?;
@@ -233,7 +233,7 @@ impl Broker {
         failpoint::reach("refusal: object deleted");
         if file.multipart.is_some() {
             // Its upload was used up: the next part that is asked for begins another.
-            self.store.end_upload(file).await?;
+            self.database.end_upload(file).await?;
         }
         if file.refused + 1 >= MOST_REFUSED {
             complaints.add("state", DEAD);
@@ -243,12 +243,12 @@ impl Broker {
 
     /// Takes a key off the doomed list that nothing was written to: who is refused again and again shall leave no row each time.
     async fn spare(&self, sealed_key: &str) -> Result<(), BrokerError> {
-        Ok(self.store.forget_doomed(&[sealed_key.to_owned()]).await?)
+        Ok(self.database.forget_doomed(&[sealed_key.to_owned()]).await?)
     }
 
     /// Why there is no object to confirm: nothing came, or what came with this slip was refused before its client asked.
     async fn nothing_there(&self, file: &File) -> Result<BrokerError, BrokerError> {
-        let refused = self.store.last_audited(file.id, Action::Rejected).await?;
+        let refused = self.database.last_audited(file.id, Action::Rejected).await?;
         let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.reissued);
         let Some(line) = unasked else { return Ok(BrokerError::NotUploaded) };
         let mut complaints = FieldErrors::new();
@@ -281,7 +281,7 @@ impl Broker {
 
     /// The URLs of an upload in parts die with it, so its bytes are reserved no more. What a form may write is, until it dies.
     async fn release_parts(&self, file: &File) {
-        if let Err(error) = self.limits.release(&self.store, &file.staging_key).await {
+        if let Err(error) = self.limits.release(&self.database, &file.staging_key).await {
             tracing::warn!(file.id = %file.id, %error, "the bytes of an upload in parts stay reserved until its slip would have ended");
         }
     }

@@ -6,9 +6,9 @@
 use time::OffsetDateTime;
 
 use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by, too_often};
+use crate::database::Changed;
 use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Origin, Scope};
 use crate::failpoint;
-use crate::store::Changed;
 
 /// What deleting a file comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Broker {
                 }
                 FileState::Temp => return Err(BrokerError::Conflict(FieldErrors::one("state", "is temp: there is nothing to restore"))),
             }
-            match self.store.restore_file(&file, caller.actor, now).await? {
+            match self.database.restore_file(&file, caller.actor, now).await? {
                 Changed::Done(file) => {
                     failpoint::reach("restore: recorded");
                     tracing::info!(file.id = %id, "file restored");
@@ -128,7 +128,7 @@ impl Broker {
                 FileState::Deleted => true,
                 FileState::Temp => self.give_up(&file, Some(Origin::Request(caller.actor)), now).await?,
                 FileState::Active => {
-                    let deleted = self.store.delete_file(&file, &Deletion { at: now, by: caller.actor }).await?.is_some();
+                    let deleted = self.database.delete_file(&file, &Deletion { at: now, by: caller.actor }).await?.is_some();
                     if deleted {
                         failpoint::reach("delete: recorded");
                         tracing::info!(file.id = %id, "file deleted");

@@ -45,7 +45,7 @@ impl Broker {
                 allowed(caller, Scope::FilesRead)?;
                 self.find(caller, id).await?
             }
-            Reader::Link(tenant) => self.store.find_file(tenant, id).await?.ok_or(BrokerError::NotFound)?,
+            Reader::Link(tenant) => self.database.find_file(tenant, id).await?.ok_or(BrokerError::NotFound)?,
         };
         if file.state == FileState::Active { Ok(file) } else { Err(BrokerError::NotFound) }
     }
@@ -74,7 +74,8 @@ impl Broker {
     pub async fn read_download(&self, file: &File, part: Option<(u64, u64)>) -> Result<ObjectBody, BrokerError> {
         let (key, etag) = sealed(file)?;
         let body = self.bucket.download(key, etag, file.size, part).await?;
-        Ok(body.ok_or_else(|| BucketError::Refused(format!("the object of file {} is gone, or another: run ‘dropslip audit’", file.id)))?)
+        Ok(body
+            .ok_or_else(|| BucketError::Refused(format!("the object of file {} is gone, or another: run ‘dropslip reconcile’", file.id)))?)
     }
 }
 

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::{Broker, BrokerError, allowed};
+use crate::database::{DatabaseError, Selected};
 use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start, TicketId};
-use crate::store::{Selected, StoreError};
 
 /// How far files are counted: what lies behind is said to be as many.
 const COUNTED: u32 = 100_000;
 
 /// How long a count may take, with all that it waits for, and how long a list with its count: the page itself comes first.
-const COUNT_PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(5);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Some files, and where the next page begins.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Broker {
         let asked = Instant::now();
         let looking = self.may_look(caller, &selected).await?;
         // One more than asked for tells whether there are more.
-        let found = self.store.select_files(&selected, start, size.saturating_add(1), &looking.holding()).await;
+        let found = self.database.select_files(&selected, start, size.saturating_add(1), &looking.holding()).await;
         looking.answered();
         let mut files = found?;
         let more = files.len() > *size as usize;
@@ -81,7 +81,7 @@ impl Broker {
                 1.. if !more => skipped + there,
                 0 if *skipped == 0 => 0,
                 _ => {
-                    let deadline = (Instant::now() + COUNT_PATIENCE).min(asked + PATIENCE);
+                    let deadline = (Instant::now() + COUNT_TIMEOUT).min(asked + TIMEOUT);
                     self.counted(caller, &selected, deadline).await?.unwrap_or_else(|| at_least(*skipped, there, more))
                 }
             }),
@@ -111,11 +111,11 @@ impl Broker {
             Ok(Err(other)) => return Err(other),
         };
         // A count that is late is stopped.
-        let counted = timeout_at(deadline.into(), self.store.count_files(selected, COUNTED, &looking.holding())).await;
+        let counted = timeout_at(deadline.into(), self.database.count_files(selected, COUNTED, &looking.holding())).await;
         looking.answered();
         let count = match counted {
             Ok(Ok(count)) => count,
-            Ok(Err(StoreError::Unavailable(_))) | Err(_) => return late(),
+            Ok(Err(DatabaseError::Unavailable(_))) | Err(_) => return late(),
             Ok(Err(other)) => return Err(other.into()),
         };
         *turn = Some((began, count));

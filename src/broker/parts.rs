@@ -8,11 +8,11 @@ use super::confirm::not_dead;
 use super::slip::InParts;
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, must_be_temp};
 use crate::bucket::{Completed, PartTerms, PresignedPut};
+use crate::database::NewForm;
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
 use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Origin, Part, Scope};
 use crate::failpoint;
 use crate::metrics::{self, Step};
-use crate::store::NewForm;
 
 /// A slip that is used lives on, but not for ever: no longer than S3 lets one signature live.
 const LONGEST_UPLOAD: Duration = Duration::days(7);
@@ -151,7 +151,7 @@ impl Broker {
 
     /// Forgets a temp file that its client does not want (any more); `false` when it changed meanwhile.
     pub(super) async fn give_up(&self, file: &File, origin: Option<Origin>, now: OffsetDateTime) -> Result<bool, BrokerError> {
-        let forgotten = self.store.discard_temp_file(file, file.expires_at + self.grace, origin, now).await?;
+        let forgotten = self.database.discard_temp_file(file, file.expires_at + self.grace, origin, now).await?;
         if forgotten {
             failpoint::reach("abort: record discarded");
             metrics::file(Step::GivenUp, &file.type_name);
@@ -168,7 +168,7 @@ impl Broker {
         }
         let upload_id = self.bucket.begin_upload(&file.staging_key, &file.granted_type.to_string(), None).await?;
         failpoint::reach("parts: upload begun");
-        if let Some(file) = self.store.begin_upload(&file, &upload_id).await? {
+        if let Some(file) = self.database.begin_upload(&file, &upload_id).await? {
             failpoint::reach("parts: upload recorded");
             return Ok(file);
         }
@@ -225,8 +225,8 @@ impl Broker {
         }
         let form =
             NewForm { staging_key: &file.staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.max_size, ends_at: wished };
-        self.limits.reserve(&self.store, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
-        let extended = self.store.extend_slip(&file, wished).await?.ok_or(BrokerError::Changing)?;
+        self.limits.reserve(&self.database, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
+        let extended = self.database.extend_slip(&file, wished).await?.ok_or(BrokerError::Changing)?;
         let multipart = extended.multipart.clone().unwrap_or(multipart);
         Ok((extended, multipart))
     }

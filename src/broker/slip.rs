@@ -32,7 +32,7 @@ pub struct InParts {
 }
 
 /// What a slip is to allow.
-pub(super) struct Wanted<'a> {
+pub(super) struct SlipRequest<'a> {
     pub(super) key: &'a str,
     pub(super) content_type: &'a str,
     pub(super) min_size: u64,
@@ -79,37 +79,37 @@ impl Broker {
         }
     }
 
-    pub(super) async fn slip(&self, wanted: &Wanted<'_>, now: OffsetDateTime) -> Result<Slip, BrokerError> {
-        let checksum_sha256 = wanted.checksum_sha256.map(ChecksumSha256::as_base64);
-        if let Some(multipart) = wanted.multipart {
-            let expires_at = now + wanted.lifetime;
+    pub(super) async fn slip(&self, request: &SlipRequest<'_>, now: OffsetDateTime) -> Result<Slip, BrokerError> {
+        let checksum_sha256 = request.checksum_sha256.map(ChecksumSha256::as_base64);
+        if let Some(multipart) = request.multipart {
+            let expires_at = now + request.lifetime;
             let expires_at = expires_at.replace_nanosecond(0).unwrap_or(expires_at);
-            return Ok(Slip::Parts(InParts::new(multipart, wanted.max_size, expires_at)));
+            return Ok(Slip::Parts(InParts::new(multipart, request.max_size, expires_at)));
         }
         match self.method {
             UploadMethod::Post => {
                 let terms = UploadTerms {
                     bucket: self.bucket.name(),
-                    key: wanted.key,
-                    content_type: wanted.content_type,
-                    min_size: wanted.min_size,
-                    max_size: wanted.max_size,
+                    key: request.key,
+                    content_type: request.content_type,
+                    min_size: request.min_size,
+                    max_size: request.max_size,
                     checksum_sha256,
-                    lifetime: wanted.lifetime,
+                    lifetime: request.lifetime,
                 };
                 Ok(Slip::Form(self.bucket.presign(&terms, now).await?))
             }
-            UploadMethod::Put if wanted.min_size != wanted.max_size => {
+            UploadMethod::Put if request.min_size != request.max_size => {
                 // A PUT has no range of sizes: without its exact one it could store anything.
                 Err(BrokerError::Invalid(FieldErrors::one("size", "must be set: this installation signs the exact size")))
             }
             UploadMethod::Put => {
                 let terms = PutTerms {
-                    key: wanted.key,
-                    content_type: wanted.content_type,
-                    size: wanted.max_size,
+                    key: request.key,
+                    content_type: request.content_type,
+                    size: request.max_size,
                     checksum_sha256,
-                    lifetime: wanted.lifetime,
+                    lifetime: request.lifetime,
                 };
                 Ok(Slip::Put(Box::pin(self.bucket.presign_put(&terms, now)).await?))
             }

@@ -11,11 +11,11 @@ use super::authorize::IDEMPOTENCY;
 use super::pace::Pace;
 use super::{Broker, BrokerError};
 use crate::bucket::BucketError;
+use crate::database::{Doomed, Lease, OpenUpload, Waiting};
 use crate::domain::file_type::Unconfirmed;
 use crate::domain::{Caller, Description, File, Origin, Scopes, TypeLimit};
 use crate::failpoint;
 use crate::metrics::{self, Delivery, Step};
-use crate::store::{Doomed, Lease, OpenUpload, Waiting};
 
 /// How many records or objects are taken at once, and how many while slips are written that would wait for it. S3 deletes at most
 /// 1000 objects in one request.
@@ -61,7 +61,7 @@ impl Broker {
     /// # Errors
     /// When database or bucket fail; what was done by then stays done, the rest is found by the next sweep.
     pub async fn sweep_now(&self, now: OffsetDateTime) -> Result<Swept, BrokerError> {
-        let leases_from = self.store.clock().await?;
+        let leases_from = self.database.clock().await?;
         self.sweep_by(now, leases_from).await
     }
 
@@ -86,20 +86,20 @@ impl Broker {
             done => Ok(done?),
         };
         let old = now - self.events_retention;
-        while self.store.forget_events(old, BATCH).await? == u64::from(BATCH) {}
+        while self.database.forget_events(old, BATCH).await? == u64::from(BATCH) {}
         loop {
-            let given_up = self.store.give_up_events(old, now, BATCH).await?;
+            let given_up = self.database.give_up_events(old, now, BATCH).await?;
             metrics::deliveries(Delivery::Dead, given_up);
             if given_up < u64::from(BATCH) {
                 break;
             }
         }
-        while self.store.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
-        while self.store.forget_reserved(now - self.grace, BATCH).await? == u64::from(BATCH) {}
+        while self.database.forget_idempotency_keys(now - IDEMPOTENCY, BATCH).await? == u64::from(BATCH) {}
+        while self.database.forget_reserved(now - self.grace, BATCH).await? == u64::from(BATCH) {}
         if let Some(retention) = self.audit_retention {
             let mut gone = 0;
             // Of a batch fewer than all may be old: clocks differ.
-            while let batch @ 1.. = self.store.forget_audited(now - retention, BATCH).await? {
+            while let batch @ 1.. = self.database.forget_audited(now - retention, BATCH).await? {
                 gone += batch;
             }
             if gone > 0 {
@@ -110,15 +110,15 @@ impl Broker {
     }
 
     async fn settle_expired(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
-        let (mut failures, mut pace) = (0, Pace::new(&self.store));
-        let mut limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
-        let mut expired = self.store.expired_files(now - self.grace, None, limit).await?;
+        let (mut failures, mut pace) = (0, Pace::new(&self.database));
+        let mut limit = pace.batch(BATCH, BATCH_AMONG_OTHERS);
+        let mut expired = self.database.expired_files(now - self.grace, None, limit).await?;
         while let Some(last) = expired.last() {
             let after = Some((last.expires_at, last.id));
             let is_last = expired.len() < limit as usize;
-            limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
+            limit = pace.batch(BATCH, BATCH_AMONG_OTHERS);
             // The next ones are read meanwhile: what becomes of them before their turn is noticed when they have it.
-            let next = async { if is_last { Ok(Vec::new()) } else { self.store.expired_files(now - self.grace, after, limit).await } };
+            let next = async { if is_last { Ok(Vec::new()) } else { self.database.expired_files(now - self.grace, after, limit).await } };
             let (settled, next) = tokio::join!(self.settle_all(&expired, clock, &mut pace, &mut failures, swept), next);
             settled?;
             expired = next?;
@@ -175,11 +175,11 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         let (started, mut count, mut rest) = (Instant::now(), 0, unwanted);
         while !rest.is_empty() {
-            let most = pace.bite(DISCARDED_AT_ONCE, DISCARDED_AMONG_OTHERS);
+            let most = pace.batch(DISCARDED_AT_ONCE, DISCARDED_AMONG_OTHERS);
             let (batch, left) = rest.split_at(most.min(rest.len()));
             rest = left;
             let began = Instant::now();
-            let gone = self.store.discard_temp_files(batch, self.grace, clock()).await?;
+            let gone = self.database.discard_temp_files(batch, self.grace, clock()).await?;
             if !gone.is_empty() {
                 failpoint::reach("sweep: record discarded");
             }
@@ -200,11 +200,11 @@ impl Broker {
 
     /// Forgets files that were deleted long enough ago; their objects go with what is doomed.
     async fn purge(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
-        let (deleted_until, mut pace) = (now - self.deleted_retention, Pace::new(&self.store));
+        let (deleted_until, mut pace) = (now - self.deleted_retention, Pace::new(&self.database));
         loop {
-            let limit = pace.bite(PURGED_AT_ONCE, PURGED_AMONG_OTHERS);
+            let limit = pace.batch(PURGED_AT_ONCE, PURGED_AMONG_OTHERS);
             let began = Instant::now();
-            let purged = self.store.purge_files(deleted_until, clock(), limit).await?;
+            let purged = self.database.purge_files(deleted_until, clock(), limit).await?;
             for file in &purged {
                 tracing::debug!(file.id = %file.id, "deleted file purged");
             }
@@ -223,11 +223,11 @@ impl Broker {
 
     /// `ahead` is how far the database's clock is ahead of this one.
     async fn delete_doomed(&self, clock: &impl Fn() -> OffsetDateTime, ahead: Duration, swept: &mut Swept) -> Result<(), BrokerError> {
-        let (mut failure, mut pace) = (None, Pace::new(&self.store));
+        let (mut failure, mut pace) = (None, Pace::new(&self.database));
         loop {
             let started = Instant::now();
-            let limit = pace.bite(BATCH, BATCH_AMONG_OTHERS);
-            let doomed = self.store.lease_doomed(clock(), Lease::of(LEASE, clock() + ahead), limit).await?;
+            let limit = pace.batch(BATCH, BATCH_AMONG_OTHERS);
+            let doomed = self.database.lease_doomed(clock(), Lease::of(LEASE, clock() + ahead), limit).await?;
             let leasing = started.elapsed();
             if doomed.is_empty() {
                 return failure.map_or(Ok(()), |error| Err(BrokerError::Bucket(error)));
@@ -243,7 +243,7 @@ impl Broker {
             let bucket_ms = millis(started.elapsed());
             let gone: Vec<String> = keys.into_iter().filter(|key| !left.contains(key)).collect();
             let started = Instant::now();
-            self.store.forget_doomed(&gone).await?;
+            self.database.forget_doomed(&gone).await?;
             failpoint::reach("sweep: keys forgotten");
             let database = leasing + started.elapsed();
             tracing::info!(count = gone.len(), database_ms = millis(database), bucket_ms, "objects deleted");
@@ -305,7 +305,7 @@ impl Broker {
     /// # Errors
     /// When the database fails.
     pub async fn waiting(&self, now: OffsetDateTime) -> Result<Waiting, BrokerError> {
-        Ok(self.store.waiting(now, now - self.grace, now - self.deleted_retention).await?)
+        Ok(self.database.waiting(now, now - self.grace, now - self.deleted_retention).await?)
     }
 
     /// Activates one temp file whose form is long dead, where its type says so and its bytes have arrived.

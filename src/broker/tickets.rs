@@ -11,9 +11,9 @@ use time::OffsetDateTime;
 use super::list::{Page, PageWanted};
 use super::{Broker, BrokerError, allowed, too_often};
 use crate::bucket::{BucketError, ObjectBody};
+use crate::database::Attached;
 use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, Selection, Start, TicketId};
 use crate::failpoint;
-use crate::store::Attached;
 use crate::zip::Archive;
 
 /// Most files of one ticket: so many entries of an archive's directory are kept in memory while it is sent.
@@ -27,7 +27,7 @@ const ARCHIVE_PAGE: u32 = 100;
 
 /// A file to attach, and what the request calls it.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct Attachment {
     /// Such as `files[1].id`: complaints are about this.
     pub place: String,
     /// The file.
@@ -46,7 +46,7 @@ impl Broker {
         self: &Arc<Self>,
         caller: &Caller,
         ticket: TicketId,
-        wanted: &[Wanted],
+        wanted: &[Attachment],
         now: OffsetDateTime,
     ) -> Result<(), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
@@ -57,7 +57,7 @@ impl Broker {
         changes_tickets(caller)?;
         let mut unknown = FieldErrors::new();
         let mut waiting = Vec::new();
-        for Wanted { place, id } in wanted {
+        for Attachment { place, id } in wanted {
             match self.find(caller, *id).await {
                 Ok(file) if file.state == FileState::Active => {}
                 Ok(file) if file.state == FileState::Temp => waiting.push((place.clone(), *id)),
@@ -69,7 +69,7 @@ impl Broker {
         failpoint::reach("attach: found");
         self.confirm_all(caller, waiting, &clock).await?;
         let ids: Vec<FileId> = wanted.iter().map(|wanted| wanted.id).collect();
-        match self.store.attach(&caller.tenant, ticket, &ids, MOST_ON_TICKET, caller.actor, clock()).await? {
+        match self.database.attach(&caller.tenant, ticket, &ids, MOST_ON_TICKET, caller.actor, clock()).await? {
             Attached::All => {
                 failpoint::reach("attach: recorded");
                 Ok(())
@@ -127,7 +127,7 @@ impl Broker {
         changes_tickets(caller)?;
         // What the caller cannot see it cannot take off either.
         self.find(caller, id).await?;
-        if self.store.detach(&caller.tenant, ticket, id, caller.actor, now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
+        if self.database.detach(&caller.tenant, ticket, id, caller.actor, now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
     }
 
     /// Whether a file is on a ticket of the caller's tenant.
@@ -136,7 +136,7 @@ impl Broker {
     /// [`BrokerError::NotFound`] when it is not.
     pub async fn on_ticket(&self, caller: &Caller, ticket: TicketId, id: FileId) -> Result<(), BrokerError> {
         allowed(caller, Scope::FilesRead)?;
-        if self.store.is_attached(&caller.tenant, ticket, id).await? { Ok(()) } else { Err(BrokerError::NotFound) }
+        if self.database.is_attached(&caller.tenant, ticket, id).await? { Ok(()) } else { Err(BrokerError::NotFound) }
     }
 
     /// All files of a ticket that the caller may read, as one archive; `None` when there are none.

@@ -4,7 +4,7 @@
 
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule};
 
-use super::probing::Refusal;
+use super::probe::Refusal;
 use super::{Bucket, BucketError, status};
 
 /// The rule's name: what is applied again replaces it and leaves the owner's other rules alone.

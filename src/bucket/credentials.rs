@@ -11,7 +11,7 @@ use super::error::BucketError;
 use crate::post_policy::Credentials;
 
 /// How long a source may take: the container and instance endpoints are close by, or not there.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sources give new credentials only shortly before the old ones end: asking more often than this is of no use.
 const BETWEEN_REFRESHES: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ impl CredentialSource {
     }
 
     async fn ask(&self) -> Result<Credentials, BucketError> {
-        let answer = tokio::time::timeout(PATIENCE, self.provider.provide_credentials())
+        let answer = tokio::time::timeout(TIMEOUT, self.provider.provide_credentials())
             .await
             .map_err(|_| BucketError::Unavailable("the source of AWS credentials did not answer in time".to_owned()))?;
         let found = answer.map_err(|error| {

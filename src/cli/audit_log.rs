@@ -10,11 +10,11 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::present;
-use super::words::{actor, file_id, instant, when};
+use super::text::{actor, file_id, instant, when};
 use crate::config::Config;
+use crate::database::{AuditFilter, Audited, AuditedActor, Database, DatabaseError};
 use crate::domain::{Action, FileId, Tenant};
 use crate::output::{complain, escaped, hand_over, say};
-use crate::store::{AuditFilter, Audited, AuditedActor, Store, StoreError};
 
 /// How many lines are followed at once.
 const PAGE: u32 = 1000;
@@ -65,16 +65,16 @@ pub(super) struct AuditLogOptions {
 pub(super) async fn run(options: AuditLogOptions, config: &Config) -> anyhow::Result<ExitCode> {
     let AuditLogOptions { tenant, file, actor, action, since, until, before, after, limit, follow, json } = options;
     let filter = AuditFilter { tenant, file, actor, action, since, until, before, after };
-    let store = present::database(config).await?;
+    let database = present::database(config).await?;
     if !json {
         say!("{:<10} {:<21} {:<16} {:<14} {:<15} {:<10} details", "number", "at", "tenant", "actor", "action", "file")?;
     }
     let done = match (follow, after) {
-        (true, _) => following(&store, filter, limit, json).await,
-        (false, Some(_)) => onward(&store, filter, limit, json).await,
-        (false, None) => backward(&store, &filter, limit, json).await,
+        (true, _) => following(&database, filter, limit, json).await,
+        (false, Some(_)) => onward(&database, filter, limit, json).await,
+        (false, None) => backward(&database, &filter, limit, json).await,
     };
-    store.close().await;
+    database.close().await;
     match done {
         // Whoever reads has seen enough.
         Err(error) if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
@@ -83,8 +83,8 @@ pub(super) async fn run(options: AuditLogOptions, config: &Config) -> anyhow::Re
 }
 
 /// The newest lines.
-async fn backward(store: &Store, filter: &AuditFilter, limit: u32, json: bool) -> anyhow::Result<()> {
-    let lines = store.audit_log(filter, limit).await?;
+async fn backward(database: &Database, filter: &AuditFilter, limit: u32, json: bool) -> anyhow::Result<()> {
+    let lines = database.audit_log(filter, limit).await?;
     print(&lines, json)?;
     if !json && is_full(&lines, limit) {
         complain!("older lines: --before {}", lines.last().map_or(0, |line| line.id));
@@ -93,12 +93,12 @@ async fn backward(store: &Store, filter: &AuditFilter, limit: u32, json: bool) -
 }
 
 /// One page of lines, the oldest first: whoever goes on after the last one misses none.
-async fn onward(store: &Store, mut filter: AuditFilter, limit: u32, json: bool) -> anyhow::Result<()> {
-    let settled = tokio::time::timeout(LONGEST_WAIT, settled(store)).await;
+async fn onward(database: &Database, mut filter: AuditFilter, limit: u32, json: bool) -> anyhow::Result<()> {
+    let settled = tokio::time::timeout(LONGEST_WAIT, settled(database)).await;
     let last =
         settled.context("a transaction on this server has been open for a minute: until it ends, lines may come before others")??;
     filter.before = Some(last.saturating_add(1));
-    let lines = store.audit_log(&filter, limit).await?;
+    let lines = database.audit_log(&filter, limit).await?;
     print(&lines, json)?;
     if !json && is_full(&lines, limit) {
         complain!("more lines: --after {}", lines.last().map_or(0, |line| line.id));
@@ -107,15 +107,15 @@ async fn onward(store: &Store, mut filter: AuditFilter, limit: u32, json: bool) 
 }
 
 /// All lines as they come, until the reader goes away or the program is stopped. It waits for a database that is away.
-async fn following(store: &Store, filter: AuditFilter, limit: u32, json: bool) -> anyhow::Result<()> {
+async fn following(database: &Database, filter: AuditFilter, limit: u32, json: bool) -> anyhow::Result<()> {
     let mut seen = match filter.after {
         Some(after) => after,
         // The line before the first one to be shown.
-        None => store.audit_log(&filter, limit).await?.last().map_or(0, |line| line.id - 1),
+        None => database.audit_log(&filter, limit).await?.last().map_or(0, |line| line.id - 1),
     };
     let mut is_away = false;
     loop {
-        match next_page(store, &filter, seen).await {
+        match next_page(database, &filter, seen).await {
             Ok((lines, up_to)) => {
                 print(&lines, json)?;
                 (seen, is_away) = (up_to, false);
@@ -123,7 +123,7 @@ async fn following(store: &Store, filter: AuditFilter, limit: u32, json: bool) -
                     continue;
                 }
             }
-            Err(error @ StoreError::Unavailable(_)) => {
+            Err(error @ DatabaseError::Unavailable(_)) => {
                 if !is_away {
                     complain!("{error}; trying again each second");
                 }
@@ -136,18 +136,18 @@ async fn following(store: &Store, filter: AuditFilter, limit: u32, json: bool) -
 }
 
 /// The lines after `seen` that nothing can come before any more, and up to which number that is.
-async fn next_page(store: &Store, filter: &AuditFilter, seen: i64) -> Result<(Vec<Audited>, i64), StoreError> {
-    let last = settled(store).await?;
+async fn next_page(database: &Database, filter: &AuditFilter, seen: i64) -> Result<(Vec<Audited>, i64), DatabaseError> {
+    let last = settled(database).await?;
     let filter = AuditFilter { after: Some(seen), before: Some(last.saturating_add(1)), ..filter.clone() };
-    let lines = if last > seen { store.audit_log(&filter, PAGE).await? } else { Vec::new() };
+    let lines = if last > seen { database.audit_log(&filter, PAGE).await? } else { Vec::new() };
     let up_to = lines.last().filter(|_| is_full(&lines, PAGE)).map_or(last.max(seen), |line| line.id);
     Ok((lines, up_to))
 }
 
 /// The number up to which all lines are there that there will be.
-async fn settled(store: &Store) -> Result<i64, StoreError> {
-    let mark = store.audit_mark().await?;
-    while !store.audit_settled(mark).await? {
+async fn settled(database: &Database) -> Result<i64, DatabaseError> {
+    let mark = database.audit_mark().await?;
+    while !database.audit_settled(mark).await? {
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
     Ok(mark.last)

@@ -1,4 +1,4 @@
-//! `dropslip check`, the doctor, and `dropslip cors`.
+//! `dropslip check` and `dropslip cors`.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::lifecycle_days;
 use crate::bucket::{Bucket, cors};
+use crate::check::{self, Installation, Report, Status};
 use crate::config::{Config, Storage};
-use crate::doctor::{self, Installation, Report, Status};
 use crate::output::{complain, out, say};
 use crate::server;
 
@@ -60,7 +60,7 @@ async fn checked(options: &CheckOptions, config: anyhow::Result<Config>) -> anyh
     };
     let stop = CancellationToken::new();
     let installation = installation(&config, stop.clone()).await?;
-    let examined = Box::pin(doctor::examine(&installation, signalled)).await;
+    let examined = Box::pin(check::examine(&installation, signalled)).await;
     stop.cancel();
     print(&examined.report, options.json)?;
     if examined.interrupted {
@@ -77,7 +77,7 @@ pub(super) async fn cors(command: CorsCommand, config: &Config) -> anyhow::Resul
         CorsCommand::Print => say!("{:#}", cors::document(&origins))?,
         CorsCommand::Check(options) => {
             let stop = CancellationToken::new();
-            let report = doctor::examine_cors(&installation(config, stop.clone()).await?).await;
+            let report = check::examine_cors(&installation(config, stop.clone()).await?).await;
             stop.cancel();
             print(&report, options.json)?;
             return Ok(exit_code(report.worst()));
@@ -116,9 +116,9 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
     })
 }
 
-fn secret(config: &Config) -> anyhow::Result<doctor::Secret> {
+fn secret(config: &Config) -> anyhow::Result<check::Secret> {
     let server::Found { source, is_readable, why_no_keys } = server::find_secret(config)?;
-    Ok(doctor::Secret { source, is_readable, why_no_keys })
+    Ok(check::Secret { source, is_readable, why_no_keys })
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::present;
-use super::words::{file_id, instant, when};
+use super::text::{file_id, instant, when};
 use crate::config::Config;
+use crate::database::{Database, EventFilter, EventRow, EventState, Replay};
 use crate::domain::{Action, FileId};
 use crate::output::{complain, escaped, say};
 use crate::server;
-use crate::store::{EventFilter, EventRow, EventState, Replay, Store};
 use crate::webhooks::{Sent, Webhooks};
 
 #[derive(Debug, Subcommand)]
@@ -82,53 +82,53 @@ pub(super) struct ReplayOptions {
 }
 
 pub(super) async fn run(command: EventsCommand, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = present::database(config).await?;
-    let code = run_on(command, &store, config).await;
-    store.close().await;
+    let database = present::database(config).await?;
+    let code = run_on(command, &database, config).await;
+    database.close().await;
     code
 }
 
-async fn run_on(command: EventsCommand, store: &Store, config: &Config) -> anyhow::Result<ExitCode> {
+async fn run_on(command: EventsCommand, database: &Database, config: &Config) -> anyhow::Result<ExitCode> {
     let now = OffsetDateTime::now_utc();
     match command {
-        EventsCommand::List(options) => return list(options, store).await,
-        EventsCommand::Show { id } => return show(&id, store).await,
+        EventsCommand::List(options) => return list(options, database).await,
+        EventsCommand::Show { id } => return show(&id, database).await,
         EventsCommand::Replay(ReplayOptions { id, dead: _, since, endpoint }) => {
             let replay = match (id, since) {
                 (Some(id), _) => Replay::Event(id),
                 (None, Some(since)) => Replay::Since(since),
                 (None, None) => Replay::Dead,
             };
-            let replayed = store.replay_events(&replay, endpoint.as_deref(), now).await?;
+            let replayed = database.replay_events(&replay, endpoint.as_deref(), now).await?;
             say!("to be sent again: {replayed}")?;
             if replayed == 0 && matches!(replay, Replay::Event(_)) {
                 complain!("dropslip: there is no such event, or it is being sent now");
                 return Ok(ExitCode::FAILURE);
             }
         }
-        EventsCommand::Endpoints => return endpoints(store, config).await,
+        EventsCommand::Endpoints => return endpoints(database, config).await,
         EventsCommand::Test { endpoint } => {
-            let Some(answer) = webhooks(store, config)?.test(&endpoint, now).await else { return Ok(unknown(&endpoint)) };
+            let Some(answer) = webhooks(database, config)?.test(&endpoint, now).await else { return Ok(unknown(&endpoint)) };
             say!("{}", escaped(&answer.said))?;
             return Ok(if answer.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         EventsCommand::Enable { endpoint } => {
-            if !store.endpoint_is_back(&endpoint).await? {
+            if !database.endpoint_is_back(&endpoint).await? {
                 complain!("dropslip: ‘{}’ did not answer 410", escaped(&endpoint));
                 return Ok(ExitCode::FAILURE);
             }
             say!("enabled; what was given up meanwhile: dropslip events replay --dead --endpoint {}", escaped(&endpoint))?;
         }
         EventsCommand::Deliver => {
-            let Sent { delivered, deferred, dead } = webhooks(store, config)?.deliver_now(now).await?;
+            let Sent { delivered, deferred, dead } = webhooks(database, config)?.deliver_now(now).await?;
             say!("sent: {delivered} delivered, {deferred} to be tried again, {dead} given up")?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn webhooks(store: &Store, config: &Config) -> anyhow::Result<Webhooks> {
-    Ok(Webhooks::new(store.clone(), server::endpoints(config)?, config.events.webhooks_retry.clone())?)
+fn webhooks(database: &Database, config: &Config) -> anyhow::Result<Webhooks> {
+    Ok(Webhooks::new(database.clone(), server::endpoints(config)?, config.events.webhooks_retry.clone())?)
 }
 
 fn unknown(endpoint: &str) -> ExitCode {
@@ -136,9 +136,9 @@ fn unknown(endpoint: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn list(options: ListOptions, store: &Store) -> anyhow::Result<ExitCode> {
+async fn list(options: ListOptions, database: &Database) -> anyhow::Result<ExitCode> {
     let ListOptions { state, endpoint, file, before, limit, json } = options;
-    let rows = store.list_events(&EventFilter { state, endpoint, file, before }, limit).await?;
+    let rows = database.list_events(&EventFilter { state, endpoint, file, before }, limit).await?;
     if !json {
         say!(
             "{:<8} {:<37} {:<16} {:<15} {:<8} {:<10} {:<21} {:<6} last answer",
@@ -167,8 +167,8 @@ async fn list(options: ListOptions, store: &Store) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(id: &str, store: &Store) -> anyhow::Result<ExitCode> {
-    let rows = store.find_event(id).await?;
+async fn show(id: &str, database: &Database) -> anyhow::Result<ExitCode> {
+    let rows = database.find_event(id).await?;
     let Some(first) = rows.first() else {
         complain!("dropslip: there is no such event");
         return Ok(ExitCode::FAILURE);
@@ -201,10 +201,10 @@ fn described(row: &EventRow) -> Value {
     })
 }
 
-async fn endpoints(store: &Store, config: &Config) -> anyhow::Result<ExitCode> {
+async fn endpoints(database: &Database, config: &Config) -> anyhow::Result<ExitCode> {
     say!("{:<16} {:<8} {:<48} {:<40} tenants", "name", "state", "url", "types")?;
     for endpoint in server::endpoints(config)? {
-        let gone = store.endpoint_gone_since(&endpoint.name, endpoint.url.as_str()).await?;
+        let gone = database.endpoint_gone_since(&endpoint.name, endpoint.url.as_str()).await?;
         let wish = &endpoint.subscription;
         let types: Vec<_> = wish.types.iter().copied().map(Action::as_str).collect();
         let tenants: Vec<_> = wish.tenants.iter().map(crate::domain::Tenant::as_str).collect();

@@ -12,7 +12,7 @@ use crate::output::say;
 use crate::server::reachable;
 
 /// Longer than a broker takes to find out that something is away.
-const PATIENCE: Duration = Duration::from_secs(6);
+const TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What is shown of an answer at most, in characters.
 const SHOWN: usize = 1000;
@@ -33,7 +33,7 @@ pub(super) async fn run(options: HealthOptions, load: impl Fn() -> anyhow::Resul
         None => format!("http://{}/{}", reachable(load()?.listen), if options.live { "healthz" } else { "readyz" }),
     };
     // No proxy: it is asked from beside the broker.
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).build()?;
     let mut answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
     let (status, mut body) = (answer.status(), Vec::new());
     while body.len() < SHOWN

@@ -9,14 +9,14 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::present;
-use crate::broker::{Audit, STAGING_PREFIX, Swept, lifecycle_days};
+use crate::broker::{Reconciliation, STAGING_PREFIX, Swept, lifecycle_days};
 use crate::bucket::lifecycle;
 use crate::config::Config;
+use crate::database::Waiting;
+use crate::database::backup;
 use crate::output::say;
 use crate::secret_file;
 use crate::server;
-use crate::store::Waiting;
-use crate::store::copying;
 use crate::sweeper;
 
 /// How many findings of a kind are printed one by one.
@@ -72,12 +72,12 @@ pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn reconcile(config: &Config) -> anyhow::Result<ExitCode> {
     present::broker(config).await?;
     let stop = CancellationToken::new();
-    let audit = server::broker(config, stop.clone()).await?.audit().await?;
+    let found = server::broker(config, stop.clone()).await?.reconcile().await?;
     stop.cancel();
-    let Audit { files, objects, lost, forged, orphaned } = &audit;
+    let Reconciliation { files, objects, lost, forged, orphaned } = &found;
     for id in lost.iter().take(SHOWN) {
         say!("lost: file {id} has no object")?;
     }
@@ -88,7 +88,7 @@ pub(super) async fn audit(config: &Config) -> anyhow::Result<ExitCode> {
         say!("orphaned: nobody owns {key}")?;
     }
     say!("audited {files} files and {objects} objects: {} lost, {} forged, {} orphaned", lost.len(), forged.len(), orphaned.len())?;
-    Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub(super) async fn backup(options: &BackupOptions, config: &Config) -> anyhow::Result<ExitCode> {
@@ -98,7 +98,7 @@ pub(super) async fn backup(options: &BackupOptions, config: &Config) -> anyhow::
     {
         anyhow::bail!("{}: a file that exists is never replaced", to.display());
     }
-    copying::copy(config.database_url.reveal(), &options.file).await?;
+    backup::copy(config.database_url.reveal(), &options.file).await?;
     say!("copied the database to {}", options.file.display())?;
     if let Some((from, to)) = secret {
         // Without it the copy would come back with all links and upload tokens ended.

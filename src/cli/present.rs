@@ -3,14 +3,14 @@
 use anyhow::{Context as _, bail};
 
 use crate::config::Config;
+use crate::database::Database;
+use crate::database::probe::{Found, look};
 use crate::domain::sqlite_url::path_in;
-use crate::store::Store;
-use crate::store::probing::{Found, look};
 
 /// Opens a database that is there.
-pub(super) async fn database(config: &Config) -> anyhow::Result<Store> {
+pub(super) async fn database(config: &Config) -> anyhow::Result<Database> {
     tables(config).await?;
-    Ok(Store::open(config.database_url.reveal()).await?)
+    Ok(Database::open(config.database_url.reveal()).await?)
 }
 
 /// Refuses a database without tables.

@@ -9,11 +9,11 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
 use super::present;
-use super::words::instant;
+use super::text::instant;
 use crate::config::Config;
+use crate::database::Database;
 use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit, text};
 use crate::output::{complain, err, hand_over, say};
-use crate::store::Store;
 use crate::tokens::{Token, Tokens};
 
 /// What is read of a token at most, in bytes.
@@ -93,12 +93,12 @@ pub(super) async fn run(command: TokenCommand, config: &Config) -> anyhow::Resul
             hand_over(format_args!("{}\n", token.reveal()))?;
         }
         command => {
-            let store = match &command {
-                TokenCommand::Create(_) => Store::open(config.database_url.reveal()).await?,
+            let database = match &command {
+                TokenCommand::Create(_) => Database::open(config.database_url.reveal()).await?,
                 _ => present::database(config).await?,
             };
-            let code = run_on(command, &Tokens::new(store.clone(), None), now).await;
-            store.close().await;
+            let code = run_on(command, &Tokens::new(database.clone(), None), now).await;
+            database.close().await;
             return code;
         }
     }

@@ -1,6 +1,6 @@
 //! What the first bytes of an upload say about it, and what is decided from that.
 //!
-//! Only the beginning is looked at and nothing is decoded: decoders are where hostile files bite.
+//! Only the beginning is looked at and nothing is decoded: decoders are where hostile files do harm.
 
 use std::str::FromStr;
 

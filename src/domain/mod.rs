@@ -43,13 +43,13 @@ pub mod field_errors;
 pub mod file;
 pub mod file_name;
 pub mod file_type;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod image_header;
 pub mod media_type;
 pub mod multipart;
 mod pixels;
 pub mod policy_file;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod properties;
 pub mod selection;
 pub mod sqlite_url;
 pub mod text;

@@ -24,7 +24,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
-use super::staging::Staged;
+use super::staged::Staged;
 use crate::random;
 
 /// Most bytes of all fields before the file, with all that is around them.

@@ -13,8 +13,8 @@ use s3s::dto::{ETag, StreamingBlob};
 use s3s::{S3Result, s3_error};
 use tokio::io::AsyncWriteExt as _;
 
-use super::guarded::Guarded;
-use super::staging::{Staged, on_disk, unless_missing};
+use super::key_locks::Guarded;
+use super::staged::{Staged, on_disk, unless_missing};
 use super::uploads::patient;
 use crate::disk;
 

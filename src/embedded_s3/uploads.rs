@@ -21,7 +21,7 @@ use s3s::dto::{
 use s3s::{S3, S3Request, S3Result, s3_error};
 use tokio::time::timeout;
 
-use super::guarded::Guarded;
+use super::key_locks::Guarded;
 
 /// Fewest bytes of every part but the last.
 const MIN_PART_BYTES: u64 = 5 << 20;

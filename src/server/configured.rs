@@ -3,14 +3,14 @@
 use anyhow::{Context as _, bail};
 
 use super::signing::Signing;
-use crate::api::{Downloads, NotificationsSecret};
-use crate::bucket::queue::{Queue, QueueOptions};
+use crate::api::{BucketEventsSecret, Downloads};
+use crate::bucket::bucket_events::{Queue, QueueOptions};
 use crate::config::{Config, NotificationsToken, Storage};
+use crate::database::Database;
 use crate::installation_secret::Source;
 use crate::jwt::{KeySource, Verifier};
 use crate::proxy_key::ProxyKeys;
 use crate::secret_file;
-use crate::store::Store;
 use crate::tokens::{Token, TokenFile, Tokens};
 use crate::webhooks::{self, Endpoint};
 
@@ -39,7 +39,7 @@ pub(super) fn log_signing(signing: &Signing) {
 }
 
 /// Everybody who may call, by all that is configured.
-pub(super) async fn tokens(config: &Config, store: Store, development: Option<Token>) -> anyhow::Result<Tokens> {
+pub(super) async fn tokens(config: &Config, database: Database, development: Option<Token>) -> anyhow::Result<Tokens> {
     let file = match &config.tokens_file {
         None => None,
         Some(path) => {
@@ -59,7 +59,7 @@ pub(super) async fn tokens(config: &Config, store: Store, development: Option<To
             Some(Verifier::open(options.clone()).await.map_err(anyhow::Error::msg).with_context(named)?)
         }
     };
-    Ok(Tokens::new(store, development).and(file, jwt))
+    Ok(Tokens::new(database, development).and(file, jwt))
 }
 
 /// Who is told of events.
@@ -73,10 +73,10 @@ pub fn endpoints(config: &Config) -> anyhow::Result<Vec<Endpoint>> {
     webhooks::parse(&text).map_err(anyhow::Error::msg).with_context(in_file)
 }
 
-pub(super) fn notifications_secret(config: &Config) -> anyhow::Result<Option<NotificationsSecret>> {
+pub(super) fn bucket_events_secret(config: &Config) -> anyhow::Result<Option<BucketEventsSecret>> {
     let token = config.events.notifications_token.as_ref().map(NotificationsToken::read).transpose();
     let token = token.map_err(anyhow::Error::msg).context("DROPSLIP_NOTIFICATIONS_TOKEN_FILE")?;
-    Ok(token.map(|token| NotificationsSecret::new(&token)))
+    Ok(token.map(|token| BucketEventsSecret::new(&token)))
 }
 
 /// Where the queue of the bucket's notifications is.

@@ -2,8 +2,8 @@
 
 use crate::bucket::REQUESTS_AT_ONCE;
 use crate::config::{Config, Storage};
+use crate::database::MOST_HANDLES;
 use crate::embedded_s3;
-use crate::store::MOST_HANDLES;
 
 /// Listeners, logs, webhooks, keys of issuers, and connections that are idle.
 const RESERVE: u64 = 64;

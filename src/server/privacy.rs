@@ -20,7 +20,7 @@ const BESIDE: [&str; 2] = ["policies", "lost+found"];
 const SIDE_FILES: [&str; 4] = ["-wal", "-shm", "-journal", ".starting"];
 
 /// How long a start waits for a large bucket to be looked through. After that it is looked through beside the first requests.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes private what a broker keeps, but for the embedded store's objects; those can be many.
 #[must_use]
@@ -32,7 +32,7 @@ pub fn mend(config: &Config) -> Mended {
 pub(super) async fn mend_all(config: &Config) {
     let config = config.clone();
     let mending = tokio::task::spawn_blocking(move || log(mended(&config, &[OBJECTS], &BESIDE)));
-    if tokio::time::timeout(PATIENCE, mending).await.is_err() {
+    if tokio::time::timeout(TIMEOUT, mending).await.is_err() {
         tracing::info!("whether all objects are private is still being looked at");
     }
 }

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use time::OffsetDateTime;
 
 use crate::config::{Config, SecretSetting, Storage};
+use crate::database::Database;
 use crate::installation_secret::{InstallationSecret, Secrets, Source};
 use crate::proxy_key::ProxyKeys;
 use crate::random;
 use crate::secret_file;
-use crate::store::Store;
 
 /// The secret's file in the data folder of the embedded mode.
 pub(super) const FILE: &str = "installation-secret";
@@ -37,14 +37,14 @@ pub(super) struct Signing {
 ///
 /// # Errors
 /// When a secret cannot be read, is none, or cannot be kept.
-pub(super) async fn signing(config: &Config, store: &Store) -> anyhow::Result<Signing> {
+pub(super) async fn signing(config: &Config, database: &Database) -> anyhow::Result<Signing> {
     let set = set(config)?;
     let why_no_keys = why_no_keys(config, &set);
     let secret = match set {
         Set::To(secret) => secret,
         Set::Nothing | Set::Emptied(_) => match &config.storage {
             Storage::Embedded { data_dir, .. } => in_data_folder(data_dir)?,
-            Storage::Bucket { .. } => in_database(store).await.context("the installation secret")?,
+            Storage::Bucket { .. } => in_database(database).await.context("the installation secret")?,
         },
     };
     let lifetime = config.downloads.proxy_key_lifetime.try_into().context("DROPSLIP_PROXY_KEY_LIFETIME")?;
@@ -56,8 +56,8 @@ pub(super) async fn signing(config: &Config, store: &Store) -> anyhow::Result<Si
 ///
 /// # Errors
 /// When the database cannot say.
-pub(super) async fn first_signed_at(store: &Store, now: OffsetDateTime) -> anyhow::Result<OffsetDateTime> {
-    store.first_time(NAME, now).await.context("the installation secret")
+pub(super) async fn first_signed_at(database: &Database, now: OffsetDateTime) -> anyhow::Result<OffsetDateTime> {
+    database.first_time(NAME, now).await.context("the installation secret")
 }
 
 /// Where the secret of a broker that starts now would lie.
@@ -140,10 +140,10 @@ fn in_data_folder(data_dir: &Path) -> anyhow::Result<InstallationSecret> {
     Ok(InstallationSecret::new(parsed(&text).with_context(named)?, Source::DataFolder))
 }
 
-async fn in_database(store: &Store) -> anyhow::Result<InstallationSecret> {
-    let secret = match store.find_shared_key(NAME).await? {
+async fn in_database(database: &Database) -> anyhow::Result<InstallationSecret> {
+    let secret = match database.find_shared_key(NAME).await? {
         Some(secret) => secret,
-        None => store.shared_key(NAME, random::bytes()).await?,
+        None => database.shared_key(NAME, random::bytes()).await?,
     };
     Ok(InstallationSecret::new(parsed(&hex::encode(secret))?, Source::Database))
 }

@@ -1,14 +1,14 @@
 //! Why a token stands for nobody now.
 
+use crate::database::DatabaseError;
 use crate::jwt::KeysAway;
-use crate::store::StoreError;
 
 /// Why nobody can say who presents a token.
 #[derive(Debug, thiserror::Error)]
 pub enum Unknown {
     /// The database failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Database(#[from] DatabaseError),
     /// The issuer's keys are not there yet.
     #[error(transparent)]
     Keys(#[from] KeysAway),

@@ -31,7 +31,7 @@ const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// What is asked for in step 1.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Wish<'a> {
+pub(super) struct NewUpload<'a> {
     pub(super) r#type: &'a str,
     pub(super) filename: &'a str,
     pub(super) mime_type: &'a str,
@@ -65,9 +65,9 @@ impl Desk {
     }
 
     /// Step 1.
-    pub(super) async fn authorize(&self, wish: &Wish<'_>) -> Result<Slip, Failure> {
+    pub(super) async fn authorize(&self, new: &NewUpload<'_>) -> Result<Slip, Failure> {
         let url = self.target.url("/v2/files/ref.json");
-        let text = self.answer(|| self.http.post(&url).json(wish)).await?;
+        let text = self.answer(|| self.http.post(&url).json(new)).await?;
         parsed(&text)
     }
 
@@ -243,8 +243,15 @@ mod tests {
 
     #[test]
     fn a_wish_says_nothing_of_what_was_not_chosen() {
-        let wish =
-            Wish { r#type: "image", filename: "a.png", mime_type: "", disposition: None, size: 5, multipart: false, checksum_sha256: None };
-        assert_eq!(serde_json::to_string(&wish).unwrap(), r#"{"type":"image","filename":"a.png","mimeType":"","size":5}"#);
+        let new = NewUpload {
+            r#type: "image",
+            filename: "a.png",
+            mime_type: "",
+            disposition: None,
+            size: 5,
+            multipart: false,
+            checksum_sha256: None,
+        };
+        assert_eq!(serde_json::to_string(&new).unwrap(), r#"{"type":"image","filename":"a.png","mimeType":"","size":5}"#);
     }
 }

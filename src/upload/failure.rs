@@ -97,7 +97,7 @@ pub(super) enum Failure {
     BrokerNonsense(String),
     /// The store does not take the form.
     #[error("the store answers {status}: {said}")]
-    Store { status: StatusCode, said: String },
+    ObjectStore { status: StatusCode, said: String },
     /// Nothing listens where the store should be.
     #[error("no store at {store}: {why}")]
     NoStore { store: String, why: String },
@@ -159,7 +159,7 @@ impl Failure {
             Self::Broker { status, .. } => {
                 matches!(*status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
             }
-            Self::Store { status, .. } => {
+            Self::ObjectStore { status, .. } => {
                 status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             }
             _ => false,
@@ -179,12 +179,12 @@ impl Failure {
 
     /// Whether the store refused what was sent, be it that its time is over: Garage says 400 then, others 403.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Store { status, .. } if [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(status))
+        matches!(self, Self::ObjectStore { status, .. } if [StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST].contains(status))
     }
 
     /// Whether the store refused the form because its time is over, which a new slip mends.
     pub(super) fn is_expired_form(&self) -> bool {
-        self.is_refusal() && matches!(self, Self::Store { said, .. } if said.to_lowercase().contains("expir"))
+        self.is_refusal() && matches!(self, Self::ObjectStore { said, .. } if said.to_lowercase().contains("expir"))
     }
 
     /// The HTTP status, when there was an answer.
@@ -194,7 +194,7 @@ impl Failure {
             | Self::Unauthenticated { status, .. }
             | Self::Broker { status, .. }
             | Self::BrokerMoved { status, .. }
-            | Self::Store { status, .. } => Some(status.as_u16()),
+            | Self::ObjectStore { status, .. } => Some(status.as_u16()),
             _ => None,
         }
     }
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     fn store(status: u16, said: &str) -> Failure {
-        Failure::Store { status: StatusCode::from_u16(status).unwrap(), said: said.to_owned() }
+        Failure::ObjectStore { status: StatusCode::from_u16(status).unwrap(), said: said.to_owned() }
     }
 
     #[test]

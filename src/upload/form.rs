@@ -8,12 +8,12 @@ use reqwest::{Body, StatusCode};
 use url::Url;
 
 use super::failure::Failure;
+use super::object_store::ObjectStore;
 use super::slip::Params;
 use super::source::Source;
-use super::store::Store;
 
 /// Sends the form with the file's bytes.
-pub(super) async fn drop_bytes(store: &Store, url: &Url, params: &Params, source: &Source, bar: &ProgressBar) -> Result<(), Failure> {
+pub(super) async fn drop_bytes(store: &ObjectStore, url: &Url, params: &Params, source: &Source, bar: &ProgressBar) -> Result<(), Failure> {
     let _connection = store.connection().await;
     bar.reset();
     let (reading, bytes) = source.read(0..source.size(), bar).await?;
@@ -22,7 +22,7 @@ pub(super) async fn drop_bytes(store: &Store, url: &Url, params: &Params, source
 }
 
 /// Sends the file's bytes to a presigned URL.
-pub(super) async fn put_bytes(store: &Store, url: &Url, headers: &Params, source: &Source, bar: &ProgressBar) -> Result<(), Failure> {
+pub(super) async fn put_bytes(store: &ObjectStore, url: &Url, headers: &Params, source: &Source, bar: &ProgressBar) -> Result<(), Failure> {
     let headers = headers.headers()?;
     let _connection = store.connection().await;
     bar.reset();

@@ -9,9 +9,9 @@ use tokio::sync::Mutex;
 
 use super::desk::Desk;
 use super::failure::Failure;
+use super::object_store::ObjectStore;
 use super::slip::{Cut, SignedPart};
 use super::source::Source;
-use super::store::Store;
 
 /// How often a part is sent, the first time included.
 const TRIES: u32 = 5;
@@ -22,7 +22,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// An upload in parts, and what goes into it.
 pub(super) struct Parts<'a> {
     pub(super) desk: &'a Desk,
-    pub(super) store: &'a Store,
+    pub(super) store: &'a ObjectStore,
     pub(super) source: &'a Source,
     pub(super) bar: &'a ProgressBar,
     /// The file's number.

@@ -5,18 +5,18 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use super::{AT_ONCE, Answer, LEASE, Sent, Webhooks};
+use crate::database::{DatabaseError, Lease, Outcome};
 use crate::domain::event::instant;
 use crate::failpoint;
 use crate::random;
-use crate::store::{Lease, Outcome, StoreError};
 
 impl Webhooks {
     /// Sends what is due by `now` once, and what becomes due by that.
     ///
     /// # Errors
     /// When the database fails; what was sent by then stays sent.
-    pub async fn deliver_now(&self, now: OffsetDateTime) -> Result<Sent, StoreError> {
-        let leases_from = self.store.clock().await?;
+    pub async fn deliver_now(&self, now: OffsetDateTime) -> Result<Sent, DatabaseError> {
+        let leases_from = self.database.clock().await?;
         self.deliver_by(now, leases_from).await
     }
 
@@ -24,11 +24,11 @@ impl Webhooks {
     ///
     /// # Errors
     /// Like [`Webhooks::deliver_now`].
-    pub async fn deliver_due(&self, now: OffsetDateTime) -> Result<Sent, StoreError> {
+    pub async fn deliver_due(&self, now: OffsetDateTime) -> Result<Sent, DatabaseError> {
         self.deliver_by(now, now).await
     }
 
-    async fn deliver_by(&self, now: OffsetDateTime, leases_from: OffsetDateTime) -> Result<Sent, StoreError> {
+    async fn deliver_by(&self, now: OffsetDateTime, leases_from: OffsetDateTime) -> Result<Sent, DatabaseError> {
         let started = Instant::now();
         let clock = || now + started.elapsed();
         let mut sent = Sent::default();
@@ -38,7 +38,7 @@ impl Webhooks {
                 let lease = Lease::of(LEASE, leases_from + started.elapsed());
                 let most = u32::try_from(AT_ONCE).unwrap_or(1);
                 // Due now, not later: what failed is not tried again in the same turn.
-                let leased = self.store.lease_events(&target.endpoint.name, now, lease, most).await?;
+                let leased = self.database.lease_events(&target.endpoint.name, now, lease, most).await?;
                 if leased.is_empty() {
                     break;
                 }

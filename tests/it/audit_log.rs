@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use dropslip::database::{AuditFilter, Audited};
 use dropslip::domain::{Action, FileId, sqlite_url};
-use dropslip::store::{AuditFilter, Audited};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use crate::harness::{Bed, Db, Setup, TestBroker, count, database, execute};
 use crate::process::{dropslip as command, run, text};
 
 async fn lines(broker: &TestBroker, filter: AuditFilter) -> Vec<Audited> {
-    broker.store.audit_log(&filter, 100).await.unwrap()
+    broker.database.audit_log(&filter, 100).await.unwrap()
 }
 
 /// Actions on a file, oldest first, with who did it.
@@ -170,16 +170,16 @@ async fn old_lines_go_by_the_sweeper_and_only_where_that_is_set(db: Db) {
 async fn two_sweepers_take_each_old_line_once(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
     old_lines(&broker.database_url, db, 700).await;
-    let other = dropslip::store::Store::open(&broker.database_url).await.unwrap();
+    let other = dropslip::database::Database::open(&broker.database_url).await.unwrap();
     let before = OffsetDateTime::now_utc() - time::Duration::days(30);
-    let takes = async |store: &dropslip::store::Store| {
+    let takes = async |database: &dropslip::database::Database| {
         let mut gone = 0;
         for _ in 0..4 {
-            gone += store.forget_audited(before, 500).await.unwrap();
+            gone += database.forget_audited(before, 500).await.unwrap();
         }
         gone
     };
-    let (one, two) = tokio::join!(takes(&broker.store), takes(&other));
+    let (one, two) = tokio::join!(takes(&broker.database), takes(&other));
     assert_eq!(one + two, 1400);
 }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use dropslip::database::Database;
 use dropslip::domain::sqlite_url::path_in;
 use dropslip::domain::{FileId, FileState, sqlite_url};
-use dropslip::store::Store;
 
 use crate::faults::world::{Program, World, granted};
 use crate::harness::{Db, answer, execute, from_servers, project, unique};
@@ -159,9 +159,9 @@ async fn comes_back(db: Db) {
         404
     );
 
-    let store = Store::open(&world.database_url).await.unwrap();
+    let database = Database::open(&world.database_url).await.unwrap();
     for (id, bytes) in world.kept() {
-        let file = store.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
+        let file = database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
         assert_eq!(file.state, FileState::Active);
         let object = world.s3.get_object().bucket(&world.bucket).key(file.sealed_key.unwrap()).send().await.unwrap();
         assert_eq!(object.body.collect().await.unwrap().to_vec(), bytes, "file {id}");

@@ -1,7 +1,7 @@
 //! What one caller can do over and over leaves so many rows and no more.
 
+use dropslip::database::{Attached, AuditFilter};
 use dropslip::domain::{Action, Actor, ActorKind, Caller, Description, FileId, FileName, Scopes, TicketId, TypeLimit};
-use dropslip::store::{Attached, AuditFilter};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -25,7 +25,7 @@ async fn upload(broker: &TestBroker, key: &str, content_type: &str) {
 
 async fn lines(broker: &TestBroker, id: i64, action: Action) -> usize {
     let filter = AuditFilter { file: Some(FileId(id)), action: Some(action), ..AuditFilter::default() };
-    broker.store.audit_log(&filter, 1000).await.unwrap().len()
+    broker.database.audit_log(&filter, 1000).await.unwrap().len()
 }
 
 async fn a_slip_is_dead_after_twenty_refused_uploads(db: Db) {
@@ -54,7 +54,7 @@ async fn a_slip_is_dead_after_twenty_refused_uploads(db: Db) {
     broker.drop_bytes(&one, b"Hello").await;
     let notification = json!({"Records": [{"eventName": "ObjectCreated:Post", "eventSource": "aws:s3",
         "s3": {"bucket": {"name": broker.bucket}, "object": {"key": one.param("key"), "size": 5}}}]});
-    let told = broker.server.broker.notified(notification.to_string().as_bytes(), OffsetDateTime::now_utc()).await.unwrap();
+    let told = broker.server.broker.bucket_events(notification.to_string().as_bytes(), OffsetDateTime::now_utc()).await.unwrap();
     assert_eq!((told.activated, told.refused), (0, 1));
     let again = format!("/v2/files/{}/ref.json", one.id);
     let attach = json!({"ids": [one.id]});
@@ -186,11 +186,11 @@ async fn attaching_and_taking_off_in_turn_ends(db: Db) {
     let (file, other) = (active(&broker).await, active(&broker).await);
     let (tenant, actor, now) = ("default".parse().unwrap(), user(1).actor, OffsetDateTime::now_utc());
     let attach =
-        async |file: i64, ticket: i64| broker.store.attach(&tenant, TicketId(ticket), &[FileId(file)], 100, actor, now).await.unwrap();
+        async |file: i64, ticket: i64| broker.database.attach(&tenant, TicketId(ticket), &[FileId(file)], 100, actor, now).await.unwrap();
     for time in 0..600 {
         let ticket = 1 + time / 2;
         assert_eq!(attach(file, ticket).await, Attached::All);
-        assert!(broker.store.detach(&tenant, TicketId(ticket), FileId(file), actor, now).await.unwrap());
+        assert!(broker.database.detach(&tenant, TicketId(ticket), FileId(file), actor, now).await.unwrap());
     }
     let body = json!({"ids": [other, file]});
     let (status, body) = broker.call("PUT", "/v2/tickets/1000/files.json", Some(&body)).await;
@@ -198,7 +198,7 @@ async fn attaching_and_taking_off_in_turn_ends(db: Db) {
     assert_eq!(broker.call("GET", "/v2/tickets/1000/files.json", None).await.1["files"], json!([]), "all or none");
     assert_eq!(attach(other, 1000).await, Attached::All);
     let later = now + Duration::minutes(61);
-    assert_eq!(broker.store.attach(&tenant, TicketId(1), &[FileId(file)], 100, actor, later).await.unwrap(), Attached::All);
+    assert_eq!(broker.database.attach(&tenant, TicketId(1), &[FileId(file)], 100, actor, later).await.unwrap(), Attached::All);
 }
 
 async fn active(broker: &TestBroker) -> i64 {

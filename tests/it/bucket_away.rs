@@ -52,7 +52,7 @@ async fn nothing_is_thrown_away(bed: Bed) {
     let broker = Setup::on(bed).database(Db::Sqlite).setting("DROPSLIP_NOTIFICATIONS_TOKEN", TOKEN).start().await;
     let slip = broker.text_slip().await;
     broker.drop_bytes(&slip, b"arrived").await;
-    broker.store.doom("temp/doomed", OffsetDateTime::now_utc(), false).await.unwrap();
+    broker.database.doom("temp/doomed", OffsetDateTime::now_utc(), false).await.unwrap();
     broker.bucket_goes().await;
 
     broker.is_503("PATCH", &format!("/v2/files/{}.json", slip.id)).await;
@@ -64,7 +64,7 @@ async fn nothing_is_thrown_away(bed: Bed) {
     let due = OffsetDateTime::now_utc() + LONG;
     let swept = broker.server.broker.sweep(due).await;
     assert!(matches!(swept, Err(BrokerError::Bucket(_))), "{swept:?}");
-    let audit = broker.server.broker.audit().await;
+    let audit = broker.server.broker.reconcile().await;
     assert!(audit.is_err(), "no file is called lost: {audit:?}");
     let (status, file) = broker.read(slip.id).await;
     assert_eq!((status.as_u16(), &file["file"]["state"]), (200, &json!("temp")), "{file}");

@@ -152,7 +152,7 @@ async fn an_upload_token_ends_by_itself_and_with_its_access_token() {
     assert_eq!((status.as_u16(), message(&body)), (401, "this page may not upload (any more): load it again"));
 
     assert_eq!(uploads.send("GET", query).await.0, 200);
-    let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
+    let tokens = dropslip::tokens::Tokens::new(broker.database.clone(), None);
     let id = tokens.list().await.unwrap()[0].id;
     assert!(tokens.revoke(id, OffsetDateTime::now_utc()).await.unwrap());
     let deadline = std::time::Instant::now() + dropslip::tokens::TRUSTED * 3;

@@ -156,9 +156,9 @@ fn told<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[tokio::test]
 async fn a_configured_origin_may_send_any_header_and_a_stranger_none() {
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_CORS_ORIGINS", APPS).start().await;
-    let store = format!("http://{}/dropslip/", broker.server.embedded_s3.unwrap());
+    let object_store = format!("http://{}/dropslip/", broker.server.embedded_s3.unwrap());
     let routes = ["/v2/files/ref.json", "/desk/api/v2/files/1.json", "/companion/s3/multipart", "/u/x/s3/params", "/v2/file-types.json"];
-    let urls = routes.iter().map(|path| format!("{}{path}", broker.base)).chain([store]);
+    let urls = routes.iter().map(|path| format!("{}{path}", broker.base)).chain([object_store]);
     let asked =
         "authorization,baggage,cache-control,content-type,idempotency-key,sentry-trace,traceparent,tracestate,x-anything,x-requested-with";
     for url in urls {

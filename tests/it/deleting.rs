@@ -37,7 +37,7 @@ impl TestBroker {
 
     async fn actors_token(&self, tenant: &str, actor: Actor, scopes: &str) -> String {
         let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: scopes.parse().unwrap(), types: TypeLimit::default() };
-        Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
+        Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     }
 
     async fn sweep_after(&self, later: Duration) -> dropslip::broker::Swept {
@@ -81,7 +81,7 @@ async fn a_file_goes_comes_back_and_goes_for_good(bed: Bed, db: Db) {
     }
     let swept = broker.sweep_after(LONG - Duration::days(2)).await;
     assert_eq!(swept.purged, 0);
-    let audit = broker.server.broker.audit().await.unwrap();
+    let audit = broker.server.broker.reconcile().await.unwrap();
     assert!(audit.is_clean() && audit.files == 2, "a deleted file owns its object: {audit:?}");
 
     for method in ["POST", "PUT", "POST"] {
@@ -97,7 +97,7 @@ async fn a_file_goes_comes_back_and_goes_for_good(bed: Bed, db: Db) {
     assert_eq!(broker.read(id).await.0, 404);
     assert_eq!((broker.delete(id).await, broker.restore(id).await.0), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
     assert_eq!(broker.objects().await.len(), 1, "the other file's");
-    let audit = broker.server.broker.audit().await.unwrap();
+    let audit = broker.server.broker.reconcile().await.unwrap();
     assert!(audit.is_clean() && audit.files == 1, "{audit:?}");
 }
 
@@ -140,7 +140,7 @@ async fn a_temp_file_is_forgotten_with_what_came_of_it() {
     }
     // Its form still works; what it writes is nobody's and goes.
     broker.drop_bytes(&slip, b"again").await;
-    assert!(broker.server.broker.audit().await.unwrap().is_clean());
+    assert!(broker.server.broker.reconcile().await.unwrap().is_clean());
 
     let mut wish = new_file("a.txt", "text/plain");
     (wish["size"], wish["multipart"]) = (json!(11 << 20), json!(true));
@@ -334,6 +334,6 @@ async fn confirmations_deletions_restorations_and_purges_at_once_lose_and_leave_
             left += usize::from(status == 200);
         }
         assert_eq!(broker.objects().await.len(), left, "one object for each file that is left");
-        assert!(broker.server.broker.audit().await.unwrap().is_clean());
+        assert!(broker.server.broker.reconcile().await.unwrap().is_clean());
     }
 }

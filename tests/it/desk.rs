@@ -169,8 +169,8 @@ async fn every_complaint_comes_at_once_and_names_its_field() {
 async fn no_token_no_form() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let revoked = broker.new_token("default", 2, "files:read,files:write").await;
-    let row = broker.store.list_tokens().await.unwrap().pop().unwrap();
-    assert!(broker.store.revoke_token(row.id, time::OffsetDateTime::now_utc()).await.unwrap());
+    let row = broker.database.list_tokens().await.unwrap().pop().unwrap();
+    assert!(broker.database.revoke_token(row.id, time::OffsetDateTime::now_utc()).await.unwrap());
     let good = broker.token.clone();
     let mut another_secret = good.clone();
     another_secret.replace_range(good.len() - 1.., if good.ends_with('0') { "1" } else { "0" });
@@ -203,8 +203,8 @@ async fn a_revoked_token_is_refused_within_seconds() {
     let token = broker.new_token("default", 2, "files:read,files:write").await;
     let ask = async || broker.http.get(format!("{}/v2/files/1.json", broker.base)).bearer_auth(&token).send().await.unwrap().status();
     assert_eq!(ask().await, 404, "it is good");
-    let row = broker.store.list_tokens().await.unwrap().pop().unwrap();
-    assert!(broker.store.revoke_token(row.id, time::OffsetDateTime::now_utc()).await.unwrap());
+    let row = broker.database.list_tokens().await.unwrap().pop().unwrap();
+    assert!(broker.database.revoke_token(row.id, time::OffsetDateTime::now_utc()).await.unwrap());
     let deadline = std::time::Instant::now() + dropslip::tokens::TRUSTED * 3;
     while ask().await != 401 {
         assert!(std::time::Instant::now() < deadline, "it is still trusted");
@@ -261,7 +261,7 @@ async fn customers_do_not_reach_each_others_files() {
             scopes: Scopes::all(),
             types: TypeLimit::default(),
         };
-        let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
+        let tokens = dropslip::tokens::Tokens::new(broker.database.clone(), None);
         tokens.create(&caller, time::OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     };
     let (seven, eight) = (customer(7).await, customer(8).await);
@@ -305,9 +305,12 @@ async fn only_configured_origins_pass_cors() {
         let told = request.send().await.unwrap().headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
         assert_eq!(origin_allowed, told, "{origin}");
         // The embedded store lets the same pages drop their bytes.
-        let store = format!("http://{}/dropslip/", broker.server.embedded_s3.unwrap());
-        let preflight =
-            broker.http.request(reqwest::Method::OPTIONS, store).header("origin", origin).header("access-control-request-method", "POST");
+        let object_store = format!("http://{}/dropslip/", broker.server.embedded_s3.unwrap());
+        let preflight = broker
+            .http
+            .request(reqwest::Method::OPTIONS, object_store)
+            .header("origin", origin)
+            .header("access-control-request-method", "POST");
         assert_eq!(preflight.send().await.unwrap().headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), told, "{origin}");
         told
     };

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dropslip::database::{Database, Holding, Selected};
 use dropslip::domain::{Selection, Start, Tenant, TypeLimit};
 use dropslip::metrics;
-use dropslip::store::{Holding, Selected, Store};
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -265,9 +265,9 @@ async fn a_late_count_tells_how_many_there_are_at_least_on_postgres() {
 /// Whoever goes on with a connection whose statement was stopped finds what there is.
 async fn what_was_stopped_works_for_the_next(db: Db) {
     let broker = started(db).await;
-    let store = Store::open(&broker.database_url).await.unwrap();
+    let database = Database::open(&broker.database_url).await.unwrap();
     let tasks = (0..4_u64).map(|task| {
-        let store = store.clone();
+        let database = database.clone();
         tokio::spawn(async move {
             let (tenant, types): (Tenant, _) = (if task % 2 == 0 { "one" } else { "two" }.parse().unwrap(), TypeLimit::default());
             let search = Selection { name_holds: Some("zzz".to_owned()), ..Selection::newest() };
@@ -278,12 +278,12 @@ async fn what_was_stopped_works_for_the_next(db: Db) {
                 let held: Holding = Arc::new(());
                 let left = tokio::time::timeout(
                     Duration::from_millis((round * 7 + task) % 20),
-                    store.select_files(&slow, &Start::Skip(0), 10, &held),
+                    database.select_files(&slow, &Start::Skip(0), 10, &held),
                 );
                 assert!(left.await.is_err(), "it is slow");
-                let files = store.select_files(&quick, &Start::Skip(0), 10, &held).await.unwrap();
+                let files = database.select_files(&quick, &Start::Skip(0), 10, &held).await.unwrap();
                 assert!(files.len() == 10 && files.iter().all(|file| file.tenant == tenant), "{files:?}");
-                assert_eq!(store.count_files(&quick, 100_000, &held).await.unwrap() as usize, MANY);
+                assert_eq!(database.count_files(&quick, 100_000, &held).await.unwrap() as usize, MANY);
                 // Held for as long as the statement, and no longer.
                 let deadline = Instant::now() + DEADLINE;
                 while Arc::strong_count(&held) > 1 {
@@ -296,7 +296,7 @@ async fn what_was_stopped_works_for_the_next(db: Db) {
     for task in join_all(tasks).await {
         task.unwrap();
     }
-    assert_eq!(store.load().in_use, 0);
+    assert_eq!(database.load().in_use, 0);
     if db == Db::Postgres {
         assert_eq!(searches(&broker.database_url).await, 0);
     }

@@ -110,7 +110,7 @@ impl Client {
         assert_eq!((&told["state"], &read["file"]["state"]), (&"active".into(), &"active".into()), "{self:?}");
         assert_eq!(read["file"]["size"], bytes.len(), "{self:?}");
         assert_eq!(read["file"]["filename"], file.file_name().unwrap().to_str().unwrap(), "{self:?}");
-        let sealed = broker.store.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap().sealed_key.unwrap();
+        let sealed = broker.database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap().sealed_key.unwrap();
         assert!(broker.bytes_of(&sealed).await == bytes, "{self:?}: other bytes");
     }
 
@@ -210,7 +210,7 @@ const EXPIRED: Break =
     Break::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 34\r\nconnection: close\r\n\r\n<Error><Code>Expired</Code></Error");
 
 /// Uploads through peers that break once where `broker` and `store` say.
-async fn gets_through(client: Client, method: &str, broker: Option<(&'static str, Break)>, store: Option<Break>) -> Duration {
+async fn gets_through(client: Client, method: &str, broker: Option<(&'static str, Break)>, object_store: Option<Break>) -> Duration {
     let before_store = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
     let public = format!("http://{}", before_store.address);
     let started = signing(Bed::SeaweedFs, method).setting("DROPSLIP_S3_PUBLIC_ENDPOINT", public).start().await;
@@ -218,7 +218,7 @@ async fn gets_through(client: Client, method: &str, broker: Option<(&'static str
     if let Some((on, how)) = broker {
         before_broker.breaks_times(on, how, 1);
     }
-    if let Some(how) = store {
+    if let Some(how) = object_store {
         before_store.breaks_times("HTTP/1.1", how, 1);
     }
     let folder = tempfile::tempdir().unwrap();
@@ -226,7 +226,7 @@ async fn gets_through(client: Client, method: &str, broker: Option<(&'static str
     let since = Instant::now();
     client.uploads(&started, &format!("http://{}", before_broker.address), &file).await;
     let took = since.elapsed();
-    assert_eq!((before_broker.hits(), before_store.hits()), (broker.map_or(0, |_| 1), store.map_or(0, |_| 1)), "{client:?}");
+    assert_eq!((before_broker.hits(), before_store.hits()), (broker.map_or(0, |_| 1), object_store.map_or(0, |_| 1)), "{client:?}");
     assert_eq!(started.objects().await.len(), 1, "{client:?}: one file for one upload");
     took
 }
@@ -247,10 +247,10 @@ async fn all_get_through(method: &'static str) {
                 (None, Some(Break::CutAnswer(0))),
                 (None, Some(EXPIRED)),
             ];
-            for (broker, store) in cases {
-                let case = format!("{client:?} {broker:?} {store:?}");
-                let busy = [broker.map(|(_, how)| how), store].contains(&Some(BUSY));
-                match tokio::spawn(gets_through(client, method, broker, store)).await {
+            for (broker, object_store) in cases {
+                let case = format!("{client:?} {broker:?} {object_store:?}");
+                let busy = [broker.map(|(_, how)| how), object_store].contains(&Some(BUSY));
+                match tokio::spawn(gets_through(client, method, broker, object_store)).await {
                     Ok(took) if !busy || took >= Duration::from_secs(3) => {}
                     Ok(took) => failed.lock().unwrap().push(format!("{case}: back after {took:?}")),
                     Err(why) => failed.lock().unwrap().push(format!("{case}: {why}")),

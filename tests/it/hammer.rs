@@ -77,7 +77,7 @@ impl TestBroker {
         let file = &answers[0];
         assert!(answers.iter().all(|answer| answer == file), "an active file changed: {answers:#?}");
         assert_eq!(file["file"]["state"], "active");
-        let stored = self.store.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(first.id)).await.unwrap().unwrap();
+        let stored = self.database.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(first.id)).await.unwrap().unwrap();
         let bytes = self.bytes_of(stored.sealed_key.as_deref().unwrap()).await;
         let judged = versions.lock().unwrap().get(stored.etag.as_deref().unwrap()).cloned();
         assert_eq!(Some(&bytes), judged.as_ref(), "{:?}: the sealed bytes are not those of the judged tag", self.bed);
@@ -91,7 +91,7 @@ async fn hammer(bed: Bed, db: Db) {
     let broker = Setup::on(bed).database(db).start().await;
     let meanwhile: usize = join_all((0..FILES).map(|_| broker.hammered())).await.into_iter().sum();
     assert!(meanwhile > 0, "no upload came while a file was being confirmed");
-    let audit = broker.server.broker.audit().await.unwrap();
+    let audit = broker.server.broker.reconcile().await.unwrap();
     assert!(audit.is_clean() && audit.files == FILES, "{audit:?}");
 }
 
@@ -151,12 +151,12 @@ pub async fn switching_contents_smuggles_nothing(setup: Setup) {
     }
     let mut pictures = 0;
     for (key, _) in broker.objects().await {
-        if key.starts_with("files/") && !broker.store.owned_keys(std::slice::from_ref(&key)).await.unwrap().is_empty() {
+        if key.starts_with("files/") && !broker.database.owned_keys(std::slice::from_ref(&key)).await.unwrap().is_empty() {
             assert_eq!(broker.bytes_of(&key).await, PNG, "a page was sealed as a picture");
             pictures += 1;
         }
     }
-    let audit = broker.server.broker.audit().await.unwrap();
+    let audit = broker.server.broker.reconcile().await.unwrap();
     assert!(audit.is_clean() && (audit.files, pictures) == (ROUNDS, ROUNDS), "{pictures} pictures, {audit:?}");
 }
 

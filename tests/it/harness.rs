@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use dropslip::config::Config;
+use dropslip::database::Database;
 use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit, sqlite_url};
 use dropslip::random;
 use dropslip::server::Server;
-use dropslip::store::Store;
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -170,7 +170,7 @@ impl Setup {
         };
         let s3 = s3.unwrap_or_else(|| s3_client(&format!("http://{}", server.embedded_s3.unwrap()), &key, &secret));
         let base = format!("http://{}", server.address);
-        let store = Store::open(&database_url).await.unwrap();
+        let database = Database::open(&database_url).await.unwrap();
         let mut broker = TestBroker {
             base,
             bucket,
@@ -180,7 +180,7 @@ impl Setup {
             secret_access_key: secret,
             token: String::new(),
             http: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
-            store,
+            database,
             folder,
             server,
             database_url,
@@ -240,7 +240,7 @@ pub struct TestBroker {
     pub secret_access_key: String,
     pub token: String,
     pub http: reqwest::Client,
-    pub store: Store,
+    pub database: Database,
     pub folder: TempDir,
     pub server: Server,
     pub database_url: String,
@@ -274,7 +274,7 @@ impl TestBroker {
             scopes,
             types: TypeLimit::default(),
         };
-        let (_, token) = Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
+        let (_, token) = Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         token.reveal().to_owned()
     }
 
@@ -285,7 +285,7 @@ impl TestBroker {
             scopes: Scopes::all(),
             types: TypeLimit::default(),
         };
-        let (_, token) = Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
+        let (_, token) = Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         token.reveal().to_owned()
     }
 

@@ -17,7 +17,7 @@ impl TestBroker {
     async fn token_of(&self, tenant: &str, actor: Actor, scopes: &str) -> String {
         let scopes: Scopes = scopes.parse().unwrap();
         let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default() };
-        Tokens::new(self.store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
+        Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     }
 
     /// An active file of the token's owner.

@@ -94,9 +94,9 @@ async fn names_of_before_are_filled_while_another_process_writes() {
         tokio::select! {
             () = &mut writing => break,
             // One after the other: what is read must not be old when it is written.
-            now = broker.store.fill_search_names(None, 100) => filled += now.unwrap().rows,
+            now = broker.database.fill_search_names(None, 100) => filled += now.unwrap().rows,
         }
     }
-    filled += broker.store.fill_search_names(None, 100).await.unwrap().rows;
+    filled += broker.database.fill_search_names(None, 100).await.unwrap().rows;
     assert!(filled >= 3, "{filled}");
 }

@@ -111,7 +111,7 @@ async fn parts_become_one_active_file(bed: Bed) {
     assert_eq!(broker.confirm(id).await.0, 200, "again");
     let (status, body) = broker.call("GET", &format!("/v2/files/{id}/parts.json"), None).await;
     assert_eq!((status.as_u16(), error_fields(&body)), (409, vec!["state".to_owned()]));
-    assert!(broker.server.broker.audit().await.unwrap().is_clean());
+    assert!(broker.server.broker.reconcile().await.unwrap().is_clean());
 }
 
 async fn large_files_are_sealed_by_a_copy_in_parts(bed: Bed) {
@@ -129,7 +129,7 @@ async fn large_files_are_sealed_by_a_copy_in_parts(bed: Bed) {
     assert_eq!(sealed.content_disposition(), Some("attachment; filename=\"large.txt\""));
     assert!(sealed.e_tag().unwrap().contains("-4"), "four parts: {:?}", sealed.e_tag());
     assert_eq!(broker.open_uploads().await, [] as [&str; 0]);
-    assert!(broker.server.broker.audit().await.unwrap().is_clean());
+    assert!(broker.server.broker.reconcile().await.unwrap().is_clean());
 }
 
 async fn what_is_given_up_is_gone(bed: Bed) {
@@ -162,8 +162,8 @@ async fn what_nobody_comes_back_for_is_swept(bed: Bed) {
 
     let orphan = "temp/nobody-knows-this";
     broker.s3.create_multipart_upload().bucket(&broker.bucket).key(orphan).send().await.unwrap();
-    assert_eq!(broker.server.broker.audit().await.unwrap().orphaned, [orphan]);
-    broker.store.doom(orphan, OffsetDateTime::now_utc(), true).await.unwrap();
+    assert_eq!(broker.server.broker.reconcile().await.unwrap().orphaned, [orphan]);
+    broker.database.doom(orphan, OffsetDateTime::now_utc(), true).await.unwrap();
     assert_eq!(sweep(Duration::hours(3)).await.deleted, 1);
     assert_eq!(broker.open_uploads().await, [] as [&str; 0], "{bed:?}");
 }

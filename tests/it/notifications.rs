@@ -4,8 +4,8 @@ mod wrapped;
 
 use std::time::{Duration, Instant};
 
+use dropslip::database::AuditFilter;
 use dropslip::domain::{FileId, FileState};
-use dropslip::store::AuditFilter;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl TestBroker {
 
     /// How often a file became active, by the audit log.
     async fn activations(&self, id: i64) -> Vec<Value> {
-        let log = self.store.audit_log(&AuditFilter { file: Some(FileId(id)), ..AuditFilter::default() }, 100).await.unwrap();
+        let log = self.database.audit_log(&AuditFilter { file: Some(FileId(id)), ..AuditFilter::default() }, 100).await.unwrap();
         log.into_iter().filter(|line| line.action == "file.activated").map(|line| line.details["via"].clone()).collect()
     }
 
@@ -293,7 +293,7 @@ async fn a_stop_begins_no_message_and_ends_those_under_way() {
     let (world, program, ids, _) = stopped_among_messages(1, Break::Slow(Duration::from_secs(2))).await;
     let mut active = 0;
     for id in ids {
-        let file = world.store.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
+        let file = world.database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
         active += usize::from(file.state == FileState::Active);
     }
     assert!((1..=4).contains(&active), "{active} of 10, at most four at once: {}", program.log());
@@ -343,7 +343,7 @@ async fn no_message_is_taken_while_the_bucket_is_away() {
     // The first one is hidden for a minute.
     for id in &ids[1..] {
         let deadline = Instant::now() + Duration::from_secs(40);
-        while world.store.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap().unwrap().state != FileState::Active {
+        while world.database.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap().unwrap().state != FileState::Active {
             assert!(Instant::now() < deadline, "{id} is not confirmed: {}", program.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

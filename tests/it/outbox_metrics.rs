@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use dropslip::store::COUNTED;
+use dropslip::database::COUNTED;
 use serde_json::{Value, json};
 
 use crate::faults::world::{Program, World};

@@ -23,7 +23,7 @@ impl TestBroker {
             scopes: Scopes::all(),
             types: if types.is_empty() { TypeLimit::default() } else { types.parse().unwrap() },
         };
-        let tokens = Tokens::new(self.store.clone(), None);
+        let tokens = Tokens::new(self.database.clone(), None);
         tokens.create_until(&caller, expires_at, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     }
 
@@ -332,7 +332,7 @@ async fn a_token_in_both_file_and_database_ends_with_either() {
     let path = folder.path().join("tokens.toml");
     fs::write(&path, "").unwrap();
     let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_TOKENS_FILE", path.to_str().unwrap()).start().await;
-    let tokens = Tokens::new(broker.store.clone(), None);
+    let tokens = Tokens::new(broker.database.clone(), None);
     let entry = |token: &str, end: &str| {
         let hash = hex::encode(Token::parse(token).unwrap().sha256());
         format!("[[token]]\nname = \"a\"\nsha256 = \"{hash}\"\nuser = 8\nscopes = [\"files:read\", \"files:write\"]\n{end}\n")

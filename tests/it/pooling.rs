@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dropslip::store::{Store, StoreError};
+use dropslip::database::{Database, DatabaseError};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -207,8 +207,8 @@ async fn a_pooler_without_sessions_is_seen_while_others_use_it() {
         })
         .collect();
     for _ in 0..20 {
-        let refused = Store::open(&pooled).await.err();
-        assert!(matches!(refused, Some(StoreError::Pooled)), "{refused:?}");
+        let refused = Database::open(&pooled).await.err();
+        assert!(matches!(refused, Some(DatabaseError::Pooled)), "{refused:?}");
     }
     for other in others {
         assert!(!other.is_finished(), "nobody else used it");
@@ -221,14 +221,14 @@ async fn bounds_of_time_are_in_force_behind_a_pooler_and_without_one() {
     let bouncer = Bouncer::pooling("session", "default_pool_size = 40").await;
     let direct = database(Db::Postgres, &bouncer.folder).await;
     for url in [bouncer.to(&direct), direct.clone()] {
-        let store = Store::open(&url).await.unwrap();
+        let database = Database::open(&url).await.unwrap();
         let mut holding = PgConnection::connect(&direct).await.unwrap();
         let mut holding = holding.begin().await.unwrap();
         sqlx::raw_sql("LOCK TABLE storage IN ACCESS EXCLUSIVE MODE").execute(&mut *holding).await.unwrap();
-        let refused = store.bind_storage("x").await.unwrap_err();
-        assert!(matches!(refused, StoreError::Unavailable(_)) && refused.to_string().contains("statement timeout"), "{url}: {refused}");
+        let refused = database.bind_storage("x").await.unwrap_err();
+        assert!(matches!(refused, DatabaseError::Unavailable(_)) && refused.to_string().contains("statement timeout"), "{url}: {refused}");
         holding.rollback().await.unwrap();
-        assert_eq!(store.bind_storage("x").await.unwrap(), "x");
-        store.close().await;
+        assert_eq!(database.bind_storage("x").await.unwrap(), "x");
+        database.close().await;
     }
 }

@@ -180,7 +180,7 @@ impl Subject {
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let subject = Self { url, db, folder, settings };
         // Opening it makes the tables.
-        drop(dropslip::store::Store::open(&subject.url).await.unwrap());
+        drop(dropslip::database::Database::open(&subject.url).await.unwrap());
         let mut fill = Command::new(from_servers("TEST_PYTHON"));
         fill.env("PYTHONDONTWRITEBYTECODE", "1").arg(project().join("bench/fill.py"));
         let filled = fill.args([&subject.url, "--files", "3000", "--tenants", "4"]).output().unwrap();
@@ -259,7 +259,7 @@ impl Subject {
         assert_eq!(serving.terminate().0, 0);
         assert_eq!(self.run(&["sweep", "--dry-run"]), "waiting: 0 expired temp files, 0 doomed objects, 0 deleted files to purge");
         // That command logs nothing. What it asked stands in the source.
-        let source = fs::read_to_string(project().join("src/store/sweeping.rs")).unwrap();
+        let source = fs::read_to_string(project().join("src/database/expired.rs")).unwrap();
         let counts: Vec<_> = source.split('"').filter(|text| text.starts_with("SELECT COUNT(*) FROM ")).map(ToOwned::to_owned).collect();
         assert_eq!(counts.len(), 3, "{counts:?}");
         let mut statements = statements(&fs::read_to_string(&log).unwrap());
@@ -452,7 +452,7 @@ async fn sqlite_is_built_without_locks_that_all_connections_share() {
 async fn postgres_vacuums_files_long_before_a_fifth_of_them_changed() {
     let folder = tempfile::tempdir().unwrap();
     let url = database(Db::Postgres, &folder).await;
-    drop(dropslip::store::Store::open(&url).await.unwrap());
+    drop(dropslip::database::Database::open(&url).await.unwrap());
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let sql = "SELECT option_name, option_value::float8 AS share FROM pg_options_to_table((SELECT reloptions FROM pg_class WHERE oid = 'files'::regclass))";
     let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dropslip::store::EventFilter;
+use dropslip::database::EventFilter;
 use futures_util::future;
 use serde_json::{Value, json};
 
@@ -218,7 +218,7 @@ async fn endpoints_come_change_and_go_without_a_restart() {
     let path = world.folder.path().join("webhooks.toml");
     let written_to = async |name: &str| {
         let filter = EventFilter { endpoint: Some(name.to_owned()), ..EventFilter::default() };
-        world.store.list_events(&filter, 100).await.unwrap().len()
+        world.database.list_events(&filter, 100).await.unwrap().len()
     };
     let id = active(&world, &program).await;
 

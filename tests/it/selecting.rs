@@ -3,10 +3,10 @@
 mod chance;
 mod plain;
 
+use dropslip::database::{Database, NewRow, Sealed};
 use dropslip::domain::{
     Actor, ActorKind, Caller, Deletion, Disposition, Evidence, File, FileName, Grant, NewFile, Pixels, Scopes, TypeLimit, Verdict,
 };
-use dropslip::store::{NewRow, Sealed, Store};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use time::macros::datetime;
@@ -22,7 +22,7 @@ const NAMES: [&str; 12] =
     ["a.txt", "B.txt", "b.txt", "Z", "ä.txt", "zz.txt", "100%_.txt", "a\\b'\"$1.txt", "日本.txt", "👩‍🔬.txt", "A.TXT", "_x.txt"];
 
 /// Files of every kind, straight into the database: the bucket is not asked about any.
-async fn fill(store: &Store, dice: &mut Dice, tenant: &str, count: usize) -> Vec<File> {
+async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) -> Vec<File> {
     let mut files = Vec::new();
     for number in 0..count {
         let kind = *dice.of(&[ActorKind::Users, ActorKind::Customers]);
@@ -51,11 +51,11 @@ async fn fill(store: &Store, dice: &mut Dice, tenant: &str, count: usize) -> Vec
             created_at: at,
             expires_at: START + Duration::DAY * 9000,
         };
-        let mut file = *store.insert_file(&row, None).await.unwrap().unwrap();
+        let mut file = *database.insert_file(&row, None).await.unwrap().unwrap();
         let fate = dice.below(10);
         if fate > 0 {
             let key = format!("files/{unlike_others}");
-            store.doom(&key, START + Duration::DAY * 9000, false).await.unwrap();
+            database.doom(&key, START + Duration::DAY * 9000, false).await.unwrap();
             let pixels = (dice.below(2) == 0).then(|| Pixels { width: u32::try_from(dice.below(3)).unwrap() + 1, height: 7 });
             let decided = dice.of(&["text/plain", "image/jpeg"]).parse().unwrap();
             let evidence = Evidence { detected: None, verdict: Verdict::Matches, decided, pixels };
@@ -72,11 +72,11 @@ async fn fill(store: &Store, dice: &mut Dice, tenant: &str, count: usize) -> Vec
                 at,
                 late_uploads: Duration::ZERO,
             };
-            file = store.activate(&file, &sealed).await.unwrap().unwrap();
+            file = database.activate(&file, &sealed).await.unwrap().unwrap();
         }
         if fate > 7 {
             let at = START + Duration::microseconds(i64::try_from(dice.below(9)).unwrap());
-            file = store.delete_file(&file, &Deletion { at, by: actor }).await.unwrap().unwrap();
+            file = database.delete_file(&file, &Deletion { at, by: actor }).await.unwrap().unwrap();
         }
         files.push(file);
     }
@@ -101,8 +101,8 @@ fn ids(page: &Value) -> Vec<i64> {
 async fn lists_have_what_plain_rust_finds(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
     let mut dice = Dice(20_260_102);
-    let there = fill(&broker.store, &mut dice, "default", 90).await;
-    fill(&broker.store, &mut dice, "another", 20).await;
+    let there = fill(&broker.database, &mut dice, "default", 90).await;
+    fill(&broker.database, &mut dice, "another", 20).await;
     let (_, all) = broker.select(&[("filter", r#"{"state":{"$in":["temp","active","deleted"]}}"#), ("pageSize", "100")]).await;
     let files = all["files"].as_array().unwrap();
     assert_eq!((files.len(), all["pagination"]["records"].as_u64()), (there.len(), Some(90)));
@@ -177,7 +177,7 @@ async fn lists_have_what_plain_rust_finds_on_postgres() {
 async fn a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
     let mut dice = Dice(7);
-    let there = fill(&broker.store, &mut dice, "default", 40).await;
+    let there = fill(&broker.database, &mut dice, "default", 40).await;
     for (by, mode) in [("filename", "asc"), ("createdAt", "desc"), ("pixelWidth", "asc"), ("pixelWidth", "desc"), ("customer", "desc")] {
         let (_, before) = broker.select(&[("orderBy", by), ("orderMode", mode), ("pageSize", "100")]).await;
         let (mut met, mut cursor) = (Vec::new(), String::new());
@@ -190,17 +190,17 @@ async fn a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go(db: D
             assert_eq!(status, 200, "{page}");
             met.extend(ids(&page));
             // Others come, and one that was met goes and comes back.
-            fill(&broker.store, &mut dice, "default", usize::from(met.len() < 24)).await;
+            fill(&broker.database, &mut dice, "default", usize::from(met.len() < 24)).await;
             let gone = there.iter().rfind(|file| met.contains(&file.id.0)).unwrap();
-            let deleted = broker.store.delete_file(gone, &Deletion { at: START, by: gone.created_by }).await.unwrap().unwrap();
+            let deleted = broker.database.delete_file(gone, &Deletion { at: START, by: gone.created_by }).await.unwrap().unwrap();
             let Some(next) = page["meta"]["page"]["nextCursor"].as_str() else {
-                broker.store.restore_file(&deleted, deleted.created_by, OffsetDateTime::now_utc()).await.unwrap();
+                broker.database.restore_file(&deleted, deleted.created_by, OffsetDateTime::now_utc()).await.unwrap();
                 break;
             };
             next.clone_into(&mut cursor);
             let (status, page) = broker.select(&[("orderBy", by), ("orderMode", mode), ("pageSize", "1"), ("cursor", &cursor)]).await;
             assert_eq!(status, 200, "a place is good without the file that was there: {page}");
-            broker.store.restore_file(&deleted, deleted.created_by, OffsetDateTime::now_utc()).await.unwrap();
+            broker.database.restore_file(&deleted, deleted.created_by, OffsetDateTime::now_utc()).await.unwrap();
         }
         let before = ids(&before);
         let others = met.iter().filter(|id| !before.contains(id)).count();
@@ -224,7 +224,7 @@ async fn every_parameter_does_its_part() {
     for db in [Db::Sqlite, Db::Postgres] {
         let broker = Setup::on(Bed::Embedded).database(db).start().await;
         let mut dice = Dice(3);
-        let there = fill(&broker.store, &mut dice, "default", 60).await;
+        let there = fill(&broker.database, &mut dice, "default", 60).await;
         let active = there.iter().filter(|file| file.deleted.is_none() && file.etag.is_some()).count();
         // A bare question mark, nothing, and every name of the SDK's.
         for query in ["", "?"] {
@@ -313,8 +313,8 @@ async fn no_filter_shows_what_one_may_not_read() {
     for db in [Db::Sqlite, Db::Postgres] {
         let broker = Setup::on(Bed::Embedded).database(db).start().await;
         let mut dice = Dice(11);
-        let there = fill(&broker.store, &mut dice, "default", 60).await;
-        let others = fill(&broker.store, &mut dice, "another", 30).await;
+        let there = fill(&broker.database, &mut dice, "default", 60).await;
+        let others = fill(&broker.database, &mut dice, "another", 30).await;
         let token = async |tenant: &str, id: i64, kind: ActorKind| {
             let caller = Caller {
                 actor: Actor { id, kind },
@@ -322,7 +322,7 @@ async fn no_filter_shows_what_one_may_not_read() {
                 scopes: "files:read".parse().unwrap(),
                 types: TypeLimit::default(),
             };
-            let tokens = dropslip::tokens::Tokens::new(broker.store.clone(), None);
+            let tokens = dropslip::tokens::Tokens::new(broker.database.clone(), None);
             tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
         };
         let everything = [

@@ -213,15 +213,15 @@ async fn names_are_filled_in_small_bites_by_several_at_once(db: Db) {
                  deleted_at = updated_at, deleted_by_id = 1, deleted_by_kind = 'users'";
     execute(&broker.database_url, &format!("UPDATE files SET {shape} WHERE state = 'temp'")).await;
     broker.as_of_before().await;
-    let first = broker.store.fill_search_names(None, 10).await.unwrap();
+    let first = broker.database.fill_search_names(None, 10).await.unwrap();
     assert_eq!(first.rows, 10);
-    let second = broker.store.fill_search_names(first.last, 10).await.unwrap();
+    let second = broker.database.fill_search_names(first.last, 10).await.unwrap();
     assert!(second.rows == 10 && second.last < first.last, "{second:?}");
-    // The rest by four at once, in bites that meet: each row is written by one of them.
-    let bites = (0..4).map(|_| async {
+    // The rest by four at once, in batches that meet: each row is written by one of them.
+    let batches = (0..4).map(|_| async {
         let (mut rows, mut below) = (0, None::<FileId>);
         loop {
-            let filled = broker.store.fill_search_names(below, 3).await.unwrap();
+            let filled = broker.database.fill_search_names(below, 3).await.unwrap();
             rows += filled.rows;
             below = filled.last;
             if below.is_none() {
@@ -229,7 +229,7 @@ async fn names_are_filled_in_small_bites_by_several_at_once(db: Db) {
             }
         }
     });
-    let rows: Vec<u64> = futures_util::future::join_all(bites).await;
+    let rows: Vec<u64> = futures_util::future::join_all(batches).await;
     assert_eq!(rows.iter().sum::<u64>(), 21, "{rows:?}");
     let all =
         broker.listed_by("/v2/files.json", &[("q", "R\u{e9}sum\u{e9}"), ("filter", r#"{"state":"deleted"}"#), ("pageSize", "100")]).await;

@@ -128,7 +128,7 @@ async fn one_sick_object_keeps_nothing_else_from_being_swept() {
     let discarded = broker.unconfirmed_image().await;
     let activated = broker.text_slip().await;
     broker.drop_bytes(&activated, b"well").await;
-    broker.store.doom("temp/doomed", OffsetDateTime::now_utc(), false).await.unwrap();
+    broker.database.doom("temp/doomed", OffsetDateTime::now_utc(), false).await.unwrap();
     let swept = broker.sweep_in(LONG).await;
     assert_eq!((swept.activated, swept.discarded), (1, 1));
     assert_eq!((broker.read(discarded).await.0, broker.read(sick.id).await.0), (reqwest::StatusCode::NOT_FOUND, reqwest::StatusCode::OK));
@@ -139,7 +139,7 @@ async fn more_than_one_batch_is_swept_at_once() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let later = OffsetDateTime::now_utc() + Duration::HOUR;
     for number in 0..1_200 {
-        broker.store.doom(&format!("temp/{number}"), later, false).await.unwrap();
+        broker.database.doom(&format!("temp/{number}"), later, false).await.unwrap();
     }
     let slip = broker.authorize(&new_file("a.txt", "")).await;
     assert_eq!(broker.sweep_in(Duration::hours(1) + Duration::MINUTE).await.deleted, 1_200);
@@ -153,7 +153,7 @@ async fn uploads_that_cannot_be_listed_keep_nothing_from_being_swept() {
     let endpoint = format!("http://{}", proxy.address);
     let broker = Setup::on(Bed::SeaweedFs).setting("DROPSLIP_S3_ENDPOINT", endpoint).start().await;
     for number in 0..4 {
-        broker.store.doom(&format!("files/{number}"), OffsetDateTime::now_utc(), true).await.unwrap();
+        broker.database.doom(&format!("files/{number}"), OffsetDateTime::now_utc(), true).await.unwrap();
     }
     let ask = async |name: &str| {
         let request = broker.request("POST", "/v2/files/ref.json").header("idempotency-key", "once");

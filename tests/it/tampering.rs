@@ -111,7 +111,7 @@ const TAMPERINGS: [Tampering; 42] = [
     ("no bytes", |f| f.file = Some(Vec::new())),
     ("no file", |f| f.file = None),
     ("sent to another bucket", |f| {
-        f.url = f.url.trim_end_matches('/').rsplit_once('/').map(|(store, _)| format!("{store}/another-bucket/")).unwrap();
+        f.url = f.url.trim_end_matches('/').rsplit_once('/').map(|(endpoint, _)| format!("{endpoint}/another-bucket/")).unwrap();
     }),
 ];
 

@@ -12,7 +12,7 @@ use crate::multipart::{content, in_parts, large};
 
 const MIB: usize = 1 << 20;
 
-async fn store() -> Proxy {
+async fn database() -> Proxy {
     let proxy = Proxy::to(&from_servers("TEST_LOCALSTACK_URL")).await;
     proxy.breaks("x-amz-copy-source-if-match", Break::Reword("x-amz-copy-source-if-other"));
     proxy
@@ -24,15 +24,15 @@ fn behind(proxy: &Proxy, setup: Setup) -> Setup {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn switched_contents_are_judged_as_what_they_are() {
-    let store = store().await;
-    switching_contents_smuggles_nothing(behind(&store, Setup::on(Bed::LocalStack))).await;
-    assert!(store.hits() > 0, "nothing was copied");
+    let database = database().await;
+    switching_contents_smuggles_nothing(behind(&database, Setup::on(Bed::LocalStack))).await;
+    assert!(database.hits() > 0, "nothing was copied");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_says_that_it_does_no_harm() {
-    let store = store().await;
-    let site = Site::at(&from_servers("TEST_LOCALSTACK_URL"), &format!("http://{}", store.address)).await;
+    let database = database().await;
+    let site = Site::at(&from_servers("TEST_LOCALSTACK_URL"), &format!("http://{}", database.address)).await;
     let checked = site.check();
     let (status, found, _) = checked.row("copy-if-match");
     assert!(status == "info" && found.contains("ignores x-amz-copy-source-if-match"), "{status}: {found}");
@@ -42,8 +42,8 @@ async fn a_check_says_that_it_does_no_harm() {
 /// What is sealed is one upload and not pieces of several.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_in_parts_is_of_one_upload() {
-    let store = store().await;
-    let slow = Proxy::to(&format!("http://{}", store.address)).await;
+    let database = database().await;
+    let slow = Proxy::to(&format!("http://{}", database.address)).await;
     let broker = behind(&slow, in_parts(Bed::LocalStack)).setting("DROPSLIP_COPY_IN_PARTS_ABOVE", "5 MiB").start().await;
     let (first, second) = (content(16 * MIB), content(16 * MIB));
     let (id, _) = broker.start_parts(&large(first.len())).await;
@@ -70,7 +70,7 @@ async fn a_copy_in_parts_is_of_one_upload() {
     let objects = broker.objects().await;
     assert_eq!(objects.len(), 1, "{objects:?}");
     assert!(broker.bytes_of(&objects[0].0).await == second, "pieces of two uploads");
-    let audit = broker.server.broker.audit().await.unwrap();
+    let audit = broker.server.broker.reconcile().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
 }
 

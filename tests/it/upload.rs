@@ -259,7 +259,7 @@ struct Script {
     url: String,
     /// Status and body of the next answers of each; none left: success.
     authorize: VecDeque<(u16, &'static str)>,
-    store: VecDeque<(u16, &'static str)>,
+    database: VecDeque<(u16, &'static str)>,
     confirm: VecDeque<(u16, &'static str)>,
     slips: usize,
     confirmations: usize,
@@ -277,8 +277,8 @@ impl Peers {
         let router = Router::new()
             .route("/v2/files/ref.json", post(Self::authorize))
             .route("/v2/files/7.json", patch(Self::confirm))
-            .route("/bucket", post(Self::store))
-            .route("/elsewhere", post(Self::store))
+            .route("/bucket", post(Self::database))
+            .route("/elsewhere", post(Self::database))
             .with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
@@ -296,10 +296,10 @@ impl Peers {
         (StatusCode::CREATED, slip).into_response()
     }
 
-    async fn store(State(peers): State<Self>, headers: HeaderMap, body: Bytes) -> Response {
+    async fn database(State(peers): State<Self>, headers: HeaderMap, body: Bytes) -> Response {
         let mut script = peers.0.lock().await;
         script.forms.push((headers, String::from_utf8_lossy(&body).into_owned()));
-        script.store.pop_front().map_or_else(|| StatusCode::CREATED.into_response(), told)
+        script.database.pop_front().map_or_else(|| StatusCode::CREATED.into_response(), told)
     }
 
     async fn confirm(State(peers): State<Self>) -> Response {
@@ -388,7 +388,7 @@ async fn a_refusal_is_not_asked_again() {
 #[tokio::test]
 async fn a_store_that_fails_gets_the_same_form_once_more() {
     let peers = Peers::default();
-    peers.0.lock().await.store.extend([BROKEN]);
+    peers.0.lock().await.database.extend([BROKEN]);
     assert_eq!(peers.upload().await.code, Some(0));
     {
         let script = peers.0.lock().await;
@@ -397,7 +397,7 @@ async fn a_store_that_fails_gets_the_same_form_once_more() {
     }
 
     let peers = Peers::default();
-    peers.0.lock().await.store.extend([BROKEN; 3]);
+    peers.0.lock().await.database.extend([BROKEN; 3]);
     let ended = peers.upload().await;
     let object = &ended.objects()[0];
     assert_eq!((ended.code, &object["step"], &object["status"]), (Some(1), &json!("upload"), &json!(500)));
@@ -409,13 +409,13 @@ async fn a_store_that_fails_gets_the_same_form_once_more() {
 async fn an_expired_form_is_replaced_once() {
     for expired in [EXPIRED, IN_THE_PAST] {
         let peers = Peers::default();
-        peers.0.lock().await.store.extend([expired]);
+        peers.0.lock().await.database.extend([expired]);
         assert_eq!(peers.upload().await.code, Some(0));
         assert_eq!(peers.asked().await, (2, 2, 1));
     }
 
     let peers = Peers::default();
-    peers.0.lock().await.store.extend([EXPIRED; 3]);
+    peers.0.lock().await.database.extend([EXPIRED; 3]);
     let ended = peers.upload().await;
     assert_eq!((ended.code, &ended.objects()[0]["status"]), (Some(1), &json!(403)));
     assert_eq!(peers.asked().await, (2, 2, 0));
@@ -424,7 +424,7 @@ async fn an_expired_form_is_replaced_once() {
 #[tokio::test]
 async fn a_form_and_a_token_follow_no_redirect() {
     let peers = Peers::default();
-    peers.0.lock().await.store.extend([(307, "")]);
+    peers.0.lock().await.database.extend([(307, "")]);
     let ended = peers.upload().await;
     assert_eq!((ended.code, &ended.objects()[0]["status"]), (Some(1), &json!(307)));
     assert_eq!(peers.asked().await, (1, 1, 0));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use dropslip::database::{Changed, EventFilter, EventRow, EventState, Lease, Replay};
 use dropslip::domain::{Deletion, FileId, sqlite_url};
-use dropslip::store::{Changed, EventFilter, EventRow, EventState, Lease, Replay};
 use dropslip::webhooks::{Sent, Webhooks, parse};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ async fn smuggle(broker: &TestBroker, key: &str) {
 }
 
 async fn events(broker: &TestBroker, state: Option<EventState>) -> Vec<EventRow> {
-    broker.store.list_events(&EventFilter { state, ..EventFilter::default() }, 1000).await.unwrap()
+    broker.database.list_events(&EventFilter { state, ..EventFilter::default() }, 1000).await.unwrap()
 }
 
 /// Waits until so many are in that state.
@@ -238,7 +238,7 @@ async fn events_wait_for_whoever_can_send_them(db: Db) {
     let now = OffsetDateTime::now_utc();
     let ids = [active(&broker).await, active(&broker).await];
     wait_for_events(&broker, EventState::Delivered, 2).await;
-    broker.store.replay_events(&Replay::Since(now), None, now + time::Duration::days(1)).await.unwrap();
+    broker.database.replay_events(&Replay::Since(now), None, now + time::Duration::days(1)).await.unwrap();
     let other = format!("UPDATE events SET endpoint = 'other' WHERE file_id = {}", ids[1]);
     execute(&broker.database_url, &other).await;
     sweep_in(30).await.unwrap();
@@ -319,23 +319,23 @@ async fn senders_share_the_outbox(db: Db) {
         parse(&text).unwrap()
     };
     // Nobody sends yet: this broker knows of no endpoint.
-    let store = broker.store.clone();
-    store.subscribe(endpoints().into_iter().map(|endpoint| endpoint.subscription).collect());
+    let database = broker.database.clone();
+    database.subscribe(endpoints().into_iter().map(|endpoint| endpoint.subscription).collect());
     let mut files = Vec::new();
     for _ in 0..12 {
         let id = active(&broker).await;
-        let file = store.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(id)).await.unwrap().unwrap();
+        let file = database.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(id)).await.unwrap().unwrap();
         let now = OffsetDateTime::now_utc();
-        store.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
-        assert!(matches!(store.restore_file(&file, file.created_by, now).await.unwrap(), Changed::Done(_)));
-        store.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
+        database.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
+        assert!(matches!(database.restore_file(&file, file.created_by, now).await.unwrap(), Changed::Done(_)));
+        database.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
         files.push(id);
     }
     let later = OffsetDateTime::now_utc() + time::Duration::minutes(1);
     // One died after it had taken some on.
-    let taken = store.lease_events("desk", later, Lease::of(time::Duration::MINUTE, later), 5).await.unwrap();
+    let taken = database.lease_events("desk", later, Lease::of(time::Duration::MINUTE, later), 5).await.unwrap();
     assert_eq!(taken.len(), 5);
-    let senders: Vec<_> = (0..4).map(|_| Webhooks::new(store.clone(), endpoints(), Vec::new()).unwrap()).collect();
+    let senders: Vec<_> = (0..4).map(|_| Webhooks::new(database.clone(), endpoints(), Vec::new()).unwrap()).collect();
     let all = futures_util::future::join_all(senders.iter().map(|sender| sender.deliver_due(later))).await;
     let sent: usize = all.into_iter().map(|sent| sent.unwrap().delivered).sum();
     assert_eq!(sent, (12 - 5) * 3, "files of a dead broker wait, others go on");
@@ -355,7 +355,7 @@ async fn senders_share_the_outbox(db: Db) {
     for told in order.values() {
         assert_eq!(told, &["file.deleted", "file.restored", "file.deleted"], "each once and in order");
     }
-    assert_eq!(store.replay_events(&Replay::Since(OffsetDateTime::UNIX_EPOCH), None, later).await.unwrap(), 36);
+    assert_eq!(database.replay_events(&Replay::Since(OffsetDateTime::UNIX_EPOCH), None, later).await.unwrap(), 36);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,23 +373,23 @@ async fn a_replay_sends_what_waits_and_what_waits_behind_it(db: Db) {
     let receiver = Receiver::start().await;
     let text = format!("[[endpoint]]\nname = \"desk\"\nurl = \"{}\"\nsecrets = [\"{SECRET}\"]", receiver.url);
     let endpoints = parse(&text).unwrap();
-    let store = broker.store.clone();
-    store.subscribe(endpoints.iter().map(|endpoint| endpoint.subscription.clone()).collect());
+    let database = broker.database.clone();
+    database.subscribe(endpoints.iter().map(|endpoint| endpoint.subscription.clone()).collect());
     let file = FileId(active(&broker).await);
-    let file = store.find_file(&"default".parse().unwrap(), file).await.unwrap().unwrap();
+    let file = database.find_file(&"default".parse().unwrap(), file).await.unwrap().unwrap();
     let deletion = Deletion { at: OffsetDateTime::now_utc(), by: file.created_by };
-    store.delete_file(&file, &deletion).await.unwrap().unwrap();
-    assert!(matches!(store.restore_file(&file, file.created_by, deletion.at).await.unwrap(), Changed::Done(_)));
-    let sender = Webhooks::new(store.clone(), endpoints, vec![Duration::from_hours(1); 5]).unwrap();
+    database.delete_file(&file, &deletion).await.unwrap().unwrap();
+    assert!(matches!(database.restore_file(&file, file.created_by, deletion.at).await.unwrap(), Changed::Done(_)));
+    let sender = Webhooks::new(database.clone(), endpoints, vec![Duration::from_hours(1); 5]).unwrap();
     let head = events(&broker, None).await.pop().unwrap();
     let everything = Replay::Since(OffsetDateTime::UNIX_EPOCH);
     let only_head = Replay::Event(head.event_id.clone());
     let mut now = OffsetDateTime::now_utc() + time::Duration::minutes(1);
 
     // Somebody sends the first one at this moment.
-    assert_eq!(store.lease_events("desk", now, Lease::of(time::Duration::MINUTE, now), 8).await.unwrap().len(), 1);
-    assert_eq!(store.replay_events(&only_head, None, now).await.unwrap(), 0);
-    assert_eq!(store.replay_events(&everything, None, now).await.unwrap(), 1);
+    assert_eq!(database.lease_events("desk", now, Lease::of(time::Duration::MINUTE, now), 8).await.unwrap().len(), 1);
+    assert_eq!(database.replay_events(&only_head, None, now).await.unwrap(), 0);
+    assert_eq!(database.replay_events(&everything, None, now).await.unwrap(), 1);
     assert_eq!(sender.deliver_due(now).await.unwrap(), Sent::default());
     // Until it died.
     now += time::Duration::minutes(2);
@@ -398,12 +398,12 @@ async fn a_replay_sends_what_waits_and_what_waits_behind_it(db: Db) {
     receiver.script([(500, None), (503, Some("3600"))]);
     assert_eq!(sender.deliver_due(now).await.unwrap(), put_off);
     assert_eq!(sender.deliver_due(now + time::Duration::minutes(59)).await.unwrap(), Sent::default(), "both wait for an hour");
-    assert_eq!(store.replay_events(&everything, None, now).await.unwrap(), 2);
+    assert_eq!(database.replay_events(&everything, None, now).await.unwrap(), 2);
     assert_eq!(sender.deliver_due(now).await.unwrap(), put_off);
     let waiting = events(&broker, Some(EventState::Pending)).await;
     assert!(waiting.len() == 2 && waiting.iter().all(|event| event.next_attempt_at >= now + time::Duration::hours(1)), "{waiting:?}");
-    assert_eq!(store.replay_events(&only_head, Some("another"), now).await.unwrap(), 0);
-    assert_eq!(store.replay_events(&only_head, Some("desk"), now).await.unwrap(), 1);
+    assert_eq!(database.replay_events(&only_head, Some("another"), now).await.unwrap(), 0);
+    assert_eq!(database.replay_events(&only_head, Some("desk"), now).await.unwrap(), 1);
     let sent = sender.deliver_due(now).await.unwrap();
     assert_eq!(sent, Sent { delivered: 2, ..Sent::default() }, "and what waited behind it: {:?}", events(&broker, None).await);
     let told: Vec<_> = receiver.deliveries().iter().map(|delivery| (delivery.answered, delivery.told().1)).collect();

@@ -41,8 +41,9 @@ impl<'a> Wire<'a> {
     }
 
     fn masked(&self, text: &str) -> String {
-        let store = format!("http://{}", self.broker.server.embedded_s3.unwrap());
-        let known = [(self.broker.base.as_str(), "http://BROKER"), (&store, "http://STORE"), (&self.broker.access_key_id, "ACCESS-KEY")];
+        let object_store = format!("http://{}", self.broker.server.embedded_s3.unwrap());
+        let known =
+            [(self.broker.base.as_str(), "http://BROKER"), (&object_store, "http://STORE"), (&self.broker.access_key_id, "ACCESS-KEY")];
         let text = known.iter().fold(text.to_owned(), |text, (what, mask)| text.replace(what, mask));
         self.masks.iter().fold(text, |text, (pattern, mask)| pattern.replace_all(&text, *mask).into_owned())
     }
@@ -203,7 +204,7 @@ async fn desk_says_what_it_said() {
 /// A refused upload and its confirmation, then a right one.
 async fn refused_then_right(wire: &mut Wire<'_>, with: &impl Fn(&str) -> String, first: &Slip) {
     let broker = wire.broker;
-    let file = broker.store.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(first.id)).await.unwrap().unwrap();
+    let file = broker.database.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(first.id)).await.unwrap().unwrap();
     for content_type in ["text/html", "text/plain"] {
         let put = broker.s3.put_object().bucket(&broker.bucket).key(&file.staging_key).content_type(content_type);
         put.body(b"Hello".to_vec().into()).send().await.unwrap();

@@ -115,12 +115,12 @@ async fn main() {
     let audit = operate(&["audit"]);
     print!("{audit}");
 
-    let store = dropslip::store::Store::open(&settings[1].1).await.unwrap();
+    let database = dropslip::database::Database::open(&settings[1].1).await.unwrap();
     let (mut active, mut lost, mut forged) = (0, 0, 0);
     for told in reckonings.iter().flat_map(|reckoning| &reckoning.told) {
         let Some(acknowledged) = &told.active else { continue };
         active += 1;
-        let found = store.find_file(&"default".parse().unwrap(), FileId(told.id)).await.unwrap();
+        let found = database.find_file(&"default".parse().unwrap(), FileId(told.id)).await.unwrap();
         let Some(key) = found.as_ref().and_then(|file| file.sealed_key.as_ref()) else {
             println!("lost: {} was told to be active and is not", told.id);
             lost += 1;

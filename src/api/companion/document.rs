@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::words::error_body;
+use super::errors::error_body;
 use super::{UPLOAD_TOKEN, WITH_HEADER};
 use crate::api::openapi::{Part, media_type, not_blank, shared_responses};
 use crate::domain::media_type::MAX_CHARS;

@@ -16,8 +16,8 @@ use utoipa::openapi::{Array, Object, Required, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::errors::Refusal;
 use super::request::{Described, new_file};
-use super::words::Refusal;
 use super::{DoneBody, EXAMPLE_KEY, UPLOAD_ID, Upload};
 use crate::api::auth::Uploader;
 use crate::api::body::{object, read_json, read_json_up_to, whole};

@@ -107,7 +107,7 @@ impl Metadata {
 }
 
 /// What an upload token is asked for.
-pub(super) struct TokenWish {
+pub(super) struct UploadTokenTerms {
     pub(super) types: Vec<String>,
     pub(super) life: Duration,
 }
@@ -115,7 +115,7 @@ pub(super) struct TokenWish {
 /// What an upload token shall be good for; each member may have any JSON type, so that every complaint can name its field.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = UploadTokenWish, description = "What an upload token shall be good for.")]
-pub(super) struct Wish {
+pub(super) struct UploadTokenRequest {
     /// Names of the file types that may be uploaded with it.
     #[schema(value_type = Vec<String>, required, min_items = 1, max_items = 16)]
     types: Option<Value>,
@@ -125,8 +125,9 @@ pub(super) struct Wish {
 }
 
 /// Reads `{"types": ["attachment"], "seconds": 3600}`.
-pub(super) fn token_wish(body: &[u8]) -> Result<TokenWish, FieldErrors> {
-    let wish: Wish = object(body).map_err(|_| FieldErrors::one("body", "must be one JSON object such as {\"types\": [\"attachment\"]}"))?;
+pub(super) fn upload_token_terms(body: &[u8]) -> Result<UploadTokenTerms, FieldErrors> {
+    let wish: UploadTokenRequest =
+        object(body).map_err(|_| FieldErrors::one("body", "must be one JSON object such as {\"types\": [\"attachment\"]}"))?;
     let mut errors = FieldErrors::new();
     let mut types: Vec<String> = wish.types.and_then(|types| serde_json::from_value(types).ok()).unwrap_or_default();
     if !(1..=MOST_UPLOAD_TYPES).contains(&types.len()) {
@@ -142,5 +143,5 @@ pub(super) fn token_wish(body: &[u8]) -> Result<TokenWish, FieldErrors> {
     if seconds.is_some_and(|seconds| !(1..=longest).contains(&seconds)) {
         errors.add("seconds", format!("must be a whole number from 1 to {longest}"));
     }
-    errors.or_ok(TokenWish { types, life: seconds.map_or(LIFE, Duration::seconds) })
+    errors.or_ok(UploadTokenTerms { types, life: seconds.map_or(LIFE, Duration::seconds) })
 }

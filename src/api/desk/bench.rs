@@ -1,7 +1,7 @@
 //! A door for `benches/`: the pure parts of this dialect's first step. It promises nothing to anybody else.
 
-use super::answer::SlipBody;
 use super::request::parse_new_file;
+use super::response::SlipBody;
 use crate::api::body::to_json;
 use crate::broker::Slip;
 use crate::domain::{FieldErrors, File, NewFile};

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Required, Type};
 
-use super::answer::{Envelope, words};
 use super::ids::{IDS_PATTERN, ids_in, ids_of, ids_schema};
+use super::response::{Envelope, words};
 use super::{IGNORED, IdInPath, ignore_body, one};
 use crate::api::body::{json, not_json, object, or_empty, read_json};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
@@ -138,7 +138,7 @@ pub(super) async fn restore(
 )]
 pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
-    let wanted = Wanted::in_body(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
+    let wanted = FilesToDelete::in_body(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
 }
 
@@ -147,7 +147,7 @@ pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, r
     delete,
     path = "/files.json",
     operation_id = "deleteListedFiles",
-    params(Wanted),
+    params(FilesToDelete),
     request_body(content = Option<serde_json::Value>, description = "Any JSON, or nothing. Only `bulkDryExecute` is read."),
     responses(
         (status = 200, body = RemovalsBody, description = "What came of each, or would.",
@@ -161,17 +161,17 @@ pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, r
 )]
 pub(super) async fn delete_listed(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
-    let wanted = Wanted::in_query(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
+    let wanted = FilesToDelete::in_query(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
 }
 
 /// Which files are to be deleted, and whether they really are.
-pub(super) struct Wanted {
+pub(super) struct FilesToDelete {
     pub(super) ids: Vec<FileId>,
     execution: Execution,
 }
 
-impl utoipa::IntoParams for Wanted {
+impl utoipa::IntoParams for FilesToDelete {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameter = |name: &str, required: bool, description: &str, schema: Object| {
             let builder = Parameter::builder().name(name).parameter_in(ParameterIn::Query).description(Some(description));
@@ -186,7 +186,7 @@ impl utoipa::IntoParams for Wanted {
     }
 }
 
-impl Wanted {
+impl FilesToDelete {
     /// Numbers in the query. What the body says beside them still counts: who asked for a dry run there must not lose files.
     pub(super) fn in_query(query: &Query, body: &[u8]) -> Result<Self, FieldErrors> {
         let members = match body.trim_ascii() {

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use time::macros::datetime;
 use utoipa::openapi::OpenApi;
 
-use super::answer::{Envelope, FileBody, SlipBody};
 use super::error_body;
 use super::list::PageBody;
-use super::wanted::Wanted;
+use super::list_query::ListQuery;
+use super::response::{Envelope, FileBody, SlipBody};
 use crate::api::downloads::Links;
 use crate::api::openapi::{Part, media_type, shared_responses};
 use crate::api::query::Query;
@@ -219,7 +219,7 @@ fn file_example() -> Option<Value> {
 
 fn page_example() -> Option<Value> {
     let page = Page { files: vec![photo()?], next: None, records: Some(1) };
-    let wanted = Wanted::parse(&Query::parsed("")).ok()?;
+    let wanted = ListQuery::parse(&Query::parsed("")).ok()?;
     serde_json::to_value(PageBody::new(&page, &wanted, &Links::of_example())).ok()
 }
 

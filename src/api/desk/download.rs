@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 
 use super::IdInPath;
-use crate::api::downloads::{Wish, answer};
+use crate::api::downloads::{AskedDisposition, answer};
 use crate::api::openapi::{AnyCall, AnyFile, Errors};
 use crate::api::{AppState, Fault};
 use crate::broker::Reader;
@@ -20,7 +20,7 @@ use crate::broker::Reader;
     path = "/files/{id}/download",
     operation_id = "downloadFile",
     security(("bearer" = []), ("basic" = []), ("proxyKey" = [])),
-    params(IdInPath, Wish),
+    params(IdInPath, AskedDisposition),
     responses(
         (status = 302, description = "The bytes are at `Location`, without a token, for a short time.",
             headers(("Location" = String, description = "A presigned URL of the store's."))),
@@ -40,7 +40,7 @@ pub(super) async fn download(
     State(state): State<AppState>,
     reader: Reader,
     IdInPath(id): IdInPath,
-    wish: Wish,
+    wish: AskedDisposition,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
     let file = state.broker.readable(&reader, id).await?;

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::cursor::cursor_of;
+use super::list_query::ListQuery;
 use super::members::{Included, SomeOf};
-use super::wanted::Wanted;
 use crate::api::body::json_of;
 use crate::api::downloads::Links;
 use crate::api::openapi::{AnyCall, Errors};
@@ -101,7 +101,7 @@ struct MetaPageBody {
     get,
     path = "/files.json",
     operation_id = "listFiles",
-    params(Wanted),
+    params(ListQuery),
     responses(
         (status = 200, body = PageBody, description = "A page of files."),
         (status = 400, body = Errors, description = "A member of the query is not as described; of a filter, the place in it is named.",
@@ -109,7 +109,7 @@ struct MetaPageBody {
         AnyCall
     )
 )]
-pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: Wanted) -> Result<Response<Body>, Fault> {
+pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: ListQuery) -> Result<Response<Body>, Fault> {
     // Whoever hangs up drops this, and the search is stopped.
     let page = state.broker.list(&caller, &wanted.page).await?;
     let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
@@ -117,8 +117,8 @@ pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: 
 }
 
 impl<'a> PageBody<'a> {
-    pub(super) fn new(page: &'a Page, wanted: &'a Wanted, links: &'a Links<'a>) -> Self {
-        let Wanted { page: asked, offset, members } = wanted;
+    pub(super) fn new(page: &'a Page, wanted: &'a ListQuery, links: &'a Links<'a>) -> Self {
+        let ListQuery { page: asked, offset, members } = wanted;
         let (page_size, offset, more) = (asked.size, *offset, page.next.is_some());
         let pages = page.records.map(|records| records.div_ceil(page_size));
         let next_cursor = page.next.as_ref().map(|position| cursor_of(asked.selection.order, position));

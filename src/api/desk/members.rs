@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
-use super::answer::{ActorBody, FileBody};
+use super::response::{ActorBody, FileBody};
 use crate::api::downloads::Links;
 use crate::api::query::{Query, parameter};
 use crate::domain::{Actor, ActorKind, File};

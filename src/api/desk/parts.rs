@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa::openapi::{Array, Object, Type};
 
-use super::answer::{ArrivedBody, SignedPartsBody};
+use super::response::{ArrivedBody, SignedPartsBody};
 use super::{IGNORED, IdInPath, ignore_body};
 use crate::api::body::{json, object, or_empty, read_json, whole};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};

@@ -16,15 +16,15 @@ use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Array, Object, Type};
 
 use super::list::PageBody;
-use super::wanted::Wanted as WantedList;
+use super::list_query::ListQuery;
 use super::{IGNORED, ignore_body};
 use crate::api::body::{json_of, object, or_empty, read_json, whole};
 use crate::api::downloads::places::{Link, What};
-use crate::api::downloads::{Links, Wish, answer, header, of_unknown_length};
+use crate::api::downloads::{AskedDisposition, Links, answer, header, of_unknown_length};
 use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
 use crate::api::query::Query;
 use crate::api::{AppState, Fault, to_its_end};
-use crate::broker::{BrokerError, Reader, Wanted};
+use crate::broker::{Attachment, BrokerError, Reader};
 use crate::domain::{Caller, FieldErrors, FileId, TicketId};
 
 /// How many files are attached in one request.
@@ -91,7 +91,7 @@ pub(super) async fn attach(
     let (broker, asking) = (state.broker.clone(), caller.clone());
     // Confirming is what may take long.
     to_its_end(async move { broker.attach(&asking, ticket, &wanted, OffsetDateTime::now_utc()).await }).await?;
-    let first = WantedList::parse(&Query::parsed("")).map_err(Fault::Invalid)?;
+    let first = ListQuery::parse(&Query::parsed("")).map_err(Fault::Invalid)?;
     page(state, caller, ticket, first).await
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn attach(
     get,
     path = "/tickets/{tid}/files.json",
     operation_id = "listTicketFiles",
-    params(OfTicket, WantedList),
+    params(OfTicket, ListQuery),
     responses(
         (status = 200, body = PageBody, description = "A page of files; none for a ticket that nothing is attached to."),
         (status = 400, body = Errors, description = "A member of the query is not as described; of a filter, the place in it is named.",
@@ -114,12 +114,12 @@ pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,
     OfTicket(ticket): OfTicket,
-    wanted: WantedList,
+    wanted: ListQuery,
 ) -> Result<Response<Body>, Fault> {
     page(state, caller, ticket, wanted).await
 }
 
-async fn page(state: AppState, caller: Caller, ticket: TicketId, wanted: WantedList) -> Result<Response<Body>, Fault> {
+async fn page(state: AppState, caller: Caller, ticket: TicketId, wanted: ListQuery) -> Result<Response<Body>, Fault> {
     let page = state.broker.ticket_files(&caller, ticket, &wanted.page).await?;
     let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
     Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
@@ -157,7 +157,7 @@ pub(super) async fn detach(
     get,
     path = "/tickets/{tid}/files/{id}/download",
     operation_id = "downloadTicketFile",
-    params(OnTicket, Wish),
+    params(OnTicket, AskedDisposition),
     responses(
         (status = 302, description = "The bytes are at `Location`, without a token, for a short time.",
             headers(("Location" = String, description = "A presigned URL of the store's."))),
@@ -177,7 +177,7 @@ pub(super) async fn download(
     State(state): State<AppState>,
     caller: Caller,
     OnTicket(ticket, id): OnTicket,
-    wish: Wish,
+    wish: AskedDisposition,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
     state.broker.on_ticket(&caller, ticket, id).await?;
@@ -234,7 +234,7 @@ pub(super) async fn archive(
 }
 
 /// What a request wants to attach, each file once, with every complaint.
-pub(super) fn wanted(body: &[u8]) -> Result<Vec<Wanted>, FieldErrors> {
+pub(super) fn wanted(body: &[u8]) -> Result<Vec<Attachment>, FieldErrors> {
     let ToAttach { files, ids } = object(or_empty(body))?;
     let (list, name, member) = match (files.filter(|files| !files.is_null()), ids.filter(|ids| !ids.is_null())) {
         (Some(files), None) => (files, "files", ".id"),
@@ -254,7 +254,7 @@ pub(super) fn wanted(body: &[u8]) -> Result<Vec<Wanted>, FieldErrors> {
         match id.map(|id| whole(id).and_then(|id| i64::try_from(id).ok()).filter(|id| *id > 0)) {
             None => errors.add(&place, "must be set"),
             Some(None) => errors.add(&place, "must be a whole number, 1 or higher"),
-            Some(Some(id)) if seen.insert(id) => wanted.push(Wanted { place, id: FileId(id) }),
+            Some(Some(id)) if seen.insert(id) => wanted.push(Attachment { place, id: FileId(id) }),
             Some(Some(_)) => {}
         }
     }

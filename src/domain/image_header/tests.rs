@@ -265,6 +265,6 @@ proptest! {
             let place = place.index(file.len());
             file[place] = byte;
         }
-        crate::domain::properties::image_header(&file);
+        crate::domain::fuzzing::image_header(&file);
     }
 }

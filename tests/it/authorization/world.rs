@@ -172,7 +172,7 @@ impl World {
         self.tokens.insert("up", good);
         self.tokens.insert("bad", MADE_UP.to_owned());
         self.tokens.insert("store", NOTIFICATIONS.to_owned());
-        assert!(Tokens::new(self.broker.store.clone(), None).revoke(numbers["gone"], OffsetDateTime::now_utc()).await.unwrap());
+        assert!(Tokens::new(self.broker.database.clone(), None).revoke(numbers["gone"], OffsetDateTime::now_utc()).await.unwrap());
         // Good tokens are trusted for a moment.
         let deadline = Instant::now() + Duration::from_secs(10);
         while answer(self.broker.http.get(format!("{}/v2/files.json", self.broker.base)).bearer_auth(self.token("gone"))).await.0 != 401 {
@@ -184,7 +184,7 @@ impl World {
     async fn new_token(&self, tenant: &str, kind: ActorKind, id: i64, scopes: &str, types: TypeLimit) -> (i64, String) {
         let scopes: Scopes = scopes.parse().unwrap();
         let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types };
-        let tokens = Tokens::new(self.broker.store.clone(), None);
+        let tokens = Tokens::new(self.broker.database.clone(), None);
         let (number, token) = tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         (number, token.reveal().to_owned())
     }

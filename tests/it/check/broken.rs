@@ -69,7 +69,7 @@ async fn the_database_is_a_row_of_its_own() {
     }
     for (bucket, status) in [(site.bucket.clone(), "ok"), ("another".to_owned(), "error")] {
         let url = database(Db::Postgres, &site.folder).await;
-        dropslip::store::Store::open(&url).await.unwrap().bind_storage(&format!("bucket {bucket}")).await.unwrap();
+        dropslip::database::Database::open(&url).await.unwrap().bind_storage(&format!("bucket {bucket}")).await.unwrap();
         site.set("DROPSLIP_DATABASE_URL", &url);
         let checked = site.check();
         assert_eq!(checked.status("database"), status, "{}", checked.row("database").1);

@@ -60,7 +60,7 @@ async fn confirmations_that_are_hung_up_on_while_the_store_stalls_are_bounded_an
     let scopes: Scopes = "files:read,files:write".parse().unwrap();
     let stranger =
         Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "other".parse().unwrap(), scopes, types: TypeLimit::default() };
-    let (_, token) = Tokens::new(world.store.clone(), None).create(&stranger, OffsetDateTime::now_utc()).await.unwrap();
+    let (_, token) = Tokens::new(world.database.clone(), None).create(&stranger, OffsetDateTime::now_utc()).await.unwrap();
     let token = token.reveal();
     let mut files = Vec::new();
     for _ in 0..FILES / 10 {

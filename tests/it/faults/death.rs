@@ -4,9 +4,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
+use dropslip::database::AuditFilter;
 use dropslip::domain::Action;
 use dropslip::failpoint;
-use dropslip::store::AuditFilter;
 use dropslip::webhooks::{self, Sent, Webhooks};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -266,7 +266,7 @@ impl World {
     /// How often the audit log says that this was done to one of these files.
     async fn lines_of(&self, action: Action, files: &[i64]) -> usize {
         let filter = AuditFilter { action: Some(action), ..AuditFilter::default() };
-        let lines = self.store.audit_log(&filter, 1000).await.unwrap();
+        let lines = self.database.audit_log(&filter, 1000).await.unwrap();
         lines.iter().filter(|line| line.file.is_some_and(|file| files.contains(&file.0))).count()
     }
 }
@@ -321,7 +321,7 @@ async fn dies_while_telling(db: Db, point: &str) {
     world.must_keep(slip.id, &bytes);
 
     let text = std::fs::read_to_string(&endpoints).unwrap();
-    let next = Webhooks::new(world.store.clone(), webhooks::parse(&text).unwrap(), Vec::new()).unwrap();
+    let next = Webhooks::new(world.database.clone(), webhooks::parse(&text).unwrap(), Vec::new()).unwrap();
     let sent = next.deliver_due(OffsetDateTime::now_utc()).await.unwrap();
     assert_eq!(sent, Sent::default(), "{point}: what was taken on is left to whoever did, for a while");
     next.deliver_due(OffsetDateTime::now_utc() + time::Duration::minutes(2)).await.unwrap();
@@ -341,7 +341,7 @@ async fn expired(world: &World, type_name: &str) -> Slip {
     let slip = world.slip(&program, type_name).await;
     let deadline = Instant::now() + Duration::from_secs(20);
     let now = OffsetDateTime::now_utc;
-    while world.store.waiting(now(), now(), now()).await.unwrap().expired_files == 0 {
+    while world.database.waiting(now(), now(), now()).await.unwrap().expired_files == 0 {
         assert!(Instant::now() < deadline, "the form does not die");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

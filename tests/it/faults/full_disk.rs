@@ -104,7 +104,7 @@ async fn a_full_disk_refuses_slips_and_loses_none_that_was_given() {
     drop(program);
     let program = world.start(None).await;
     for id in told.iter().chain([&after.id]) {
-        let file = world.store.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap();
+        let file = world.database.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap();
         assert!(file.is_some(), "slip {id} was answered and is gone");
         world.must_lose(*id);
     }
@@ -250,9 +250,9 @@ async fn a_full_disk_refuses_bytes_at_the_embedded_store_and_loses_none_that_it_
     }
     let (status, body) = broker.confirm(parted).await;
     assert_eq!((status.as_u16(), &body["file"]["size"]), (200, &json!(whole.len())), "{body}");
-    let sealed = broker.store.find_file(&"default".parse().unwrap(), FileId(parted)).await.unwrap().unwrap().sealed_key.unwrap();
+    let sealed = broker.database.find_file(&"default".parse().unwrap(), FileId(parted)).await.unwrap().unwrap().sealed_key.unwrap();
     assert!(broker.bytes_of(&sealed).await == whole, "other bytes than were sent");
-    let audit = broker.server.broker.audit().await.unwrap();
+    let audit = broker.server.broker.reconcile().await.unwrap();
     assert!(audit.is_clean() && audit.files == 4, "{audit:?}");
     drop((broker, disk));
 }

@@ -70,7 +70,7 @@ async fn breaks(step: Step, on: &'static str, how: Break) {
         let started = Instant::now();
         let swept = sweeper.sweep(OffsetDateTime::now_utc() + LONG).await;
         assert!(started.elapsed() < BOUND, "{case} took {:?}", started.elapsed());
-        assert!(if slow { swept.is_ok() } else { matches!(swept, Err(BrokerError::Store(_))) }, "{case}: {swept:?}");
+        assert!(if slow { swept.is_ok() } else { matches!(swept, Err(BrokerError::Database(_))) }, "{case}: {swept:?}");
     } else {
         let answer = ask(&world, &program, step, &slip).await;
         if slow {
@@ -140,7 +140,7 @@ async fn a_stall_under_load_is_over_when_it_is_over() {
     world.sweep_and_audit("a stall under load").await;
 }
 
-/// sqlx waits for a sign of life before a connection goes back to the pool, without end: so many of them take all its places. Those
+/// sqlx waits for the answer to a ping before a connection goes back to the pool, without end: so many of them take all its places. Those
 /// that lay idle go back when somebody asks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn signs_of_life_that_never_come_do_not_use_up_the_pool() {
@@ -155,11 +155,11 @@ async fn signs_of_life_that_never_come_do_not_use_up_the_pool() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     proxy.breaks(PING, Break::StallAnswer);
     for answer in load().await.into_iter().map(Result::unwrap).filter(|answer| answer.status != 404) {
-        assert_away(&answer, BOUND, "no sign of life");
+        assert_away(&answer, BOUND, "no answer to a ping");
     }
-    assert!(proxy.hits() >= 16, "it asked for {} signs of life only", proxy.hits());
+    assert!(proxy.hits() >= 16, "it sent {} pings only", proxy.hits());
     finds_its_way_back(&proxy, &world, &program).await;
-    world.sweep_and_audit("no sign of life").await;
+    world.sweep_and_audit("no answer to a ping").await;
 }
 
 /// The database goes on with what nobody waits for any more: who hangs up and asks again must not have everybody's connections.

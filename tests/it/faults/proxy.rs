@@ -35,7 +35,7 @@ pub const SLOW_DOWN: &str = "HTTP/1.1 503 Slow Down\r\ncontent-type: application
     <Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>";
 pub const INTERNAL_ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// The message by which sqlx asks Postgres for a sign of life; as a part of others it ends each query and is not meant.
+/// The message by which sqlx pings Postgres; as a part of others it ends each query and is not meant.
 pub const PING: &str = "S\0\0\0\u{4}";
 
 #[derive(Debug, Clone, Copy)]

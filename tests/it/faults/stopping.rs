@@ -32,7 +32,7 @@ async fn stops_after_the_confirmation_under_way(db: Db) {
     assert_eq!((answer.status.as_u16(), &answer.body["file"]["state"]), (200, &"active".into()), "{answer:?}");
     assert_eq!(program.end().await.code(), Some(0), "{}", program.log());
 
-    let file = world.store.find_file(&"default".parse().unwrap(), FileId(slip.id)).await.unwrap().unwrap();
+    let file = world.database.find_file(&"default".parse().unwrap(), FileId(slip.id)).await.unwrap().unwrap();
     assert_eq!(file.state, FileState::Active);
     world.must_keep(slip.id, &bytes);
     world.sweep_and_audit("stopped").await;
@@ -69,7 +69,7 @@ async fn commits_the_slips_under_way(db: Db) {
     assert!(!told.is_empty());
     assert_eq!(program.end().await.code(), Some(0), "{}", program.log());
     for id in told {
-        let file = world.store.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap();
+        let file = world.database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap();
         assert!(file.is_some(), "slip {id} was answered and is gone");
     }
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use dropslip::broker::{Broker, Swept};
 use dropslip::config::Config;
+use dropslip::database::{Database, Waiting};
 use dropslip::domain::{Actor, ActorKind, Caller, FileId, FileState, Scopes, TypeLimit};
-use dropslip::store::{Store, Waiting};
 use dropslip::tokens::Tokens;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ pub struct World {
     pub bucket: String,
     pub s3: aws_sdk_s3::Client,
     /// Past every proxy.
-    pub store: Store,
+    pub database: Database,
     pub database_url: String,
     settings: Vec<(String, String)>,
     http: reqwest::Client,
@@ -99,7 +99,7 @@ impl World {
         let s3 = s3_client(&endpoint, &key, &secret);
         let bucket = unique("fault-");
         s3.create_bucket().bucket(&bucket).send().await.unwrap();
-        let store = Store::open(url).await.unwrap();
+        let database = Database::open(url).await.unwrap();
         let settings = [
             ("DROPSLIP_LISTEN", "127.0.0.1:0".to_owned()),
             ("DROPSLIP_DATABASE_URL", through.database.map_or_else(|| url.to_owned(), |proxy| redirected(url, proxy))),
@@ -120,12 +120,12 @@ impl World {
             scopes,
             types: TypeLimit::default(),
         };
-        let (_, token) = Tokens::new(store.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
+        let (_, token) = Tokens::new(database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         Self {
             folder,
             bucket,
             s3,
-            store,
+            database,
             database_url: url.to_owned(),
             settings: settings.map(|(name, value)| (name.to_owned(), value)).into(),
             http: reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_mins(1)).build().unwrap(),
@@ -282,11 +282,11 @@ impl World {
         // Later than any sweep that failed before: what that one leased is free again.
         let later = OffsetDateTime::now_utc() + LONG * 2;
         let swept = self.broker().await.sweep(later).await.unwrap_or_else(|error| panic!("{case}: {error}"));
-        let waiting = self.store.waiting(later + LONG, later + LONG, later - RETENTION).await.unwrap();
+        let waiting = self.database.waiting(later + LONG, later + LONG, later - RETENTION).await.unwrap();
         assert_eq!(waiting, Waiting { expired_files: 0, due_objects: 0, purgeable_files: 0 }, "{case}: one sweep takes everything");
         let mut owned = BTreeSet::new();
         for Told { id, bytes } in &self.told {
-            let file = self.store.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap();
+            let file = self.database.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap();
             let Some(bytes) = bytes else {
                 assert!(file.is_none(), "{case}: file {id} should be gone: {file:?}");
                 continue;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use dropslip::store::Store;
+use dropslip::database::Database;
 use serde_json::{Value, json};
 
 use super::fixture::{Installation, YOUNG, array, encoded, listed, texts};
@@ -141,7 +141,7 @@ fn of_the_version(facts: &Value) -> Vec<&str> {
 pub async fn an_older_broker_finds_its_tables(version: &Path, db: Db) {
     let mut old = Installation::copy(version, db, YOUNG).await;
     let before = rows::columns(&old.database_url).await;
-    Store::open(&old.database_url).await.unwrap().close().await;
+    Database::open(&old.database_url).await.unwrap().close().await;
     let after = rows::columns(&old.database_url).await;
     for (name, column) in &before {
         let now = after.get(name).unwrap_or_else(|| panic!("{name} is gone"));

@@ -26,7 +26,7 @@ struct Script {
     signed: Value,
     arrived: Value,
     /// Status and body of the next answers; none left: success.
-    store: VecDeque<(u16, &'static str)>,
+    database: VecDeque<(u16, &'static str)>,
     confirm: VecDeque<(u16, &'static str)>,
     slips: usize,
     signings: Vec<Value>,
@@ -59,7 +59,7 @@ impl Peers {
             .route("/v2/files/ref.json", post(Self::authorize))
             .route("/v2/files/7/parts.json", post(Self::sign).get(Self::arrived).delete(Self::give_up))
             .route("/v2/files/7.json", patch(Self::confirm))
-            .route("/bucket/{part}", put(Self::store))
+            .route("/bucket/{part}", put(Self::database))
             .route("/elsewhere", put(Self::elsewhere))
             .with_state(peers.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -99,10 +99,10 @@ impl Peers {
         StatusCode::NO_CONTENT
     }
 
-    async fn store(State(peers): State<Self>, Path(part): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+    async fn database(State(peers): State<Self>, Path(part): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
         let mut script = peers.0.lock().await;
         script.puts.push((part, headers, body));
-        script.store.pop_front().map_or_else(|| StatusCode::OK.into_response(), told)
+        script.database.pop_front().map_or_else(|| StatusCode::OK.into_response(), told)
     }
 
     async fn elsewhere(State(peers): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -241,7 +241,7 @@ async fn signatures_for_something_else_are_not_used() {
 #[tokio::test]
 async fn a_part_follows_no_redirect() {
     let peers = Peers::answering(in_two_parts()).await;
-    peers.0.lock().await.store.extend([(307, "")]);
+    peers.0.lock().await.database.extend([(307, "")]);
     let ended = peers.upload().await;
     assert_eq!((ended.code, &ended.objects()[0]["status"]), (Some(1), &json!(307)));
     assert_eq!(peers.puts().await, pairs(&[("1", "hel")]));
@@ -250,19 +250,19 @@ async fn a_part_follows_no_redirect() {
 #[tokio::test]
 async fn a_refused_url_is_replaced_once_and_a_broken_store_asked_five_times() {
     let peers = Peers::answering(in_two_parts()).await;
-    peers.0.lock().await.store.extend([EXPIRED]);
+    peers.0.lock().await.database.extend([EXPIRED]);
     assert_eq!(peers.upload().await.code, Some(0));
     assert_eq!(peers.puts().await, pairs(&[("1", "hel"), ("1", "hel"), ("2", "lo")]));
     assert_eq!(peers.0.lock().await.signings, [json!({"partNumbers": [1, 2]}), json!({"partNumbers": [1]})]);
 
     let peers = Peers::answering(in_two_parts()).await;
-    peers.0.lock().await.store.extend([EXPIRED; 9]);
+    peers.0.lock().await.database.extend([EXPIRED; 9]);
     let ended = peers.upload().await;
     assert_eq!((&ended.objects()[0]["status"], &ended.objects()[0]["resume"]), (&json!(403), &json!(7)));
     assert_eq!(peers.puts().await.len(), 2);
 
     let peers = Peers::answering(in_two_parts()).await;
-    peers.0.lock().await.store.extend([(503, ""); 9]);
+    peers.0.lock().await.database.extend([(503, ""); 9]);
     assert_eq!(peers.upload().await.objects()[0]["status"], 503);
     assert_eq!(peers.puts().await.len(), 5);
 }
@@ -295,7 +295,7 @@ async fn what_the_confirmation_misses_is_sent_again_and_not_for_ever() {
 #[tokio::test]
 async fn a_put_carries_exactly_its_headers_and_412_means_that_it_arrived() {
     let peers = Peers::answering(in_one_put()).await;
-    peers.0.lock().await.store.extend([(503, ""), (412, "<Error><Code>PreconditionFailed</Code></Error>")]);
+    peers.0.lock().await.database.extend([(503, ""), (412, "<Error><Code>PreconditionFailed</Code></Error>")]);
     let ended = peers.upload().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(peers.puts().await, pairs(&[("1", "hello"), ("1", "hello")]));
@@ -311,7 +311,7 @@ async fn a_put_carries_exactly_its_headers_and_412_means_that_it_arrived() {
 #[tokio::test]
 async fn a_put_that_expired_gets_a_new_slip_once() {
     let peers = Peers::answering(in_one_put()).await;
-    peers.0.lock().await.store.extend([EXPIRED]);
+    peers.0.lock().await.database.extend([EXPIRED]);
     assert_eq!(peers.upload().await.code, Some(0));
     let script = peers.0.lock().await;
     assert_eq!((script.slips, script.puts.len()), (2, 2));

@@ -81,8 +81,8 @@ impl Drop for Begun {
 
 /// A store with a proxy before it: what the client sends goes through that one.
 async fn behind_proxy(bed: Bed) -> (Proxy, Setup) {
-    let store = from_servers(if bed == Bed::LocalStack { "TEST_LOCALSTACK_URL" } else { "TEST_SEAWEEDFS_URL" });
-    let proxy = Proxy::to(&store).await;
+    let object_store = from_servers(if bed == Bed::LocalStack { "TEST_LOCALSTACK_URL" } else { "TEST_SEAWEEDFS_URL" });
+    let proxy = Proxy::to(&object_store).await;
     let setup = in_parts(bed).setting("DROPSLIP_S3_PUBLIC_ENDPOINT", format!("http://{}", proxy.address));
     (proxy, setup)
 }
@@ -91,7 +91,7 @@ async fn behind_proxy(bed: Bed) -> (Proxy, Setup) {
 async fn sealed(broker: &TestBroker, active: &Value) -> Vec<u8> {
     assert_eq!((&active["ok"], &active["file"]["state"]), (&json!(true), &json!("active")), "{active}");
     let id = dropslip::domain::FileId(active["file"]["id"].as_i64().unwrap());
-    let file = broker.store.find_file(&"default".parse().unwrap(), id).await.unwrap().unwrap();
+    let file = broker.database.find_file(&"default".parse().unwrap(), id).await.unwrap().unwrap();
     broker.bytes_of(&file.sealed_key.unwrap()).await
 }
 
