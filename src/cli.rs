@@ -143,6 +143,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 /// Every setting, for `--help`.
 fn settings_help() -> String {
-    let lines = SETTINGS.map(|setting| format!("  {:<28} {}", setting.env_name(), setting.help));
+    let lines: Vec<_> = SETTINGS.iter().map(|setting| format!("  {:<35} {}", setting.env_name(), setting.help())).collect();
     format!("Settings (environment, or lower-case without the prefix in the TOML file):\n{}", lines.join("\n"))
 }

@@ -128,7 +128,7 @@ async fn run_on(command: EventsCommand, database: &Database, config: &Config) ->
 }
 
 fn webhooks(database: &Database, config: &Config) -> anyhow::Result<Webhooks> {
-    Ok(Webhooks::new(database.clone(), server::endpoints(config)?, config.events.webhooks_retry.clone())?)
+    Ok(Webhooks::new(database.clone(), server::endpoints(config)?, config.webhooks_retry.clone())?)
 }
 
 fn unknown(endpoint: &str) -> ExitCode {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::log::{self, Filter};
-use crate::config::{Config, Operating};
+use crate::config::Config;
 use crate::domain::UploadMethod;
 use crate::handles;
 use crate::metrics::{self, Reload};
@@ -20,8 +20,8 @@ use crate::trace::Exporter;
 /// Serves until SIGTERM or SIGINT, then lets requests under way end. SIGHUP reads again what can be replaced under way.
 pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
     let config = load()?;
-    let exporter = exporter(&config.operating)?;
-    let filter = log::to_stderr(&config.log, exporter.as_ref())?;
+    let exporter = exporter(&config)?;
+    let filter = log::to_stderr(&config, exporter.as_ref())?;
     Needed::by(&config).warn_beyond(handles::raise());
     // Listened for from here on, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
@@ -54,9 +54,9 @@ pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Re
     Ok(())
 }
 
-fn exporter(operating: &Operating) -> anyhow::Result<Option<Exporter>> {
-    let Some(endpoint) = &operating.otlp_endpoint else { return Ok(None) };
-    Exporter::start(endpoint, operating.trace_share).context("DROPSLIP_OTLP_ENDPOINT").map(Some)
+fn exporter(config: &Config) -> anyhow::Result<Option<Exporter>> {
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    Exporter::start(endpoint, config.trace_share).context("DROPSLIP_OTLP_ENDPOINT").map(Some)
 }
 
 /// What a signal asks for.
@@ -103,7 +103,7 @@ async fn reload(server: &Server, running: &Config, load: &impl Fn() -> anyhow::R
         }
     };
     let mut reloaded = server.reload(&config).await;
-    reloaded.push(Reloaded { what: "log filter", outcome: filter.replace(&config.log) });
+    reloaded.push(Reloaded { what: "log filter", outcome: filter.replace(&config) });
     let failed = reloaded.iter().any(|one| one.outcome.is_err());
     metrics::reloaded(if failed { Reload::Failed } else { Reload::Done });
     for Reloaded { what, outcome } in reloaded {

@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::values::{duration, filled};
-use super::{Reader, env_name};
+use super::env_name;
+use super::reader::Reader;
+use super::settings::Readings;
+use super::values::duration;
 use crate::domain::web::web_url;
 use crate::secret_file;
 
@@ -14,21 +16,6 @@ const MOST_RETRIES: usize = 20;
 
 /// Most bytes of a file with a token.
 const LARGEST_TOKEN: usize = 4096;
-
-/// Webhooks and bucket notifications.
-#[derive(Debug, Clone)]
-pub struct Events {
-    /// Who is told of events; `None` for nobody.
-    pub webhooks_file: Option<PathBuf>,
-    /// How long to wait after each failed attempt to deliver an event but the last.
-    pub webhooks_retry: Vec<Duration>,
-    /// How long events are kept that arrived or were given up.
-    pub retention: Duration,
-    /// What a store must know that posts bucket notifications; `None` when none may.
-    pub notifications_token: Option<NotificationsToken>,
-    /// The queue of bucket notifications.
-    pub notifications_sqs: Option<String>,
-}
 
 /// A secret of the store's, or where it is kept. It is never shown.
 #[derive(Clone)]
@@ -61,41 +48,32 @@ impl NotificationsToken {
     }
 }
 
-impl Reader {
-    pub(super) fn events(&mut self) -> Option<Events> {
-        let webhooks_file = self.optional("webhooks_file", filled).map(PathBuf::from);
-        let webhooks_retry = self.required("webhooks_retry", "5s,5m,30m,2h,5h,10h,14h,20h,24h", durations);
-        let retention = self.required("events_retention", "30d", retention);
-        let token = self.optional("notifications_token", secret).map(NotificationsToken::Set);
-        let token_file = self.optional("notifications_token_file", filled).map(|path| NotificationsToken::InFile(path.into()));
-        if token.is_some() && token_file.is_some() {
-            let why = format!("{}: must not be set beside {}", self.named("notifications_token_file"), env_name("notifications_token"));
-            self.errors.push(why);
+impl NotificationsToken {
+    pub(super) fn of(readings: &Readings, reader: &mut Reader) -> Option<Self> {
+        if readings.notifications_token.is_some() && readings.notifications_token_file.is_some() {
+            reader.complain("notifications_token_file", &format!("must not be set beside {}", env_name("notifications_token")));
         }
-        let notifications_sqs = self.optional("notifications_sqs", queue_url);
-        Some(Events {
-            webhooks_file,
-            webhooks_retry: webhooks_retry?,
-            retention: retention?,
-            notifications_token: token.or(token_file),
-            notifications_sqs,
-        })
+        readings.notifications_token.clone().or_else(|| readings.notifications_token_file.clone().map(Self::InFile))
     }
 }
 
 /// An event that was only just given up must be there to be looked at, and to be sent again.
-fn retention(text: &str) -> Result<Duration, String> {
+pub(super) fn events_retention(text: &str) -> Result<Duration, String> {
     let long = duration(text).ok().filter(|time| *time >= Duration::from_hours(1));
     long.ok_or_else(|| format!("must be a time such as 30d or 12h, from 1 hour to 30 days, not ‘{text}’"))
 }
 
 /// Times separated by commas.
-fn durations(text: &str) -> Result<Vec<Duration>, String> {
+pub(super) fn durations(text: &str) -> Result<Vec<Duration>, String> {
     let words = text.split([',', ' ']).filter(|word| !word.is_empty()).collect::<Vec<_>>();
     if words.len() > MOST_RETRIES {
         return Err(format!("must be {MOST_RETRIES} times or fewer"));
     }
     words.into_iter().map(duration).collect()
+}
+
+pub(super) fn notifications_token(text: &str) -> Result<NotificationsToken, String> {
+    secret(text).map(NotificationsToken::Set)
 }
 
 /// Short enough to be guessed is too short. The complaint does not repeat it.
@@ -104,7 +82,7 @@ fn secret(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err("must be 16 to 512 visible characters without blanks".to_owned()) }
 }
 
-fn queue_url(text: &str) -> Result<String, String> {
+pub(super) fn queue_url(text: &str) -> Result<String, String> {
     let url = web_url(text).ok().filter(|url| url.path().trim_matches('/').contains('/'));
     let url =
         url.ok_or_else(|| "must be the URL of a queue such as https://sqs.eu-central-1.amazonaws.com/123456789012/uploads".to_owned())?;

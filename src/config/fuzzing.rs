@@ -1,9 +1,9 @@
 //! What must be true of the file of settings; see `crate::fuzzing`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Reader, SETTINGS};
+use super::reader::Reader;
+use super::{Config, SETTINGS};
 use crate::domain::fuzzing::long_words;
 
 /// Never shown, as a whole.
@@ -44,7 +44,7 @@ fn without_sources(described: &str) -> String {
 }
 
 fn read(text: &str) -> Result<String, String> {
-    let mut reader = Reader { values: BTreeMap::new(), errors: Vec::new(), effective: Vec::new() };
+    let mut reader = Reader::default();
     reader.read_text(text, Path::new("dropslip.toml"));
-    reader.config().map(|config| config.describe()).map_err(|error| error.to_string())
+    Config::of(reader).map(|config| config.describe()).map_err(|error| error.to_string())
 }

@@ -1,88 +1,76 @@
 //! Who may call: the settings of token file and JWTs.
 
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use super::values::{duration, filled};
-use super::{Reader, env_name};
-use crate::jwt::{Algorithms, ClaimNames, ClaimPath, KeySource, Options, Secret};
+use super::env_name;
+use super::reader::Reader;
+use super::settings::Readings;
+use super::values::duration;
+use crate::jwt::{Algorithms, ClaimNames, KeySource, Options};
 
 /// The settings that switch JWTs on; one of them at a time.
-const KEYS: [&str; 3] = ["jwt_secret", "jwt_secret_file", "jwt_jwks"];
+pub(super) const KEYS: [&str; 3] = ["jwt_secret", "jwt_secret_file", "jwt_jwks"];
 
 /// How far a clock may be off at most: beyond that it is the clock that needs mending.
-const MOST_LEEWAY: std::time::Duration = std::time::Duration::from_mins(5);
+const MOST_LEEWAY: Duration = Duration::from_mins(5);
 
 /// How seldom and how often keys may be fetched.
-const REFRESH: std::ops::RangeInclusive<std::time::Duration> = std::time::Duration::from_secs(1)..=std::time::Duration::from_hours(24);
+const REFRESH: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
-impl Reader {
-    /// What is said about JWTs; `None` where they are off.
-    pub(super) fn jwt(&mut self) -> Option<Options> {
-        let secret = self.optional("jwt_secret", str::parse::<Secret>).map(KeySource::Secret);
-        let secret_file = self.optional("jwt_secret_file", filled).map(|path| KeySource::SecretFile(PathBuf::from(path)));
-        let set = self.optional("jwt_jwks", KeySource::set);
-        let given: Vec<&str> = KEYS.into_iter().filter(|key| self.values.contains_key(key)).collect();
-        match given[..] {
-            [] => {
-                let alone: Vec<&str> = self.values.keys().copied().filter(|key| key.starts_with("jwt_")).collect();
-                for key in alone {
-                    let why = format!("{}: has no effect without one of {}", self.named(key), KEYS.map(env_name).join(", "));
-                    self.errors.push(why);
-                }
-                return None;
-            }
-            [_] => {}
-            [first, ..] => {
-                let why = format!("{}: only one of {} may be set", self.named(first), KEYS.map(env_name).join(", "));
-                self.errors.push(why);
-            }
-        }
-        let algorithms = if given.contains(&"jwt_jwks") {
-            self.required("jwt_algorithms", Algorithms::OF_SETS, str::parse)
-        } else {
-            if self.values.contains_key("jwt_algorithms") {
-                let why = format!("{}: has no effect with a secret, which is for HS256", self.named("jwt_algorithms"));
-                self.errors.push(why);
-            }
-            Some(Algorithms::of_secrets())
-        };
-        let refresh = self.required("jwt_refresh", "10m", |text| {
-            duration(text).ok().filter(|wait| REFRESH.contains(wait)).ok_or_else(|| format!("must be 1s to 24h, not ‘{text}’"))
-        });
-        let issuer = self.needed("jwt_issuer");
-        let audience = self.needed("jwt_audience");
-        let leeway = self.required("jwt_leeway", "30s", |text| {
-            duration(text).ok().filter(|leeway| *leeway <= MOST_LEEWAY).ok_or_else(|| format!("must be a time, at most 5m, not ‘{text}’"))
-        });
-        let max_lifetime = self.required("jwt_max_lifetime", "1d", duration);
-        let actor = self.required("jwt_actor_claim", "sub", str::parse::<ClaimPath>);
-        let actor_type = self.optional("jwt_actor_type_claim", str::parse);
-        let tenant = self.required("jwt_tenant_claim", "tenant", str::parse);
-        let default_tenant = self.optional("jwt_tenant", str::parse);
-        let scope = self.required("jwt_scope_claim", "scope", str::parse);
-        let scope_names = self.optional("jwt_scopes", str::parse);
-        let file_types = self.required("jwt_file_types_claim", "file_types", str::parse);
-        let claims =
-            ClaimNames { actor: actor?, actor_type, tenant: tenant?, default_tenant, scope: scope?, scope_names, file_types: file_types? };
-        Some(Options {
-            keys: secret.or(secret_file).or(set)?,
-            algorithms: algorithms?,
-            refresh: refresh?,
-            issuer: issuer?,
-            audience: audience?,
-            leeway: leeway?,
-            max_lifetime: max_lifetime?,
-            claims,
-        })
-    }
+pub(super) fn jwt_refresh(text: &str) -> Result<Duration, String> {
+    duration(text).ok().filter(|wait| REFRESH.contains(wait)).ok_or_else(|| format!("must be 1s to 24h, not ‘{text}’"))
+}
 
-    /// A setting that JWTs cannot do without: a token for somebody else must never be taken.
-    fn needed(&mut self, key: &'static str) -> Option<String> {
-        if !self.values.contains_key(key) {
-            self.errors.push(format!("{}: must be set to take JWTs", env_name(key)));
+pub(super) fn jwt_leeway(text: &str) -> Result<Duration, String> {
+    duration(text).ok().filter(|leeway| *leeway <= MOST_LEEWAY).ok_or_else(|| format!("must be a time, at most 5m, not ‘{text}’"))
+}
+
+/// What is said about JWTs; `None` where they are off.
+pub(super) fn options(readings: &Readings, reader: &mut Reader) -> Option<Options> {
+    let names = || KEYS.map(env_name).join(", ");
+    let given: Vec<&str> = KEYS.into_iter().filter(|key| reader.text(key).is_some()).collect();
+    match given[..] {
+        [] => {
+            let alone: Vec<&str> = reader.set().filter(|key| key.starts_with("jwt_")).collect();
+            for key in alone {
+                reader.complain(key, &format!("has no effect without one of {}", names()));
+            }
+            return None;
         }
-        self.optional(key, filled)
+        [_] => {}
+        [first, ..] => reader.complain(first, &format!("only one of {} may be set", names())),
     }
+    let with_set = given.contains(&"jwt_jwks");
+    if !with_set && reader.text("jwt_algorithms").is_some() {
+        reader.complain("jwt_algorithms", "has no effect with a secret, which is for HS256");
+    }
+    // A token for somebody else must never be taken.
+    for key in ["jwt_issuer", "jwt_audience"] {
+        if reader.text(key).is_none() {
+            reader.complain(key, "must be set to take JWTs");
+        }
+    }
+    let secret = readings.jwt_secret.clone().map(KeySource::Secret);
+    let secret_file = readings.jwt_secret_file.clone().map(KeySource::SecretFile);
+    Some(Options {
+        keys: secret.or(secret_file).or_else(|| readings.jwt_jwks.clone())?,
+        algorithms: if with_set { readings.jwt_algorithms.clone()? } else { Algorithms::of_secrets() },
+        refresh: readings.jwt_refresh?,
+        issuer: readings.jwt_issuer.clone()?,
+        audience: readings.jwt_audience.clone()?,
+        leeway: readings.jwt_leeway?,
+        max_lifetime: readings.jwt_max_lifetime?,
+        claims: ClaimNames {
+            actor: readings.jwt_actor_claim.clone()?,
+            actor_type: readings.jwt_actor_type_claim.clone(),
+            tenant: readings.jwt_tenant_claim.clone()?,
+            default_tenant: readings.jwt_tenant.clone(),
+            scope: readings.jwt_scope_claim.clone()?,
+            scope_names: readings.jwt_scopes.clone(),
+            file_types: readings.jwt_file_types_claim.clone()?,
+        },
+    })
 }
 
 #[cfg(test)]

@@ -4,11 +4,8 @@ use std::fmt;
 
 use url::Url;
 
-use super::values::Source;
+use super::SETTINGS;
 use crate::domain::sqlite_url::{has_known_parameters, names_a_file};
-
-/// Settings whose values are secrets as a whole. Add a new one here; a test finds those that are forgotten.
-const SECRETS: [&str; 4] = ["jwt_secret", "notifications_token", "proxy_keys", "secrets"];
 
 /// Where the database is; holds a password, which is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,8 +34,9 @@ impl DatabaseUrl {
         self.by_folder
     }
 
-    pub(super) fn from(self, source: Option<&Source>) -> Self {
-        Self { by_folder: source == Some(&Source::Default), ..self }
+    /// The same, by whether anybody set it.
+    pub(super) fn unless_default(self, set: Option<&str>) -> Self {
+        Self { by_folder: set.is_none(), ..self }
     }
 }
 
@@ -66,7 +64,7 @@ pub(super) fn shown(key: &str, text: &str) -> String {
         "database_url" => redacted(text),
         // An address may have a key in its query; what has no address is a file, whose name may have anything.
         "jwt_jwks" if text.contains("://") => text.split_once('?').map_or_else(|| text.to_owned(), |(address, _)| format!("{address}?***")),
-        _ if SECRETS.contains(&key) => "***".to_owned(),
+        _ if SETTINGS.iter().any(|setting| setting.key == key && setting.is_secret) => "***".to_owned(),
         _ => text.to_owned(),
     }
 }
@@ -92,7 +90,7 @@ fn redacted(database_url: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{Config, SETTINGS};
+    use super::super::Config;
     use super::*;
 
     /// What must not be seen.
@@ -158,7 +156,7 @@ mod tests {
     #[test]
     fn only_what_is_no_secret_is_printed() {
         let (mut taken, mut printed) = (BTreeSet::new(), BTreeSet::new());
-        for key in SETTINGS.map(|setting| setting.key) {
+        for key in SETTINGS.iter().map(|setting| setting.key) {
             for text in HOLD_THE_MARK {
                 let Some(config) = config(&[beside(key), vec![(key, text)]].concat()) else { continue };
                 taken.insert(key);
@@ -169,7 +167,8 @@ mod tests {
         }
         assert_eq!(printed, BTreeSet::from(NO_SECRETS));
         let secret: BTreeSet<_> = taken.difference(&printed).copied().collect();
-        assert_eq!(secret, SECRETS.into_iter().chain(["database_url"]).collect(), "what takes a secret and prints none");
+        let marked = SETTINGS.iter().filter(|setting| setting.is_secret).map(|setting| setting.key);
+        assert_eq!(secret, marked.chain(["database_url"]).collect(), "what takes a secret and prints none");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::Reader;
-use super::values::filled;
+use super::reader::Reader;
+use super::settings::Readings;
 use crate::installation_secret::Secrets;
 
 /// A secret that the operator has set.
@@ -33,22 +33,19 @@ const KEYS: [(&str, &str); 4] = [
     ("proxy_keys_file", "DROPSLIP_PROXY_KEYS_FILE"),
 ];
 
-impl Reader {
-    pub(super) fn secret(&mut self) -> Option<SecretSetting> {
-        let given: Vec<_> = KEYS.into_iter().filter(|(key, _)| self.values.contains_key(key)).collect();
-        if let [(first, _), _, ..] = given[..] {
-            let why = format!("{}: only one of {} may be set", self.named(first), KEYS.map(|(_, name)| name).join(", "));
-            self.errors.push(why);
+impl SecretSetting {
+    pub(super) fn of(readings: &Readings, reader: &mut Reader) -> Option<Self> {
+        let mut given = KEYS.into_iter().filter(|(key, _)| reader.text(key).is_some());
+        if let (Some((first, _)), Some(_)) = (given.next(), given.next()) {
+            reader.complain(first, &format!("only one of {} may be set", KEYS.map(|(_, name)| name).join(", ")));
         }
-        let mut settings = Vec::new();
-        for (key, name) in KEYS {
-            settings.push(if key.ends_with("_file") {
-                self.optional(key, filled).map(|path| SecretSetting::File { name, path: PathBuf::from(path) })
-            } else {
-                self.optional(key, str::parse).map(|secrets| SecretSetting::Secrets { name, secrets })
-            });
-        }
-        settings.into_iter().flatten().next()
+        let file = |name, path: &Option<PathBuf>| path.clone().map(|path| Self::File { name, path });
+        let secrets = |name, secrets: &Option<Secrets>| secrets.clone().map(|secrets| Self::Secrets { name, secrets });
+        let [first, second, third, fourth] = KEYS.map(|(_, name)| name);
+        secrets(first, &readings.secrets)
+            .or_else(|| file(second, &readings.secrets_file))
+            .or_else(|| secrets(third, &readings.proxy_keys))
+            .or_else(|| file(fourth, &readings.proxy_keys_file))
     }
 }
 

@@ -1,7 +1,11 @@
-//! Where the bytes go, and the log.
+//! Where the bytes go.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use super::env_name;
+use super::reader::Reader;
+use super::settings::Readings;
 
 /// Where the bytes go.
 #[derive(Debug, Clone)]
@@ -34,11 +38,21 @@ pub enum Storage {
     },
 }
 
-/// What to log, and how.
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// A filter of the `tracing` kind.
-    pub filter: String,
-    /// Lines of JSON; `None` leaves the choice to the terminal.
-    pub json: Option<bool>,
+impl Storage {
+    pub(super) fn of(readings: &Readings, reader: &mut Reader) -> Option<Self> {
+        let (region, public_endpoint) = (readings.s3_region.clone(), readings.s3_public_endpoint.clone());
+        let Some(name) = readings.s3_bucket.clone() else {
+            if readings.s3_endpoint.is_some() {
+                reader.complain("s3_endpoint", &format!("has no effect without {}", env_name("s3_bucket")));
+            }
+            return Some(Self::Embedded {
+                listen: readings.embedded_s3_listen?,
+                region,
+                public_endpoint,
+                data_dir: readings.data_dir.clone()?,
+                development_token: readings.development_token?,
+            });
+        };
+        Some(Self::Bucket { name, region, endpoint: readings.s3_endpoint.clone(), public_endpoint, path_style: readings.s3_path_style? })
+    }
 }

@@ -61,6 +61,10 @@ pub(super) fn filled(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("must not be blank".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    filled(text).map(PathBuf::from)
+}
+
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -134,15 +138,6 @@ pub(super) fn upload_method(text: &str) -> Result<Option<UploadMethod>, String> 
         "put" => Ok(Some(UploadMethod::Put)),
         "auto" => Ok(None),
         _ => Err(format!("must be post, put or auto, not ‘{text}’")),
-    }
-}
-
-/// Whether the bytes go through the broker.
-pub(super) fn download_mode(text: &str) -> Result<bool, String> {
-    match text {
-        "redirect" => Ok(false),
-        "proxy" => Ok(true),
-        _ => Err(format!("must be redirect or proxy, not ‘{text}’")),
     }
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use super::signing::Signing;
 use crate::api::{BucketEventsSecret, Downloads};
 use crate::bucket::bucket_events::{Queue, QueueOptions};
-use crate::config::{Config, NotificationsToken, Storage};
+use crate::config::{Config, DownloadMode, NotificationsToken, Storage};
 use crate::database::Database;
 use crate::installation_secret::Source;
 use crate::jwt::{KeySource, Verifier};
@@ -18,9 +18,8 @@ use crate::webhooks::{self, Endpoint};
 const LARGEST_LIST: usize = 1024 * 1024;
 
 pub(super) fn downloads(config: &Config, links: Option<ProxyKeys>) -> anyhow::Result<Downloads> {
-    let settings = &config.downloads;
-    let url_lifetime = settings.url_lifetime.try_into().context("DROPSLIP_DOWNLOAD_URL_LIFETIME")?;
-    Ok(Downloads::new(links, settings.proxied, url_lifetime, settings.at_once))
+    let url_lifetime = config.download_url_lifetime.try_into().context("DROPSLIP_DOWNLOAD_URL_LIFETIME")?;
+    Ok(Downloads::new(links, config.downloads == DownloadMode::Proxy, url_lifetime, config.max_downloads))
 }
 
 /// Says where the secret comes from and what it does not sign.
@@ -67,14 +66,14 @@ pub(super) async fn tokens(config: &Config, database: Database, development: Opt
 /// # Errors
 /// With what is wrong with the file, and where.
 pub fn endpoints(config: &Config) -> anyhow::Result<Vec<Endpoint>> {
-    let Some(path) = &config.events.webhooks_file else { return Ok(Vec::new()) };
+    let Some(path) = &config.webhooks_file else { return Ok(Vec::new()) };
     let in_file = || format!("DROPSLIP_WEBHOOKS_FILE: {}", path.display());
     let text = secret_file::read_trusted_text(path, LARGEST_LIST).with_context(in_file)?;
     webhooks::parse(&text).map_err(anyhow::Error::msg).with_context(in_file)
 }
 
 pub(super) fn bucket_events_secret(config: &Config) -> anyhow::Result<Option<BucketEventsSecret>> {
-    let token = config.events.notifications_token.as_ref().map(NotificationsToken::read).transpose();
+    let token = config.notifications_secret.as_ref().map(NotificationsToken::read).transpose();
     let token = token.map_err(anyhow::Error::msg).context("DROPSLIP_NOTIFICATIONS_TOKEN_FILE")?;
     Ok(token.map(|token| BucketEventsSecret::new(&token)))
 }
@@ -84,7 +83,7 @@ pub(super) fn bucket_events_secret(config: &Config) -> anyhow::Result<Option<Buc
 /// # Errors
 /// When there is a queue and no bucket that could put anything into it.
 pub fn queue_options(config: &Config) -> anyhow::Result<Option<QueueOptions>> {
-    let Some(url) = config.events.notifications_sqs.clone() else { return Ok(None) };
+    let Some(url) = config.notifications_sqs.clone() else { return Ok(None) };
     let Storage::Bucket { region, .. } = &config.storage else {
         bail!("DROPSLIP_NOTIFICATIONS_SQS: has no effect without DROPSLIP_S3_BUCKET: the embedded store sends no notifications");
     };

@@ -1,7 +1,7 @@
 //! How many files and connections a broker with these settings may have open at the same time.
 
 use crate::bucket::REQUESTS_AT_ONCE;
-use crate::config::{Config, Storage};
+use crate::config::{Config, DownloadMode, Storage};
 use crate::database::MOST_HANDLES;
 use crate::embedded_s3;
 
@@ -16,17 +16,17 @@ impl Needed {
     /// With these settings.
     #[must_use]
     pub fn by(config: &Config) -> Self {
-        let connections = u64::from(config.operating.max_connections);
+        let connections = u64::from(config.max_connections);
         let mut needed = vec![
             ("connections (DROPSLIP_MAX_CONNECTIONS)", connections),
             ("requests to the store", REQUESTS_AT_ONCE as u64),
             ("the database", u64::from(MOST_HANDLES)),
             ("all else", RESERVE),
         ];
-        if config.downloads.proxied {
-            needed.push(("downloads (DROPSLIP_MAX_DOWNLOADS)", u64::from(config.downloads.at_once).min(connections)));
+        if config.downloads == DownloadMode::Proxy {
+            needed.push(("downloads (DROPSLIP_MAX_DOWNLOADS)", u64::from(config.max_downloads).min(connections)));
         }
-        if config.operating.admin_listen.is_some() {
+        if config.admin_listen.is_some() {
             needed.push(("connections to DROPSLIP_ADMIN_LISTEN", u64::from(super::ADMIN_BOUNDS.connections)));
         }
         if matches!(config.storage, Storage::Embedded { .. }) {

@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 
-use super::{Server, endpoints, read_file_types, signing};
+use super::policies::read_file_types;
+use super::{Server, endpoints, signing};
 use crate::config::Config;
 use crate::installation_secret::Purpose;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use time::OffsetDateTime;
 
-use crate::config::{Config, SecretSetting, Storage};
+use crate::config::{Config, LinkMode, SecretSetting, Storage};
 use crate::database::Database;
 use crate::installation_secret::{InstallationSecret, Secrets, Source};
 use crate::proxy_key::ProxyKeys;
@@ -47,7 +47,7 @@ pub(super) async fn signing(config: &Config, database: &Database) -> anyhow::Res
             Storage::Bucket { .. } => in_database(database).await.context("the installation secret")?,
         },
     };
-    let lifetime = config.downloads.proxy_key_lifetime.try_into().context("DROPSLIP_PROXY_KEY_LIFETIME")?;
+    let lifetime = config.proxy_key_lifetime.try_into().context("DROPSLIP_PROXY_KEY_LIFETIME")?;
     let links = if why_no_keys.is_none() { ProxyKeys::new(&secret, lifetime) } else { None };
     Ok(Signing { secret, links, why_no_keys })
 }
@@ -121,7 +121,7 @@ fn set(config: &Config) -> anyhow::Result<Set> {
 
 fn why_no_keys(config: &Config, set: &Set) -> Option<String> {
     match set {
-        _ if !config.downloads.keys_in_links => Some("DROPSLIP_LINKS is token".to_owned()),
+        _ if config.links == LinkMode::Token => Some("DROPSLIP_LINKS is token".to_owned()),
         Set::Emptied(name) => Some(format!("the file of {name} is empty")),
         Set::Nothing | Set::To(_) => None,
     }

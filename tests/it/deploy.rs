@@ -130,11 +130,11 @@ async fn the_manifests_for_kubernetes_fit_the_program() {
         let ports = container["ports"].as_array().unwrap();
         ports.iter().find(|port| port["name"] == name).unwrap()["containerPort"].as_u64().unwrap()
     };
-    let admin = config.operating.admin_listen.unwrap();
+    let admin = config.admin_listen.unwrap();
     assert_eq!((port("http"), port("admin")), (u64::from(config.listen.port()), u64::from(admin.port())));
     assert!(config.listen.ip().is_unspecified() && admin.ip().is_unspecified(), "probes come from outside the pod");
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
-    assert!(grace >= config.operating.drain_delay.as_secs() + 40, "{grace} s are too few to stop in good order");
+    assert!(grace >= config.drain_delay.as_secs() + 40, "{grace} s are too few to stop in good order");
 
     // A broker answers the probes where they ask.
     let mut world = World::new(Db::Sqlite).await;
@@ -186,7 +186,7 @@ async fn the_manifests_for_kubernetes_fit_the_program() {
     let ingress = yaml(&project().join("deploy/kubernetes/ingress.example.yaml"));
     let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
     assert_eq!((&backend["name"], &backend["port"]["name"]), (&manifests["Service"]["metadata"]["name"], &"http".into()));
-    assert_eq!(ingress["spec"]["rules"][0]["host"], config.public_url.unwrap().host_str().unwrap());
+    assert_eq!(ingress["spec"]["rules"][0]["host"], config.public_url.as_ref().unwrap().host_str().unwrap());
     let let_in = &manifests["NetworkPolicy"]["spec"]["ingress"];
     assert_eq!([&let_in[0]["ports"][0]["port"], &let_in[1]["ports"][0]["port"]], [port("http"), port("admin")]);
     for selector in [
@@ -265,7 +265,7 @@ fn systemd_takes_the_unit_and_finds_it_well_shut() {
     let keys = environment.iter_mut().find(|(name, _)| name == "DROPSLIP_SECRETS").unwrap();
     keys.1 = "0123456789abcdef".repeat(4);
     let config = Config::from_parts(Some(&project().join("deploy/systemd/dropslip.toml")), environment);
-    assert!(config.unwrap().operating.admin_listen.unwrap().ip().is_loopback());
+    assert!(config.unwrap().admin_listen.unwrap().ip().is_loopback());
 }
 
 #[test]

@@ -224,11 +224,3 @@ fn both_engines_have_the_same_migrations() {
     };
     assert_eq!(names("sqlite"), names("postgres"));
 }
-
-#[test]
-fn the_readme_names_every_setting() {
-    let readme = fs::read_to_string(project().join("README.md")).unwrap();
-    for setting in dropslip::config::SETTINGS {
-        assert!(readme.contains(&format!("`{}`", setting.env_name())), "{} is not in README.md", setting.env_name());
-    }
-}

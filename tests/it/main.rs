@@ -20,6 +20,7 @@ mod browser;
 mod harness;
 mod objects;
 mod process;
+mod readme;
 mod receiver;
 
 mod again;

@@ -300,7 +300,7 @@ fn help_names_every_command_and_setting() {
         "policy",
         "sweep",
         "health",
-        "audit",
+        "reconcile",
         "audit-log",
         "events",
         "backup",

@@ -135,7 +135,7 @@ async fn requests_to_a_store_that_stalls_are_bounded_and_go_on_when_it_is_back()
     let before = handles(&program);
     proxy.breaks("", Break::Stall);
     let (world, program) = (&world, &program);
-    let asking = join_all((0..REQUESTS * 2).map(|number| async move {
+    let asking = join_all((0..REQUESTS * 3).map(|number| async move {
         let key = format!("file {number}");
         world.ask_for_parts(program, 1 << 20, &key).await.unwrap().status
     }));
@@ -149,7 +149,9 @@ async fn requests_to_a_store_that_stalls_are_bounded_and_go_on_when_it_is_back()
     }
     assert!(answers.unwrap().iter().all(|status| *status == 503));
     assert!(proxy.hits() > 0, "nobody asked the store");
-    assert!(most < before + 3 * REQUESTS + 50, "{most} handles, and {before} before");
+    // One for each client, and one for each request; connections of requests that ended may take a moment to close. Without the bound
+    // there would be one for each request of each client.
+    assert!(most < before + 5 * REQUESTS, "{most} handles, and {before} before");
     proxy.heals();
     world.assert_ready(program, "after").await;
 }
