@@ -1,4 +1,4 @@
-//! Every setting: its name, its default, its check. The only reader of the environment.
+//! Every setting: its name, its default, its check. The only given of the environment.
 //!
 //! A setting comes from the TOML file under its lower-case name (`listen`), or from the environment under its full name
 //! (`DROPSLIP_LISTEN`), which wins. A name nobody knows or a value nobody can use stops the start: a misspelled setting that is
@@ -10,6 +10,7 @@ mod downloads;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod given;
 mod identity;
 mod limits;
 mod reader;
@@ -31,7 +32,7 @@ use crate::limits::Limit;
 pub use client::{ClientEnvironment, client_environment};
 pub use downloads::{DownloadMode, LinkMode};
 pub use events::NotificationsToken;
-use reader::Reader;
+use given::Given;
 pub use secrets::DatabaseUrl;
 use secrets::shown;
 pub use setting::Setting;
@@ -40,11 +41,7 @@ pub use settings::{SETTINGS, Settings};
 pub use signing::SecretSetting;
 pub use storage::Storage;
 use values::{Source, Value, quoted};
-use variables::{PREFIX, without_marks};
-
-/// Known to the tests' build only: in any other it is refused like every unknown name.
-#[cfg(feature = "failpoints")]
-const FAILPOINT: &str = "DROPSLIP_FAILPOINT";
+use variables::{PREFIX, env_name, without_marks};
 
 /// The effective configuration: every setting by its name, and what several of them say together.
 #[derive(Debug, Clone)]
@@ -104,15 +101,15 @@ impl Config {
     /// Every unknown name and every bad value, with the setting's name.
     pub fn from_parts(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let environment = without_marks(environment);
-        let mut reader = Reader::default();
+        let mut given = Given::default();
         let named = environment.get("DROPSLIP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = file.map(Path::to_path_buf).or(named) {
-            reader.read_file(&path);
+            given.read_file(&path);
         }
-        reader.read_environment(&environment);
-        let config = Self::of(reader);
+        given.read_environment(&environment);
+        let config = Self::of(given);
         #[cfg(feature = "failpoints")]
-        let config = config.map(|config| Self { failpoint: environment.get(FAILPOINT).cloned(), ..config });
+        let config = config.map(|config| Self { failpoint: environment.get(variables::FAILPOINT).cloned(), ..config });
         config
     }
 
@@ -135,21 +132,21 @@ impl Config {
         lines
     }
 
-    fn of(mut reader: Reader) -> Result<Self, ConfigError> {
-        match Self::assembled(&mut reader) {
-            Some(config) if reader.errors.is_empty() => Ok(config),
-            _ => Err(ConfigError(reader.errors)),
+    fn of(mut given: Given) -> Result<Self, ConfigError> {
+        match Self::assembled(&mut given) {
+            Some(config) if given.errors.is_empty() => Ok(config),
+            _ => Err(ConfigError(given.errors)),
         }
     }
 
     /// Every complaint is made before it gives up.
-    fn assembled(reader: &mut Reader) -> Option<Self> {
-        let mut readings = Readings::of(reader);
-        readings.database_url = readings.database_url.map(|url| url.unless_default(reader.text("database_url")));
-        let storage = Storage::of(&readings, reader);
-        let jwt = identity::options(&readings, reader);
-        let notifications_secret = NotificationsToken::of(&readings, reader);
-        let secret = SecretSetting::of(&readings, reader);
+    fn assembled(given: &mut Given) -> Option<Self> {
+        let mut readings = Readings::of(given);
+        readings.database_url = readings.database_url.map(|url| url.unless_default(given.text("database_url")));
+        let storage = Storage::of(&readings, given);
+        let jwt = identity::options(&readings, given);
+        let notifications_secret = NotificationsToken::of(&readings, given);
+        let secret = SecretSetting::of(&readings, given);
         let settings = readings.whole()?;
         Some(Self {
             storage: storage?,
@@ -160,7 +157,7 @@ impl Config {
             secret,
             #[cfg(feature = "failpoints")]
             failpoint: None,
-            effective: std::mem::take(&mut reader.effective),
+            effective: std::mem::take(&mut given.effective),
             settings,
         })
     }
@@ -172,10 +169,6 @@ impl Config {
         let fixed = SETTINGS.iter().filter(|setting| !setting.is_reloaded);
         fixed.filter(|setting| text(self, setting.key) != text(running, setting.key)).map(Setting::env_name).collect()
     }
-}
-
-fn env_name(key: &str) -> String {
-    format!("{PREFIX}{}", key.to_uppercase())
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::env_name;
-use super::reader::Reader;
+use super::given::Given;
 use super::settings::Readings;
 use super::values::duration;
+use super::variables::env_name;
 use crate::domain::web::web_url;
 use crate::secret_file;
 
@@ -49,9 +49,9 @@ impl NotificationsToken {
 }
 
 impl NotificationsToken {
-    pub(super) fn of(readings: &Readings, reader: &mut Reader) -> Option<Self> {
+    pub(super) fn of(readings: &Readings, given: &mut Given) -> Option<Self> {
         if readings.notifications_token.is_some() && readings.notifications_token_file.is_some() {
-            reader.complain("notifications_token_file", &format!("must not be set beside {}", env_name("notifications_token")));
+            given.complain("notifications_token_file", &format!("must not be set beside {}", env_name("notifications_token")));
         }
         readings.notifications_token.clone().or_else(|| readings.notifications_token_file.clone().map(Self::InFile))
     }

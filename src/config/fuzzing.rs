@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::reader::Reader;
+use super::given::Given;
 use super::{Config, SETTINGS};
 use crate::domain::fuzzing::long_words;
 
@@ -44,7 +44,7 @@ fn without_sources(described: &str) -> String {
 }
 
 fn read(text: &str) -> Result<String, String> {
-    let mut reader = Reader::default();
-    reader.read_text(text, Path::new("dropslip.toml"));
-    Config::of(reader).map(|config| config.describe()).map_err(|error| error.to_string())
+    let mut given = Given::default();
+    given.read_text(text, Path::new("dropslip.toml"));
+    Config::of(given).map(|config| config.describe()).map_err(|error| error.to_string())
 }

@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::env_name;
-use super::reader::Reader;
+use super::given::Given;
 use super::settings::Readings;
 use super::values::duration;
+use super::variables::env_name;
 use crate::jwt::{Algorithms, ClaimNames, KeySource, Options};
 
 /// The settings that switch JWTs on; one of them at a time.
@@ -27,28 +27,28 @@ pub(super) fn jwt_leeway(text: &str) -> Result<Duration, String> {
 }
 
 /// What is said about JWTs; `None` where they are off.
-pub(super) fn options(readings: &Readings, reader: &mut Reader) -> Option<Options> {
+pub(super) fn options(readings: &Readings, given: &mut Given) -> Option<Options> {
     let names = || KEYS.map(env_name).join(", ");
-    let given: Vec<&str> = KEYS.into_iter().filter(|key| reader.text(key).is_some()).collect();
-    match given[..] {
+    let keys: Vec<&str> = KEYS.into_iter().filter(|key| given.text(key).is_some()).collect();
+    match keys[..] {
         [] => {
-            let alone: Vec<&str> = reader.set().filter(|key| key.starts_with("jwt_")).collect();
+            let alone: Vec<&str> = given.set().filter(|key| key.starts_with("jwt_")).collect();
             for key in alone {
-                reader.complain(key, &format!("has no effect without one of {}", names()));
+                given.complain(key, &format!("has no effect without one of {}", names()));
             }
             return None;
         }
         [_] => {}
-        [first, ..] => reader.complain(first, &format!("only one of {} may be set", names())),
+        [first, ..] => given.complain(first, &format!("only one of {} may be set", names())),
     }
-    let with_set = given.contains(&"jwt_jwks");
-    if !with_set && reader.text("jwt_algorithms").is_some() {
-        reader.complain("jwt_algorithms", "has no effect with a secret, which is for HS256");
+    let with_set = keys.contains(&"jwt_jwks");
+    if !with_set && given.text("jwt_algorithms").is_some() {
+        given.complain("jwt_algorithms", "has no effect with a secret, which is for HS256");
     }
     // A token for somebody else must never be taken.
     for key in ["jwt_issuer", "jwt_audience"] {
-        if reader.text(key).is_none() {
-            reader.complain(key, "must be set to take JWTs");
+        if given.text(key).is_none() {
+            given.complain(key, "must be set to take JWTs");
         }
     }
     let secret = readings.jwt_secret.clone().map(KeySource::Secret);

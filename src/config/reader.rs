@@ -1,14 +1,13 @@
-//! Settings as they stand in the file and in the environment, and what is wrong with them.
+//! Settings as they stand in the file and in the environment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-#[cfg(feature = "failpoints")]
-use super::FAILPOINT;
-use super::env_name;
-use super::setting::Default;
+use super::given::Given;
 use super::settings::SETTINGS;
 use super::values::{Source, Value, as_text};
+#[cfg(feature = "failpoints")]
+use super::variables::FAILPOINT;
 use super::variables::{PREFIX, is_service_link};
 use crate::domain::toml_failure;
 use crate::secret_file;
@@ -16,15 +15,7 @@ use crate::secret_file;
 /// Names in the environment that are no settings of the server: the file itself, and those of `dropslip upload`.
 const OTHER_NAMES: [&str; 3] = ["DROPSLIP_CONFIG", "DROPSLIP_SERVER", "DROPSLIP_TOKEN"];
 
-#[derive(Default)]
-pub(super) struct Reader {
-    values: BTreeMap<&'static str, Value>,
-    pub(super) errors: Vec<String>,
-    /// What was read, defaults too, in the order of the documentation.
-    pub(super) effective: Vec<(&'static str, Value)>,
-}
-
-impl Reader {
+impl Given {
     pub(super) fn read_file(&mut self, path: &Path) {
         let shown = path.display();
         match secret_file::read_text(path) {
@@ -64,33 +55,5 @@ impl Reader {
                 None => self.errors.push(format!("{name}: no such setting")),
             }
         }
-    }
-
-    /// One setting by what is set, else by its default.
-    pub(super) fn read<T>(&mut self, key: &'static str, default: &Default, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let by_default = || (default.value)(self).map(|text| Value { text: text.into_owned(), source: Source::Default });
-        let value = self.values.get(key).cloned().or_else(by_default)?;
-        let parsed = parse(&value.text);
-        self.effective.push((key, value));
-        parsed.map_err(|why| self.complain(key, &why)).ok()
-    }
-
-    /// What is set for it by somebody.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(|value| value.text.as_str())
-    }
-
-    /// The names of what is set by somebody.
-    pub(super) fn set(&self) -> impl Iterator<Item = &'static str> {
-        self.values.keys().copied()
-    }
-
-    /// Names the setting as the person wrote it.
-    pub(super) fn complain(&mut self, key: &str, why: &str) {
-        let name = match self.values.get(key).map(|value| &value.source) {
-            Some(Source::File(path)) => format!("{key} (in {})", path.display()),
-            _ => env_name(key),
-        };
-        self.errors.push(format!("{name}: {why}"));
     }
 }

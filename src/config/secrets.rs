@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn config(settings: &[(&str, &str)]) -> Option<Config> {
-        Config::from_parts(None, settings.iter().map(|(key, text)| (super::super::env_name(key), (*text).to_owned()))).ok()
+        Config::from_parts(None, settings.iter().map(|(key, text)| (super::super::variables::env_name(key), (*text).to_owned()))).ok()
     }
 
     fn everything_printed(config: &Config) -> String {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::env_name;
-use super::reader::Reader;
+use super::given::Given;
+use super::variables::env_name;
 
 /// One setting, as the documentation and the error messages name it.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Setting {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Default {
     /// The value by the settings that were read before; `None` for no value.
-    pub(super) value: fn(&Reader) -> Option<Cow<'static, str>>,
+    pub(super) value: fn(&Given) -> Option<Cow<'static, str>>,
     /// What the documentation says: the value itself, or words in Markdown.
     said: Said,
 }
@@ -35,11 +35,11 @@ enum Said {
 }
 
 impl Default {
-    pub(super) const fn value(value: fn(&Reader) -> Option<Cow<'static, str>>, text: &'static str) -> Self {
+    pub(super) const fn value(value: fn(&Given) -> Option<Cow<'static, str>>, text: &'static str) -> Self {
         Self { value, said: Said::Value(text) }
     }
 
-    pub(super) const fn words(value: fn(&Reader) -> Option<Cow<'static, str>>, words: &'static str) -> Self {
+    pub(super) const fn words(value: fn(&Given) -> Option<Cow<'static, str>>, words: &'static str) -> Self {
         Self { value, said: Said::Words(words) }
     }
 }

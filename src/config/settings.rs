@@ -14,8 +14,8 @@ use url::Url;
 use super::defaults::{database_file, page, path_style, takes_jwts, takes_key_set};
 use super::downloads::{DownloadMode, LinkMode, download_mode, key_lifetime, link_mode, url_lifetime};
 use super::events::{NotificationsToken, durations, events_retention, notifications_token, queue_url};
+use super::given::Given;
 use super::identity::{jwt_leeway, jwt_refresh};
-use super::reader::Reader;
 use super::secrets::{DatabaseUrl, database_url};
 use super::setting::{Default, Setting};
 use super::values::{
@@ -39,10 +39,10 @@ macro_rules! default {
         Default::words(|_| None, $words)
     };
     (computed($by:expr, $words:expr)) => {
-        Default::words(|reader| Some($by(reader)), $words)
+        Default::words(|given| Some($by(given)), $words)
     };
     (when($holds:expr, $text:expr, $words:expr)) => {
-        Default::words(|reader| $holds(reader).then(|| $text.into()), $words)
+        Default::words(|given| $holds(given).then(|| $text.into()), $words)
     };
 }
 
@@ -87,8 +87,8 @@ macro_rules! settings {
 
         impl Readings {
             /// Reads every setting before anybody gives up, so that all complaints come at once.
-            pub(super) fn of(reader: &mut Reader) -> Self {
-                $(let $key = reader.read::<$type>(stringify!($key), &default!($default($($by),+)), $parse);)+
+            pub(super) fn of(given: &mut Given) -> Self {
+                $(let $key = given.read::<$type>(stringify!($key), (default!($default($($by),+)).value)(given), $parse);)+
                 Self { $($key),+ }
             }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::reader::Reader;
+use super::given::Given;
 use super::settings::Readings;
 use crate::installation_secret::Secrets;
 
@@ -34,10 +34,10 @@ const KEYS: [(&str, &str); 4] = [
 ];
 
 impl SecretSetting {
-    pub(super) fn of(readings: &Readings, reader: &mut Reader) -> Option<Self> {
-        let mut given = KEYS.into_iter().filter(|(key, _)| reader.text(key).is_some());
-        if let (Some((first, _)), Some(_)) = (given.next(), given.next()) {
-            reader.complain(first, &format!("only one of {} may be set", KEYS.map(|(_, name)| name).join(", ")));
+    pub(super) fn of(readings: &Readings, given: &mut Given) -> Option<Self> {
+        let mut set = KEYS.into_iter().filter(|(key, _)| given.text(key).is_some());
+        if let (Some((first, _)), Some(_)) = (set.next(), set.next()) {
+            given.complain(first, &format!("only one of {} may be set", KEYS.map(|(_, name)| name).join(", ")));
         }
         let file = |name, path: &Option<PathBuf>| path.clone().map(|path| Self::File { name, path });
         let secrets = |name, secrets: &Option<Secrets>| secrets.clone().map(|secrets| Self::Secrets { name, secrets });
@@ -68,7 +68,7 @@ mod tests {
                 SecretSetting::Secrets { name, secrets } => (name, secrets == SECRET.parse().unwrap()),
                 SecretSetting::File { name, path } => (name, path.as_os_str() == SECRET),
             };
-            assert_eq!(said, (super::super::env_name(key).as_str(), true));
+            assert_eq!(said, (super::super::variables::env_name(key).as_str(), true));
             for (_, other) in &KEYS[place + 1..] {
                 let ConfigError(lines) = config(&[(name, SECRET), (other, SECRET)]).unwrap_err();
                 assert!(lines.len() == 1 && lines[0].starts_with(&format!("{name}: only one of")), "{lines:?}");

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::env_name;
-use super::reader::Reader;
+use super::given::Given;
 use super::settings::Readings;
+use super::variables::env_name;
 
 /// Where the bytes go.
 #[derive(Debug, Clone)]
@@ -39,11 +39,11 @@ pub enum Storage {
 }
 
 impl Storage {
-    pub(super) fn of(readings: &Readings, reader: &mut Reader) -> Option<Self> {
+    pub(super) fn of(readings: &Readings, given: &mut Given) -> Option<Self> {
         let (region, public_endpoint) = (readings.s3_region.clone(), readings.s3_public_endpoint.clone());
         let Some(name) = readings.s3_bucket.clone() else {
             if readings.s3_endpoint.is_some() {
-                reader.complain("s3_endpoint", &format!("has no effect without {}", env_name("s3_bucket")));
+                given.complain("s3_endpoint", &format!("has no effect without {}", env_name("s3_bucket")));
             }
             return Some(Self::Embedded {
                 listen: readings.embedded_s3_listen?,
