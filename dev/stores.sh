@@ -7,11 +7,11 @@ cd "$(dirname "$0")/.."
 : "${TEST_SEAWEEDFS_URL:?run me by localstack/with-servers.sh}"
 
 # Of all tests those that have to do with a store.
-ABOUT_STORES=(check:: companion:: confirm:: cors:: deleting:: desk:: downloads:: evidence:: hammer:: js_client:: multipart:: page:: put:: rotating::
-  seaweedfs sweeping:: tampering:: tickets:: unconditional:: upload:: uppy::)
+ABOUT_STORES=(check:: companion:: confirm:: cors:: deletion:: desk:: downloads:: evidence:: hammer:: js_client:: multipart:: page:: put:: rotation::
+  seaweedfs sweeps:: tampering:: tickets:: unconditional:: upload::command:: uppy::)
 
 # They say what SeaweedFS itself does.
-ABOUT_SEAWEEDFS=(check::seaweedfs_lets_fields_through_that_come_to_nothing notifications::seaweedfs_confirms_files_whose_clients_vanished)
+ABOUT_SEAWEEDFS=(check::seaweedfs_lets_fields_through_that_come_to_nothing bucket_events::seaweedfs_confirms_files_whose_clients_vanished)
 
 # Ceph 16 compares no checksum (PATCH does), takes no token beside a signature, and lets no `acl` through, which one of the tests counts on.
 OTHERWISE_ON_CEPH=(check::broken::a_missing_right_has_its_own_rows_and_the_others_go_on desk::a_declared_size_and_checksum_bind_the_form put::a_declared_checksum_is_demanded_of_a_put downloads::curl_follows_with_its_token)

@@ -4,7 +4,7 @@
 //! - What a method acknowledges is durable: SQLite runs in WAL mode with `synchronous=FULL`, Postgres commits as configured.
 //! - Every query for a caller is bound to a tenant; a file of another tenant is the same as no file. Sweeps, audits and the bucket's
 //!   notifications ask for everybody's.
-//! - Both engines behave the same. `tests/it/store_contract.rs` runs one set of tests on each, which takes the place of
+//! - Both engines behave the same. `tests/it/database/contract.rs` runs one set of tests on each, which takes the place of
 //!   statements checked at compile time (those bind a crate to a single database).
 //!
 //! # The refusal

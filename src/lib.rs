@@ -6,7 +6,7 @@
 //!
 //! # Layers
 //!
-//! Arrows point down only: ARCHITECTURE.md draws them, `tests/it/layers.rs` holds them.
+//! Arrows point down only: ARCHITECTURE.md draws them, `tests/it/project/layers.rs` holds them.
 
 // They panic when whoever reads them has gone: `output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -9,8 +9,8 @@ use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 
 use crate::browser::run_script;
-use crate::check::{Checked, Site};
 use crate::harness::{Bed, Setup, TestBroker};
+use crate::operation::check::{Checked, Site};
 use crate::process::{run, text};
 
 /// Pages of apps and browser extensions, and of apps that have an ordinary origin.

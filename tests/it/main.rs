@@ -1,4 +1,10 @@
-//! One test binary: a harness, then one module a subject. `make test` starts the servers it needs.
+//! One test binary. `make test` starts the servers it needs; `harness` gives each test a broker, a database and a bucket of its own.
+//!
+//! Where a new test goes: what only one dialect's clients see, into that dialect's folder (`desk`, `companion`). The way of a file from
+//! slip to active in whatever dialect: `upload`. Who may do what, and who waits for whom: `authorization`. Something breaks, stalls or dies:
+//! `faults`. What the database promises, on both engines: `database`. What an operator does and sees: `operation`. What the repository says
+//! of itself, such as layers and documents: `project`. What all routes answer, byte for byte, is in `wire`, and `openapi` asks each as the
+//! document says.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "the harness is open to its neighbours")]
@@ -18,86 +24,19 @@ macro_rules! on_both_engines {
 
 mod browser;
 mod harness;
-mod objects;
 mod process;
-mod readme;
 mod receiver;
 
-mod again;
-mod attachments;
-mod audit_log;
 mod authorization;
-mod backup;
-mod bad_tokens;
-mod bodies;
-mod bounded_growth;
-mod brokers;
-mod bucket_away;
-mod check;
-mod ci_example;
-mod circles;
-mod clock;
-mod closed_pipes;
 mod companion;
-mod confirm;
-mod connections;
 mod cors;
-mod database_contract;
-mod declared_types;
-mod deleting;
-mod deny;
-mod deploy;
-mod describing;
+mod database;
 mod desk;
-mod downloads;
-mod encodings;
-mod evidence;
-mod fairness;
 mod faults;
-mod forms;
-mod guides;
-mod hammer;
-mod handles;
-mod image_headers;
-mod installation_secret;
-mod js_client;
-mod jwt;
-mod layers;
-mod limits;
-mod listing;
-mod locked;
-mod metrics;
-mod multipart;
-mod names;
-mod notifications;
 mod openapi;
+mod operation;
 mod oracles;
-mod outbox_metrics;
 mod page;
-mod permissions;
-mod places;
-mod pooling;
-mod power;
-mod private;
-mod program;
-mod put;
-mod query_plans;
-mod reconciliation;
-mod reloading;
-mod rotating;
-mod selecting;
-mod shown_types;
-mod smuggling;
-mod spellings;
-mod sweeping;
-mod tampering;
-mod text_files;
-mod threat_model;
-mod tickets;
-mod traces;
-mod unconditional;
-mod upgrades;
+mod project;
 mod upload;
-mod uppy;
-mod webhooks;
 mod wire;

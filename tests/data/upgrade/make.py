@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes what tests/it/upgrades.rs upgrades: a data folder and an SQL dump, with rows in every table, by a program of COMMIT. Anew, or for another one:
+"""Makes what tests/it/database/upgrades.rs upgrades: a data folder and an SQL dump, with rows in every table, by a program of COMMIT. Anew, or for another one:
 
   git worktree add /tmp/old COMMIT && (cd /tmp/old && cargo build --locked)
   SERVERS="postgres seaweedfs" localstack/with-servers.sh sh -c '"$TEST_PYTHON" tests/data/upgrade/make.py /tmp/old'

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::table::Row;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, new_file};
-use crate::objects::{Object, uppy_file};
+use crate::upload::objects::{Object, uppy_file};
 
 const ALL: &str = "files:read,files:write,files:delete";
 

@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use super::away::assert_away;
 use super::world::{World, granted, number_of};
 use crate::harness::{Bed, count, execute, from_servers, unique};
-use crate::multipart::{content, in_parts, large};
+use crate::upload::multipart::{content, in_parts, large};
 
 const BOUND: Duration = Duration::from_secs(10);
 

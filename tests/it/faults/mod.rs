@@ -2,14 +2,22 @@
 //! one sweep nothing else is left.
 
 pub mod away;
+pub mod brokers;
+pub mod bucket_away;
+pub mod clock;
+pub mod closed_pipes;
+pub mod connections;
 mod crowd;
 #[cfg(feature = "failpoints")]
 mod death;
 mod full_disk;
+pub mod hammer;
+pub mod handles;
 mod other_file;
 #[cfg(feature = "failpoints")]
 mod parts;
 mod postgres;
+pub mod power;
 pub mod proxy;
 mod s3;
 mod stopping;

@@ -9,8 +9,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
+use crate::database::upgrades::rows;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, execute, new_file};
-use crate::upgrades::rows;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 

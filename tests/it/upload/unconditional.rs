@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join;
 
-use crate::check::Site;
+use crate::faults::hammer::switching_contents_smuggles_nothing;
 use crate::faults::proxy::{Break, Proxy};
-use crate::hammer::switching_contents_smuggles_nothing;
 use crate::harness::{Bed, Setup, from_servers};
-use crate::multipart::{content, in_parts, large};
+use crate::operation::check::Site;
+use crate::upload::multipart::{content, in_parts, large};
 
 const MIB: usize = 1 << 20;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::downloads::proxied::until;
+use crate::desk::downloads::proxied::until;
 use crate::harness::{Bed, Setup, TestBroker, new_file};
 
 /// A request that needs nothing and nobody.

@@ -6,7 +6,7 @@ use dropslip::domain::{Disposition, FileName, FileType, NewFile, policy_file};
 use dropslip::server::SHIPPED_POLICIES;
 
 /// Which endings others hold back, one list a line.
-const HELD_BACK: &str = include_str!("../data/held_back_by_others.tsv");
+const HELD_BACK: &str = include_str!("../../data/held_back_by_others.tsv");
 
 fn policy() -> &'static str {
     SHIPPED_POLICIES.into_iter().find(|(file, _)| *file == "attachment.toml").unwrap().1

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use crate::declared_types::strict;
 use crate::harness::{Bed, Setup, TestBroker, ask, error_fields, from_servers, new_file, project};
+use crate::upload::declared_types::strict;
 
 /// What a strict rule names: type, extension, and how its files are made by `tests/oracles/make_file.py`.
 const MADE: [(&str, &str, &str); 38] = [

@@ -1,5 +1,15 @@
 //! The Desk dialect as its clients see it: every store, both databases, both prefixes.
 
+pub mod bodies;
+pub mod deletion;
+pub mod description;
+pub mod downloads;
+pub mod encodings;
+pub mod lists;
+pub mod selection;
+pub mod spellings;
+pub mod tickets;
+
 use dropslip::domain::{Actor, ActorKind, Caller, Scopes, TypeLimit};
 use reqwest::header;
 use serde_json::{Value, json};

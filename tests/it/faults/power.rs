@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{answer, from_servers, new_file, project, s3_client, slip};
-use crate::multipart::content;
 use crate::process::Serving;
+use crate::upload::multipart::content;
 
 /// All that changes files or moves in them. What is not understood by the replay fails it.
 const CALLS: &str = "trace=open,openat,creat,read,lseek,write,pwrite64,writev,pwritev,pwritev2,copy_file_range,sendfile,splice,truncate,\

@@ -9,11 +9,11 @@ use dropslip::domain::{FileId, FileState};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::check::Site;
 use crate::faults::proxy::{Break, Proxy};
 use crate::faults::world::{Program, Through, World};
 use crate::harness::{Bed, Db, Setup, Slip, TestBroker, answer, error_fields, from_servers, unique};
-use crate::metrics::Scrape;
+use crate::operation::check::Site;
+use crate::operation::metrics::Scrape;
 
 const TOKEN: &str = "the-store-knows-this-secret";
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Bed, Setup, TestBroker, ask, error_fields, from_servers};
 
-#[path = "../../src/domain/image_header/samples.rs"]
+#[path = "../../../src/domain/image_header/samples.rs"]
 mod samples;
 
 use samples::{

@@ -179,7 +179,7 @@ async fn keys_at_an_address_are_read_with_a_mark_and_not_in_utf16() {
             ("DROPSLIP_JWT_AUDIENCE", "x"),
             ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0"),
         ];
-        let checked = crate::check::Checked::from(&run(folder.path(), &settings, &["check", "--json"]));
+        let checked = crate::operation::check::Checked::from(&run(folder.path(), &settings, &["check", "--json"]));
         let (status, found, _) = checked.row("jwt-keys");
         let good = READ.contains(&written);
         assert!(

@@ -3,6 +3,16 @@
 //! Denied means nothing happened: the whole database and the bucket are as before. And what is not theirs is nothing to them: the answer
 //! about another tenant's or another customer's file is, to the byte, the one about a file that does not exist.
 
+pub mod bad_tokens;
+pub mod bounded_growth;
+pub mod fairness;
+pub mod installation_secret;
+pub mod jwt;
+pub mod limits;
+pub mod permissions;
+pub mod private;
+pub mod rotation;
+pub mod smuggling;
 pub mod table;
 mod world;
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::fixture::{Installation, YOUNG, array};
 use crate::harness::Db;
+use crate::operation::webhooks::verified;
 use crate::receiver::SECRET;
-use crate::webhooks::verified;
 
 pub async fn old_events_are_delivered(version: &Path, db: Db) {
     let mut old = Installation::copy(version, db, YOUNG).await;

@@ -1,5 +1,7 @@
 //! Companion's wire for Uppy: upload tokens, hostile requests, and refusals in words.
 
+pub mod uppy;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::{Bed, Slip, TestBroker, answer, new_file, slip};
-use crate::multipart::content;
 use crate::process::Serving;
+use crate::upload::multipart::content;
 
 const SETTINGS: [(&str, &str); 3] =
     [("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0"), ("DROPSLIP_POLICIES", "policies")];

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::database::upgrades::fixture::{Installation, YOUNG, versions};
 use crate::harness::{Db, answer, new_file};
 use crate::process::{Serving, text};
-use crate::upgrades::fixture::{Installation, YOUNG, versions};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dropslip");
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::{Bed, Db, Setup, TestBroker, count, error_fields, execute, new_file};
-use crate::multipart::{content, large};
+use crate::upload::multipart::{content, large};
 
 /// Asks for a slip; the status, and for a 429 whether it says when to ask again, in Desk's words.
 async fn ask(broker: &TestBroker, token: &str, body: &serde_json::Value) -> u16 {

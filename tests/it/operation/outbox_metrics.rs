@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::faults::world::{Program, World};
 use crate::harness::Db;
-use crate::metrics::Scrape;
+use crate::operation::metrics::Scrape;
 use crate::receiver::{Receiver, SECRET};
 
 const PATIENCE: Duration = Duration::from_secs(30);

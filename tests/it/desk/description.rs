@@ -5,7 +5,7 @@ use dropslip::tokens::Tokens;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::downloads::PNG;
+use crate::desk::downloads::PNG;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, error_fields, new_file, slip};
 
 impl TestBroker {

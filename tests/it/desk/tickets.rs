@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
 
-use crate::downloads::{PNG, told};
+use crate::desk::downloads::{PNG, told};
 use crate::faults::proxy::{Break, Proxy};
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, error_fields, from_servers, new_file};
 

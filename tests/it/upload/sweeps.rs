@@ -6,7 +6,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
 
-use crate::downloads::PNG;
+use crate::desk::downloads::PNG;
 use crate::faults::proxy::{Break, INTERNAL_ERROR, Proxy};
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file};
 

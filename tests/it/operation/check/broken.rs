@@ -106,7 +106,7 @@ async fn credentials_that_end_soon_are_worth_a_warning() {
     for (lives, status) in [(10, "warning"), (30, "info"), (7 * 60, "ok")] {
         let mut site = Site::on(Bed::LocalStack).await;
         site.settings.retain(|(name, _)| !name.starts_with("AWS_"));
-        let endpoint = crate::program::container_credentials(time::Duration::minutes(lives)).await;
+        let endpoint = crate::operation::program::container_credentials(time::Duration::minutes(lives)).await;
         site.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", &endpoint);
         let checked = site.check();
         assert_eq!(checked.status("credentials"), status, "{lives}: {}", checked.row("credentials").1);

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::faults::away::assert_away;
 use crate::faults::world::{Program, World, granted};
 use crate::harness::{Db, from_servers};
-use crate::metrics::Scrape;
+use crate::operation::metrics::Scrape;
 use crate::process::{run, text};
 
 const PATIENCE: Duration = Duration::from_secs(20);

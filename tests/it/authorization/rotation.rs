@@ -9,9 +9,9 @@ use futures_util::future;
 use serde_json::{Value, json};
 
 use crate::faults::world::{Program, World};
+use crate::operation::reload::{reloaded, with_file};
+use crate::operation::webhooks::verified;
 use crate::receiver::{OTHER_SECRET, Receiver, SECRET};
-use crate::reloading::{reloaded, with_file};
-use crate::webhooks::verified;
 
 const OLD: &str = "0123456789abcdef0123456789abcdef";
 const NEW: &str = "fedcba9876543210fedcba9876543210";

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::faults::world::World;
 use crate::harness::{Db, from_servers, project};
-use crate::metrics::Scrape;
+use crate::operation::metrics::Scrape;
 use crate::process::text;
 
 fn read(path: &str) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Ended, PROGRAM};
 use crate::faults::proxy::{Break, INTERNAL_ERROR, Proxy};
 use crate::harness::{Bed, Setup, TestBroker, from_servers, short_lived};
-use crate::multipart::{content, in_parts};
+use crate::upload::multipart::{content, in_parts};
 
 const MIB: usize = 1 << 20;
 
