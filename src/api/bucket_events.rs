@@ -17,10 +17,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::presented;
-use super::body::{json, read_body_up_to};
-use super::openapi::{Errors, Part};
-use super::{AppState, Fault, answered, desk, rendered, to_its_end};
+use super::desk;
+use super::http::auth::presented;
+use super::http::body::{json, read_body_up_to};
+use super::http::openapi::{Errors, Part};
+use super::http::{AppState, Fault, answered, rendered, to_its_end};
 use crate::domain::FieldErrors;
 
 /// The longest message: about a thousand records of a kilobyte.
@@ -129,6 +130,6 @@ fn error_body(fault: &Fault) -> Vec<u8> {
             let fields = FieldErrors::one("body", format!("must be {MAX_MESSAGE_BYTES} bytes or shorter"));
             serde_json::to_vec(&Errors { errors: fields.by_field().clone() }).unwrap_or_default()
         }
-        other => desk::error_body(other),
+        other => desk::errors::error_body(other),
     }
 }

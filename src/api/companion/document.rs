@@ -4,9 +4,10 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
+use super::WITH_HEADER;
+use super::auth::UPLOAD_TOKEN;
 use super::errors::error_body;
-use super::{UPLOAD_TOKEN, WITH_HEADER};
-use crate::api::openapi::{Part, media_type, not_blank, shared_responses};
+use crate::api::http::openapi::{Part, media_type, not_blank, shared_responses};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{Disposition, FileTypes};
 

@@ -12,8 +12,8 @@ use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::body::BODY_TIMEOUT;
-use crate::api::{self, Fault};
+use crate::api::http::body::BODY_TIMEOUT;
+use crate::api::http::{self, Fault};
 
 /// The longest reason phrase, in bytes: some proxies refuse longer status lines than a few hundred.
 const LONGEST_PHRASE: usize = 250;
@@ -24,7 +24,7 @@ pub(super) fn rendered(mut response: Response<Body>) -> Response<Body> {
     if let Some(phrase) = said.and_then(|said| ReasonPhrase::try_from(ascii(&said)).ok()) {
         response.extensions_mut().insert(phrase);
     }
-    api::rendered(response, error_body)
+    http::rendered(response, error_body)
 }
 
 /// One sentence for a person.

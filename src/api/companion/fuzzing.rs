@@ -2,9 +2,9 @@
 
 use super::multipart::{claimed, number, numbers};
 use super::request::{Described, new_file, new_file_of_query, upload_token_terms};
-use crate::api::body::{object, readable};
-use crate::api::fuzzing::said_well;
-use crate::api::query::Query;
+use crate::api::http::body::{object, readable};
+use crate::api::http::fuzzing::said_well;
+use crate::api::http::query::Query;
 use crate::domain::fuzzing::clean;
 use crate::domain::{FieldErrors, NewFile};
 use crate::tokens::MOST_UPLOAD_TYPES;

@@ -2,7 +2,7 @@
 
 use super::request::parse_new_file;
 use super::response::SlipBody;
-use crate::api::body::to_json;
+use crate::api::http::body::to_json;
 use crate::broker::Slip;
 use crate::domain::{FieldErrors, File, NewFile};
 

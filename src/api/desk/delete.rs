@@ -12,12 +12,12 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Required, Type};
 
 use super::ids::{IDS_PATTERN, ids_in, ids_of, ids_schema};
-use super::response::{Envelope, words};
-use super::{IGNORED, IdInPath, ignore_body, one};
-use crate::api::body::{json, not_json, object, or_empty, read_json};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
-use crate::api::query::{Query, flag};
-use crate::api::{AppState, Fault, to_its_end};
+use super::request::{IGNORED, IdInPath, ignore_body};
+use super::response::{Envelope, one, words};
+use crate::api::http::body::{json, not_json, object, or_empty, read_json};
+use crate::api::http::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
+use crate::api::http::query::{Query, flag};
+use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::{Execution, Removal};
 use crate::domain::{Caller, FieldErrors, FileId};
 

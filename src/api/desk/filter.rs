@@ -2,11 +2,11 @@
 //!
 //! Every complaint names its place, such as `filter.$or[1].size.$gt`, and all come at once.
 
-use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use super::filter_json::Json;
-use crate::api::body::not_json;
+use crate::api::http::body::not_json;
+use crate::api::http::instants::parse_instant;
 use crate::domain::field_errors::one_of;
 use crate::domain::selection::{Comparison, Kind, Value};
 use crate::domain::text::{whole_characters, without_mark};
@@ -260,7 +260,7 @@ fn word(field: Field, json: &Json) -> Result<&'static str, String> {
 }
 
 fn instant(json: &Json) -> Result<Given, String> {
-    let parsed = if let Json::Text(text) = json { OffsetDateTime::parse(text, &Rfc3339).ok() } else { None };
+    let parsed = if let Json::Text(text) = json { parse_instant(text) } else { None };
     let at = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     let Some(at) = at else { return Err(no_instant()) };
     let beyond = at.nanosecond() % 1000;
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_last_instant_of_other_languages_is_a_bound() {
-        let last = OffsetDateTime::parse("9999-12-31T23:59:59.999999Z", &Rfc3339).unwrap();
+        let last = parse_instant("9999-12-31T23:59:59.999999Z").unwrap();
         let compare = |comparison| Condition::Compare(Field::CreatedAt, comparison, Value::Instant(last));
         for (operator, comparison) in [("$lt", Comparison::LessOrEqual), ("$gte", Comparison::Greater)] {
             let filter = format!(r#"{{"createdAt":{{"{operator}":"9999-12-31T23:59:59.9999999Z"}}}}"#);

@@ -7,12 +7,11 @@ use super::filter::parse_filter;
 use super::ids::MOST_IDS;
 use super::list_query::ListQuery;
 use super::parts::part_numbers;
-use super::request::{parse_description, parse_new_file};
-use super::{delete, idempotency_key, tickets};
-use crate::api::IDEMPOTENCY_KEY;
-use crate::api::body::readable;
-use crate::api::fuzzing::said_well;
-use crate::api::query::Query;
+use super::request::{IDEMPOTENCY_KEY, idempotency_key, parse_description, parse_new_file};
+use super::{delete, tickets};
+use crate::api::http::body::readable;
+use crate::api::http::fuzzing::said_well;
+use crate::api::http::query::Query;
 use crate::domain::fuzzing::clean;
 use crate::domain::{Condition, Field, NewFile, Order, Start};
 

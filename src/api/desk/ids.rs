@@ -3,8 +3,8 @@
 use serde_json::Value;
 use utoipa::openapi::{Array, Object, Type};
 
-use crate::api::body::whole;
-use crate::api::query::Query;
+use crate::api::http::body::whole;
+use crate::api::http::query::Query;
 use crate::domain::{FieldErrors, FileId};
 
 /// Most numbers of one request.

@@ -9,11 +9,12 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa::openapi::{Array, Object, Type};
 
+use super::request::{IGNORED, IdInPath, ignore_body};
 use super::response::{ArrivedBody, SignedPartsBody};
-use super::{IGNORED, IdInPath, ignore_body};
-use crate::api::body::{json, object, or_empty, read_json, whole};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
-use crate::api::{AppState, Fault};
+
+use crate::api::http::body::{json, object, or_empty, read_json, whole};
+use crate::api::http::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
+use crate::api::http::{AppState, Fault};
 use crate::domain::multipart::MAX_PARTS;
 use crate::domain::{Caller, FieldErrors};
 

@@ -17,13 +17,13 @@ use utoipa::openapi::{Array, Object, Type};
 
 use super::list::PageBody;
 use super::list_query::ListQuery;
-use super::{IGNORED, ignore_body};
-use crate::api::body::{json_of, object, or_empty, read_json, whole};
-use crate::api::downloads::places::{Link, What};
-use crate::api::downloads::{AskedDisposition, Links, answer, header, of_unknown_length};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
-use crate::api::query::Query;
-use crate::api::{AppState, Fault, to_its_end};
+use super::request::{IGNORED, ignore_body};
+use crate::api::http::body::{json_of, object, or_empty, read_json, whole};
+use crate::api::http::downloads::places::{Link, What};
+use crate::api::http::downloads::{AskedDisposition, Links, answer, header, of_unknown_length};
+use crate::api::http::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
+use crate::api::http::query::Query;
+use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::{Attachment, BrokerError, Reader};
 use crate::domain::{Caller, FieldErrors, FileId, TicketId};
 

@@ -8,10 +8,6 @@ use super::auth::presented_token;
 use super::request_log::{is_request_id, loggable};
 use crate::domain::FieldErrors;
 
-pub(crate) use super::companion::fuzzing as companion;
-pub(crate) use super::desk::fuzzing as desk;
-pub(crate) use super::downloads::fuzzing as downloads;
-
 /// A header carries the token that stands in it, or none; Bearer and Basic carry the same.
 pub(crate) fn authorization(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -45,7 +41,7 @@ pub(crate) fn request_head(bytes: &[u8]) {
 }
 
 /// Complaints are about fields that there are, each says something, and none is as long as what it complains about may be.
-pub(super) fn said_well(errors: &FieldErrors, fields: &[&str]) {
+pub(in crate::api) fn said_well(errors: &FieldErrors, fields: &[&str]) {
     assert!(!errors.is_empty());
     for (field, messages) in errors.by_field() {
         let top = field.split(['.', '[']).next().unwrap_or_default();

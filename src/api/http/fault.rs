@@ -15,10 +15,10 @@ use crate::limits::Exceeded;
 use crate::tokens::Unknown;
 
 /// When a client may ask again after a 503, in seconds.
-pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
+pub(in crate::api) const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// What there is too much of when an address presents many.
-pub(super) const BAD_TOKENS: &str = "bad tokens";
+pub(in crate::api) const BAD_TOKENS: &str = "bad tokens";
 
 /// Why a request was not done, in no dialect yet.
 #[derive(Debug)]
@@ -138,13 +138,15 @@ impl IntoResponse for Fault {
 }
 
 /// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
-pub(super) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, BrokerError>> + Send + 'static) -> Result<T, Fault> {
+pub(in crate::api) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, BrokerError>> + Send + 'static,
+) -> Result<T, Fault> {
     let ended = tokio::spawn(work.in_current_span()).await;
     ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
 }
 
 /// Gives the fault of a response the body of a dialect.
-pub(super) fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
+pub(in crate::api) fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
     let Some(fault) = response.extensions().get::<Arc<Fault>>().cloned() else { return response };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,0 +1,25 @@
+//! What all dialects share, and what knows none of them.
+//!
+//! A handler fails with a [`Fault`], which knows its status and nothing about bodies: it travels in the response, is logged here
+//! once, and the dialect's own layer writes the body.
+
+pub(super) mod auth;
+pub(super) mod body;
+mod bucket_events_secret;
+pub(super) mod downloads;
+pub(super) mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+pub(super) mod instants;
+pub(super) mod openapi;
+pub(super) mod query;
+mod refused_tokens;
+pub(super) mod request_log;
+mod route_label;
+mod state;
+
+pub use bucket_events_secret::Secret as BucketEventsSecret;
+pub use fault::Fault;
+pub(super) use fault::{rendered, to_its_end};
+pub(super) use request_log::answered;
+pub use state::{AppState, Parts};
