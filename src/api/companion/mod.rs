@@ -19,7 +19,6 @@ mod tokens;
 mod uploads;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::routing::any;
 use utoipa_axum::router::OpenApiRouter;
@@ -69,10 +68,5 @@ fn in_our_shape(router: Router<AppState>) -> Router<AppState> {
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {
-    router.layer(axum::middleware::from_fn(async |request, next: Next| {
-        let mut response = answered(next, request, errors::rendered).await;
-        // The URL is a secret.
-        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        response
-    }))
+    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, &errors::FAULTS).await))
 }

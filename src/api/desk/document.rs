@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use time::macros::datetime;
 use utoipa::openapi::OpenApi;
 
-use super::errors::error_body;
+use super::errors::FAULTS;
 use super::list::PageBody;
 use super::list_query::ListQuery;
 use super::response::{Envelope, FileBody, SlipBody};
@@ -96,7 +96,7 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
             "examples": requests(rules),
         });
     }
-    Part { paths, schemas, responses: shared_responses("", "Errors", error_body) }
+    Part { paths, schemas, responses: shared_responses("", "Errors", &FAULTS) }
 }
 
 /// A parameter of the router is a whole segment; the document shows the ending that clients send.

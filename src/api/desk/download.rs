@@ -6,7 +6,8 @@ use axum::http::Response;
 
 use super::request::IdInPath;
 use crate::api::http::downloads::{AskedDisposition, answer};
-use crate::api::http::openapi::{AnyCall, AnyFile, Errors};
+use crate::api::http::openapi::{AnyCall, AnyFile};
+use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault};
 use crate::broker::Reader;
 

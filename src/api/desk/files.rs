@@ -12,7 +12,8 @@ use super::request::{DESCRIBING, FileFields, IGNORED, IdInPath, idempotency_key,
 use super::response::{Envelope, SlipBody, one};
 use crate::api::http::body::{json, read_json};
 use crate::api::http::downloads::Links;
-use crate::api::http::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
+use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody};
+use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::Caller;

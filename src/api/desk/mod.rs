@@ -9,7 +9,7 @@ mod cursor;
 mod delete;
 mod document;
 mod download;
-pub(super) mod errors;
+mod errors;
 mod files;
 mod filter;
 mod filter_json;
@@ -32,7 +32,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::http::openapi::Part;
-use super::http::{AppState, Fault, answered, rendered};
+use super::http::{AppState, Fault, answered};
 use crate::domain::{FileTypes, UploadMethod};
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
@@ -83,7 +83,5 @@ fn resource() -> [UtoipaMethodRouter<AppState>; 13] {
 }
 
 fn in_our_words(router: Router<AppState>) -> Router<AppState> {
-    router.layer(axum::middleware::from_fn(async |request, next: Next| {
-        answered(next, request, |response| rendered(response, errors::error_body)).await
-    }))
+    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, &errors::FAULTS).await))
 }

@@ -13,7 +13,8 @@ use super::request::{IGNORED, IdInPath, ignore_body};
 use super::response::{ArrivedBody, SignedPartsBody};
 
 use crate::api::http::body::{json, object, or_empty, read_json, whole};
-use crate::api::http::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
+use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody};
+use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault};
 use crate::domain::multipart::MAX_PARTS;
 use crate::domain::{Caller, FieldErrors};

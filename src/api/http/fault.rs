@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use tracing::Instrument as _;
 
@@ -143,25 +143,4 @@ pub(in crate::api) async fn to_its_end<T: Send + 'static>(
 ) -> Result<T, Fault> {
     let ended = tokio::spawn(work.in_current_span()).await;
     ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
-}
-
-/// Gives the fault of a response the body of a dialect.
-pub(in crate::api) fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
-    let Some(fault) = response.extensions().get::<Arc<Fault>>().cloned() else { return response };
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    match &*fault {
-        Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
-        Fault::LimitExceeded(exceeded) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
-        // What would be read (RFC 9110, section 15.5.16).
-        Fault::Coded(_) => drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
-        Fault::RangeNotSatisfiable(size) => {
-            drop(HeaderValue::from_str(&format!("bytes */{size}")).map(|value| headers.insert(header::CONTENT_RANGE, value)));
-        }
-        Fault::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
-        _ => {}
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    *response.body_mut() = Body::from(body(&fault));
-    response
 }

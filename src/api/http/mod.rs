@@ -14,12 +14,14 @@ pub(super) mod instants;
 pub(super) mod openapi;
 pub(super) mod query;
 mod refused_tokens;
+pub(super) mod rendering;
 pub(super) mod request_log;
 mod route_label;
 mod state;
+pub(super) mod wording;
 
 pub use bucket_events_secret::Secret as BucketEventsSecret;
 pub use fault::Fault;
-pub(super) use fault::{rendered, to_its_end};
+pub(super) use fault::to_its_end;
 pub(super) use request_log::answered;
 pub use state::{AppState, Parts};

@@ -5,23 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::IntoResponses;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, SchemaFormat, Type};
-use utoipa::{IntoResponses, ToSchema};
 
 use super::fault::Fault;
+use super::rendering::Rendering;
 use crate::domain::{FieldErrors, Scope};
 use crate::limits::Exceeded;
-
-/// What was not done and why: messages by field, all at once.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({"errors": {"filename": ["must not end in ‘.exe’"], "size": ["must be 104857600 or lower"]}}))]
-pub(in crate::api) struct Errors {
-    /// Messages by the name of the field that they are about.
-    pub(in crate::api) errors: BTreeMap<String, Vec<String>>,
-}
 
 // ---- what schemas of several dialects share ----
 
@@ -107,15 +99,17 @@ fn shared<const N: usize>(names: [&str; N]) -> BTreeMap<String, RefOr<utoipa::op
     wanted.map(|(name, fault, _)| (fault.status().as_str().to_owned(), Ref::from_response_name(*name).into())).collect()
 }
 
-/// The errors that [`AnyCall`] and the others stand for, in the words of one dialect: `schema` names what `error_body` writes.
-pub(in crate::api) fn shared_responses(prefix: &str, schema: &str, error_body: fn(&Fault) -> Vec<u8>) -> Map<String, Value> {
+/// The errors that [`AnyCall`] and the others stand for, as one dialect says them: `schema` names what is written.
+pub(in crate::api) fn shared_responses(prefix: &str, schema: &str, faults: &Rendering) -> Map<String, Value> {
     let answer = |fault: &Fault, means: &str| {
-        let example: Value = serde_json::from_slice(&error_body(fault)).unwrap_or_default();
-        json!({
-            "description": means,
-            "headers": headers(fault.status().as_str()),
-            "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}, "example": example}},
-        })
+        let body = (faults.body)(fault);
+        let example = serde_json::from_slice(&body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&body)));
+        let mut content = Map::new();
+        content.insert(
+            faults.content_type.to_owned(),
+            json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}, "example": example}),
+        );
+        json!({"description": means, "headers": headers((faults.status)(fault).as_str()), "content": content})
     };
     shared_faults().into_iter().map(|(name, fault, means)| (format!("{prefix}{name}"), answer(&fault, means))).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use futures_util::FutureExt as _;
@@ -15,6 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use super::fault::{BAD_TOKENS, Fault};
 use super::refused_tokens;
+use super::rendering::Rendering;
 use super::route_label::operation;
 use crate::{metrics, random, trace};
 
@@ -83,7 +84,7 @@ impl Asked {
     pub(in crate::api) fn end(self, response: &mut Response<Body>) {
         if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
             if !is_of_a_token(&fault) || refused_tokens::has_a_line() {
-                self.span().in_scope(|| log(&fault));
+                self.span().in_scope(|| log(&fault, response.status()));
             }
             if let Fault::LimitExceeded(exceeded) = &*fault {
                 metrics::limited(exceeded.what);
@@ -118,11 +119,11 @@ fn is_of_a_token(fault: &Fault) -> bool {
     }
 }
 
-fn log(fault: &Fault) {
+fn log(fault: &Fault, status: StatusCode) {
     match fault {
         Fault::Internal(why) => tracing::error!(status = 500, why, "request failed"),
         Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
-        other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
+        other => tracing::info!(status = status.as_u16(), fault = ?other, "request refused"),
     }
 }
 
@@ -148,11 +149,11 @@ pub(in crate::api) fn loggable(path: &str) -> Cow<'_, str> {
 
 /// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it, unless its
 /// handler says how long.
-pub(in crate::api) async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
+pub(in crate::api) async fn answered(next: Next, request: Request<Body>, faults: &Rendering) -> Response<Body> {
     let asked = Asked::of(&request);
     let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
-    let response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
-    let mut response = rendered(response);
+    let mut response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
+    faults.apply(&mut response);
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     asked.end(&mut response);
     response
