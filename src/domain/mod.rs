@@ -70,6 +70,6 @@ pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
 pub use pixels::Pixels;
-pub use selection::{Condition, Field, Order, Position, Selection, Start};
+pub use selection::{Attribute, Condition, Order, Position, Selection, Start};
 pub use sqlite_url::sqlite_url;
 pub use toml_failure::toml_failure;

@@ -13,7 +13,7 @@ use crate::api::http::body::readable;
 use crate::api::http::fuzzing::said_well;
 use crate::api::http::query::Query;
 use crate::domain::fuzzing::clean;
-use crate::domain::{Condition, Field, NewFile, Order, Start};
+use crate::domain::{Attribute, Condition, NewFile, Order, Start};
 
 /// What is asked for is the same bare and wrapped, and nothing in it is as hostile as it came.
 pub(crate) fn body(bytes: &[u8]) {
@@ -89,7 +89,7 @@ pub(crate) fn list(bytes: &[u8]) {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),
         Err(errors) => said_well(&errors, &["ids", "bulkDryExecute", "filter", "q"]),
     }
-    for (by, _) in Field::ALL {
+    for by in Attribute::ALL {
         for descending in [false, true] {
             let order = Order { by, descending };
             if let Ok(position) = position_of(order, &text) {

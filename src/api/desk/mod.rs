@@ -4,6 +4,7 @@
 //! the official clients send whole objects back. Beyond Desk a request may carry `size` and `checksumSHA256`, and the answer
 //! carries `expiresAt`.
 
+mod attributes;
 pub mod bench;
 mod cursor;
 mod delete;
