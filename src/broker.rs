@@ -8,6 +8,7 @@
 //!   things that the sweeper finds.
 //! - A file of another tenant is the same as no file, and so is one of a type that the token is not for.
 
+mod archive;
 mod authorize;
 mod bucket_events;
 mod confirm;
@@ -50,6 +51,7 @@ use keyed_mutex::KeyedMutex;
 use list_permits::Lists;
 pub use reconciliation::Reconciliation;
 
+pub use archive::FileArchive;
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
 pub use download::{Offered, Reader};
@@ -57,7 +59,7 @@ pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
-pub use tickets::{Attachment, TicketArchive};
+pub use tickets::AttachError;
 
 /// Where forms may write; sealed objects stand elsewhere.
 pub const STAGING_PREFIX: &str = "temp/";

@@ -47,9 +47,10 @@ fn other_bodies(bytes: &[u8]) {
         Err(errors) => said_well(&errors, &["body", "filename", "fileName", "disposition"]),
     }
     match tickets::wanted(bytes) {
-        Ok(wanted) => {
-            let distinct: BTreeSet<i64> = wanted.iter().map(|wanted| wanted.id.0).collect();
-            assert!((1..=100).contains(&distinct.len()) && distinct.len() == wanted.len() && distinct.iter().all(|id| *id > 0));
+        Ok((ids, places)) => {
+            let distinct: BTreeSet<i64> = ids.iter().map(|id| id.0).collect();
+            assert!((1..=100).contains(&distinct.len()) && distinct.len() == ids.len() && distinct.iter().all(|id| *id > 0));
+            assert_eq!(places.len(), ids.len());
         }
         Err(errors) => said_well(&errors, &["body", "files", "ids"]),
     }

@@ -138,9 +138,12 @@ impl IntoResponse for Fault {
 }
 
 /// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
-pub(in crate::api) async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, BrokerError>> + Send + 'static,
-) -> Result<T, Fault> {
+pub(in crate::api) async fn to_its_end<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, Fault>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    Fault: From<E>,
+{
     let ended = tokio::spawn(work.in_current_span()).await;
     ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
 }
