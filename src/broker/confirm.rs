@@ -8,10 +8,9 @@ use super::judge::Judged;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted, seen_by, too_often};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::database::{Changed, Sealed};
+use crate::domain::changes::{Describe, UNCHANGED};
 use crate::domain::file::Landed;
-use crate::domain::{
-    Action, Caller, Change, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, event,
-};
+use crate::domain::{Action, Caller, Change, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, event};
 use crate::failpoint;
 use crate::metrics::{self, Step};
 
@@ -37,14 +36,14 @@ impl Broker {
     /// [`BrokerError::NotUploaded`] before step 2; [`BrokerError::Refused`] when what landed is not what was granted: it is
     /// deleted then, and the record stays `temp` so that the client can upload again.
     pub async fn confirm(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<File, BrokerError> {
-        self.confirm_as(caller, id, &Description::default(), now).await
+        self.confirm_as(caller, id, UNCHANGED, now).await
     }
 
     /// The same, and describes the file as wished; one that is active already is described alone. All of it is done or nothing.
     ///
     /// # Errors
     /// [`BrokerError::Invalid`] when the file's rule does not take the name or disposition, and as for [`Broker::confirm`].
-    pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: &Description, now: OffsetDateTime) -> Result<File, BrokerError> {
+    pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: Describe<'_>, now: OffsetDateTime) -> Result<File, BrokerError> {
         self.confirm_from(Origin::Request(caller.actor), caller, id, wished, now).await
     }
 
@@ -54,7 +53,7 @@ impl Broker {
         origin: Origin,
         caller: &Caller,
         id: FileId,
-        wished: &Description,
+        wished: Describe<'_>,
         now: OffsetDateTime,
     ) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
@@ -78,7 +77,7 @@ impl Broker {
     }
 
     /// Describes an active file as wished; `None` when its record changed meanwhile.
-    async fn describe(&self, caller: &Caller, file: File, wished: &Description, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
+    async fn describe(&self, caller: &Caller, file: File, wished: Describe<'_>, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let described = self.described(&file, file.content_type(), wished)?;
         if described == file {
             seen_by(caller, &file)?;
@@ -97,8 +96,8 @@ impl Broker {
     }
 
     /// The file as it will be described, if its rule takes that.
-    fn described(&self, file: &File, content_type: &MediaType, wished: &Description) -> Result<File, BrokerError> {
-        let changes = wished.changes(file).map_err(BrokerError::Invalid)?;
+    fn described(&self, file: &File, content_type: &MediaType, wished: Describe<'_>) -> Result<File, BrokerError> {
+        let changes = wished(file).map_err(BrokerError::Invalid)?.new_to(file);
         if changes.is_empty() {
             return Ok(file.clone());
         }
@@ -113,7 +112,7 @@ impl Broker {
         origin: Origin,
         caller: &Caller,
         file: &File,
-        wished: &Description,
+        wished: Describe<'_>,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
         let began = Instant::now();

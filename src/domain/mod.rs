@@ -9,7 +9,7 @@
 //! | [`caller`] | who is asking: actor, tenant, scopes, file types |
 //! | [`mod@composed`] | texts as they are compared, in one of Unicode's spellings |
 //! | [`mod@file`] | the record of one uploaded content and its states |
-//! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
+//! | [`changes`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
@@ -32,8 +32,8 @@ pub mod address;
 pub mod bucket_event;
 pub mod byte_range;
 pub mod caller;
+pub mod changes;
 pub mod composed;
-pub mod description;
 mod detection;
 mod disposition;
 pub mod event;
@@ -58,8 +58,8 @@ pub mod web;
 
 pub use address::{Address, TrustedProxies};
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
+pub use changes::Changes;
 pub use composed::composed;
-pub use description::Description;
 pub use disposition::Disposition;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Sniff, Verdict};

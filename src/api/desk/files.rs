@@ -113,7 +113,7 @@ pub(super) async fn confirm(
     let permit = broker.may_confirm(&caller).await?;
     let file = to_its_end(async move {
         let _permit = permit;
-        broker.confirm_as(&asking, id, &wished, OffsetDateTime::now_utc()).await
+        broker.confirm_as(&asking, id, &|file| wished.changes(file), OffsetDateTime::now_utc()).await
     });
     let file = file.await?;
     Ok(one(&state, &caller, &file))

@@ -8,6 +8,7 @@ mod attributes;
 pub mod bench;
 mod cursor;
 mod delete;
+mod description;
 mod document;
 mod download;
 mod errors;

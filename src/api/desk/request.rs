@@ -11,13 +11,14 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
+use super::description::Description;
 use crate::api::http::Fault;
 use crate::api::http::body::{not_json, object, or_empty, read_json, whole};
 use crate::api::http::instants::parse_instant;
 use crate::api::http::openapi::id_parameter;
 use crate::domain::file::ChecksumSha256;
 use crate::domain::policy_file::declared_type;
-use crate::domain::{Description, FieldErrors, FileId, FileName, NewFile, PartSizes};
+use crate::domain::{FieldErrors, FileId, FileName, NewFile, PartSizes};
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
