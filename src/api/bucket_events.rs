@@ -23,6 +23,7 @@ use super::http::openapi::Part;
 use super::http::rendering::{BASIC, BEARER, JSON, Rendering, nothing_else};
 use super::http::wording::{Errors, Wording, wording};
 use super::http::{AppState, Fault, answered, to_its_end};
+use crate::field_names;
 
 /// The longest message: about a thousand records of a kilobyte.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -124,5 +125,5 @@ fn error_body(fault: &Fault) -> Vec<u8> {
     if let (Fault::BodyTooLarge, Wording::One(sentence)) = (fault, &mut said) {
         sentence.message = format!("must be {MAX_MESSAGE_BYTES} bytes or shorter").into();
     }
-    serde_json::to_vec(&said.by_field()).unwrap_or_default()
+    serde_json::to_vec(&said.by_field(field_names::name)).unwrap_or_default()
 }

@@ -20,7 +20,7 @@ pub use cors::Api;
 #[doc(hidden)]
 pub use desk::bench;
 pub use http::downloads::Downloads;
-pub use http::{AppState, BucketEventsSecret, Fault, Parts};
+pub use http::{AppState, BucketEventsSecret, Fault, FieldErrors, Parts};
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use super::sweep::owner;
 use super::{Broker, BrokerError, is_staging_key};
 use crate::domain::bucket_event::{self, ObjectCreated, Subscribing, Told};
 use crate::domain::changes::UNCHANGED;
-use crate::domain::{FieldErrors, FileState, Origin};
+use crate::domain::{Complaints, Field, FileState, Origin};
 use crate::metrics::{self, Notification};
 
 /// How many objects of one message are looked at at the same time.
@@ -43,7 +43,7 @@ impl Broker {
     pub async fn bucket_events(&self, message: &[u8], now: OffsetDateTime) -> Result<BucketEvents, BrokerError> {
         let told = bucket_event::parse(message).map_err(|why| {
             metrics::notification(Notification::Unreadable);
-            BrokerError::Invalid(FieldErrors::one("body", why))
+            BrokerError::Invalid(Complaints::one(Field::Message, why))
         })?;
         let objects = match told {
             Told::Created(objects) => objects,

@@ -10,8 +10,10 @@ use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::database::{Changed, Sealed};
 use crate::domain::changes::{Describe, UNCHANGED};
 use crate::domain::file::Landed;
-use crate::domain::{Action, Caller, Change, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, event};
+use crate::domain::{Action, Caller, Change, Complaints, Field, File, FileId, FileState, MediaType, Multipart, Origin, Scope};
+use crate::event_json;
 use crate::failpoint;
+use crate::field_names;
 use crate::metrics::{self, Step};
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
@@ -214,16 +216,16 @@ impl Broker {
         &self,
         file: &File,
         landed: &Landed,
-        mut complaints: FieldErrors,
+        mut complaints: Complaints,
         origin: Origin,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
-        metrics::rejected(&file.type_name, complaints.by_field().keys().map(String::as_str));
-        tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
+        metrics::rejected(&file.type_name, complaints.iter().map(|(field, _)| field_names::name(field)));
+        tracing::info!(file.id = %file.id, size_bytes = landed.size, complaints = %field_names::spelled(&complaints), "upload refused");
         failpoint::reach("refusal: judged");
         // Before the object goes: after a crash between the two it is refused again, and told again.
         let change = Change::new(file, Action::Rejected, origin, now);
-        let change = change.with("reasons", event::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
+        let change = change.with("reasons", event_json::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
         self.database.reject(&change, MOST_REFUSED).await?;
         failpoint::reach("refusal: written down");
         if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {
@@ -235,7 +237,7 @@ impl Broker {
             self.database.end_upload(file).await?;
         }
         if file.refused + 1 >= MOST_REFUSED {
-            complaints.add("state", DEAD);
+            complaints.add(Field::State, DEAD);
         }
         Err(BrokerError::Refused(complaints))
     }
@@ -250,16 +252,7 @@ impl Broker {
         let refused = self.database.last_audited(file.id, Action::Rejected).await?;
         let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.reissued);
         let Some(line) = unasked else { return Ok(BrokerError::NotUploaded) };
-        let mut complaints = FieldErrors::new();
-        for (field, messages) in line.details["reasons"].as_object().into_iter().flatten() {
-            messages
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|message| message.as_str())
-                .for_each(|message| complaints.add(field, message));
-        }
-        Ok(BrokerError::Refused(complaints))
+        Ok(BrokerError::Refused(event_json::complaints(&line.details["reasons"])))
     }
 
     /// Drops what was uploaded of a file, or may still be; the doomed list names it too.
@@ -297,7 +290,7 @@ impl Broker {
 /// That a temp file can still become active, and be given forms.
 pub(super) fn not_dead(file: &File) -> Result<(), BrokerError> {
     if file.state == FileState::Temp && file.refused >= MOST_REFUSED {
-        return Err(BrokerError::Refused(FieldErrors::one("state", DEAD)));
+        return Err(BrokerError::Refused(Complaints::one(Field::State, DEAD)));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a caller may change of a file afterwards: its name and its disposition.
 
-use super::{Disposition, FieldErrors, File, FileName, FileType, MediaType};
+use super::{Complaints, Disposition, File, FileName, FileType, MediaType};
 
 /// What is to be different.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Changes {
 }
 
 /// What is to be different of a file, said by the file as it is then: it may change until its turn comes.
-pub type Describe<'a> = &'a (dyn Fn(&File) -> Result<Changes, FieldErrors> + Send + Sync);
+pub type Describe<'a> = &'a (dyn Fn(&File) -> Result<Changes, Complaints> + Send + Sync);
 
 /// Nothing is to be different, whatever the file.
 pub const UNCHANGED: Describe<'static> = &|_| Ok(Changes { name: None, disposition: None });
@@ -37,8 +37,8 @@ impl Changes {
     ///
     /// # Errors
     /// What is wrong, by field: `filename`, `disposition`.
-    pub fn made(self, file: &File, rule: &FileType, content_type: &MediaType) -> Result<File, FieldErrors> {
-        let mut errors = FieldErrors::new();
+    pub fn made(self, file: &File, rule: &FileType, content_type: &MediaType) -> Result<File, Complaints> {
+        let mut errors = Complaints::new();
         if let Some(name) = &self.name {
             let judged = rule.judge_name(name, content_type).or_else(|why| {
                 // Where the bytes showed another type than the name, that name was kept: the ending may stay.

@@ -15,7 +15,6 @@
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
 //! | [`byte_range`] | which bytes a `Range` header asks for |
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
-//! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | `detection` | which type the first bytes of an upload show |
 //! | `families` | which types share a container, and which a file may be called both |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
@@ -26,20 +25,22 @@
 //! | [`mod@sqlite_url`] | paths of databases as URLs |
 //! | [`text`] | texts as programs write them down: marks, encodings, halves of characters |
 //! | [`web`] | addresses of servers |
-//! | [`field_errors`] | what is wrong with a request, field by field |
+//! | [`field`], [`complaints`] | what is wrong with a request, field by field |
+//! | [`wording`] | how complaints are worded |
 
 pub mod address;
 pub mod bucket_event;
 pub mod byte_range;
 pub mod caller;
 pub mod changes;
+pub mod complaints;
 pub mod composed;
 mod detection;
 mod disposition;
 pub mod event;
 pub mod evidence;
 mod families;
-pub mod field_errors;
+pub mod field;
 pub mod file;
 pub mod file_name;
 pub mod file_type;
@@ -49,21 +50,22 @@ pub mod image_header;
 pub mod media_type;
 pub mod multipart;
 mod pixels;
-pub mod policy_file;
 pub mod selection;
 pub mod sqlite_url;
 pub mod text;
 pub mod toml_failure;
 pub mod web;
+pub mod wording;
 
 pub use address::{Address, TrustedProxies};
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
 pub use changes::Changes;
+pub use complaints::Complaints;
 pub use composed::composed;
 pub use disposition::Disposition;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Sniff, Verdict};
-pub use field_errors::FieldErrors;
+pub use field::Field;
 pub use file::{Deletion, File, FileId, FileState, NewFile, TicketId, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};

@@ -1,7 +1,7 @@
 //! What one caller can do over and over leaves so many rows and no more.
 
 use dropslip::database::{Attached, AuditFilter};
-use dropslip::domain::{Action, Actor, ActorKind, Caller, Changes, FieldErrors, File, FileId, FileName, Scopes, TicketId, TypeLimit};
+use dropslip::domain::{Action, Actor, ActorKind, Caller, Changes, Complaints, File, FileId, FileName, Scopes, TicketId, TypeLimit};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -150,7 +150,7 @@ async fn a_file_is_named_anew_sixty_times_an_hour(db: Db) {
 }
 
 /// A description that is a name and nothing else.
-fn called(name: &str) -> impl Fn(&File) -> Result<Changes, FieldErrors> + Send + Sync + use<> {
+fn called(name: &str) -> impl Fn(&File) -> Result<Changes, Complaints> + Send + Sync + use<> {
     let changes = Changes { name: Some(FileName::sanitized(name)), disposition: None };
     move |_| Ok(changes.clone())
 }

@@ -11,6 +11,7 @@ use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::fields::field_name;
 use crate::api::http::Fault;
 use crate::api::http::rendering::{BEARER, JSON, Rendering};
 use crate::api::http::wording::{Wording, wording};
@@ -37,7 +38,7 @@ fn message(fault: &Fault) -> String {
         Fault::RangeNotSatisfiable(size) => format!("there is nothing from byte {size} on"),
         Fault::PreconditionFailed => "the file has another entity tag".to_owned(),
         Fault::BodyTooLarge => "the request is too long".to_owned(),
-        other => wording(other).sentence(),
+        other => wording(other).sentence(field_name),
     }
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Refusal {
 /// Companion's `message`, and the complaints by field where there are any.
 fn error_body(fault: &Fault) -> Vec<u8> {
     let errors = match wording(fault) {
-        by_field @ Wording::Fields(_) => Some(by_field.by_field().errors),
+        by_field @ Wording::Fields(_) => Some(by_field.by_field(field_name).errors),
         Wording::One(_) => None,
     };
     serde_json::to_vec(&Refusal { message: message(fault), errors }).unwrap_or_default()

@@ -14,10 +14,11 @@ use utoipa::openapi::{Object, Required, Type};
 use super::auth::Uploader;
 use super::response::EXAMPLE_KEY;
 use crate::api::http::body::{object, whole};
+use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::query::Query;
 use crate::api::http::{AppState, Fault};
-use crate::domain::policy_file::declared_type;
-use crate::domain::{Caller, FieldErrors, File, FileName, NewFile};
+use crate::domain::media_type::declared_type;
+use crate::domain::{Caller, File, FileName, NewFile};
 use crate::tokens::{LONGEST_LIFE, MOST_UPLOAD_TYPES};
 
 /// How long an upload token lives when nobody says.
@@ -83,7 +84,7 @@ fn file_type(errors: &mut FieldErrors, metadata: &Metadata, types: Option<&[Stri
         (None, Some([only])) => return only.clone(),
         (None, _) => errors.add("fileType", "must be set in the file's metadata"),
         (Some(wanted), Some(types)) if !types.contains(&wanted) => {
-            errors.add("fileType", crate::domain::field_errors::one_of(types.iter().map(String::as_str)));
+            errors.add("fileType", crate::domain::wording::one_of(types.iter().map(String::as_str)));
         }
         (Some(wanted), _) => return wanted,
     }

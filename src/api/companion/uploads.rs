@@ -14,11 +14,11 @@ use super::errors::Refusal;
 use super::request::{Upload, new_file_of_query};
 use super::response::{DoneBody, EXAMPLE_KEY, ParamsBody};
 use crate::api::http::body::read_body;
+use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::openapi::{AnyCall, AnyFile, WithBody};
 use crate::api::http::query::Query;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::{Authorized, Slip};
-use crate::domain::FieldErrors;
 
 /// Ask for a slip for one request
 ///

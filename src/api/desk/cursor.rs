@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::OffsetDateTime;
 
+use crate::api::http::field_errors::FieldErrors;
 use crate::domain::selection::{Kind, Value};
-use crate::domain::{Attribute, FieldErrors, FileId, Order, Position};
+use crate::domain::{Attribute, FileId, Order, Position};
 
 /// What the first byte of a cursor says: a file's number follows, and the list, newest first, goes on below it.
 const BELOW_ID: u8 = 1;

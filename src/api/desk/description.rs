@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::domain::changes::Changes;
-use crate::domain::{Disposition, FieldErrors, File, FileName};
+use crate::domain::{Complaints, Disposition, Field, File, FileName};
 
 /// How a caller wants a file to be described.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Description {
     ///
     /// # Errors
     /// Two names, of which neither is known to be the old one.
-    pub(super) fn changes(&self, file: &File) -> Result<Changes, FieldErrors> {
+    pub(super) fn changes(&self, file: &File) -> Result<Changes, Complaints> {
         Ok(Changes { name: self.name(file)?.cloned(), disposition: self.disposition })
     }
 
@@ -29,8 +29,8 @@ impl Description {
     ///
     /// Clients send back what they were answered, with both spellings in it, and change one. The other is the name that the file has; but
     /// when the same request is repeated, it is the one that the file had, and must not come back.
-    fn name<'a>(&'a self, file: &'a File) -> Result<Option<&'a FileName>, FieldErrors> {
-        let unlike = || FieldErrors::one("filename", "must be the same as fileName");
+    fn name<'a>(&'a self, file: &'a File) -> Result<Option<&'a FileName>, Complaints> {
+        let unlike = || Complaints::one(Field::Name, "must be the same as fileName");
         let Some(first) = self.names.first() else { return Ok(None) };
         let Some(second) = self.names.iter().find(|name| *name != first) else { return Ok(Some(first)) };
         let fresh = if *first == file.name { second } else { first };

@@ -7,11 +7,12 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 use super::attributes::{attribute_named, attribute_names};
 use super::filter_json::Json;
 use crate::api::http::body::not_json;
+use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::instants::parse_instant;
-use crate::domain::field_errors::one_of;
 use crate::domain::selection::{Comparison, Kind, Value};
 use crate::domain::text::{whole_characters, without_mark};
-use crate::domain::{Attribute, Condition, FieldErrors};
+use crate::domain::wording::one_of;
+use crate::domain::{Attribute, Condition};
 
 /// The longest filter, in bytes.
 const MOST_BYTES: usize = 8 * 1024;
@@ -38,7 +39,7 @@ pub(super) fn parse_filter(text: &str) -> Result<Condition, FieldErrors> {
     }
     let json: Json = match serde_json::from_str(&whole_characters(without_mark(text))) {
         Ok(json) => json,
-        Err(error) => return fault(not_json(&error).by_field().values().flatten().next().map_or("must be JSON", String::as_str)),
+        Err(error) => return fault(not_json(&error).messages().next().unwrap_or("must be JSON")),
     };
     let mut reader = Reader { errors: FieldErrors::new(), complaints: 0, values: 0 };
     let condition = reader.object(&json, "filter", 0);
@@ -274,11 +275,17 @@ fn no_instant() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::field_name;
     use super::*;
 
     fn refusal(filter: &str) -> Vec<(String, String)> {
         let errors = parse_filter(filter).unwrap_err();
-        errors.by_field().iter().flat_map(|(field, messages)| messages.iter().map(|message| (field.clone(), message.clone()))).collect()
+        errors
+            .spelled(field_name)
+            .by_name()
+            .iter()
+            .flat_map(|(field, messages)| messages.iter().map(|message| (field.clone(), message.clone())))
+            .collect()
     }
 
     #[test]
@@ -286,14 +293,14 @@ mod tests {
         let nested =
             |one: &str| (0..6).fold("{}".to_owned(), |inner, _| format!(r#"{{"$and":[{inner}{}]}}"#, format!(",{one}").repeat(150)));
         for text in [nested("{}"), nested(r#"{"id":{"$in":[]}}"#).replace(' ', "")] {
-            let refused = parse_filter(&text).unwrap_err().to_string();
+            let refused = parse_filter(&text).unwrap_err().spelled(field_name).to_string();
             assert!(refused.contains("values of the filter or fewer") || refused.contains("bytes or shorter"), "{refused}");
         }
         let several = format!(r#"{{"$and":[{}]}}"#, vec!["{}"; MOST_VALUES].join(","));
         assert!(parse_filter(&several).is_ok());
         let wrong = format!("{{{}}}", vec![r#""a":1"#; 1000].join(","));
         let refused = parse_filter(&wrong).unwrap_err();
-        assert_eq!(refused.by_field()["filter.a"].len(), MOST_COMPLAINTS);
+        assert_eq!(refused.spelled(field_name).by_name()["filter.a"].len(), MOST_COMPLAINTS);
     }
 
     #[test]

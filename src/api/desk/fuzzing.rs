@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::cursor::{cursor_of, position_of};
+use super::fields::field_name;
 use super::filter::parse_filter;
 use super::ids::MOST_IDS;
 use super::list_query::ListQuery;
@@ -10,7 +11,8 @@ use super::parts::part_numbers;
 use super::request::{IDEMPOTENCY_KEY, idempotency_key, parse_description, parse_new_file};
 use super::{delete, tickets};
 use crate::api::http::body::readable;
-use crate::api::http::fuzzing::said_well;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::fuzzing;
 use crate::api::http::query::Query;
 use crate::domain::fuzzing::clean;
 use crate::domain::{Attribute, Condition, NewFile, Order, Start};
@@ -109,7 +111,10 @@ pub(crate) fn filter(bytes: &[u8]) {
     let condition = match parse_filter(&text) {
         Ok(condition) => condition,
         Err(errors) => {
-            assert!(errors.by_field().keys().all(|place| place.len() < 4 * 1024), "a place that is too long to be answered");
+            assert!(
+                errors.spelled(field_name).by_name().keys().all(|place| place.len() < 4 * 1024),
+                "a place that is too long to be answered"
+            );
             return said_well(&errors, &["filter"]);
         }
     };
@@ -118,7 +123,7 @@ pub(crate) fn filter(bytes: &[u8]) {
     assert!(depth <= 40, "{depth} deep");
     match parse_filter(&format!("{{\"$and\":[{text}]}}")) {
         Ok(bracketed) => assert_eq!(bracketed, Condition::All(vec![condition])),
-        Err(errors) => assert!(text.len() > 8_000 || depth >= 8, "{errors}"),
+        Err(errors) => assert!(text.len() > 8_000 || depth >= 8, "{errors:?}"),
     }
 }
 
@@ -132,4 +137,8 @@ fn counted(condition: &Condition) -> (usize, usize) {
         Condition::Compare(..) => (1, 0),
         Condition::In(_, values) | Condition::NotIn(_, values) => (values.len(), 0),
     }
+}
+
+fn said_well(errors: &FieldErrors, fields: &[&str]) {
+    fuzzing::said_well(&errors.spelled(field_name), fields);
 }

@@ -14,10 +14,11 @@ use super::filter::parse_filter;
 use super::ids::{IDS_PATTERN, ids_in};
 use super::members::{Members, members_parameters};
 use crate::api::http::Fault;
+use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::query::{Query, flag, parameter};
 use crate::broker::PageWanted;
-use crate::domain::field_errors::one_of;
-use crate::domain::{Attribute, Condition, FieldErrors, Order, Selection, Start, composed};
+use crate::domain::wording::one_of;
+use crate::domain::{Attribute, Condition, Order, Selection, Start, composed};
 
 /// Files of a page when nobody says how many.
 const PAGE_SIZE: u32 = 50;
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn pages_are_counted_from_1_or_from_0() {
         let start =
-            |text: &str| ListQuery::parse(&Query::parsed(text)).map(|wanted| wanted.page.start).map_err(|errors| errors.to_string());
+            |text: &str| ListQuery::parse(&Query::parsed(text)).map(|wanted| wanted.page.start).map_err(|errors| format!("{errors:?}"));
         for (query, skip) in [
             ("", 0),
             ("page=1", 0),

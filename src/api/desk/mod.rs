@@ -12,6 +12,7 @@ mod description;
 mod document;
 mod download;
 mod errors;
+mod fields;
 mod files;
 mod filter;
 mod filter_json;

@@ -14,11 +14,12 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use super::description::Description;
 use crate::api::http::Fault;
 use crate::api::http::body::{not_json, object, or_empty, read_json, whole};
+use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::instants::parse_instant;
 use crate::api::http::openapi::id_parameter;
 use crate::domain::file::ChecksumSha256;
-use crate::domain::policy_file::declared_type;
-use crate::domain::{FieldErrors, FileId, FileName, NewFile, PartSizes};
+use crate::domain::media_type::declared_type;
+use crate::domain::{FileId, FileName, NewFile, PartSizes};
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -140,7 +141,7 @@ impl TryFrom<FileFields> for NewFile {
             errors.add("filename", "must be the same as fileName");
         }
         let name = filename.or(other_spelling).filter(|name| !name.trim().is_empty());
-        if name.is_none() && !["filename", "fileName"].iter().any(|field| errors.by_field().contains_key(*field)) {
+        if name.is_none() && !["filename", "fileName"].iter().any(|field| errors.has(field)) {
             errors.add("filename", MUST_BE_SET);
         }
         let declared = required_text(&mut errors, "mimeType", fields.mime_type).unwrap_or_default();
@@ -149,7 +150,7 @@ impl TryFrom<FileFields> for NewFile {
             None
         });
         let type_name = required_text(&mut errors, "type", fields.r#type).unwrap_or_default();
-        if type_name.is_empty() && !errors.by_field().contains_key("type") {
+        if type_name.is_empty() && !errors.has("type") {
             errors.add("type", MUST_BE_SET);
         }
         let disposition = parsed(&mut errors, "disposition", fields.disposition).unwrap_or_default();

@@ -15,18 +15,20 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Array, Object, Type};
 
+use super::fields::field_name;
 use super::list::PageBody;
 use super::list_query::ListQuery;
 use super::request::{IGNORED, ignore_body};
 use crate::api::http::body::{json_of, object, or_empty, read_json, whole};
 use crate::api::http::downloads::places::{Link, What};
 use crate::api::http::downloads::{AskedDisposition, Links, answer, header, of_unknown_length};
+use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody, id_parameter};
 use crate::api::http::query::Query;
 use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::{AttachError, BrokerError, Reader};
-use crate::domain::{Caller, FieldErrors, FileId, Selection, TicketId};
+use crate::domain::{Caller, FileId, Selection, TicketId};
 
 /// How many files are attached in one request.
 const MOST_AT_ONCE: usize = 100;
@@ -247,17 +249,21 @@ fn unattached(error: AttachError, places: &[String]) -> Fault {
         AttachError::Broker(error) => error.into(),
         AttachError::TooMany(most) => Fault::Conflict(FieldErrors::one("files", format!("a ticket has {most} files at most"))),
         AttachError::NotFound(files) => {
-            files.into_iter().for_each(|index| errors.add(place(index), "not found"));
+            for index in files {
+                errors.add(place(index), "not found");
+            }
             Fault::Invalid(errors)
         }
         AttachError::Unconfirmed(files) => {
             let mut refused = FieldErrors::new();
             for (index, error) in files {
                 match error {
-                    BrokerError::Refused(fields) => refused.add(place(index), format!("is not what was granted: {fields}")),
+                    BrokerError::Refused(complaints) => {
+                        refused.add(place(index), format!("is not what was granted: {}", complaints.spelled(field_name)));
+                    }
                     BrokerError::NotUploaded => errors.add(place(index), "nothing was uploaded yet"),
                     BrokerError::Changing => errors.add(place(index), "the upload keeps changing, try again"),
-                    BrokerError::Conflict(fields) => errors.add(place(index), fields.to_string()),
+                    BrokerError::Conflict(complaints) => errors.add(place(index), complaints.spelled(field_name).to_string()),
                     BrokerError::NotFound => errors.add(place(index), "is gone"),
                     other => return other.into(),
                 }
@@ -368,7 +374,7 @@ mod tests {
             ("[1]", vec!["body"]),
             (&many, vec!["ids"]),
         ] {
-            assert_eq!(wanted(bad.as_bytes()).unwrap_err().by_field().keys().collect::<Vec<_>>(), fields, "{bad}");
+            assert_eq!(wanted(bad.as_bytes()).unwrap_err().spelled(field_name).by_name().keys().collect::<Vec<_>>(), fields, "{bad}");
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fault::Fault;
-use crate::domain::FieldErrors;
+use super::field_errors::FieldErrors;
 use crate::domain::text::{self, NotText};
 
 /// The longest request body, in bytes: requests describe files, they never carry them.

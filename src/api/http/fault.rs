@@ -7,10 +7,11 @@ use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use tracing::Instrument as _;
 
+use super::field_errors::FieldErrors;
 use crate::broker::BrokerError;
 use crate::bucket::BucketError;
 use crate::database::DatabaseError;
-use crate::domain::{FieldErrors, Scope};
+use crate::domain::Scope;
 use crate::limits::Exceeded;
 use crate::tokens::Unknown;
 
@@ -90,15 +91,15 @@ impl Fault {
 impl From<BrokerError> for Fault {
     fn from(error: BrokerError) -> Self {
         match error {
-            BrokerError::Invalid(fields) => Self::Invalid(fields),
-            BrokerError::Refused(fields) => Self::Refused(fields),
+            BrokerError::Invalid(complaints) => Self::Invalid(complaints.into()),
+            BrokerError::Refused(complaints) => Self::Refused(complaints.into()),
             BrokerError::Forbidden(scope) => Self::Forbidden(scope),
             BrokerError::ForbiddenType(name) => Self::ForbiddenType(name),
             BrokerError::NotFound => Self::NotFound,
             BrokerError::NotUploaded => Self::NotUploaded,
             BrokerError::AlreadyActive => Self::AlreadyActive,
             BrokerError::Changing => Self::Changing,
-            BrokerError::Conflict(fields) => Self::Conflict(fields),
+            BrokerError::Conflict(complaints) => Self::Conflict(complaints.into()),
             BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
             BrokerError::Database(error) => error.into(),
             // Another broker may have the rule, or this one after a reload.

@@ -8,6 +8,7 @@ pub(super) mod body;
 mod bucket_events_secret;
 pub(super) mod downloads;
 pub(super) mod fault;
+pub(super) mod field_errors;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(super) mod instants;
@@ -23,5 +24,6 @@ pub(super) mod wording;
 pub use bucket_events_secret::Secret as BucketEventsSecret;
 pub use fault::Fault;
 pub(super) use fault::to_its_end;
+pub use field_errors::FieldErrors;
 pub(super) use request_log::answered;
 pub use state::{AppState, Parts};

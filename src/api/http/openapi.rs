@@ -11,8 +11,9 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, SchemaFormat, Type};
 
 use super::fault::Fault;
+use super::field_errors::FieldErrors;
 use super::rendering::Rendering;
-use crate::domain::{FieldErrors, Scope};
+use crate::domain::Scope;
 use crate::limits::Exceeded;
 
 // ---- what schemas of several dialects share ----

@@ -5,7 +5,7 @@ use url::form_urlencoded;
 use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use crate::domain::FieldErrors;
+use super::field_errors::FieldErrors;
 
 /// The members of a query, in their order; headers and with them queries are bounded by the listener.
 pub(in crate::api) struct Query(Vec<(String, String)>);

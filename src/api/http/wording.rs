@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::body::{BODY_TIMEOUT, MAX_BODY_BYTES};
 use super::fault::Fault;
-use crate::domain::FieldErrors;
+use super::field_errors::FieldErrors;
+use crate::domain::complaints::Spelling;
 
 /// What was not done and why: messages by field, all at once.
 #[derive(Serialize, ToSchema)]
@@ -68,19 +69,19 @@ pub(in crate::api) fn wording(fault: &Fault) -> Wording<'_> {
 }
 
 impl Wording<'_> {
-    /// By field, for whoever shows messages beside fields.
-    pub(in crate::api) fn by_field(self) -> Errors {
+    /// By field, for whoever shows messages beside fields, as the dialect names those of the core.
+    pub(in crate::api) fn by_field(self, name: Spelling) -> Errors {
         let errors = match self {
-            Self::Fields(fields) => fields.by_field().clone(),
+            Self::Fields(fields) => fields.spelled(name).into_names(),
             Self::One(Sentence { field, message, .. }) => BTreeMap::from([(field.to_owned(), vec![message.into_owned()])]),
         };
         Errors { errors }
     }
 
-    /// As one text for a person.
-    pub(in crate::api) fn sentence(self) -> String {
+    /// As one text for a person, as the dialect names fields of the core.
+    pub(in crate::api) fn sentence(self, name: Spelling) -> String {
         match self {
-            Self::Fields(fields) => fields.to_string(),
+            Self::Fields(fields) => fields.spelled(name).to_string(),
             Self::One(Sentence { subject: "", message, .. }) => message.into_owned(),
             Self::One(Sentence { subject, message, .. }) => format!("{subject} {message}"),
         }

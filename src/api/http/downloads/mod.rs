@@ -24,12 +24,13 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
 use super::fault::Fault;
+use super::field_errors::FieldErrors;
 use super::query::Query;
 use super::state::AppState;
 use crate::broker::{Offered, Reader};
 use crate::bucket::BucketError;
 use crate::domain::byte_range::ByteRange;
-use crate::domain::{Caller, Disposition, FieldErrors, File, FileId, Scope};
+use crate::domain::{Caller, Disposition, File, FileId, Scope};
 use crate::proxy_key::ProxyKeys;
 use places::{Link, What};
 pub use settings::Downloads;
