@@ -8,6 +8,7 @@
 //!   things that the sweeper finds.
 //! - A file of another tenant is the same as no file, and so is one of a type that the token is not for.
 
+mod archive;
 mod authorize;
 mod bucket_events;
 mod confirm;
@@ -38,8 +39,9 @@ use tokio::sync::Mutex;
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
 use crate::database::{Database, DatabaseError};
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, FileTypes, Scope, UploadMethod};
+use crate::domain::{ActorKind, Caller, Complaints, Field, File, FileId, FileState, FileTypes, Scope, UploadMethod};
 use crate::fair::FairPermits;
+use crate::field_names;
 use crate::limits::{Exceeded, Limits};
 use crate::metrics;
 use crate::random;
@@ -50,6 +52,7 @@ use keyed_mutex::KeyedMutex;
 use list_permits::Lists;
 pub use reconciliation::Reconciliation;
 
+pub use archive::FileArchive;
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
 pub use download::{Offered, Reader};
@@ -57,7 +60,7 @@ pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
-pub use tickets::{Attachment, TicketArchive};
+pub use tickets::AttachError;
 
 /// Where forms may write; sealed objects stand elsewhere.
 pub const STAGING_PREFIX: &str = "temp/";
@@ -75,11 +78,11 @@ const LIFETIME_WITHOUT_RULE: Duration = Duration::minutes(15);
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// The request cannot be granted; what is wrong, by field.
-    #[error("invalid request: {0}")]
-    Invalid(FieldErrors),
+    #[error("invalid request: {}", field_names::spelled(.0))]
+    Invalid(Complaints),
     /// The request is well-formed but what it is about is not what was granted or asked for before; what is wrong, by field.
-    #[error("refused: {0}")]
-    Refused(FieldErrors),
+    #[error("refused: {}", field_names::spelled(.0))]
+    Refused(Complaints),
     /// The token does not allow it.
     #[error("the token lacks the scope {}", .0.as_str())]
     Forbidden(Scope),
@@ -102,8 +105,8 @@ pub enum BrokerError {
     #[error("the upload keeps changing")]
     Changing,
     /// The file is not in a state for that; what is wrong, by field.
-    #[error("not now: {0}")]
-    Conflict(FieldErrors),
+    #[error("not now: {}", field_names::spelled(.0))]
+    Conflict(Complaints),
     /// The caller's actor or tenant asks for too much.
     #[error("too many {}", .0.what)]
     LimitExceeded(Exceeded),
@@ -297,7 +300,7 @@ fn is_staging_key(key: &str) -> bool {
 
 /// What a file that is deleted says to whoever wants to change it.
 fn is_deleted() -> BrokerError {
-    BrokerError::Conflict(FieldErrors::one("state", "is deleted: restore it first"))
+    BrokerError::Conflict(Complaints::one(Field::State, "is deleted: restore it first"))
 }
 
 /// What a file says to whoever changes it over and over.

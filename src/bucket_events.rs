@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, BrokerError};
 use crate::bucket::bucket_events::{Message, Queue};
+use crate::field_names;
 use crate::metrics;
 
 /// How long a queue that fails is left alone.
@@ -66,6 +67,7 @@ async fn handle(broker: &Broker, queue: &Queue, message: &Message) -> bool {
     match broker.bucket_events(message.body.as_bytes(), OffsetDateTime::now_utc()).await {
         Ok(_) => {}
         Err(BrokerError::Invalid(why)) if message.received >= UNREADABLE_SO_OFTEN => {
+            let why = field_names::spelled(&why);
             tracing::warn!(%why, received = message.received, "a message is no bucket notification, and is thrown away");
         }
         Err(error) => {

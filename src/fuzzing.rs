@@ -12,7 +12,7 @@ use crate::domain::{FileId, FileName, Tenant};
 use crate::installation_secret::{InstallationSecret, Source};
 use crate::proxy_key::ProxyKeys;
 use crate::zip::Archive;
-use crate::{api, config, domain, jwt, tokens, trace, upload, webhooks};
+use crate::{api, config, domain, jwt, policy_file, tokens, trace, upload, webhooks};
 
 const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
@@ -29,7 +29,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("image_header", domain::fuzzing::image_header),
     ("media_type", domain::fuzzing::media_type),
     ("parts", domain::fuzzing::parts),
-    ("policy", domain::fuzzing::policy),
+    ("policy", policy_file::fuzzing::policy),
     ("authorization", api::fuzzing::authorization),
     ("companion_body", api::fuzzing::companion::body),
     ("companion_query", api::fuzzing::companion::query),

@@ -13,13 +13,16 @@
 
 pub mod disk;
 pub mod domain;
+pub mod event_json;
 pub mod failpoint;
 pub mod fair;
+pub mod field_names;
 pub mod handles;
 pub mod installation_secret;
 pub mod metrics;
 pub mod origins;
 pub mod output;
+pub mod policy_file;
 pub mod private;
 pub mod random;
 pub mod secret_file;

@@ -10,7 +10,9 @@ use axum::response::IntoResponse as _;
 use axum::routing::{any, get};
 use time::OffsetDateTime;
 
-use super::{AppState, alive, ready, with_request_id};
+use super::health::{alive, ready};
+use super::http::AppState;
+use super::http::request_log::with_request_id;
 use crate::metrics;
 
 /// The URLs of the operator's address.

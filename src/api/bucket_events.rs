@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{Request, Response, StatusCode};
 use axum::middleware::Next;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -17,11 +17,13 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::presented;
-use super::body::{json, read_body_up_to};
-use super::openapi::{Errors, Part};
-use super::{AppState, Fault, answered, desk, rendered, to_its_end};
-use crate::domain::FieldErrors;
+use super::http::auth::presented;
+use super::http::body::{json, read_body_up_to};
+use super::http::openapi::Part;
+use super::http::rendering::{BASIC, BEARER, JSON, Rendering, nothing_else};
+use super::http::wording::{Errors, Wording, wording};
+use super::http::{AppState, Fault, answered, to_its_end};
+use crate::field_names;
 
 /// The longest message: about a thousand records of a kilobyte.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -48,17 +50,12 @@ struct NotifiedBody {
 /// The URL, with its own answer to wrong methods and panics; and what is documented of it.
 pub(super) fn router() -> Router<AppState> {
     let router = Router::from(routes()).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
-    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, challenged).await))
+    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, &FAULTS).await))
 }
 
-/// In Desk's words. Amazon SNS sends the user and password of a URL only when it is asked for them.
-fn challenged(response: Response<Body>) -> Response<Body> {
-    let mut response = rendered(response, error_body);
-    if response.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"dropslip\""));
-    }
-    response
-}
+/// Amazon SNS sends the user and password of a URL only when it is asked for them.
+static FAULTS: Rendering =
+    Rendering { status: Fault::status, content_type: JSON, body: error_body, challenges: &[BEARER, BASIC], finish: nothing_else };
 
 /// What is documented of it.
 pub(super) fn described() -> Part {
@@ -122,13 +119,11 @@ async fn receive(State(state): State<AppState>, request: Request<Body>) -> Resul
     }
 }
 
-/// As the Desk dialect says it, but for what has another bound here.
+/// By field, with the bound that a body has here.
 fn error_body(fault: &Fault) -> Vec<u8> {
-    match fault {
-        Fault::BodyTooLarge => {
-            let fields = FieldErrors::one("body", format!("must be {MAX_MESSAGE_BYTES} bytes or shorter"));
-            serde_json::to_vec(&Errors { errors: fields.by_field().clone() }).unwrap_or_default()
-        }
-        other => desk::error_body(other),
+    let mut said = wording(fault);
+    if let (Fault::BodyTooLarge, Wording::One(sentence)) = (fault, &mut said) {
+        sentence.message = format!("must be {MAX_MESSAGE_BYTES} bytes or shorter").into();
     }
+    serde_json::to_vec(&said.by_field(field_names::name)).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use super::parts::in_time;
 use super::slip::{InParts, Slip, SlipRequest};
 use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, must_be_temp};
 use crate::database::{Idempotency, NewForm, NewRow, Reissued};
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
+use crate::domain::{Caller, Complaints, Field, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
 use crate::failpoint;
 use crate::limits::Exceeded;
 use crate::metrics::{self, Step};
@@ -165,7 +165,7 @@ impl Broker {
             return Ok(None);
         }
         if used.request_sha256 != once.request_sha256 {
-            return Err(BrokerError::Refused(FieldErrors::one("Idempotency-Key", "was used for another request")));
+            return Err(BrokerError::Refused(Complaints::one(Field::IdempotencyKey, "was used for another request")));
         }
         for _ in 0..ATTEMPTS {
             let Some(file) = self.database.find_file(&caller.tenant, used.file_id).await? else { return Ok(None) };

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use super::sweep::owner;
 use super::{Broker, BrokerError, is_staging_key};
 use crate::domain::bucket_event::{self, ObjectCreated, Subscribing, Told};
-use crate::domain::{Description, FieldErrors, FileState, Origin};
+use crate::domain::changes::UNCHANGED;
+use crate::domain::{Complaints, Field, FileState, Origin};
 use crate::metrics::{self, Notification};
 
 /// How many objects of one message are looked at at the same time.
@@ -42,7 +43,7 @@ impl Broker {
     pub async fn bucket_events(&self, message: &[u8], now: OffsetDateTime) -> Result<BucketEvents, BrokerError> {
         let told = bucket_event::parse(message).map_err(|why| {
             metrics::notification(Notification::Unreadable);
-            BrokerError::Invalid(FieldErrors::one("body", why))
+            BrokerError::Invalid(Complaints::one(Field::Message, why))
         })?;
         let objects = match told {
             Told::Created(objects) => objects,
@@ -105,7 +106,7 @@ impl Broker {
             BrokerError::LimitExceeded(_) => BrokerError::Busy("confirmations"),
             other => other,
         })?;
-        match Box::pin(self.confirm_from(Origin::Notification, &owner, file.id, &Description::default(), now)).await {
+        match Box::pin(self.confirm_from(Origin::Notification, &owner, file.id, UNCHANGED, now)).await {
             Ok(_) => Ok((Arrival::Activated, Notification::Confirmed)),
             Err(BrokerError::Refused(_)) => Ok((Arrival::Refused, Notification::Refused)),
             Err(BrokerError::NotUploaded | BrokerError::NotFound | BrokerError::Conflict(_)) => Ok(ignored),

@@ -8,11 +8,12 @@ use super::judge::Judged;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted, seen_by, too_often};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
 use crate::database::{Changed, Sealed};
+use crate::domain::changes::{Describe, UNCHANGED};
 use crate::domain::file::Landed;
-use crate::domain::{
-    Action, Caller, Change, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, event,
-};
+use crate::domain::{Action, Caller, Change, Complaints, Field, File, FileId, FileState, MediaType, Multipart, Origin, Scope};
+use crate::event_json;
 use crate::failpoint;
+use crate::field_names;
 use crate::metrics::{self, Step};
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
@@ -37,14 +38,14 @@ impl Broker {
     /// [`BrokerError::NotUploaded`] before step 2; [`BrokerError::Refused`] when what landed is not what was granted: it is
     /// deleted then, and the record stays `temp` so that the client can upload again.
     pub async fn confirm(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<File, BrokerError> {
-        self.confirm_as(caller, id, &Description::default(), now).await
+        self.confirm_as(caller, id, UNCHANGED, now).await
     }
 
     /// The same, and describes the file as wished; one that is active already is described alone. All of it is done or nothing.
     ///
     /// # Errors
     /// [`BrokerError::Invalid`] when the file's rule does not take the name or disposition, and as for [`Broker::confirm`].
-    pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: &Description, now: OffsetDateTime) -> Result<File, BrokerError> {
+    pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: Describe<'_>, now: OffsetDateTime) -> Result<File, BrokerError> {
         self.confirm_from(Origin::Request(caller.actor), caller, id, wished, now).await
     }
 
@@ -54,7 +55,7 @@ impl Broker {
         origin: Origin,
         caller: &Caller,
         id: FileId,
-        wished: &Description,
+        wished: Describe<'_>,
         now: OffsetDateTime,
     ) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
@@ -78,7 +79,7 @@ impl Broker {
     }
 
     /// Describes an active file as wished; `None` when its record changed meanwhile.
-    async fn describe(&self, caller: &Caller, file: File, wished: &Description, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
+    async fn describe(&self, caller: &Caller, file: File, wished: Describe<'_>, now: OffsetDateTime) -> Result<Option<File>, BrokerError> {
         let described = self.described(&file, file.content_type(), wished)?;
         if described == file {
             seen_by(caller, &file)?;
@@ -97,8 +98,8 @@ impl Broker {
     }
 
     /// The file as it will be described, if its rule takes that.
-    fn described(&self, file: &File, content_type: &MediaType, wished: &Description) -> Result<File, BrokerError> {
-        let changes = wished.changes(file).map_err(BrokerError::Invalid)?;
+    fn described(&self, file: &File, content_type: &MediaType, wished: Describe<'_>) -> Result<File, BrokerError> {
+        let changes = wished(file).map_err(BrokerError::Invalid)?.new_to(file);
         if changes.is_empty() {
             return Ok(file.clone());
         }
@@ -113,7 +114,7 @@ impl Broker {
         origin: Origin,
         caller: &Caller,
         file: &File,
-        wished: &Description,
+        wished: Describe<'_>,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
         let began = Instant::now();
@@ -215,16 +216,16 @@ impl Broker {
         &self,
         file: &File,
         landed: &Landed,
-        mut complaints: FieldErrors,
+        mut complaints: Complaints,
         origin: Origin,
         now: OffsetDateTime,
     ) -> Result<Option<File>, BrokerError> {
-        metrics::rejected(&file.type_name, complaints.by_field().keys().map(String::as_str));
-        tracing::info!(file.id = %file.id, size_bytes = landed.size, %complaints, "upload refused");
+        metrics::rejected(&file.type_name, complaints.iter().map(|(field, _)| field_names::name(field)));
+        tracing::info!(file.id = %file.id, size_bytes = landed.size, complaints = %field_names::spelled(&complaints), "upload refused");
         failpoint::reach("refusal: judged");
         // Before the object goes: after a crash between the two it is refused again, and told again.
         let change = Change::new(file, Action::Rejected, origin, now);
-        let change = change.with("reasons", event::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
+        let change = change.with("reasons", event_json::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
         self.database.reject(&change, MOST_REFUSED).await?;
         failpoint::reach("refusal: written down");
         if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {
@@ -236,7 +237,7 @@ impl Broker {
             self.database.end_upload(file).await?;
         }
         if file.refused + 1 >= MOST_REFUSED {
-            complaints.add("state", DEAD);
+            complaints.add(Field::State, DEAD);
         }
         Err(BrokerError::Refused(complaints))
     }
@@ -251,16 +252,7 @@ impl Broker {
         let refused = self.database.last_audited(file.id, Action::Rejected).await?;
         let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.reissued);
         let Some(line) = unasked else { return Ok(BrokerError::NotUploaded) };
-        let mut complaints = FieldErrors::new();
-        for (field, messages) in line.details["reasons"].as_object().into_iter().flatten() {
-            messages
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|message| message.as_str())
-                .for_each(|message| complaints.add(field, message));
-        }
-        Ok(BrokerError::Refused(complaints))
+        Ok(BrokerError::Refused(event_json::complaints(&line.details["reasons"])))
     }
 
     /// Drops what was uploaded of a file, or may still be; the doomed list names it too.
@@ -298,7 +290,7 @@ impl Broker {
 /// That a temp file can still become active, and be given forms.
 pub(super) fn not_dead(file: &File) -> Result<(), BrokerError> {
     if file.state == FileState::Temp && file.refused >= MOST_REFUSED {
-        return Err(BrokerError::Refused(FieldErrors::one("state", DEAD)));
+        return Err(BrokerError::Refused(Complaints::one(Field::State, DEAD)));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by, too_often};
 use crate::database::Changed;
-use crate::domain::{Caller, Deletion, FieldErrors, File, FileId, FileState, Origin, Scope};
+use crate::domain::{Caller, Complaints, Deletion, Field, File, FileId, FileState, Origin, Scope};
 use crate::failpoint;
 
 /// What deleting a file comes to.
@@ -105,7 +105,9 @@ impl Broker {
                     seen_by(caller, &file)?;
                     return Ok(file);
                 }
-                FileState::Temp => return Err(BrokerError::Conflict(FieldErrors::one("state", "is temp: there is nothing to restore"))),
+                FileState::Temp => {
+                    return Err(BrokerError::Conflict(Complaints::one(Field::State, "is temp: there is nothing to restore")));
+                }
             }
             match self.database.restore_file(&file, caller.actor, now).await? {
                 Changed::Done(file) => {

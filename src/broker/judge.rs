@@ -7,7 +7,7 @@ use super::{Broker, BrokerError};
 use crate::domain::evidence::{Weighing, bytes_wanted, weigh};
 use crate::domain::file::Landed;
 use crate::domain::image_header::Pieces;
-use crate::domain::{Evidence, FieldErrors, File, MediaType, Sniff};
+use crate::domain::{Complaints, Evidence, Field, File, MediaType, Sniff};
 
 /// Most pixels of an image whose rule is not at hand: as many as the shipped rule for images allows.
 const PIXELS_WITHOUT_RULE: u64 = 50_000_000;
@@ -17,7 +17,7 @@ pub(super) enum Judged {
     /// It is as granted.
     Good(Evidence),
     /// It is not, by field.
-    Refused(FieldErrors),
+    Refused(Complaints),
     /// It was replaced while it was looked at.
     Changed,
 }
@@ -97,7 +97,7 @@ impl Broker {
             };
             match stored {
                 Some(stored) if stored == declared.as_base64() => {}
-                Some(_) => return Ok(Judged::Refused(FieldErrors::one("checksumSHA256", "must be the checksum of the bytes that landed"))),
+                Some(_) => return Ok(Judged::Refused(Complaints::one(Field::Checksum, "must be the checksum of the bytes that landed"))),
                 None => return Ok(Judged::Changed),
             }
         }

@@ -10,7 +10,7 @@ use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, must_
 use crate::bucket::{Completed, PartTerms, PresignedPut};
 use crate::database::NewForm;
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, judge_parts, part_count, size_of_part};
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Multipart, Origin, Part, Scope};
+use crate::domain::{Caller, Complaints, Field, File, FileId, FileState, Multipart, Origin, Part, Scope};
 use crate::failpoint;
 use crate::metrics::{self, Step};
 
@@ -60,7 +60,7 @@ impl Broker {
         // All parts but the last have a least size, so that many parts tell a large file before all of it was sent.
         let fitting = part_count(file.max_size, MIN_PART_SIZE);
         if multipart.part_size.is_none() && numbers.iter().any(|number| (fitting + 1..=last).contains(&u64::from(*number))) {
-            return Err(BrokerError::Invalid(FieldErrors::one("size", format!("must be {} or lower", file.max_size))));
+            return Err(BrokerError::Invalid(Complaints::one(Field::Size, format!("must be {} or lower", file.max_size))));
         }
         let sized = |number: &u32| match multipart.part_size {
             Some(size) => size_of_part(*number, file.max_size, size).map(|size| (*number, Some(size))),
@@ -68,7 +68,7 @@ impl Broker {
         };
         let parts: Option<Vec<(u32, Option<u64>)>> = numbers.iter().map(sized).collect();
         let Some(parts) = parts else {
-            return Err(BrokerError::Invalid(FieldErrors::one("partNumbers", format!("must be 1 to {last}"))));
+            return Err(BrokerError::Invalid(Complaints::one(Field::PartNumbers, format!("must be 1 to {last}"))));
         };
         let lifetime = self.file_types.load().get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime);
         let (file, multipart) = self.kept_alive(file, multipart, lifetime, now).await?;
@@ -93,7 +93,7 @@ impl Broker {
         }
         let Some(landed) = self.bucket.head(&file.staging_key).await? else {
             let gone = "were dropped by the store; ask for another slip and upload them again";
-            return Err(BrokerError::Conflict(FieldErrors::one("parts", gone)));
+            return Err(BrokerError::Conflict(Complaints::one(Field::Parts, gone)));
         };
         let size = multipart.part_size.unwrap_or(landed.size);
         let count = u32::try_from(part_count(landed.size, size)).unwrap_or(u32::MAX);
@@ -239,20 +239,20 @@ pub(super) fn in_time(file: &File, now: OffsetDateTime) -> Result<OffsetDateTime
         return Ok(last);
     }
     let late = format!("must all be uploaded within {} days: ask for a new file", LONGEST_UPLOAD.whole_days());
-    Err(BrokerError::Conflict(FieldErrors::one("parts", late)))
+    Err(BrokerError::Conflict(Complaints::one(Field::Parts, late)))
 }
 
 fn in_one_request() -> BrokerError {
-    BrokerError::Conflict(FieldErrors::one("parts", "there are none: this file comes in one request"))
+    BrokerError::Conflict(Complaints::one(Field::Parts, "there are none: this file comes in one request"))
 }
 
-fn keep_claimed(parts: &mut Vec<Part>, claimed: &[(u32, String)]) -> Result<(), FieldErrors> {
+fn keep_claimed(parts: &mut Vec<Part>, claimed: &[(u32, String)]) -> Result<(), Complaints> {
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     let there: HashMap<u32, &Part> = parts.iter().map(|part| (part.number, part)).collect();
     for (number, etag) in claimed {
         // A store that tells no entity tags cannot be asked about them.
         if there.get(number).is_none_or(|part| !part.etag.is_empty() && bare(&part.etag) != bare(etag)) {
-            return Err(FieldErrors::one("parts", format!("must be as they were uploaded, but part {number} is not")));
+            return Err(Complaints::one(Field::Parts, format!("must be as they were uploaded, but part {number} is not")));
         }
     }
     let claimed: HashSet<u32> = claimed.iter().map(|(number, _)| *number).collect();

@@ -6,7 +6,7 @@ use super::{Broker, BrokerError};
 use crate::bucket::{PresignedPut, PutTerms};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::multipart::{part_count, part_size_for};
-use crate::domain::{FieldErrors, File, Grant, Multipart, NewFile, PartSizes, UploadMethod};
+use crate::domain::{Complaints, Field, File, Grant, Multipart, NewFile, PartSizes, UploadMethod};
 use crate::post_policy::{PresignedPost, UploadTerms};
 
 /// What a client uploads with.
@@ -101,7 +101,7 @@ impl Broker {
             }
             UploadMethod::Put if request.min_size != request.max_size => {
                 // A PUT has no range of sizes: without its exact one it could store anything.
-                Err(BrokerError::Invalid(FieldErrors::one("size", "must be set: this installation signs the exact size")))
+                Err(BrokerError::Invalid(Complaints::one(Field::Size, "must be set: this installation signs the exact size")))
             }
             UploadMethod::Put => {
                 let terms = PutTerms {

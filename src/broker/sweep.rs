@@ -12,8 +12,9 @@ use super::pace::Pace;
 use super::{Broker, BrokerError};
 use crate::bucket::BucketError;
 use crate::database::{Doomed, Lease, OpenUpload, Waiting};
+use crate::domain::changes::UNCHANGED;
 use crate::domain::file_type::Unconfirmed;
-use crate::domain::{Caller, Description, File, Origin, Scopes, TypeLimit};
+use crate::domain::{Caller, File, Origin, Scopes, TypeLimit};
 use crate::failpoint;
 use crate::metrics::{self, Delivery, Step};
 
@@ -320,7 +321,7 @@ impl Broker {
                 return Ok(if now < kept_until { Settled::Left } else { Settled::Unwanted });
             }
         }
-        match Box::pin(self.confirm_from(Origin::Sweep, &owner(file), file.id, &Description::default(), now)).await {
+        match Box::pin(self.confirm_from(Origin::Sweep, &owner(file), file.id, UNCHANGED, now)).await {
             Ok(_) => Ok(Settled::Activated),
             Err(BrokerError::NotUploaded | BrokerError::Conflict(_) | BrokerError::Refused(_)) => Ok(Settled::Unwanted),
             Err(BrokerError::NotFound | BrokerError::Changing | BrokerError::UnknownType(_)) => Ok(Settled::Left),

@@ -1,20 +1,15 @@
-//! Files on tickets: attaching, listing, taking off, and all of them in one archive.
+//! Files on tickets: attaching them and taking them off.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
-use super::list::{Page, PageWanted};
 use super::{Broker, BrokerError, allowed, too_often};
-use crate::bucket::{BucketError, ObjectBody};
-use crate::database::Attached;
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, Position, Scope, Selection, Start, TicketId};
+use crate::database::{Attached, DatabaseError};
+use crate::domain::{ActorKind, Caller, FileId, FileState, Scope, TicketId};
 use crate::failpoint;
-use crate::zip::Archive;
 
 /// Most files of one ticket: so many entries of an archive's directory are kept in memory while it is sent.
 const MOST_ON_TICKET: u32 = 10_000;
@@ -22,16 +17,27 @@ const MOST_ON_TICKET: u32 = 10_000;
 /// How many uploads are confirmed at the same time for one request.
 const CONFIRMED_AT_ONCE: usize = 4;
 
-/// How many records are read at once for an archive.
-const ARCHIVE_PAGE: u32 = 100;
+/// Why files were not attached: nothing was then, but what could be confirmed is. Files are named by their place in the list.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// These are not there, or not the caller's.
+    #[error("files {0:?} of the list are not there")]
+    NotFound(Vec<usize>),
+    /// These could not be confirmed.
+    #[error("{} files of the list could not be confirmed", .0.len())]
+    Unconfirmed(Vec<(usize, BrokerError)>),
+    /// The ticket would have more files than this.
+    #[error("a ticket has {0} files at most")]
+    TooMany(u32),
+    /// It is about none of the files alone.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
 
-/// A file to attach, and what the request calls it.
-#[derive(Debug, Clone)]
-pub struct Attachment {
-    /// Such as `files[1].id`: complaints are about this.
-    pub place: String,
-    /// The file.
-    pub id: FileId,
+impl From<DatabaseError> for AttachError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Broker(error.into())
+    }
 }
 
 impl Broker {
@@ -39,83 +45,84 @@ impl Broker {
     /// never do.
     ///
     /// # Errors
-    /// [`BrokerError::Invalid`] with every file that is not there or not the caller's; [`BrokerError::Conflict`] with every one whose bytes
-    /// have not arrived; [`BrokerError::Refused`] with every one that is not what was granted. Nothing is attached then, but what could
-    /// be confirmed is.
+    /// See [`AttachError`].
     pub async fn attach(
         self: &Arc<Self>,
         caller: &Caller,
         ticket: TicketId,
-        wanted: &[Attachment],
+        ids: &[FileId],
         now: OffsetDateTime,
-    ) -> Result<(), BrokerError> {
+    ) -> Result<(), AttachError> {
         allowed(caller, Scope::FilesWrite)?;
         let began = Instant::now();
         let clock = || now + began.elapsed();
         // Who attaches is answered the ticket's files: nothing is done for whoever may not read them.
         allowed(caller, Scope::FilesRead)?;
         changes_tickets(caller)?;
-        let mut unknown = FieldErrors::new();
-        let mut waiting = Vec::new();
-        for Attachment { place, id } in wanted {
+        let (mut unknown, mut waiting) = (Vec::new(), Vec::new());
+        for (index, id) in ids.iter().enumerate() {
             match self.find(caller, *id).await {
                 Ok(file) if file.state == FileState::Active => {}
-                Ok(file) if file.state == FileState::Temp => waiting.push((place.clone(), *id)),
-                Ok(_) | Err(BrokerError::NotFound) => unknown.add(place, "not found"),
-                Err(error) => return Err(error),
+                Ok(file) if file.state == FileState::Temp => waiting.push((index, *id)),
+                Ok(_) | Err(BrokerError::NotFound) => unknown.push(index),
+                Err(error) => return Err(error.into()),
             }
         }
-        unknown.or_ok(()).map_err(BrokerError::Invalid)?;
+        if !unknown.is_empty() {
+            return Err(AttachError::NotFound(unknown));
+        }
         failpoint::reach("attach: found");
-        self.confirm_all(caller, waiting, &clock).await?;
-        let ids: Vec<FileId> = wanted.iter().map(|wanted| wanted.id).collect();
-        match self.database.attach(&caller.tenant, ticket, &ids, MOST_ON_TICKET, caller.actor, clock()).await? {
+        let unconfirmed = self.confirm_all(caller, waiting, &clock).await?;
+        if !unconfirmed.is_empty() {
+            return Err(AttachError::Unconfirmed(unconfirmed));
+        }
+        match self.database.attach(&caller.tenant, ticket, ids, MOST_ON_TICKET, caller.actor, clock()).await? {
             Attached::All => {
                 failpoint::reach("attach: recorded");
                 Ok(())
             }
-            Attached::Gone(id) => {
-                let place = wanted.iter().find(|wanted| wanted.id == id).map_or("files", |wanted| &wanted.place);
-                Err(BrokerError::Invalid(FieldErrors::one(place, "not found")))
-            }
-            Attached::TooOften(wait) => Err(too_often(wait)),
-            Attached::TooMany => {
-                Err(BrokerError::Conflict(FieldErrors::one("files", format!("a ticket has {MOST_ON_TICKET} files at most"))))
-            }
+            Attached::Gone(id) => Err(AttachError::NotFound(ids.iter().position(|wanted| *wanted == id).into_iter().collect())),
+            Attached::TooOften(wait) => Err(too_often(wait).into()),
+            Attached::TooMany => Err(AttachError::TooMany(MOST_ON_TICKET)),
         }
     }
 
+    /// Confirms files of a list; answers those that cannot be, and why.
+    ///
+    /// # Errors
+    /// What is about none of the files alone.
     async fn confirm_all(
         self: &Arc<Self>,
         caller: &Caller,
-        waiting: Vec<(String, FileId)>,
+        waiting: Vec<(usize, FileId)>,
         clock: &impl Fn() -> OffsetDateTime,
-    ) -> Result<(), BrokerError> {
-        let confirmed = stream::iter(waiting).map(|(place, id)| {
+    ) -> Result<Vec<(usize, BrokerError)>, BrokerError> {
+        let confirmed = stream::iter(waiting).map(|(index, id)| {
             let (broker, caller) = (self.clone(), caller.clone());
             async move {
                 let confirmed = async {
                     let _permit = broker.may_confirm(&caller).await?;
                     broker.confirm(&caller, id, clock()).await
                 };
-                (place, Box::pin(confirmed).await)
+                (index, Box::pin(confirmed).await)
             }
         });
         let mut ended = confirmed.buffered(CONFIRMED_AT_ONCE);
-        let (mut refused, mut conflicts) = (FieldErrors::new(), FieldErrors::new());
-        while let Some((place, outcome)) = ended.next().await {
+        let mut unconfirmed = Vec::new();
+        while let Some((index, outcome)) = ended.next().await {
             match outcome {
                 Ok(_) => failpoint::reach("attach: one confirmed"),
-                Err(BrokerError::Refused(fields)) => refused.add(&place, format!("is not what was granted: {fields}")),
-                Err(BrokerError::NotUploaded) => conflicts.add(&place, "nothing was uploaded yet"),
-                Err(BrokerError::Changing) => conflicts.add(&place, "the upload keeps changing, try again"),
-                Err(BrokerError::Conflict(fields)) => conflicts.add(&place, fields.to_string()),
-                Err(BrokerError::NotFound) => conflicts.add(&place, "is gone"),
+                Err(
+                    error @ (BrokerError::Refused(_)
+                    | BrokerError::NotUploaded
+                    | BrokerError::Changing
+                    | BrokerError::Conflict(_)
+                    | BrokerError::NotFound),
+                ) => unconfirmed.push((index, error)),
                 Err(other) => return Err(other),
             }
         }
-        refused.or_ok(()).map_err(BrokerError::Refused)?;
-        conflicts.or_ok(()).map_err(BrokerError::Conflict)
+        Ok(unconfirmed)
     }
 
     /// Takes a file off a ticket; the file itself stays.
@@ -138,87 +145,9 @@ impl Broker {
         allowed(caller, Scope::FilesRead)?;
         if self.database.is_attached(&caller.tenant, ticket, id).await? { Ok(()) } else { Err(BrokerError::NotFound) }
     }
-
-    /// All files of a ticket that the caller may read, as one archive; `None` when there are none.
-    ///
-    /// # Errors
-    /// [`BrokerError::Forbidden`] without the right to read.
-    pub async fn archive(self: Arc<Self>, caller: Caller, ticket: TicketId) -> Result<Option<TicketArchive>, BrokerError> {
-        let Page { files, next, .. } = self.ticket_files(&caller, ticket, &archived(Start::Skip(0))).await?;
-        let first = !files.is_empty();
-        let step = Step::after(next.as_ref());
-        let archive = TicketArchive { broker: self, caller, ticket, files: files.into(), step, current: None, archive: Archive::default() };
-        Ok(first.then_some(archive))
-    }
 }
 
 /// What tickets there are and whose, dropslip does not know: a customer could put files on anybody's.
 fn changes_tickets(caller: &Caller) -> Result<(), BrokerError> {
     if caller.actor.kind == ActorKind::Users { Ok(()) } else { Err(BrokerError::NotFound) }
-}
-
-/// Some of the files of an archive.
-fn archived(start: Start) -> PageWanted {
-    PageWanted { selection: Selection::newest(), start, size: ARCHIVE_PAGE, counted: false }
-}
-
-/// A ticket's files on their way into one archive: a page of records, a piece of one file, and the directory to be.
-pub struct TicketArchive {
-    broker: Arc<Broker>,
-    caller: Caller,
-    ticket: TicketId,
-    files: VecDeque<File>,
-    step: Step,
-    current: Option<ObjectBody>,
-    archive: Archive,
-}
-
-/// What comes after the files at hand.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    More(FileId),
-    Last,
-    Ended,
-}
-
-impl Step {
-    fn after(next: Option<&Position>) -> Self {
-        next.map_or(Self::Last, |position| Self::More(position.id))
-    }
-}
-
-impl TicketArchive {
-    /// The next piece; `None` after the last one.
-    ///
-    /// # Errors
-    /// When the store stops in the middle, or a file is gone meanwhile.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BrokerError> {
-        loop {
-            if let Some(body) = &mut self.current {
-                if let Some(bytes) = body.next().await? {
-                    return Ok(Some(self.archive.bytes(&bytes).into()));
-                }
-                self.current = None;
-                let tail = self.archive.end().ok_or_else(|| BucketError::Unavailable("it sent other bytes than there are".to_owned()))?;
-                return Ok(Some(tail.into()));
-            }
-            if let Some(file) = self.files.pop_front() {
-                self.current = Some(self.broker.read_download(&file, None).await?);
-                return Ok(Some(self.archive.begin(file.name.as_str(), file.created_at, file.size).into()));
-            }
-            match self.step {
-                Step::More(id) => {
-                    let more = archived(Start::After(Position { id, value: None }));
-                    let Page { files, next, .. } = self.broker.ticket_files(&self.caller, self.ticket, &more).await?;
-                    self.files = files.into();
-                    self.step = Step::after(next.as_ref());
-                }
-                Step::Last => {
-                    self.step = Step::Ended;
-                    return Ok(Some(self.archive.finish().into()));
-                }
-                Step::Ended => return Ok(None),
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@ use super::{Probe, Report, Status};
 use crate::broker::BrokerError;
 use crate::bucket::probe::StoredHeaders;
 use crate::domain::File;
+use crate::field_names;
 
 /// What a tampering is directed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Tried<'_> {
         let confirmed = bench.confirm(key, self.with_checksum).await;
         let at_patch = match &confirmed {
             Ok(_) => "dropslip takes it, for it is as granted".to_owned(),
-            Err(BrokerError::Refused(why)) => format!("dropslip refuses it at PATCH: {why}"),
+            Err(BrokerError::Refused(why)) => format!("dropslip refuses it at PATCH: {}", field_names::spelled(why)),
             Err(BrokerError::NotUploaded) => "dropslip finds nothing under the granted key".to_owned(),
             Err(error) => format!("it cannot be confirmed: {error}"),
         };

@@ -6,9 +6,10 @@ use clap::Subcommand;
 use time::OffsetDateTime;
 
 use crate::config::{Config, Storage};
-use crate::domain::policy_file::declared_type;
-use crate::domain::{Disposition, FieldErrors, FileName, FileTypes, Grant, NewFile};
+use crate::domain::media_type::declared_type;
+use crate::domain::{Complaints, Disposition, FileName, FileTypes, Grant, NewFile};
 use crate::embedded_s3;
+use crate::field_names;
 use crate::output::say;
 use crate::post_policy::{Credentials, PostPolicy, UploadTerms};
 use crate::server::file_types;
@@ -58,7 +59,7 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
                 Ok(grant) => allowed(&grant, &mime_type, config)?,
                 Err(complaints) => {
                     say!("refused")?;
-                    for (field, messages) in complaints.by_field() {
+                    for (field, messages) in field_names::spelled(&complaints).by_name() {
                         for message in messages {
                             say!("  {field}: {message}")?;
                         }
@@ -71,7 +72,7 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
     }
 }
 
-fn judge(types: &FileTypes, new: &NewFile) -> Result<Grant, FieldErrors> {
+fn judge(types: &FileTypes, new: &NewFile) -> Result<Grant, Complaints> {
     types.get(&new.type_name)?.judge(new)
 }
 

@@ -9,6 +9,7 @@ use super::file_row::{parsed, signed};
 use super::instant::Instant;
 use super::{Database, DatabaseError, Engine, on_pool};
 use crate::domain::{Action, Actor, Change, File, FileId, Subscription, Tenant};
+use crate::event_json;
 use crate::random;
 
 /// Writes one line of the audit log.
@@ -30,7 +31,7 @@ macro_rules! record {
                 .bind(actor.map(|actor| actor.kind.as_str()))
                 .bind(change.action.as_str())
                 .bind(change.file.id.0)
-                .bind(change.audited_details())
+                .bind($crate::event_json::audited_details(change))
                 .execute(&mut *$transaction)
                 .await?;
         }
@@ -155,7 +156,7 @@ impl Database {
             if wanted.peek().is_none() {
                 continue;
             }
-            let (event_id, payload) = (fresh_event_id(change.at), change.payload());
+            let (event_id, payload) = (fresh_event_id(change.at), event_json::payload(change));
             rows.extend(wanted.map(|wish| {
                 let file = change.file;
                 (

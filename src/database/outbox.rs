@@ -12,7 +12,7 @@ use super::instant::Instant;
 use super::leases::Lease;
 use super::{Database, DatabaseError, Engine, on_pool};
 use crate::domain::FileId;
-use crate::domain::field_errors::one_of;
+use crate::domain::wording::one_of;
 
 /// An event that is to be sent now.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]

@@ -12,7 +12,7 @@ use super::search_name::SEARCHED;
 use super::{Database, DatabaseError, Engine, Holding, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
 use crate::domain::{
-    ActorKind, Condition, Field, File, FileState, Order, Position, Selection, Start, Tenant, TicketId, TypeLimit, composed,
+    ActorKind, Attribute, Condition, File, FileState, Order, Position, Selection, Start, Tenant, TicketId, TypeLimit, composed,
 };
 
 /// Whose files, and which of them.
@@ -37,7 +37,7 @@ impl Selected<'_> {
     pub fn is_bounded(&self) -> bool {
         let Selection { order, ids, name_holds, condition } = self.selection;
         let everything = name_holds.is_none() && *condition == Condition::none() && self.types.names().is_none();
-        ids.is_some() || self.ticket.is_some() || (everything && matches!(order.by, Field::Id | Field::CreatedAt))
+        ids.is_some() || self.ticket.is_some() || (everything && matches!(order.by, Attribute::Id | Attribute::CreatedAt))
     }
 }
 
@@ -136,28 +136,28 @@ struct Dialect {
 
 impl Dialect {
     /// What a field is in the table.
-    fn column(self, field: Field) -> String {
+    fn column(self, field: Attribute) -> String {
         let column = match field {
-            Field::Id => "id",
-            Field::Filename => "name",
-            Field::MimeType => "COALESCE(decided_type, granted_type)",
-            Field::Size => "size",
-            Field::Type => "type_name",
-            Field::Disposition => "disposition",
-            Field::State => "state",
-            Field::PixelWidth => "pixel_width",
-            Field::PixelHeight => "pixel_height",
-            Field::CreatedAt => "created_at",
-            Field::UpdatedAt => "updated_at",
-            Field::DeletedAt => "deleted_at",
-            Field::CreatedById => "created_by_id",
-            Field::CreatedByType => "created_by_kind",
-            Field::UpdatedById => "updated_by_id",
-            Field::UpdatedByType => "updated_by_kind",
-            Field::DeletedById => "deleted_by_id",
-            Field::DeletedByType => "deleted_by_kind",
-            Field::Customer => "CASE WHEN created_by_kind = 'customers' THEN created_by_id END",
-            Field::CustomerType => "CASE WHEN created_by_kind = 'customers' THEN created_by_kind END",
+            Attribute::Id => "id",
+            Attribute::Name => "name",
+            Attribute::ContentType => "COALESCE(decided_type, granted_type)",
+            Attribute::Size => "size",
+            Attribute::Type => "type_name",
+            Attribute::Disposition => "disposition",
+            Attribute::State => "state",
+            Attribute::PixelWidth => "pixel_width",
+            Attribute::PixelHeight => "pixel_height",
+            Attribute::CreatedAt => "created_at",
+            Attribute::UpdatedAt => "updated_at",
+            Attribute::DeletedAt => "deleted_at",
+            Attribute::CreatedById => "created_by_id",
+            Attribute::CreatedByType => "created_by_kind",
+            Attribute::UpdatedById => "updated_by_id",
+            Attribute::UpdatedByType => "updated_by_kind",
+            Attribute::DeletedById => "deleted_by_id",
+            Attribute::DeletedByType => "deleted_by_kind",
+            Attribute::Customer => "CASE WHEN created_by_kind = 'customers' THEN created_by_id END",
+            Attribute::CustomerType => "CASE WHEN created_by_kind = 'customers' THEN created_by_kind END",
         };
         match field.kind() {
             Kind::Text | Kind::Word => format!("{column}{}", self.bytes),
@@ -180,8 +180,8 @@ impl Dialect {
     fn ordered(self, order: Order) -> String {
         match order {
             // As in the indexes, which have it so that no planner takes the primary key for this.
-            Order { by: Field::Id, descending: true } => "-id".to_owned(),
-            Order { by: Field::Id, descending: false } => "-id DESC".to_owned(),
+            Order { by: Attribute::Id, descending: true } => "-id".to_owned(),
+            Order { by: Attribute::Id, descending: false } => "-id DESC".to_owned(),
             _ => ordered_by(&self.column(order.by), order),
         }
     }
@@ -261,7 +261,7 @@ impl<'a> Statement<'a> {
 
     /// What is true of files behind that place.
     fn after(&mut self, order: Order, position: &'a Position) -> String {
-        if order.by == Field::Id {
+        if order.by == Attribute::Id {
             let id = self.bind(Bound::Number(-position.id.0));
             return format!("-id {} {id}", if order.descending { ">" } else { "<" });
         }
@@ -305,16 +305,16 @@ impl<'a> Statement<'a> {
         if texts.is_empty() { none.to_owned() } else { format!("({})", texts.join(word)) }
     }
 
-    fn among(&mut self, field: Field, values: &'a [Option<Value>]) -> String {
+    fn among(&mut self, field: Attribute, values: &'a [Option<Value>]) -> String {
         let column = match field {
-            Field::Filename => format!("{SEARCHED}{}", self.dialect.bytes),
+            Attribute::Name => format!("{SEARCHED}{}", self.dialect.bytes),
             _ => self.dialect.column(field),
         };
         let given: Vec<String> = values
             .iter()
             .flatten()
             .map(|value| match (field, value) {
-                (Field::Filename, Value::Text(name)) => self.bind(Bound::Made(composed(name))),
+                (Attribute::Name, Value::Text(name)) => self.bind(Bound::Made(composed(name))),
                 _ => self.bind_value(value),
             })
             .collect();

@@ -65,7 +65,7 @@ impl FromStr for ActorKind {
         match text {
             "users" => Ok(Self::Users),
             "customers" => Ok(Self::Customers),
-            _ => Err(super::field_errors::one_of(["users", "customers"])),
+            _ => Err(super::wording::one_of(["users", "customers"])),
         }
     }
 }
@@ -113,7 +113,7 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        known.ok_or_else(|| super::field_errors::one_of(Self::ALL.map(Self::as_str)))
+        known.ok_or_else(|| super::wording::one_of(Self::ALL.map(Self::as_str)))
     }
 }
 
@@ -213,7 +213,7 @@ impl FromStr for TypeLimit {
     /// Reads `image,attachment`; spaces also separate.
     fn from_str(text: &str) -> Result<Self, String> {
         let names: Vec<&str> = text.split([',', ' ']).filter(|word| !word.is_empty()).collect();
-        if !(1..=MOST_TYPES).contains(&names.len()) || !names.iter().all(|name| super::policy_file::is_word(name)) {
+        if !(1..=MOST_TYPES).contains(&names.len()) || !names.iter().all(|name| super::file_type::is_word(name)) {
             return Err(format!("must be 1 to {MOST_TYPES} names of file types: lower-case letters, digits and '-'"));
         }
         Ok(Self::to(names.into_iter().map(ToOwned::to_owned)))

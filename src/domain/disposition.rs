@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::field_errors::one_of;
+use super::wording::one_of;
 
 /// Where in a message an attachment stands: listed below it, or shown inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

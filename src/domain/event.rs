@@ -3,13 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::field_errors::one_of;
-use super::{Actor, FieldErrors, File, Tenant};
+use super::wording::one_of;
+use super::{Actor, File, Tenant};
 
 const MICROS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
@@ -158,59 +158,6 @@ impl<'a> Change<'a> {
         self.details.insert(name.to_owned(), value.into());
         self
     }
-
-    /// What is kept in the audit log beside who, when and what.
-    #[must_use]
-    pub fn audited_details(&self) -> String {
-        let mut details = self.details.clone();
-        if let Some(via) = self.origin.via() {
-            details.insert("via".to_owned(), via.into());
-        }
-        details.insert("filename".to_owned(), self.file.name.as_str().into());
-        Value::Object(details).to_string()
-    }
-
-    /// What webhooks are sent.
-    #[must_use]
-    pub fn payload(&self) -> String {
-        let mut data = self.details.clone();
-        data.insert("tenant".to_owned(), self.file.tenant.as_str().into());
-        data.insert("actor".to_owned(), self.origin.actor().map_or(Value::Null, actor));
-        data.insert("file".to_owned(), file(self.file));
-        json!({"type": self.action.as_str(), "timestamp": instant(self.at), "data": data}).to_string()
-    }
-}
-
-/// Complaints by field.
-#[must_use]
-pub fn reasons(complaints: &FieldErrors) -> Value {
-    json!(complaints.by_field())
-}
-
-/// A file under the names of the Desk API. Keys and entity tags stay here: who knows a key may be able to guess more.
-fn file(file: &File) -> Value {
-    let mut object = json!({
-        "id": file.id.0,
-        "type": file.type_name,
-        "state": file.state.as_str(),
-        "filename": file.name.as_str(),
-        "mimeType": file.content_type().to_string(),
-        "disposition": file.disposition.as_str(),
-        "size": file.size,
-        "createdAt": instant(file.created_at),
-        "updatedAt": instant(file.updated_at),
-        "createdBy": actor(file.created_by),
-        "updatedBy": actor(file.updated_by),
-    });
-    if let Some(pixels) = file.evidence.as_ref().and_then(|evidence| evidence.pixels) {
-        object["pixelWidth"] = pixels.width.into();
-        object["pixelHeight"] = pixels.height.into();
-    }
-    object
-}
-
-fn actor(actor: Actor) -> Value {
-    json!({"id": actor.id, "type": actor.kind.as_str()})
 }
 
 /// UTC with microseconds.

@@ -6,10 +6,11 @@ use std::str::FromStr;
 
 use super::detection::detect;
 use super::families::is_consistent;
-use super::field_errors::{FieldErrors, one_of, short};
 use super::image_header::{Pieces, Survey};
 use super::media_type::MediaType;
 use super::pixels::Pixels;
+use super::wording::{one_of, short};
+use super::{Complaints, Field};
 
 /// How many of an image's first bytes are read: its size stands behind embedded profiles and previews.
 const IMAGE_START: u64 = 256 * 1024;
@@ -112,7 +113,7 @@ pub fn bytes_wanted(granted: &MediaType, sniff: Sniff) -> u64 {
 /// # Errors
 /// `mimeType` when the bytes are something else, or an image that shows no size, and the rule rejects that; `pixels` when any header of
 /// an image says too many.
-pub fn weigh(granted: &MediaType, upload: &Pieces, rule: &Weighing<'_>) -> Result<Evidence, FieldErrors> {
+pub fn weigh(granted: &MediaType, upload: &Pieces, rule: &Weighing<'_>) -> Result<Evidence, Complaints> {
     if rule.sniff == Sniff::Trust {
         return Ok(Evidence { detected: None, verdict: Verdict::Trusted, decided: granted.clone(), pixels: None });
     }
@@ -123,17 +124,17 @@ pub fn weigh(granted: &MediaType, upload: &Pieces, rule: &Weighing<'_>) -> Resul
         && largest.count() > rule.max_pixels
     {
         let (Pixels { width, height }, most) = (largest, rule.max_pixels);
-        return Err(FieldErrors::one("pixels", format!("must be {most} or fewer, but the image has {width} × {height}")));
+        return Err(Complaints::one(Field::Pixels, format!("must be {most} or fewer, but the image has {width} × {height}")));
     }
     let (verdict, decided) = if is_consistent(granted, detected.as_ref()) {
         // An image whose size cannot be found may be of any size.
         if rule.sniff == Sniff::Reject && size.is_none() && must_show_size(granted, &survey) {
-            return Err(FieldErrors::one("mimeType", format!("must be ‘{}’ {SIZELESS}", short(granted.essence()))));
+            return Err(Complaints::one(Field::DeclaredType, format!("must be ‘{}’ {SIZELESS}", short(granted.essence()))));
         }
         (Verdict::Matches, granted.clone())
     } else if rule.sniff == Sniff::Reject {
         let found = detected.map_or_else(|| "something else".to_owned(), |detected| detected.to_string());
-        return Err(FieldErrors::one("mimeType", format!("must be ‘{}’, but the bytes are {found}", short(granted.essence()))));
+        return Err(Complaints::one(Field::DeclaredType, format!("must be ‘{}’, but the bytes are {found}", short(granted.essence()))));
     } else {
         let allowed = detected.as_ref().and_then(|detected| (rule.spelled)(detected));
         (Verdict::Relabeled, allowed.unwrap_or_else(MediaType::octet_stream))
@@ -176,7 +177,7 @@ mod tests {
     const PDF: &[u8] = b"%PDF-1.7\n";
     const HTML: &[u8] = b"<!DOCTYPE html><script>alert(1)</script>";
 
-    fn weighed(granted: &str, start: &[u8], sniff: Sniff) -> Result<Evidence, FieldErrors> {
+    fn weighed(granted: &str, start: &[u8], sniff: Sniff) -> Result<Evidence, Complaints> {
         let spelled =
             |detected: &MediaType| Some(detected.clone()).filter(|d| d.essence() != "application/vnd.microsoft.portable-executable");
         let upload = Pieces::new(start.to_vec(), start.len() as u64);
@@ -216,7 +217,7 @@ mod tests {
             ("image/png", b""),
         ] {
             let refusal = weighed(granted, start, Sniff::Reject).unwrap_err();
-            assert!(refusal.by_field().contains_key("mimeType"), "{granted}");
+            assert!(refusal.about(Field::DeclaredType).next().is_some(), "{granted}");
         }
     }
 
@@ -242,7 +243,7 @@ mod tests {
             for sniff in [Sniff::Reject, Sniff::Relabel] {
                 let refusal = weighed(granted, &bomb, sniff).unwrap_err();
                 let said = "must be 1000000 or fewer, but the image has 16000 × 12000";
-                assert_eq!(refusal.by_field().get("pixels").map(Vec::as_slice), Some([said.to_owned()].as_slice()), "{name}: {refusal}");
+                assert_eq!(refusal, Complaints::one(Field::Pixels, said), "{name}");
             }
         }
         for (granted, name, image) in every_type(640, 480) {
@@ -271,15 +272,15 @@ mod tests {
             ("image/tiff", b"II*\0\x08\0\0\0\0\0", 10),
         ] {
             let refusal = weighed(granted, start, size, Sniff::Reject).unwrap_err();
-            let [(field, said)] = refusal.by_field().iter().collect::<Vec<_>>()[..] else { panic!("{refusal}") };
-            assert!(field == "mimeType" && said[0].contains("width and height") && said[0].len() < 200, "{granted}: {said:?}");
+            let [(field, said)] = refusal.iter().collect::<Vec<_>>()[..] else { panic!("{refusal:?}") };
+            assert!(field == Field::DeclaredType && said.contains("width and height") && said.len() < 200, "{granted}: {said:?}");
             let relabeled = weighed(granted, start, size, Sniff::Relabel).unwrap();
             assert_eq!((relabeled.verdict, relabeled.pixels), (Verdict::Matches, None), "{granted}");
             assert_eq!(relabeled.decided.essence(), granted);
         }
         // A header that was seen counts, also where its size is not taken for the image's.
         let bomb = [jpeg(&[frame(0xc0, 16_000, 12_000)])[..15].to_vec(), b"\xff\xe1\xff\xff".to_vec(), vec![7; 2_000]].concat();
-        assert!(weighed("image/jpeg", &bomb, 1_000_000, Sniff::Relabel).unwrap_err().by_field().contains_key("pixels"));
+        assert!(weighed("image/jpeg", &bomb, 1_000_000, Sniff::Relabel).unwrap_err().about(Field::Pixels).next().is_some());
         // What is not taken for an image needs no size.
         assert_eq!(weighed("application/octet-stream", &late, 1_000_000, Sniff::Reject).unwrap().verdict, Verdict::Matches);
     }

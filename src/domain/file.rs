@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use time::OffsetDateTime;
 
-use super::field_errors::{FieldErrors, one_of};
+use super::wording::one_of;
 use super::{Actor, ActorKind, Disposition, Evidence, FileName, MediaType, Multipart, PartSizes, Tenant};
+use super::{Complaints, Field};
 
 /// A file's number; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -200,22 +201,22 @@ impl File {
     ///
     /// # Errors
     /// What is wrong, by field: `size`, `mimeType`, `checksumSHA256`.
-    pub fn judge(&self, landed: &Landed) -> Result<(), FieldErrors> {
-        let mut errors = FieldErrors::new();
+    pub fn judge(&self, landed: &Landed) -> Result<(), Complaints> {
+        let mut errors = Complaints::new();
         if landed.size < self.min_size {
-            errors.add("size", format!("must be {} or higher, but {} bytes landed", self.min_size, landed.size));
+            errors.add(Field::Size, format!("must be {} or higher, but {} bytes landed", self.min_size, landed.size));
         }
         if landed.size > self.max_size {
-            errors.add("size", format!("must be {} or lower, but {} bytes landed", self.max_size, landed.size));
+            errors.add(Field::Size, format!("must be {} or lower, but {} bytes landed", self.max_size, landed.size));
         }
         let stored_type = landed.content_type.as_deref().and_then(|text| text.parse::<MediaType>().ok());
         if stored_type.as_ref() != Some(&self.granted_type) {
-            errors.add("mimeType", format!("must be ‘{}’, but the upload has another type", self.granted_type));
+            errors.add(Field::DeclaredType, format!("must be ‘{}’, but the upload has another type", self.granted_type));
         }
         if let (Some(declared), Some(stored)) = (&self.checksum_sha256, &landed.checksum_sha256)
             && declared.as_base64() != stored
         {
-            errors.add("checksumSHA256", "must be the checksum of the bytes that landed");
+            errors.add(Field::Checksum, "must be the checksum of the bytes that landed");
         }
         errors.or_ok(())
     }

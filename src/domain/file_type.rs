@@ -3,8 +3,8 @@
 use time::Duration;
 
 use super::families::{is_sound_and_film, may_be_both};
-use super::field_errors::{FieldErrors, one_of, short};
-use super::{Disposition, FileName, MediaType, NewFile, PartSizes, Sniff};
+use super::wording::{one_of, short};
+use super::{Complaints, Disposition, Field, FileName, MediaType, NewFile, PartSizes, Sniff};
 
 /// One content type a file type allows, and the extensions that go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,20 +106,20 @@ impl FileType {
     /// Judges a request by this rule.
     ///
     /// # Errors
-    /// Everything that is wrong, by field: `mimeType`, `filename`, `disposition`, `size`.
-    pub fn judge(&self, new: &NewFile) -> Result<Grant, FieldErrors> {
+    /// Everything that is wrong, by field.
+    pub fn judge(&self, new: &NewFile) -> Result<Grant, Complaints> {
         let mut errors = self.judge_disposition(new.disposition).err().unwrap_or_default();
         let (min_size, max_size) = match new.size {
             Some(size) if size < self.min_size => {
-                errors.add("size", format!("must be {} or higher", self.min_size));
+                errors.add(Field::Size, format!("must be {} or higher", self.min_size));
                 (size, size)
             }
             Some(size) if size > self.max_size => {
-                errors.add("size", format!("must be {} or lower", self.max_size));
+                errors.add(Field::Size, format!("must be {} or lower", self.max_size));
                 (size, size)
             }
             Some(size) if size > self.max_request && new.multipart.is_none() => {
-                errors.add("size", format!("must be {} or lower in one request; ask with ‘multipart’ for more", self.max_request));
+                errors.add(Field::Size, format!("must be {} or lower in one request; ask with ‘multipart’ for more", self.max_request));
                 (size, size)
             }
             Some(size) => (size, size),
@@ -136,13 +136,13 @@ impl FileType {
     /// Judges another name for a file whose content type is known: it must be one that a file of this type could come with.
     ///
     /// # Errors
-    /// What is wrong with `filename`.
-    pub fn judge_name(&self, name: &FileName, content_type: &MediaType) -> Result<(), FieldErrors> {
+    /// What is wrong with the name.
+    pub fn judge_name(&self, name: &FileName, content_type: &MediaType) -> Result<(), Complaints> {
         // The type is what the bytes are: only the name can be another.
-        let unfit = || FieldErrors::one("filename", format!("must have an ending that goes with {}", short(content_type.essence())));
+        let unfit = || Complaints::one(Field::Name, format!("must have an ending that goes with {}", short(content_type.essence())));
         match self.canonical_type(name, Some(content_type)) {
             Ok(named) if named.is_unknown() || content_type.is_unknown() || may_be_both(content_type, &named) => Ok(()),
-            Err(refusal) if refusal.by_field().contains_key("filename") => Err(refusal),
+            Err(refusal) if refusal.about(Field::Name).next().is_some() => Err(refusal),
             Ok(_) | Err(_) => Err(unfit()),
         }
     }
@@ -150,12 +150,12 @@ impl FileType {
     /// Judges a disposition.
     ///
     /// # Errors
-    /// What is wrong with `disposition`.
-    pub fn judge_disposition(&self, disposition: Disposition) -> Result<(), FieldErrors> {
+    /// What is wrong with it.
+    pub fn judge_disposition(&self, disposition: Disposition) -> Result<(), Complaints> {
         if self.dispositions.contains(&disposition) {
             return Ok(());
         }
-        Err(FieldErrors::one("disposition", one_of(self.dispositions.iter().map(|d| d.as_str()))))
+        Err(Complaints::one(Field::Disposition, one_of(self.dispositions.iter().map(|d| d.as_str()))))
     }
 
     /// A content type as this rule spells it; `None` when it allows it under no name.
@@ -165,13 +165,13 @@ impl FileType {
     }
 
     /// The type that extension and declaration stand for together, when this rule allows it.
-    fn canonical_type(&self, name: &FileName, declared: Option<&MediaType>) -> Result<MediaType, FieldErrors> {
+    fn canonical_type(&self, name: &FileName, declared: Option<&MediaType>) -> Result<MediaType, Complaints> {
         let extension = name.extension();
         let extension = extension.as_deref();
         // A name that is all extension has none, but Windows runs ‘.exe’ all the same.
         let ending = name.as_str().rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
         if let Some(refused) = ending.filter(|ending| self.refused_extensions.contains(ending)) {
-            return Err(FieldErrors::one("filename", format!("must not end in ‘.{refused}’")));
+            return Err(Complaints::one(Field::Name, format!("must not end in ‘.{refused}’")));
         }
         let declared = declared.filter(|declared| !declared.is_unknown());
         let named: Vec<_> = self.named_by(extension).collect();
@@ -228,7 +228,7 @@ impl FileType {
     }
 
     /// Why nothing fits, in one short sentence: what the file was taken for, and what it would take.
-    fn refusal(&self, declared: Option<&MediaType>, extension: Option<&str>, named: &[MediaType]) -> FieldErrors {
+    fn refusal(&self, declared: Option<&MediaType>, extension: Option<&str>, named: &[MediaType]) -> Complaints {
         let known = declared.and_then(|declared| self.exact(declared).map(|known| (declared, known)));
         if let (Some((declared, known)), Some(extension)) = (&known, extension) {
             let endings =
@@ -236,19 +236,25 @@ impl FileType {
             let endings: Vec<_> = endings.filter(|ending| *ending != "*").map(|ending| format!(".{ending}")).collect();
             let shown = endings.iter().take(SHOWN_ENDINGS).map(String::as_str).collect::<Vec<_>>().join(", ");
             if !shown.is_empty() && shown.chars().count() <= LONGEST_ENDINGS {
-                return FieldErrors::one("filename", format!("must end in {shown} for {}", short(declared.essence())));
+                return Complaints::one(Field::Name, format!("must end in {shown} for {}", short(declared.essence())));
             }
             let ending = short(extension);
             let named = named.first().map_or_else(String::new, |named| format!(", which stands for {}", short(named.essence())));
-            return FieldErrors::one("filename", format!("must not end in ‘.{ending}’{named}, for {}", short(declared.essence())));
+            return Complaints::one(Field::Name, format!("must not end in ‘.{ending}’{named}, for {}", short(declared.essence())));
         }
         let file = match extension {
             Some(extension) => format!("a file that ends in ‘.{}’", short(extension)),
             None => "a file without an ending".to_owned(),
         };
         let declared = declared.map_or_else(String::new, |declared| format!(" and is declared as {}", short(declared.essence())));
-        FieldErrors::one("mimeType", format!("must be one that is taken here; {file}{declared} is not"))
+        Complaints::one(Field::DeclaredType, format!("must be one that is taken here; {file}{declared} is not"))
     }
+}
+
+/// Whether a text may be what requests call a file type.
+#[must_use]
+pub fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// The longest list of names in a complaint, in characters.
@@ -273,13 +279,13 @@ impl FileTypes {
     /// The rule of that name.
     ///
     /// # Errors
-    /// A complaint about `type` that lists the names there are, unless they are many.
-    pub fn get(&self, name: &str) -> Result<&FileType, FieldErrors> {
+    /// A complaint about the file type that lists the names there are, unless they are many.
+    pub fn get(&self, name: &str) -> Result<&FileType, Complaints> {
         self.iter().find(|t| t.name == name).ok_or_else(|| {
             let names = one_of(self.iter().map(|t| t.name.as_str()));
             // Who asks with a wrong name can ask for the list.
             let is_short = names.chars().count() <= LONGEST_LIST;
-            FieldErrors::one("type", if is_short { names } else { "must be the name of a file type".to_owned() })
+            Complaints::one(Field::FileType, if is_short { names } else { "must be the name of a file type".to_owned() })
         })
     }
 

@@ -8,6 +8,7 @@ mod names;
 use std::fmt;
 use std::str::FromStr;
 
+use super::{Complaints, Field};
 use names::{Name, names};
 
 /// A content type: lower-case `type/subtype`, and the charset where it is a text that named one.
@@ -192,6 +193,17 @@ impl fmt::Display for MediaType {
             None => f.write_str(&self.essence),
         }
     }
+}
+
+/// A declared type as clients send it: blank means that they do not know.
+///
+/// # Errors
+/// A complaint when it is neither blank nor a type.
+pub fn declared_type(text: &str) -> Result<Option<MediaType>, Complaints> {
+    if text.trim().is_empty() && text.chars().count() <= MAX_CHARS {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|message: String| Complaints::one(Field::DeclaredType, message))
 }
 
 #[cfg(test)]

@@ -9,13 +9,12 @@
 //! | [`caller`] | who is asking: actor, tenant, scopes, file types |
 //! | [`mod@composed`] | texts as they are compared, in one of Unicode's spellings |
 //! | [`mod@file`] | the record of one uploaded content and its states |
-//! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
+//! | [`changes`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
 //! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
 //! | [`byte_range`] | which bytes a `Range` header asks for |
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
-//! | [`policy_file`] | that rule as written in `policies/*.toml` |
 //! | `detection` | which type the first bytes of an upload show |
 //! | `families` | which types share a container, and which a file may be called both |
 //! | [`evidence`] | what the first bytes of an upload show and what is decided from that |
@@ -26,20 +25,22 @@
 //! | [`mod@sqlite_url`] | paths of databases as URLs |
 //! | [`text`] | texts as programs write them down: marks, encodings, halves of characters |
 //! | [`web`] | addresses of servers |
-//! | [`field_errors`] | what is wrong with a request, field by field |
+//! | [`field`], [`complaints`] | what is wrong with a request, field by field |
+//! | [`wording`] | how complaints are worded |
 
 pub mod address;
 pub mod bucket_event;
 pub mod byte_range;
 pub mod caller;
+pub mod changes;
+pub mod complaints;
 pub mod composed;
-pub mod description;
 mod detection;
 mod disposition;
 pub mod event;
 pub mod evidence;
 mod families;
-pub mod field_errors;
+pub mod field;
 pub mod file;
 pub mod file_name;
 pub mod file_type;
@@ -49,27 +50,28 @@ pub mod image_header;
 pub mod media_type;
 pub mod multipart;
 mod pixels;
-pub mod policy_file;
 pub mod selection;
 pub mod sqlite_url;
 pub mod text;
 pub mod toml_failure;
 pub mod web;
+pub mod wording;
 
 pub use address::{Address, TrustedProxies};
 pub use caller::{Actor, ActorKind, Caller, Scope, Scopes, Tenant, TypeLimit};
+pub use changes::Changes;
+pub use complaints::Complaints;
 pub use composed::composed;
-pub use description::Description;
 pub use disposition::Disposition;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Sniff, Verdict};
-pub use field_errors::FieldErrors;
+pub use field::Field;
 pub use file::{Deletion, File, FileId, FileState, NewFile, TicketId, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
 pub use pixels::Pixels;
-pub use selection::{Condition, Field, Order, Position, Selection, Start};
+pub use selection::{Attribute, Condition, Order, Position, Selection, Start};
 pub use sqlite_url::sqlite_url;
 pub use toml_failure::toml_failure;

@@ -2,7 +2,7 @@
 //!
 //! The bounds are those of "Amazon S3 multipart upload limits", Amazon S3 User Guide.
 
-use super::field_errors::FieldErrors;
+use super::{Complaints, Field};
 
 /// Fewest bytes of every part but the last.
 pub const MIN_PART_SIZE: u64 = 5 << 20;
@@ -73,8 +73,8 @@ pub fn size_of_part(number: u32, total: u64, part_size: u64) -> Option<u64> {
 ///
 /// # Errors
 /// What is missing or of a wrong size, as `parts`.
-pub fn judge_parts(parts: &[Part], part_size: Option<u64>, min_size: u64, max_size: u64) -> Result<(), FieldErrors> {
-    let wrong = |what: String| Err(FieldErrors::one("parts", what));
+pub fn judge_parts(parts: &[Part], part_size: Option<u64>, min_size: u64, max_size: u64) -> Result<(), Complaints> {
+    let wrong = |what: String| Err(Complaints::one(Field::Parts, what));
     let last = parts.iter().map(|part| u64::from(part.number)).max().unwrap_or_default();
     let count = match part_size {
         Some(size) => part_count(max_size, size),
@@ -138,8 +138,12 @@ mod tests {
         (1..).zip(sizes).map(|(number, size)| Part { number, size: *size, etag: "e".to_owned() }).collect()
     }
 
+    fn first(complaints: &Complaints) -> String {
+        complaints.about(Field::Parts).next().unwrap().to_owned()
+    }
+
     fn complaint(parts: &[Part], part_size: Option<u64>, total: u64) -> String {
-        judge_parts(parts, part_size, total, total).unwrap_err().by_field()["parts"][0].clone()
+        first(&judge_parts(parts, part_size, total, total).unwrap_err())
     }
 
     #[test]
@@ -175,7 +179,7 @@ mod tests {
         let twice = [parts(&[MIB]), parts(&[MIB])].concat();
         for part_size in [None, Some(5 * MIB)] {
             let why = judge_parts(&twice, part_size, MIB, 5 * MIB).unwrap_err();
-            assert_eq!(why.by_field()["parts"][0], "must be there once each, but there are 2 of 1");
+            assert_eq!(first(&why), "must be there once each, but there are 2 of 1");
         }
     }
 

@@ -7,13 +7,13 @@ use super::{Actor, Deletion, File, FileId};
 
 /// What a list can be filtered and ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Field {
+pub enum Attribute {
     /// The file's number.
     Id,
     /// Its name.
-    Filename,
+    Name,
     /// Its content type, as it is told.
-    MimeType,
+    ContentType,
     /// Bytes that landed.
     Size,
     /// The name of its file type.
@@ -50,7 +50,7 @@ pub enum Field {
     CustomerType,
 }
 
-/// What values a field has.
+/// What values an attribute has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Whole numbers.
@@ -63,47 +63,36 @@ pub enum Kind {
     Instant,
 }
 
-impl Field {
-    /// Every one, with the names that it has on the wire: the first is the proper one.
-    pub const ALL: [(Self, &'static [&'static str]); 20] = [
-        (Self::Id, &["id"]),
-        (Self::Filename, &["filename", "fileName", "name"]),
-        (Self::MimeType, &["mimeType"]),
-        (Self::Size, &["size"]),
-        (Self::Type, &["type"]),
-        (Self::Disposition, &["disposition"]),
-        (Self::State, &["state"]),
-        (Self::PixelWidth, &["pixelWidth"]),
-        (Self::PixelHeight, &["pixelHeight"]),
-        (Self::CreatedAt, &["createdAt"]),
-        (Self::UpdatedAt, &["updatedAt"]),
-        (Self::DeletedAt, &["deletedAt"]),
-        (Self::CreatedById, &["createdBy", "createdBy.id"]),
-        (Self::CreatedByType, &["createdBy.type"]),
-        (Self::UpdatedById, &["updatedBy", "updatedBy.id"]),
-        (Self::UpdatedByType, &["updatedBy.type"]),
-        (Self::DeletedById, &["deletedBy", "deletedBy.id"]),
-        (Self::DeletedByType, &["deletedBy.type"]),
-        (Self::Customer, &["customer", "customer.id"]),
-        (Self::CustomerType, &["customer.type"]),
+impl Attribute {
+    /// Every one. Their order is part of what a list tells of its places: a new one comes last.
+    pub const ALL: [Self; 20] = [
+        Self::Id,
+        Self::Name,
+        Self::ContentType,
+        Self::Size,
+        Self::Type,
+        Self::Disposition,
+        Self::State,
+        Self::PixelWidth,
+        Self::PixelHeight,
+        Self::CreatedAt,
+        Self::UpdatedAt,
+        Self::DeletedAt,
+        Self::CreatedById,
+        Self::CreatedByType,
+        Self::UpdatedById,
+        Self::UpdatedByType,
+        Self::DeletedById,
+        Self::DeletedByType,
+        Self::Customer,
+        Self::CustomerType,
     ];
-
-    /// The field of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, names)| names.contains(&name)).map(|(field, _)| field)
-    }
-
-    /// Every proper name.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.into_iter().filter_map(|(_, names)| names.first().copied())
-    }
 
     /// What values it has.
     #[must_use]
     pub fn kind(self) -> Kind {
         match self {
-            Self::Filename | Self::MimeType | Self::Type => Kind::Text,
+            Self::Name | Self::ContentType | Self::Type => Kind::Text,
             Self::Disposition | Self::State | Self::CreatedByType | Self::UpdatedByType | Self::DeletedByType | Self::CustomerType => {
                 Kind::Word
             }
@@ -112,7 +101,7 @@ impl Field {
         }
     }
 
-    /// Every word that it can be, for a field of [`Kind::Word`].
+    /// Every word that it can be, for an attribute of [`Kind::Word`].
     #[must_use]
     pub fn words(self) -> &'static [&'static str] {
         const STATES: &[&str] = &["temp", "active", "deleted"];
@@ -151,8 +140,8 @@ impl Field {
         let deletion = |of: fn(Deletion) -> Value| file.deleted.map(of);
         match self {
             Self::Id => Some(Value::Number(file.id.0)),
-            Self::Filename => text(file.name.as_str()),
-            Self::MimeType => text(&file.content_type().to_string()),
+            Self::Name => text(file.name.as_str()),
+            Self::ContentType => text(&file.content_type().to_string()),
             Self::Size => i64::try_from(file.size).ok().map(Value::Number),
             Self::Type => text(&file.type_name),
             Self::Disposition => text(file.disposition.as_str()),
@@ -174,7 +163,7 @@ impl Field {
     }
 }
 
-/// What a field is compared with.
+/// What an attribute is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// A whole number.
@@ -200,19 +189,19 @@ pub enum Comparison {
 
 /// What must be true of a file.
 ///
-/// A file without a value in a field is neither less nor greater than anything; it is not among any values unless `None` is.
+/// A file without a value in an attribute is neither less nor greater than anything; it is not among any values unless `None` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// All of them; true of every file when there are none.
     All(Vec<Condition>),
     /// At least one of them; true of no file when there are none.
     Any(Vec<Condition>),
-    /// The field's value is less, or greater.
-    Compare(Field, Comparison, Value),
-    /// The field's value is one of these; `None` stands for no value.
-    In(Field, Vec<Option<Value>>),
+    /// The attribute's value is less, or greater.
+    Compare(Attribute, Comparison, Value),
+    /// The attribute's value is one of these; `None` stands for no value.
+    In(Attribute, Vec<Option<Value>>),
     /// It is none of these.
-    NotIn(Field, Vec<Option<Value>>),
+    NotIn(Attribute, Vec<Option<Value>>),
 }
 
 impl Condition {
@@ -226,7 +215,7 @@ impl Condition {
     fn tells_state(&self) -> bool {
         match self {
             Self::All(inner) | Self::Any(inner) => inner.iter().any(Self::tells_state),
-            Self::Compare(field, ..) | Self::In(field, _) | Self::NotIn(field, _) => field.tells_state(),
+            Self::Compare(attribute, ..) | Self::In(attribute, _) | Self::NotIn(attribute, _) => attribute.tells_state(),
         }
     }
 
@@ -241,13 +230,13 @@ impl Condition {
                 let mut holds = inner.iter().map(|one| one.holds_in(state));
                 if holds.clone().any(|one| one == Some(true)) { Some(true) } else { holds.all(|one| one == Some(false)).then_some(false) }
             }
-            Self::Compare(field, comparison, value) => match Known::of(*field, state) {
+            Self::Compare(attribute, comparison, value) => match Known::of(*attribute, state) {
                 Known::Same(known) => Some(comparison.holds(&known, value)),
                 Known::Nothing => Some(false),
                 Known::Something | Known::Different => None,
             },
-            Self::In(field, values) => Known::of(*field, state).among(values),
-            Self::NotIn(field, values) => Known::of(*field, state).among(values).map(|is| !is),
+            Self::In(attribute, values) => Known::of(*attribute, state).among(values),
+            Self::NotIn(attribute, values) => Known::of(*attribute, state).among(values).map(|is| !is),
         }
     }
 }
@@ -263,7 +252,7 @@ impl Comparison {
     }
 }
 
-/// What every file in a state has in a field.
+/// What every file in a state has in an attribute.
 enum Known {
     Same(Value),
     Nothing,
@@ -274,11 +263,11 @@ enum Known {
 }
 
 impl Known {
-    fn of(field: Field, state: FileState) -> Self {
-        match field {
-            Field::State => Self::Same(Value::Text(state.as_str().to_owned())),
-            _ if field.tells_deletion() && state == FileState::Deleted => Self::Something,
-            _ if field.tells_deletion() => Self::Nothing,
+    fn of(attribute: Attribute, state: FileState) -> Self {
+        match attribute {
+            Attribute::State => Self::Same(Value::Text(state.as_str().to_owned())),
+            _ if attribute.tells_deletion() && state == FileState::Deleted => Self::Something,
+            _ if attribute.tells_deletion() => Self::Nothing,
             _ => Self::Different,
         }
     }
@@ -299,14 +288,14 @@ impl Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
     /// By what.
-    pub by: Field,
+    pub by: Attribute,
     /// Whether the largest come first.
     pub descending: bool,
 }
 
 impl Order {
     /// The newest slips first.
-    pub const NEWEST: Self = Self { by: Field::Id, descending: true };
+    pub const NEWEST: Self = Self { by: Attribute::Id, descending: true };
 }
 
 /// A place in an ordered list: right after the file with this number and this value.
@@ -314,7 +303,7 @@ impl Order {
 pub struct Position {
     /// The file's number.
     pub id: FileId,
-    /// What it has in the field that the list is ordered by.
+    /// What it has in the attribute that the list is ordered by.
     pub value: Option<Value>,
 }
 
@@ -364,37 +353,35 @@ mod tests {
     use crate::domain::{ActorKind, Disposition};
 
     fn is(state: FileState) -> Condition {
-        Condition::In(Field::State, vec![Some(Value::Text(state.as_str().to_owned()))])
+        Condition::In(Attribute::State, vec![Some(Value::Text(state.as_str().to_owned()))])
     }
 
     #[test]
-    fn words_and_names_are_those_of_the_wire() {
-        let known = |field: Field, word: &str| match field {
-            Field::State => word.parse::<FileState>().is_ok(),
-            Field::Disposition => word.parse::<Disposition>().is_ok(),
+    fn every_word_is_one_that_reads_back() {
+        let known = |attribute: Attribute, word: &str| match attribute {
+            Attribute::State => word.parse::<FileState>().is_ok(),
+            Attribute::Disposition => word.parse::<Disposition>().is_ok(),
             _ => word.parse::<ActorKind>().is_ok(),
         };
-        for (field, names) in Field::ALL {
-            assert!(names.iter().all(|name| Field::named(name) == Some(field)), "{names:?}");
-            assert_eq!(field.kind() == Kind::Word, !field.words().is_empty(), "{field:?}");
-            assert!(field.words().iter().all(|word| known(field, word)), "{field:?}");
+        for attribute in Attribute::ALL {
+            assert_eq!(attribute.kind() == Kind::Word, !attribute.words().is_empty(), "{attribute:?}");
+            assert!(attribute.words().iter().all(|word| known(attribute, word)), "{attribute:?}");
         }
-        assert_eq!(Field::named("staging_key"), None);
     }
 
     #[test]
     fn only_active_files_are_meant_unless_the_state_is_spoken_of() {
         use FileState::{Active, Deleted, Temp};
         let long_ago = Value::Instant(OffsetDateTime::UNIX_EPOCH);
-        let deleted = Condition::Compare(Field::DeletedAt, Comparison::Greater, long_ago.clone());
-        let large = Condition::Compare(Field::Size, Comparison::Greater, Value::Number(5));
+        let deleted = Condition::Compare(Attribute::DeletedAt, Comparison::Greater, long_ago.clone());
+        let large = Condition::Compare(Attribute::Size, Comparison::Greater, Value::Number(5));
         let table = [
             (Condition::none(), vec![Active]),
             (large.clone(), vec![Active]),
             (is(Deleted), vec![Deleted]),
-            (Condition::NotIn(Field::State, vec![Some(Value::Text("temp".to_owned()))]), vec![Active, Deleted]),
+            (Condition::NotIn(Attribute::State, vec![Some(Value::Text("temp".to_owned()))]), vec![Active, Deleted]),
             (deleted.clone(), vec![Deleted]),
-            (Condition::In(Field::DeletedAt, vec![None]), vec![Active, Temp]),
+            (Condition::In(Attribute::DeletedAt, vec![None]), vec![Active, Temp]),
             (Condition::All(vec![large.clone(), deleted.clone()]), vec![Deleted]),
             (Condition::Any(vec![large.clone(), deleted]), vec![Active, Deleted, Temp]),
             (Condition::Any(vec![is(Temp), is(Deleted)]), vec![Deleted, Temp]),
@@ -405,7 +392,7 @@ mod tests {
             let selection = Selection { condition, ..Selection::newest() };
             assert_eq!(selection.states(), states, "{selection:?}");
         }
-        let order = Order { by: Field::DeletedAt, descending: true };
+        let order = Order { by: Attribute::DeletedAt, descending: true };
         assert_eq!(Selection { order, ..Selection::newest() }.states(), vec![Active, Deleted, Temp]);
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::domain::{FileType, FileTypes, policy_file};
+use crate::domain::{FileType, FileTypes};
+use crate::policy_file;
 use crate::secret_file;
 
 /// The file types that come with dropslip: file name and text.

@@ -9,8 +9,8 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use super::target::allowed_url;
-use crate::domain::field_errors::one_of;
 use crate::domain::web::without_query;
+use crate::domain::wording::one_of;
 use crate::domain::{Action, Subscription, Tenant, toml_failure};
 
 /// More endpoints than this are a mistake: each event is written once for each.

@@ -4,9 +4,10 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::errors::error_body;
-use super::{UPLOAD_TOKEN, WITH_HEADER};
-use crate::api::openapi::{Part, media_type, not_blank, shared_responses};
+use super::WITH_HEADER;
+use super::auth::UPLOAD_TOKEN;
+use super::errors::FAULTS;
+use crate::api::http::openapi::{Part, media_type, not_blank, shared_responses};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{Disposition, FileTypes};
 
@@ -47,7 +48,7 @@ pub(super) fn part(s3: OpenApi, tokens: OpenApi, by_token: &str, rules: &FileTyp
     }
     link(&mut paths, WITH_HEADER);
     link(&mut paths, by_token);
-    Part { paths, schemas, responses: shared_responses("Uppy", "Refusal", error_body) }
+    Part { paths, schemas, responses: shared_responses("Uppy", "Refusal", &FAULTS) }
 }
 
 fn operations(item: &mut Value) -> impl Iterator<Item = &mut Value> {

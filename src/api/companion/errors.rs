@@ -4,49 +4,41 @@
 //! same. HTTP/2 has none: behind a proxy that speaks it, Uppy 6 shows its own words alone.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{HeaderValue, Response, header};
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::body::BODY_TIMEOUT;
-use crate::api::{self, Fault};
+use super::fields::field_name;
+use crate::api::http::Fault;
+use crate::api::http::rendering::{BEARER, JSON, Rendering};
+use crate::api::http::wording::{Wording, wording};
 
 /// The longest reason phrase, in bytes: some proxies refuse longer status lines than a few hundred.
 const LONGEST_PHRASE: usize = 250;
 
-/// Says the fault of a response in its body and in the status line.
-pub(super) fn rendered(mut response: Response<Body>) -> Response<Body> {
-    let said = response.extensions().get::<Arc<Fault>>().map(|fault| message(fault));
-    if let Some(phrase) = said.and_then(|said| ReasonPhrase::try_from(ascii(&said)).ok()) {
+/// How Companion says its faults.
+pub(in crate::api) static FAULTS: Rendering =
+    Rendering { status: Fault::status, content_type: JSON, body: error_body, challenges: &[BEARER], finish };
+
+/// Says the fault in the status line too. The URL is a secret, whatever is answered.
+fn finish(response: &mut Response<Body>, fault: Option<&Fault>) {
+    if let Some(phrase) = fault.and_then(|fault| ReasonPhrase::try_from(ascii(&message(fault))).ok()) {
         response.extensions_mut().insert(phrase);
     }
-    api::rendered(response, error_body)
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
-/// One sentence for a person.
+/// One sentence for a person; of headers and limits of bytes they need not know.
 fn message(fault: &Fault) -> String {
     match fault {
-        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => fields.to_string(),
         Fault::Unauthenticated => "this page may not upload (any more): load it again".to_owned(),
-        Fault::Forbidden(scope) => format!("the token must have the scope {}", scope.as_str()),
-        Fault::ForbiddenType(name) => format!("the token must be for the file type ‘{name}’"),
-        Fault::NotFound => "not found".to_owned(),
-        Fault::MethodNotAllowed => "this method is not allowed here".to_owned(),
-        Fault::NotUploaded => "nothing was uploaded yet".to_owned(),
-        Fault::AlreadyActive => "the file is active already".to_owned(),
-        Fault::Changing => "the upload keeps changing, try again".to_owned(),
-        Fault::TooSlow => format!("the request must arrive within {} seconds", BODY_TIMEOUT.as_secs()),
-        Fault::LimitExceeded(exceeded) => format!("too many {}, try again in {} s", exceeded.what, exceeded.retry_after_seconds),
         Fault::RangeNotSatisfiable(size) => format!("there is nothing from byte {size} on"),
         Fault::PreconditionFailed => "the file has another entity tag".to_owned(),
         Fault::BodyTooLarge => "the request is too long".to_owned(),
-        Fault::Coded(coding) => format!("the request must be sent as it is, without Content-Encoding: ‘{coding}’ is not read"),
-        Fault::Internal(_) => "the server failed".to_owned(),
-        Fault::Unavailable(_) => "the server is not available now, try again".to_owned(),
+        other => wording(other).sentence(field_name),
     }
 }
 
@@ -76,10 +68,10 @@ pub(super) struct Refusal {
 }
 
 /// Companion's `message`, and the complaints by field where there are any.
-pub(super) fn error_body(fault: &Fault) -> Vec<u8> {
-    let errors = match fault {
-        Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => Some(fields.by_field().clone()),
-        _ => None,
+fn error_body(fault: &Fault) -> Vec<u8> {
+    let errors = match wording(fault) {
+        by_field @ Wording::Fields(_) => Some(by_field.by_field(field_name).errors),
+        Wording::One(_) => None,
     };
     serde_json::to_vec(&Refusal { message: message(fault), errors }).unwrap_or_default()
 }

@@ -1,12 +1,14 @@
 //! What must be true of what Uppy sends; see `crate::fuzzing`.
 
+use super::fields::field_name;
 use super::multipart::{claimed, number, numbers};
 use super::request::{Described, new_file, new_file_of_query, upload_token_terms};
-use crate::api::body::{object, readable};
-use crate::api::fuzzing::said_well;
-use crate::api::query::Query;
+use crate::api::http::body::{object, readable};
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::fuzzing;
+use crate::api::http::query::Query;
+use crate::domain::NewFile;
 use crate::domain::fuzzing::clean;
-use crate::domain::{FieldErrors, NewFile};
 use crate::tokens::MOST_UPLOAD_TYPES;
 
 const FIELDS: [&str; 7] = ["filename", "type", "mimeType", "fileType", "size", "disposition", "checksumSHA256"];
@@ -83,4 +85,8 @@ fn allowed(read: impl Fn(Option<&[String]>) -> Result<NewFile, FieldErrors>) {
             Err(errors) => said_well(&errors, &[&FIELDS[..], &["body"]].concat()),
         }
     }
+}
+
+fn said_well(errors: &FieldErrors, fields: &[&str]) {
+    fuzzing::said_well(&errors.spelled(field_name), fields);
 }

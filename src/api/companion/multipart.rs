@@ -16,17 +16,18 @@ use utoipa::openapi::{Array, Object, Required, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::Uploader;
 use super::errors::Refusal;
-use super::request::{Described, new_file};
-use super::{DoneBody, EXAMPLE_KEY, UPLOAD_ID, Upload};
-use crate::api::auth::Uploader;
-use crate::api::body::{object, read_json, read_json_up_to, whole};
-use crate::api::openapi::{AnyCall, AnyFile, WithBody, id_parameter};
-use crate::api::query::Query;
-use crate::api::{AppState, Fault, to_its_end};
+use super::request::{Described, UPLOAD_ID, Upload, new_file};
+use super::response::{DoneBody, EXAMPLE_KEY};
+use crate::api::http::body::{object, read_json, read_json_up_to, whole};
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::openapi::{AnyCall, AnyFile, WithBody, id_parameter};
+use crate::api::http::query::Query;
+use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::Authorized;
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE};
-use crate::domain::{FieldErrors, FileState, NewFile, Part, PartSizes};
+use crate::domain::{FileState, NewFile, Part, PartSizes};
 
 /// The longest list of parts: 10,000 with their entity tags, in bytes.
 const MAX_LIST_BYTES: usize = 1024 * 1024;

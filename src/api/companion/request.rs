@@ -2,15 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::Value;
 use time::Duration;
 use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{Object, Required, Type};
 
-use crate::api::body::{object, whole};
-use crate::api::query::Query;
-use crate::domain::policy_file::declared_type;
-use crate::domain::{FieldErrors, FileName, NewFile};
+use super::auth::Uploader;
+use super::response::EXAMPLE_KEY;
+use crate::api::http::body::{object, whole};
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::query::Query;
+use crate::api::http::{AppState, Fault};
+use crate::domain::media_type::declared_type;
+use crate::domain::{Caller, File, FileName, NewFile};
 use crate::tokens::{LONGEST_LIFE, MOST_UPLOAD_TYPES};
 
 /// How long an upload token lives when nobody says.
@@ -76,7 +84,7 @@ fn file_type(errors: &mut FieldErrors, metadata: &Metadata, types: Option<&[Stri
         (None, Some([only])) => return only.clone(),
         (None, _) => errors.add("fileType", "must be set in the file's metadata"),
         (Some(wanted), Some(types)) if !types.contains(&wanted) => {
-            errors.add("fileType", crate::domain::field_errors::one_of(types.iter().map(String::as_str)));
+            errors.add("fileType", crate::domain::wording::one_of(types.iter().map(String::as_str)));
         }
         (Some(wanted), _) => return wanted,
     }
@@ -144,4 +152,38 @@ pub(super) fn upload_token_terms(body: &[u8]) -> Result<UploadTokenTerms, FieldE
         errors.add("seconds", format!("must be a whole number from 1 to {longest}"));
     }
     errors.or_ok(UploadTokenTerms { types, life: seconds.map_or(LIFE, Duration::seconds) })
+}
+
+/// The path's name for the number of the file, which is an upload's name in this dialect.
+pub(super) const UPLOAD_ID: &str = "upload_id";
+
+/// An upload of the caller's own, found by the `key` it was told.
+pub(super) struct Upload {
+    pub(super) caller: Caller,
+    pub(super) file: File,
+}
+
+impl FromRequestParts<AppState> for Upload {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+        let Uploader(caller) = Uploader::from_request_parts(parts, state).await?;
+        let key = Query::of(parts).one("key").map_err(Fault::Invalid)?;
+        let file = state.broker.upload(&caller, &key).await?;
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
+        let named = params.iter().filter(|(name, _)| *name == UPLOAD_ID).all(|(_, id)| id == file.id.to_string());
+        if named { Ok(Self { caller, file }) } else { Err(Fault::NotFound) }
+    }
+}
+
+impl utoipa::IntoParams for Upload {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = Parameter::builder()
+            .name("key")
+            .parameter_in(ParameterIn::Query)
+            .required(Required::True)
+            .description(Some("The upload's key, once. Nobody knows it but whom it was told."))
+            .schema(Some(Object::builder().schema_type(Type::String).examples([EXAMPLE_KEY])));
+        vec![key.build()]
+    }
 }

@@ -2,9 +2,10 @@
 
 use super::request::parse_new_file;
 use super::response::SlipBody;
-use crate::api::body::to_json;
+use crate::api::http::body::to_json;
+use crate::api::http::field_errors::FieldErrors;
 use crate::broker::Slip;
-use crate::domain::{FieldErrors, File, NewFile};
+use crate::domain::{File, NewFile};
 
 /// What a request's body asks for.
 ///

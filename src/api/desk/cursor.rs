@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::OffsetDateTime;
 
+use crate::api::http::field_errors::FieldErrors;
 use crate::domain::selection::{Kind, Value};
-use crate::domain::{Field, FieldErrors, FileId, Order, Position};
+use crate::domain::{Attribute, FileId, Order, Position};
 
 /// What the first byte of a cursor says: a file's number follows, and the list, newest first, goes on below it.
 const BELOW_ID: u8 = 1;
@@ -46,7 +47,7 @@ pub(super) fn position_of(order: Order, cursor: &str) -> Result<Position, FieldE
     position.ok_or_else(|| FieldErrors::one("cursor", "must be the nextCursor of a page in the same order"))
 }
 
-fn in_order(by: Field, bytes: &[u8]) -> Option<Position> {
+fn in_order(by: Attribute, bytes: &[u8]) -> Option<Position> {
     let (id, value) = bytes.split_at_checked(8)?;
     let value = match value.split_first()? {
         (&ABSENT, []) if by.may_be_absent() => None,
@@ -68,8 +69,8 @@ fn whole_id(bytes: &[u8]) -> Option<FileId> {
     bytes.try_into().ok().map(i64::from_be_bytes).filter(|id| *id > 0).map(FileId)
 }
 
-fn number_of(by: Field) -> u8 {
-    Field::ALL.iter().position(|(field, _)| *field == by).and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+fn number_of(by: Attribute) -> u8 {
+    Attribute::ALL.iter().position(|attribute| *attribute == by).and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
@@ -80,7 +81,7 @@ mod tests {
     fn a_cursor_reads_back_in_its_own_order_and_nothing_else_is_one() {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_767_323_045_123_456_000).unwrap();
         let mut all = vec![(Order::NEWEST, Position { id: FileId(i64::MAX), value: None })];
-        for (by, _) in Field::ALL {
+        for by in Attribute::ALL {
             let value = match by.kind() {
                 Kind::Number => Value::Number(-5),
                 Kind::Instant => Value::Instant(at),
@@ -114,7 +115,7 @@ mod tests {
             assert!(position_of(Order::NEWEST, bad).is_err(), "{bad}");
         }
         let nul = Position { id: FileId(1), value: Some(Value::Text("\0".to_owned())) };
-        let order = Order { by: Field::Filename, descending: false };
+        let order = Order { by: Attribute::Name, descending: false };
         assert!(position_of(order, &cursor_of(order, &nul)).is_err(), "Postgres takes no such text");
     }
 }

@@ -5,13 +5,13 @@ use serde_json::{Map, Value, json};
 use time::macros::datetime;
 use utoipa::openapi::OpenApi;
 
-use super::error_body;
+use super::errors::FAULTS;
 use super::list::PageBody;
 use super::list_query::ListQuery;
 use super::response::{Envelope, FileBody, SlipBody};
-use crate::api::downloads::Links;
-use crate::api::openapi::{Part, media_type, shared_responses};
-use crate::api::query::Query;
+use crate::api::http::downloads::Links;
+use crate::api::http::openapi::{Part, media_type, shared_responses};
+use crate::api::http::query::Query;
 use crate::broker::{Page, Slip};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
@@ -96,7 +96,7 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
             "examples": requests(rules),
         });
     }
-    Part { paths, schemas, responses: shared_responses("", "Errors", error_body) }
+    Part { paths, schemas, responses: shared_responses("", "Errors", &FAULTS) }
 }
 
 /// A parameter of the router is a whole segment; the document shows the ending that clients send.

@@ -4,10 +4,11 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 
-use super::IdInPath;
-use crate::api::downloads::{AskedDisposition, answer};
-use crate::api::openapi::{AnyCall, AnyFile, Errors};
-use crate::api::{AppState, Fault};
+use super::request::IdInPath;
+use crate::api::http::downloads::{AskedDisposition, answer};
+use crate::api::http::openapi::{AnyCall, AnyFile};
+use crate::api::http::wording::Errors;
+use crate::api::http::{AppState, Fault};
 use crate::broker::Reader;
 
 /// Download a file

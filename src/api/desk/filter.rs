@@ -2,15 +2,17 @@
 //!
 //! Every complaint names its place, such as `filter.$or[1].size.$gt`, and all come at once.
 
-use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
+use super::attributes::{attribute_named, attribute_names};
 use super::filter_json::Json;
-use crate::api::body::not_json;
-use crate::domain::field_errors::one_of;
+use crate::api::http::body::not_json;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::instants::parse_instant;
 use crate::domain::selection::{Comparison, Kind, Value};
 use crate::domain::text::{whole_characters, without_mark};
-use crate::domain::{Condition, Field, FieldErrors};
+use crate::domain::wording::one_of;
+use crate::domain::{Attribute, Condition};
 
 /// The longest filter, in bytes.
 const MOST_BYTES: usize = 8 * 1024;
@@ -37,7 +39,7 @@ pub(super) fn parse_filter(text: &str) -> Result<Condition, FieldErrors> {
     }
     let json: Json = match serde_json::from_str(&whole_characters(without_mark(text))) {
         Ok(json) => json,
-        Err(error) => return fault(not_json(&error).by_field().values().flatten().next().map_or("must be JSON", String::as_str)),
+        Err(error) => return fault(not_json(&error).messages().next().unwrap_or("must be JSON")),
     };
     let mut reader = Reader { errors: FieldErrors::new(), complaints: 0, values: 0 };
     let condition = reader.object(&json, "filter", 0);
@@ -90,15 +92,15 @@ impl Reader {
 
     /// A field, or an actor whose fields are named one by one: `{"createdBy": {"id": 5}}`.
     fn member(&mut self, name: &str, json: &Json, place: &str, depth: usize) -> Condition {
-        let Some(field) = Field::named(name) else { return self.refuse(place, one_of(Field::names())) };
-        let is_actor = Field::named(&format!("{name}.id")).is_some();
+        let Some(field) = attribute_named(name) else { return self.refuse(place, one_of(attribute_names())) };
+        let is_actor = attribute_named(&format!("{name}.id")).is_some();
         let members = match json {
             Json::Object(members) if is_actor && !members.is_empty() && !members.iter().any(|(key, _)| key.starts_with('$')) => members,
             _ => return self.field(field, json, place, depth),
         };
         let conditions = members.iter().map(|(key, inner)| {
             let at = format!("{place}.{}", shown(key));
-            match Field::named(&format!("{name}.{key}")) {
+            match attribute_named(&format!("{name}.{key}")) {
                 Some(field) => self.field(field, inner, &at, depth),
                 None => self.refuse(&at, one_of(["id", "type"])),
             }
@@ -107,7 +109,7 @@ impl Reader {
     }
 
     /// A value that the field must have, or operators.
-    fn field(&mut self, field: Field, json: &Json, place: &str, depth: usize) -> Condition {
+    fn field(&mut self, field: Attribute, json: &Json, place: &str, depth: usize) -> Condition {
         match json {
             Json::Object(operators) if operators.is_empty() => self.refuse(place, one_of(OPERATORS)),
             Json::Object(operators) => self.operators(field, operators, place, depth),
@@ -116,7 +118,7 @@ impl Reader {
         }
     }
 
-    fn operators(&mut self, field: Field, operators: &[(String, Json)], place: &str, depth: usize) -> Condition {
+    fn operators(&mut self, field: Attribute, operators: &[(String, Json)], place: &str, depth: usize) -> Condition {
         let conditions = operators.iter().map(|(operator, json)| {
             let at = format!("{place}.{}", shown(operator));
             match operator.as_str() {
@@ -159,14 +161,14 @@ impl Reader {
         if operator == "$or" { Condition::Any(conditions) } else { Condition::All(conditions) }
     }
 
-    fn equal(&mut self, field: Field, json: &Json, place: &str) -> Condition {
+    fn equal(&mut self, field: Attribute, json: &Json, place: &str) -> Condition {
         match self.value(field, json, place) {
             Some(value) => Condition::In(field, value.exact()),
             None => Condition::none(),
         }
     }
 
-    fn several(&mut self, field: Field, json: &Json, place: &str) -> Vec<Option<Value>> {
+    fn several(&mut self, field: Attribute, json: &Json, place: &str) -> Vec<Option<Value>> {
         let Json::List(several) = json else {
             self.refuse(place, "must be a list of values");
             return Vec::new();
@@ -179,7 +181,7 @@ impl Reader {
         read.flat_map(Given::exact).collect()
     }
 
-    fn compare(&mut self, field: Field, comparison: Comparison, json: &Json, place: &str) -> Condition {
+    fn compare(&mut self, field: Attribute, comparison: Comparison, json: &Json, place: &str) -> Condition {
         match self.value(field, json, place) {
             Some(Given::Exact(Some(value))) => Condition::Compare(field, comparison, value),
             Some(Given::Exact(None)) => self.refuse(place, "must not be null"),
@@ -193,7 +195,7 @@ impl Reader {
     }
 
     /// A value of the field's kind; `None` when it was refused.
-    fn value(&mut self, field: Field, json: &Json, place: &str) -> Option<Given> {
+    fn value(&mut self, field: Attribute, json: &Json, place: &str) -> Option<Given> {
         if !self.is_in_bounds(place) {
             return None;
         }
@@ -253,14 +255,14 @@ fn text(json: &Json) -> Result<&str, String> {
     if text.contains('\0') { Err("must be a text without NUL".to_owned()) } else { Ok(text) }
 }
 
-fn word(field: Field, json: &Json) -> Result<&'static str, String> {
+fn word(field: Attribute, json: &Json) -> Result<&'static str, String> {
     let known = field.words();
     let given = known.iter().find(|word| matches!(json, Json::Text(text) if text == **word));
     given.copied().ok_or_else(|| one_of(known.iter().copied()))
 }
 
 fn instant(json: &Json) -> Result<Given, String> {
-    let parsed = if let Json::Text(text) = json { OffsetDateTime::parse(text, &Rfc3339).ok() } else { None };
+    let parsed = if let Json::Text(text) = json { parse_instant(text) } else { None };
     let at = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC));
     let Some(at) = at else { return Err(no_instant()) };
     let beyond = at.nanosecond() % 1000;
@@ -273,11 +275,17 @@ fn no_instant() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::field_name;
     use super::*;
 
     fn refusal(filter: &str) -> Vec<(String, String)> {
         let errors = parse_filter(filter).unwrap_err();
-        errors.by_field().iter().flat_map(|(field, messages)| messages.iter().map(|message| (field.clone(), message.clone()))).collect()
+        errors
+            .spelled(field_name)
+            .by_name()
+            .iter()
+            .flat_map(|(field, messages)| messages.iter().map(|message| (field.clone(), message.clone())))
+            .collect()
     }
 
     #[test]
@@ -285,14 +293,14 @@ mod tests {
         let nested =
             |one: &str| (0..6).fold("{}".to_owned(), |inner, _| format!(r#"{{"$and":[{inner}{}]}}"#, format!(",{one}").repeat(150)));
         for text in [nested("{}"), nested(r#"{"id":{"$in":[]}}"#).replace(' ', "")] {
-            let refused = parse_filter(&text).unwrap_err().to_string();
+            let refused = parse_filter(&text).unwrap_err().spelled(field_name).to_string();
             assert!(refused.contains("values of the filter or fewer") || refused.contains("bytes or shorter"), "{refused}");
         }
         let several = format!(r#"{{"$and":[{}]}}"#, vec!["{}"; MOST_VALUES].join(","));
         assert!(parse_filter(&several).is_ok());
         let wrong = format!("{{{}}}", vec![r#""a":1"#; 1000].join(","));
         let refused = parse_filter(&wrong).unwrap_err();
-        assert_eq!(refused.by_field()["filter.a"].len(), MOST_COMPLAINTS);
+        assert_eq!(refused.spelled(field_name).by_name()["filter.a"].len(), MOST_COMPLAINTS);
     }
 
     #[test]
@@ -342,8 +350,8 @@ mod tests {
     fn references_are_taken_as_they_are_answered() {
         let customer = parse_filter(r#"{"customer":{"id":7,"type":"customers"}}"#).unwrap();
         let is = |field, value| Condition::In(field, vec![Some(value)]);
-        let customers = || is(Field::CustomerType, Value::Text("customers".to_owned()));
-        assert_eq!(customer, Condition::All(vec![is(Field::Customer, Value::Number(7)), customers()]));
+        let customers = || is(Attribute::CustomerType, Value::Text("customers".to_owned()));
+        assert_eq!(customer, Condition::All(vec![is(Attribute::Customer, Value::Number(7)), customers()]));
         for filter in [r#"{"customer.type":{"$eq":"customers"}}"#, r#"{"customer":{"type":{"$in":["customers"]}}}"#] {
             assert_eq!(parse_filter(filter), Ok(customers()), "{filter}");
         }
@@ -353,8 +361,8 @@ mod tests {
 
     #[test]
     fn the_last_instant_of_other_languages_is_a_bound() {
-        let last = OffsetDateTime::parse("9999-12-31T23:59:59.999999Z", &Rfc3339).unwrap();
-        let compare = |comparison| Condition::Compare(Field::CreatedAt, comparison, Value::Instant(last));
+        let last = parse_instant("9999-12-31T23:59:59.999999Z").unwrap();
+        let compare = |comparison| Condition::Compare(Attribute::CreatedAt, comparison, Value::Instant(last));
         for (operator, comparison) in [("$lt", Comparison::LessOrEqual), ("$gte", Comparison::Greater)] {
             let filter = format!(r#"{{"createdAt":{{"{operator}":"9999-12-31T23:59:59.9999999Z"}}}}"#);
             assert_eq!(parse_filter(&filter), Ok(compare(comparison)));
@@ -364,7 +372,7 @@ mod tests {
     #[test]
     fn members_of_the_same_name_all_count() {
         let twice = parse_filter(r#"{"size":{"$gt":1,"$gt":5},"size":{"$lt":9}}"#).unwrap();
-        let compare = |comparison, size| Condition::Compare(Field::Size, comparison, Value::Number(size));
+        let compare = |comparison, size| Condition::Compare(Attribute::Size, comparison, Value::Number(size));
         let first = Condition::All(vec![compare(Comparison::Greater, 1), compare(Comparison::Greater, 5)]);
         assert_eq!(twice, Condition::All(vec![first, compare(Comparison::Less, 9)]));
         assert_eq!(parse_filter(r#"{"size":17.0}"#), parse_filter(r#"{"size":17}"#));
@@ -388,14 +396,14 @@ mod tests {
     fn what_is_finer_than_a_microsecond_is_compared_as_it_is() {
         let at = |micros: i64| Value::Instant(OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap());
         let read = |operator: &str| parse_filter(&format!(r#"{{"createdAt":{{"{operator}":"1970-01-01T00:00:00.0000015Z"}}}}"#)).unwrap();
-        let compare = |comparison, micros| Condition::Compare(Field::CreatedAt, comparison, at(micros));
+        let compare = |comparison, micros| Condition::Compare(Attribute::CreatedAt, comparison, at(micros));
         assert_eq!(read("$lt"), compare(Comparison::LessOrEqual, 1));
         assert_eq!(read("$lte"), compare(Comparison::LessOrEqual, 1));
         assert_eq!(read("$gt"), compare(Comparison::Greater, 1));
         assert_eq!(read("$gte"), compare(Comparison::Greater, 1));
-        assert_eq!(read("$eq"), Condition::In(Field::CreatedAt, vec![]));
-        assert_eq!(read("$ne"), Condition::NotIn(Field::CreatedAt, vec![]));
+        assert_eq!(read("$eq"), Condition::In(Attribute::CreatedAt, vec![]));
+        assert_eq!(read("$ne"), Condition::NotIn(Attribute::CreatedAt, vec![]));
         let other_zone = parse_filter(r#"{"createdAt":"1970-01-01T02:00:00.000001+02:00"}"#).unwrap();
-        assert_eq!(other_zone, Condition::In(Field::CreatedAt, vec![Some(at(1))]));
+        assert_eq!(other_zone, Condition::In(Attribute::CreatedAt, vec![Some(at(1))]));
     }
 }

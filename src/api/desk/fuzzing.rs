@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::cursor::{cursor_of, position_of};
+use super::fields::field_name;
 use super::filter::parse_filter;
 use super::ids::MOST_IDS;
 use super::list_query::ListQuery;
 use super::parts::part_numbers;
-use super::request::{parse_description, parse_new_file};
-use super::{delete, idempotency_key, tickets};
-use crate::api::IDEMPOTENCY_KEY;
-use crate::api::body::readable;
-use crate::api::fuzzing::said_well;
-use crate::api::query::Query;
+use super::request::{IDEMPOTENCY_KEY, idempotency_key, parse_description, parse_new_file};
+use super::{delete, tickets};
+use crate::api::http::body::readable;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::fuzzing;
+use crate::api::http::query::Query;
 use crate::domain::fuzzing::clean;
-use crate::domain::{Condition, Field, NewFile, Order, Start};
+use crate::domain::{Attribute, Condition, NewFile, Order, Start};
 
 /// What is asked for is the same bare and wrapped, and nothing in it is as hostile as it came.
 pub(crate) fn body(bytes: &[u8]) {
@@ -48,9 +49,10 @@ fn other_bodies(bytes: &[u8]) {
         Err(errors) => said_well(&errors, &["body", "filename", "fileName", "disposition"]),
     }
     match tickets::wanted(bytes) {
-        Ok(wanted) => {
-            let distinct: BTreeSet<i64> = wanted.iter().map(|wanted| wanted.id.0).collect();
-            assert!((1..=100).contains(&distinct.len()) && distinct.len() == wanted.len() && distinct.iter().all(|id| *id > 0));
+        Ok((ids, places)) => {
+            let distinct: BTreeSet<i64> = ids.iter().map(|id| id.0).collect();
+            assert!((1..=100).contains(&distinct.len()) && distinct.len() == ids.len() && distinct.iter().all(|id| *id > 0));
+            assert_eq!(places.len(), ids.len());
         }
         Err(errors) => said_well(&errors, &["body", "files", "ids"]),
     }
@@ -90,7 +92,7 @@ pub(crate) fn list(bytes: &[u8]) {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),
         Err(errors) => said_well(&errors, &["ids", "bulkDryExecute", "filter", "q"]),
     }
-    for (by, _) in Field::ALL {
+    for by in Attribute::ALL {
         for descending in [false, true] {
             let order = Order { by, descending };
             if let Ok(position) = position_of(order, &text) {
@@ -109,7 +111,10 @@ pub(crate) fn filter(bytes: &[u8]) {
     let condition = match parse_filter(&text) {
         Ok(condition) => condition,
         Err(errors) => {
-            assert!(errors.by_field().keys().all(|place| place.len() < 4 * 1024), "a place that is too long to be answered");
+            assert!(
+                errors.spelled(field_name).by_name().keys().all(|place| place.len() < 4 * 1024),
+                "a place that is too long to be answered"
+            );
             return said_well(&errors, &["filter"]);
         }
     };
@@ -118,7 +123,7 @@ pub(crate) fn filter(bytes: &[u8]) {
     assert!(depth <= 40, "{depth} deep");
     match parse_filter(&format!("{{\"$and\":[{text}]}}")) {
         Ok(bracketed) => assert_eq!(bracketed, Condition::All(vec![condition])),
-        Err(errors) => assert!(text.len() > 8_000 || depth >= 8, "{errors}"),
+        Err(errors) => assert!(text.len() > 8_000 || depth >= 8, "{errors:?}"),
     }
 }
 
@@ -132,4 +137,8 @@ fn counted(condition: &Condition) -> (usize, usize) {
         Condition::Compare(..) => (1, 0),
         Condition::In(_, values) | Condition::NotIn(_, values) => (values.len(), 0),
     }
+}
+
+fn said_well(errors: &FieldErrors, fields: &[&str]) {
+    fuzzing::said_well(&errors.spelled(field_name), fields);
 }

@@ -3,9 +3,10 @@
 use serde_json::Value;
 use utoipa::openapi::{Array, Object, Type};
 
-use crate::api::body::whole;
-use crate::api::query::Query;
-use crate::domain::{FieldErrors, FileId};
+use crate::api::http::body::whole;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::query::Query;
+use crate::domain::FileId;
 
 /// Most numbers of one request.
 pub(super) const MOST_IDS: usize = 100;

@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use super::cursor::cursor_of;
 use super::list_query::ListQuery;
 use super::members::{Included, SomeOf};
-use crate::api::body::json_of;
-use crate::api::downloads::Links;
-use crate::api::openapi::{AnyCall, Errors};
-use crate::api::{AppState, Fault};
+use crate::api::http::body::json_of;
+use crate::api::http::downloads::Links;
+use crate::api::http::openapi::AnyCall;
+use crate::api::http::wording::Errors;
+use crate::api::http::{AppState, Fault};
 use crate::broker::Page;
 use crate::domain::Caller;
 

@@ -8,15 +8,17 @@ use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
+use super::attributes::{attribute_named, attribute_names};
 use super::cursor::position_of;
 use super::filter::parse_filter;
 use super::ids::{IDS_PATTERN, ids_in};
 use super::members::{Members, members_parameters};
-use crate::api::Fault;
-use crate::api::query::{Query, flag, parameter};
+use crate::api::http::Fault;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::query::{Query, flag, parameter};
 use crate::broker::PageWanted;
-use crate::domain::field_errors::one_of;
-use crate::domain::{Condition, Field, FieldErrors, Order, Selection, Start, composed};
+use crate::domain::wording::one_of;
+use crate::domain::{Attribute, Condition, Order, Selection, Start, composed};
 
 /// Files of a page when nobody says how many.
 const PAGE_SIZE: u32 = 50;
@@ -128,7 +130,7 @@ fn page_offset(query: &Query, pages: u32) -> Result<Option<u32>, FieldErrors> {
 
 fn order(query: &Query) -> Result<Order, FieldErrors> {
     let by = query.spelled(&["orderBy", "sort_by"]).and_then(|name| match name.filter(|name| !name.is_empty()) {
-        Some(name) => Field::named(&name).map(Some).ok_or_else(|| FieldErrors::one("orderBy", one_of(Field::names()))),
+        Some(name) => attribute_named(&name).map(Some).ok_or_else(|| FieldErrors::one("orderBy", one_of(attribute_names()))),
         None => Ok(None),
     });
     let descending =
@@ -140,7 +142,7 @@ fn order(query: &Query) -> Result<Order, FieldErrors> {
         });
     match (by, descending) {
         // Newest first when nobody says anything; from the smallest on when only the field is said.
-        (Ok(by), Ok(descending)) => Ok(Order { by: by.unwrap_or(Field::Id), descending: descending.unwrap_or(by.is_none()) }),
+        (Ok(by), Ok(descending)) => Ok(Order { by: by.unwrap_or(Attribute::Id), descending: descending.unwrap_or(by.is_none()) }),
         (by, descending) => {
             let mut errors = by.err().unwrap_or_default();
             errors.merge(descending.err().unwrap_or_default());
@@ -165,7 +167,7 @@ impl utoipa::IntoParams for ListQuery {
             builder.default(Some(default.into()))
         };
         let text = || Object::builder().schema_type(Type::String);
-        let fields = text().enum_values(Some(Field::names().chain([""]).collect::<Vec<_>>()));
+        let fields = text().enum_values(Some(attribute_names().chain([""]).collect::<Vec<_>>()));
         let filter =
             text().examples([json!(r#"{"createdAt":{"$gt":"2026-05-01T00:00:00Z"},"$or":[{"size":{"$gt":1000}},{"type":"image"}]}"#)]);
         let mut parameters = vec![
@@ -228,7 +230,7 @@ mod tests {
     #[test]
     fn pages_are_counted_from_1_or_from_0() {
         let start =
-            |text: &str| ListQuery::parse(&Query::parsed(text)).map(|wanted| wanted.page.start).map_err(|errors| errors.to_string());
+            |text: &str| ListQuery::parse(&Query::parsed(text)).map(|wanted| wanted.page.start).map_err(|errors| format!("{errors:?}"));
         for (query, skip) in [
             ("", 0),
             ("page=1", 0),
@@ -259,9 +261,9 @@ mod tests {
     fn the_names_of_the_sdk_are_understood() {
         let order = |text: &str| ListQuery::parse(&Query::parsed(text)).unwrap().page.selection.order;
         assert_eq!(order("sort_by=size&sort_dir=desc"), order("orderBy=size&orderMode=DESC"));
-        assert_eq!(order("orderBy=createdAt"), Order { by: Field::CreatedAt, descending: false });
+        assert_eq!(order("orderBy=createdAt"), Order { by: Attribute::CreatedAt, descending: false });
         assert_eq!(order("orderBy=&orderMode="), Order::NEWEST);
-        assert_eq!(order("orderMode=asc"), Order { by: Field::Id, descending: false });
+        assert_eq!(order("orderMode=asc"), Order { by: Attribute::Id, descending: false });
         assert_eq!(order("orderBy=size&sort_by=size"), order("orderBy=size"));
         for bad in ["orderBy=size&sort_by=id", "orderBy=size&orderBy=size", "orderBy=staging_key", "orderMode=up"] {
             assert!(ListQuery::parse(&Query::parsed(bad)).is_err(), "{bad}");

@@ -11,8 +11,8 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
 use super::response::{ActorBody, FileBody};
-use crate::api::downloads::Links;
-use crate::api::query::{Query, parameter};
+use crate::api::http::downloads::Links;
+use crate::api::http::query::{Query, parameter};
 use crate::domain::{Actor, ActorKind, File};
 
 /// Which members of file objects are wanted, and which actors beside them. Names that mean nothing here are passed over: clients send the

@@ -9,13 +9,16 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa::openapi::{Array, Object, Type};
 
+use super::request::{IGNORED, IdInPath, ignore_body};
 use super::response::{ArrivedBody, SignedPartsBody};
-use super::{IGNORED, IdInPath, ignore_body};
-use crate::api::body::{json, object, or_empty, read_json, whole};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody};
-use crate::api::{AppState, Fault};
+
+use crate::api::http::body::{json, object, or_empty, read_json, whole};
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody};
+use crate::api::http::wording::Errors;
+use crate::api::http::{AppState, Fault};
+use crate::domain::Caller;
 use crate::domain::multipart::MAX_PARTS;
-use crate::domain::{Caller, FieldErrors};
 
 /// How many parts are signed for one request.
 const MOST_AT_ONCE: usize = 100;

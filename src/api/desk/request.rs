@@ -1,17 +1,34 @@
 //! What Desk's clients send: bare or wrapped, with every complaint at once.
 
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Request};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use crate::api::body::{not_json, object, or_empty, whole};
+use super::description::Description;
+use crate::api::http::Fault;
+use crate::api::http::body::{not_json, object, or_empty, read_json, whole};
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::instants::parse_instant;
+use crate::api::http::openapi::id_parameter;
 use crate::domain::file::ChecksumSha256;
-use crate::domain::policy_file::declared_type;
-use crate::domain::{Description, FieldErrors, FileName, NewFile, PartSizes};
+use crate::domain::media_type::declared_type;
+use crate::domain::{FileId, FileName, NewFile, PartSizes};
+
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What the document says of bodies that [`ignore_body`] reads.
+pub(super) const IGNORED: &str = "Any JSON, or nothing. It is ignored: the official clients send the whole file object back.";
+
+/// What the document says of bodies that [`parse_description`] reads.
+pub(super) const DESCRIBING: &str = "Nothing; or the file object, bare or in `file`, as the official clients send it back. `filename` (or `fileName`) and `disposition` \
+    are read, and the rest is ignored. What is absent, null or blank changes nothing.";
 
 /// The members of a request that mean something; each may have any JSON type, so that every complaint can name its field.
 ///
@@ -86,7 +103,7 @@ pub(super) fn parse_description(body: &[u8]) -> Result<Description, FieldErrors>
     let disposition = parsed(&mut errors, "disposition", value(fields.disposition));
     // What is no moment is none of an answer of ours.
     let as_of = fields.updated_at.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    let as_of = as_of.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
+    let as_of = as_of.and_then(|text| parse_instant(&text));
     errors.or_ok(Description { names, as_of, disposition })
 }
 
@@ -124,7 +141,7 @@ impl TryFrom<FileFields> for NewFile {
             errors.add("filename", "must be the same as fileName");
         }
         let name = filename.or(other_spelling).filter(|name| !name.trim().is_empty());
-        if name.is_none() && !["filename", "fileName"].iter().any(|field| errors.by_field().contains_key(*field)) {
+        if name.is_none() && !["filename", "fileName"].iter().any(|field| errors.has(field)) {
             errors.add("filename", MUST_BE_SET);
         }
         let declared = required_text(&mut errors, "mimeType", fields.mime_type).unwrap_or_default();
@@ -133,7 +150,7 @@ impl TryFrom<FileFields> for NewFile {
             None
         });
         let type_name = required_text(&mut errors, "type", fields.r#type).unwrap_or_default();
-        if type_name.is_empty() && !errors.by_field().contains_key("type") {
+        if type_name.is_empty() && !errors.has("type") {
             errors.add("type", MUST_BE_SET);
         }
         let disposition = parsed(&mut errors, "disposition", fields.disposition).unwrap_or_default();
@@ -189,4 +206,44 @@ fn whole_number(errors: &mut FieldErrors, field: &str, value: Option<Value>) -> 
         errors.add(field, if negative { "must be 0 or higher" } else { "must be a whole number" });
     }
     number
+}
+
+/// `{id}.json`; what is no number of a file is no file.
+pub(super) struct IdInPath(pub(super) FileId);
+
+impl utoipa::IntoParams for IdInPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![id_parameter("id", "The file's number.")]
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let Path(segment) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
+        let digits = segment.strip_suffix(".json").unwrap_or(&segment);
+        let plain = digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse().ok().filter(|_| plain).map(|id| Self(FileId(id))).ok_or(Fault::NotFound)
+    }
+}
+
+/// Desk's clients send nothing, or the whole object back; nothing in it can be changed here.
+pub(super) async fn ignore_body(request: Request<Body>) -> Result<(), Fault> {
+    let body = read_json(request).await?;
+    if !body.trim_ascii().is_empty() {
+        serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|error| Fault::Invalid(not_json(&error)))?;
+    }
+    Ok(())
+}
+
+/// The caller's word for this request, 1 to 255 visible characters.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldErrors> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    if values.next().is_some() || !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err(FieldErrors::one("Idempotency-Key", "must be one text of 1 to 255 visible characters"));
+    }
+    Ok(Some(key.to_owned()))
 }

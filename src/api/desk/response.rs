@@ -1,23 +1,20 @@
 //! What Desk's clients are answered: slips and file objects.
 
-use serde::ser::{Error as _, SerializeMap as _};
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, Type};
 
-use crate::api::downloads::Links;
+use crate::api::http::AppState;
+use crate::api::http::body::json;
+use crate::api::http::downloads::Links;
+use crate::api::http::instants::{Micros, Seconds};
 use crate::broker::{Arrived, InParts, SignedPart, Slip};
 use crate::domain::file::ChecksumSha256;
-use crate::domain::{Actor, ActorKind, Disposition, Evidence, File, FileState, Part, Verdict};
-
-const MICROS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-
-/// Bytes; no year has more than five digits and a sign.
-const LONGEST_INSTANT: usize = 32;
+use crate::domain::{Actor, ActorKind, Caller, Disposition, Evidence, File, FileState, Part, Verdict};
 
 /// A slip: what to upload with, and the file that it will become.
 #[derive(Serialize, ToSchema)]
@@ -286,31 +283,6 @@ impl Serialize for Texts {
     }
 }
 
-/// An instant with microseconds, always six digits: what Desk's own answers have.
-struct Micros(OffsetDateTime);
-
-/// An instant to the second: forms live for whole seconds.
-struct Seconds(OffsetDateTime);
-
-impl Serialize for Micros {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        instant(self.0, MICROS, serializer)
-    }
-}
-
-impl Serialize for Seconds {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        instant(self.0, SECONDS, serializer)
-    }
-}
-
-fn instant<S: Serializer>(at: OffsetDateTime, format: &[BorrowedFormatItem<'_>], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut text = [0; LONGEST_INSTANT];
-    let written = at.format_into(&mut text.as_mut_slice(), format).map_err(S::Error::custom)?;
-    let text = text.get(..written).and_then(|text| std::str::from_utf8(text).ok());
-    serializer.serialize_str(text.unwrap_or_default())
-}
-
 impl<'a> SlipBody<'a> {
     pub(super) fn new(file: &'a File, slip: Slip) -> Self {
         let body = Self {
@@ -417,4 +389,10 @@ impl<'a> FileBody<'a> {
         }
         self
     }
+}
+
+/// One file as an answer.
+pub(super) fn one(state: &AppState, caller: &Caller, file: &File) -> Response<Body> {
+    let links = Links::new(state, caller, OffsetDateTime::now_utc());
+    json(StatusCode::OK, &Envelope { file: FileBody::new(file).linked(file, &links) })
 }

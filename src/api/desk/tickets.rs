@@ -15,17 +15,20 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Array, Object, Type};
 
+use super::fields::field_name;
 use super::list::PageBody;
 use super::list_query::ListQuery;
-use super::{IGNORED, ignore_body};
-use crate::api::body::{json_of, object, or_empty, read_json, whole};
-use crate::api::downloads::places::{Link, What};
-use crate::api::downloads::{AskedDisposition, Links, answer, header, of_unknown_length};
-use crate::api::openapi::{AnyCall, AnyFile, Errors, IgnoredBody, WithBody, id_parameter};
-use crate::api::query::Query;
-use crate::api::{AppState, Fault, to_its_end};
-use crate::broker::{Attachment, BrokerError, Reader};
-use crate::domain::{Caller, FieldErrors, FileId, TicketId};
+use super::request::{IGNORED, ignore_body};
+use crate::api::http::body::{json_of, object, or_empty, read_json, whole};
+use crate::api::http::downloads::places::{Link, What};
+use crate::api::http::downloads::{AskedDisposition, Links, answer, header, of_unknown_length};
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody, id_parameter};
+use crate::api::http::query::Query;
+use crate::api::http::wording::Errors;
+use crate::api::http::{AppState, Fault, to_its_end};
+use crate::broker::{AttachError, BrokerError, Reader};
+use crate::domain::{Caller, FileId, Selection, TicketId};
 
 /// How many files are attached in one request.
 const MOST_AT_ONCE: usize = 100;
@@ -87,10 +90,14 @@ pub(super) async fn attach(
     OfTicket(ticket): OfTicket,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
-    let wanted = wanted(&read_json(request).await?).map_err(Fault::Invalid)?;
+    let (ids, places) = wanted(&read_json(request).await?).map_err(Fault::Invalid)?;
     let (broker, asking) = (state.broker.clone(), caller.clone());
     // Confirming is what may take long.
-    to_its_end(async move { broker.attach(&asking, ticket, &wanted, OffsetDateTime::now_utc()).await }).await?;
+    to_its_end(async move {
+        let attached = broker.attach(&asking, ticket, &ids, OffsetDateTime::now_utc()).await;
+        attached.map_err(|error| unattached(error, &places))
+    })
+    .await?;
     let first = ListQuery::parse(&Query::parsed("")).map_err(Fault::Invalid)?;
     page(state, caller, ticket, first).await
 }
@@ -207,7 +214,8 @@ pub(super) async fn archive(
     request: Request,
 ) -> Result<Response<Body>, Fault> {
     let link = Link { tenant: caller.tenant.clone(), actor: Some(caller.actor), what: What::Archive(ticket) };
-    let archive = state.broker.clone().archive(caller, ticket).await?;
+    let files = state.broker.every(caller, Some(ticket), Selection::newest());
+    let archive = state.broker.clone().archive(files).await?;
     let mut archive = archive.ok_or(Fault::NotFound)?;
     let mut response = Response::new(of_unknown_length());
     if request.method() != Method::HEAD {
@@ -233,8 +241,40 @@ pub(super) async fn archive(
     Ok(response)
 }
 
-/// What a request wants to attach, each file once, with every complaint.
-pub(super) fn wanted(body: &[u8]) -> Result<Vec<Attachment>, FieldErrors> {
+/// Why files were not attached, each file under the name of its place in the request.
+fn unattached(error: AttachError, places: &[String]) -> Fault {
+    let place = |index: usize| places.get(index).map_or("files", String::as_str);
+    let mut errors = FieldErrors::new();
+    match error {
+        AttachError::Broker(error) => error.into(),
+        AttachError::TooMany(most) => Fault::Conflict(FieldErrors::one("files", format!("a ticket has {most} files at most"))),
+        AttachError::NotFound(files) => {
+            for index in files {
+                errors.add(place(index), "not found");
+            }
+            Fault::Invalid(errors)
+        }
+        AttachError::Unconfirmed(files) => {
+            let mut refused = FieldErrors::new();
+            for (index, error) in files {
+                match error {
+                    BrokerError::Refused(complaints) => {
+                        refused.add(place(index), format!("is not what was granted: {}", complaints.spelled(field_name)));
+                    }
+                    BrokerError::NotUploaded => errors.add(place(index), "nothing was uploaded yet"),
+                    BrokerError::Changing => errors.add(place(index), "the upload keeps changing, try again"),
+                    BrokerError::Conflict(complaints) => errors.add(place(index), complaints.spelled(field_name).to_string()),
+                    BrokerError::NotFound => errors.add(place(index), "is gone"),
+                    other => return other.into(),
+                }
+            }
+            if refused.is_empty() { Fault::Conflict(errors) } else { Fault::Refused(refused) }
+        }
+    }
+}
+
+/// What a request wants to attach, each file once, with every complaint; and the name of each file's place in it.
+pub(super) fn wanted(body: &[u8]) -> Result<(Vec<FileId>, Vec<String>), FieldErrors> {
     let ToAttach { files, ids } = object(or_empty(body))?;
     let (list, name, member) = match (files.filter(|files| !files.is_null()), ids.filter(|ids| !ids.is_null())) {
         (Some(files), None) => (files, "files", ".id"),
@@ -247,18 +287,21 @@ pub(super) fn wanted(body: &[u8]) -> Result<Vec<Attachment>, FieldErrors> {
     if list.is_empty() || list.len() > MOST_AT_ONCE {
         return Err(must_be());
     }
-    let (mut wanted, mut errors, mut seen) = (Vec::new(), FieldErrors::new(), BTreeSet::new());
+    let (mut ids, mut places, mut errors, mut seen) = (Vec::new(), Vec::new(), FieldErrors::new(), BTreeSet::new());
     for (number, item) in list.iter().enumerate() {
         let place = format!("{name}[{number}]{member}");
         let id = if member.is_empty() { Some(item) } else { item.get("id") };
         match id.map(|id| whole(id).and_then(|id| i64::try_from(id).ok()).filter(|id| *id > 0)) {
             None => errors.add(&place, "must be set"),
             Some(None) => errors.add(&place, "must be a whole number, 1 or higher"),
-            Some(Some(id)) if seen.insert(id) => wanted.push(Attachment { place, id: FileId(id) }),
+            Some(Some(id)) if seen.insert(id) => {
+                ids.push(FileId(id));
+                places.push(place);
+            }
             Some(Some(_)) => {}
         }
     }
-    errors.or_ok(wanted)
+    errors.or_ok((ids, places))
 }
 
 /// `/tickets/{tid}/...`; what is no number of a ticket is no ticket.
@@ -309,7 +352,9 @@ mod tests {
 
     #[test]
     fn both_shapes_name_files_and_each_complaint_its_place() {
-        let places = |body: &str| wanted(body.as_bytes()).map(|wanted| wanted.into_iter().map(|w| (w.place, w.id.0)).collect::<Vec<_>>());
+        let places = |body: &str| {
+            wanted(body.as_bytes()).map(|(ids, places)| places.into_iter().zip(ids.into_iter().map(|id| id.0)).collect::<Vec<_>>())
+        };
         assert_eq!(
             places(r#"{"files":[{"id":7,"x":1},{"id":9.0},{"id":7}]}"#).unwrap(),
             [("files[0].id".to_owned(), 7), ("files[1].id".to_owned(), 9)]
@@ -329,7 +374,7 @@ mod tests {
             ("[1]", vec!["body"]),
             (&many, vec!["ids"]),
         ] {
-            assert_eq!(wanted(bad.as_bytes()).unwrap_err().by_field().keys().collect::<Vec<_>>(), fields, "{bad}");
+            assert_eq!(wanted(bad.as_bytes()).unwrap_err().spelled(field_name).by_name().keys().collect::<Vec<_>>(), fields, "{bad}");
         }
     }
 }

@@ -7,8 +7,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::AppState;
-use crate::api::openapi::AnyCall;
+use crate::api::http::AppState;
+use crate::api::http::openapi::AnyCall;
 use crate::domain::{Caller, FileType};
 
 /// What may be uploaded here.

@@ -6,7 +6,7 @@ fn weighed(granted: &str, start: &[u8], sniff: Sniff) -> Result<(Verdict, String
     let spelled = |detected: &MediaType| Some(detected.clone());
     let rule = Weighing { sniff, max_pixels: u64::MAX, spelled: &spelled };
     let upload = Pieces::new(start.to_vec(), start.len() as u64);
-    let evidence = weigh(&granted.parse().unwrap(), &upload, &rule).map_err(|why| why.to_string())?;
+    let evidence = weigh(&granted.parse().unwrap(), &upload, &rule).map_err(|why| format!("{why:?}"))?;
     Ok((evidence.verdict, evidence.decided.to_string()))
 }
 

@@ -1,7 +1,7 @@
 //! What one caller can do over and over leaves so many rows and no more.
 
 use dropslip::database::{Attached, AuditFilter};
-use dropslip::domain::{Action, Actor, ActorKind, Caller, Description, FileId, FileName, Scopes, TicketId, TypeLimit};
+use dropslip::domain::{Action, Actor, ActorKind, Caller, Changes, Complaints, File, FileId, FileName, Scopes, TicketId, TypeLimit};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -144,21 +144,23 @@ async fn a_file_is_named_anew_sixty_times_an_hour(db: Db) {
     assert_eq!(rename(other, "other.txt").await.0, StatusCode::OK, "another file has its own");
     // Every way of confirming it again, and reading, goes on.
     assert_eq!(broker.confirm(file).await.0, StatusCode::OK);
-    let wished = Description { names: vec![FileName::sanitized("later.txt")], ..Description::default() };
     let in_an_hour = OffsetDateTime::now_utc() + Duration::minutes(61);
-    let named = broker.server.broker.confirm_as(&user(1), FileId(file), &wished, in_an_hour).await.unwrap();
+    let named = broker.server.broker.confirm_as(&user(1), FileId(file), &called("later.txt"), in_an_hour).await.unwrap();
     assert_eq!(named.name.as_str(), "later.txt");
+}
+
+/// A description that is a name and nothing else.
+fn called(name: &str) -> impl Fn(&File) -> Result<Changes, Complaints> + Send + Sync + use<> {
+    let changes = Changes { name: Some(FileName::sanitized(name)), disposition: None };
+    move |_| Ok(changes.clone())
 }
 
 async fn many_who_name_one_file_anew_have_sixty_in_all(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
     let file = active(&broker).await;
     let renames = (0..120).map(|time| {
-        let (broker, wished) = (broker.server.broker.clone(), FileName::sanitized(&format!("{time}.txt")));
-        async move {
-            let wished = Description { names: vec![wished], ..Description::default() };
-            broker.confirm_as(&user(1), FileId(file), &wished, OffsetDateTime::now_utc()).await.is_ok()
-        }
+        let (broker, wished) = (broker.server.broker.clone(), called(&format!("{time}.txt")));
+        async move { broker.confirm_as(&user(1), FileId(file), &wished, OffsetDateTime::now_utc()).await.is_ok() }
     });
     let named = futures_util::future::join_all(renames).await.into_iter().filter(|named| *named).count();
     assert_eq!((named, lines(&broker, file, Action::Renamed).await), (RENAMES, RENAMES));

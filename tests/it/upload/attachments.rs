@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use dropslip::domain::{Disposition, FileName, FileType, NewFile, policy_file};
+use dropslip::domain::{Disposition, FileName, FileType, NewFile};
 use dropslip::server::SHIPPED_POLICIES;
+use dropslip::{field_names, policy_file};
 
 /// Which endings others hold back, one list a line.
 const HELD_BACK: &str = include_str!("../../data/held_back_by_others.tsv");
@@ -33,7 +34,10 @@ fn judged(attachment: &FileType, name: &str) -> Result<String, String> {
         checksum_sha256: None,
         multipart: None,
     };
-    attachment.judge(&new).map(|grant| grant.content_type.to_string()).map_err(|errors| format!("{:?}", errors.by_field()))
+    attachment
+        .judge(&new)
+        .map(|grant| grant.content_type.to_string())
+        .map_err(|errors| format!("{:?}", field_names::spelled(&errors).by_name()))
 }
 
 #[test]

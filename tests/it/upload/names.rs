@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use dropslip::domain::{FileName, policy_file};
+use dropslip::domain::FileName;
+use dropslip::policy_file;
 use dropslip::server::SHIPPED_POLICIES;
 use futures_util::{StreamExt as _, stream};
 use proptest::prelude::*;

@@ -1,15 +1,19 @@
 //! A file type as written in `policies/*.toml`, with the examples that prove it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::ops::Range;
 
 use serde::Deserialize;
 use time::Duration;
 use toml::Spanned;
 
-use super::file_type::AllowedType;
-use super::media_type::MAX_CHARS;
-use super::multipart::{MAX_OBJECT_SIZE, MAX_PART_SIZE};
-use super::{Disposition, FieldErrors, FileName, FileType, MediaType, NewFile};
+use crate::domain::file_type::{AllowedType, is_word};
+use crate::domain::media_type::declared_type;
+use crate::domain::multipart::{MAX_OBJECT_SIZE, MAX_PART_SIZE};
+use crate::domain::{Disposition, FileName, FileType, MediaType, NewFile, PartSizes};
+use crate::field_names::spelled;
 
 /// Shortest and longest life of a form; AWS ends every signature after 7 days.
 const LIFETIME_SECONDS: std::ops::RangeInclusive<i64> = 1..=7 * 24 * 3600;
@@ -236,16 +240,20 @@ impl Reader<'_> {
                         format!("example ‘{filename}’ becomes {}, not {becomes}", grant.content_type),
                     ));
                 }
-                Err(why) => return Err(self.error(example, "accepted", format!("example ‘{filename}’ is refused: {why}"))),
+                Err(why) => return Err(self.error(example, "accepted", format!("example ‘{filename}’ is refused: {}", spelled(&why)))),
             }
         }
         for example in refused {
             let Refused { filename, mime_type, size, disposition, field } = example.get_ref();
             let new = self.example(rule, example, "refused", (filename, mime_type, *size, disposition.as_deref()))?;
             match rule.judge(&new) {
-                Err(why) if why.by_field().contains_key(field) => {}
+                Err(why) if spelled(&why).by_name().contains_key(field) => {}
                 Err(why) => {
-                    return Err(self.error(example, "refused", format!("example ‘{filename}’ is refused for another reason: {why}")));
+                    return Err(self.error(
+                        example,
+                        "refused",
+                        format!("example ‘{filename}’ is refused for another reason: {}", spelled(&why)),
+                    ));
                 }
                 Ok(grant) => {
                     return Err(self.error(example, "refused", format!("example ‘{filename}’ is accepted as {}", grant.content_type)));
@@ -266,7 +274,7 @@ impl Reader<'_> {
             Some(word) => word.parse().map_err(|message| self.error(at, &format!("{key}.disposition"), message))?,
             None => rule.dispositions.first().copied().unwrap_or_default(),
         };
-        let declared_type = declared_type(mime_type).map_err(|why| self.error(at, &format!("{key}.mime_type"), why))?;
+        let declared_type = declared_type(mime_type).map_err(|why| self.error(at, &format!("{key}.mime_type"), spelled(&why)))?;
         Ok(NewFile {
             type_name: rule.name.clone(),
             name: FileName::sanitized(filename),
@@ -275,25 +283,9 @@ impl Reader<'_> {
             size,
             checksum_sha256: None,
             // Examples are about the rule, not about what a store takes in one request.
-            multipart: Some(super::PartSizes::Granted),
+            multipart: Some(PartSizes::Granted),
         })
     }
-}
-
-/// A declared type as clients send it: blank means that they do not know.
-///
-/// # Errors
-/// A complaint about `mimeType` when it is neither blank nor a type.
-pub fn declared_type(text: &str) -> Result<Option<MediaType>, FieldErrors> {
-    if text.trim().is_empty() && text.chars().count() <= MAX_CHARS {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|message: String| FieldErrors::one("mimeType", message))
-}
-
-/// Whether a text may be what requests call a file type.
-pub(super) fn is_word(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-pub(super) mod places;
+pub(in crate::api) mod places;
 mod settings;
 
 use std::convert::Infallible;
@@ -23,18 +23,20 @@ use time::OffsetDateTime;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
+use super::fault::Fault;
+use super::field_errors::FieldErrors;
 use super::query::Query;
-use super::{AppState, Fault};
+use super::state::AppState;
 use crate::broker::{Offered, Reader};
 use crate::bucket::BucketError;
 use crate::domain::byte_range::ByteRange;
-use crate::domain::{Caller, Disposition, FieldErrors, File, FileId, Scope};
+use crate::domain::{Caller, Disposition, File, FileId, Scope};
 use crate::proxy_key::ProxyKeys;
 use places::{Link, What};
 pub use settings::Downloads;
 
 /// What a query calls a key in a link.
-pub(super) const PROXY_KEY: &str = "proxyKey";
+pub(in crate::api) const PROXY_KEY: &str = "proxyKey";
 
 /// What a browser says that it asks for: `image`, `video`, or `empty` for a script.
 const SEC_FETCH_DEST: &str = "sec-fetch-dest";
@@ -44,31 +46,31 @@ const NOTHING_RUNS: &str =
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
 /// Makes the links of one answer, all of them with the same keys; none for who may not read files.
-pub(super) struct Links<'a> {
+pub(in crate::api) struct Links<'a> {
     granted: bool,
     keys: Option<(Arc<ProxyKeys>, OffsetDateTime)>,
     public_url: &'a str,
 }
 
 impl<'a> Links<'a> {
-    pub(super) fn new(state: &'a AppState, caller: &Caller, now: OffsetDateTime) -> Self {
+    pub(in crate::api) fn new(state: &'a AppState, caller: &Caller, now: OffsetDateTime) -> Self {
         let keys = state.downloads.keys();
         let granted = caller.scopes.contains(Scope::FilesRead);
         Self { granted, keys: keys.map(|keys| (keys.clone(), keys.issue_time(now))), public_url: &state.public_url }
     }
 
     /// Links to nothing in particular, for examples.
-    pub(super) fn of_example() -> Self {
+    pub(in crate::api) fn of_example() -> Self {
         Self { granted: true, keys: None, public_url: "https://uploads.example.com" }
     }
 
     /// Whether there may be any.
-    pub(super) fn granted(&self) -> bool {
+    pub(in crate::api) fn granted(&self) -> bool {
         self.granted
     }
 
     /// The key of a file's link, and the link; without keys, one that needs a token.
-    pub(super) fn to(&self, file: &File) -> (String, String) {
+    pub(in crate::api) fn to(&self, file: &File) -> (String, String) {
         let url = format!("{}/v2/files/{}/download", self.public_url, file.id);
         let Some((keys, issued_at)) = &self.keys else { return (String::new(), url) };
         let key = keys.seal(&file.tenant, file.id, *issued_at);
@@ -95,7 +97,7 @@ impl FromRequestParts<AppState> for Reader {
 }
 
 /// What a download is wished to be: shown, saved, or as the file was described.
-pub(super) struct AskedDisposition(Option<Disposition>);
+pub(in crate::api) struct AskedDisposition(Option<Disposition>);
 
 impl<S: Send + Sync> FromRequestParts<S> for AskedDisposition {
     type Rejection = Fault;
@@ -133,7 +135,7 @@ impl utoipa::IntoParams for AskedDisposition {
 }
 
 /// A file's bytes, or where they are, as the headers ask for it.
-pub(super) async fn answer(
+pub(in crate::api) async fn answer(
     state: &AppState,
     reader: &Reader,
     file: &File,
@@ -233,7 +235,7 @@ fn wanted(method: &Method, asked: &HeaderMap, etag: &str, size: u64) -> ByteRang
 }
 
 /// Nothing, of which no length is told: that of an absent body is the one that is there otherwise (RFC 9110, section 8.6).
-pub(super) fn of_unknown_length() -> Body {
+pub(in crate::api) fn of_unknown_length() -> Body {
     Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
 }
 
@@ -245,7 +247,7 @@ fn may_be(asked: &HeaderMap, etag: &str) -> bool {
 }
 
 /// Whether `If-None-Match` names the entity tag (in its quotes), compared weakly, or any.
-pub(super) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
+pub(in crate::api) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
     let tags = asked.get_all(IF_NONE_MATCH).iter();
     tags.filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags_in(value).any(|(_, tag)| tag == etag))
 }
@@ -263,7 +265,7 @@ fn tags_in(list: &str) -> impl Iterator<Item = (bool, &str)> {
     })
 }
 
-pub(super) fn header(text: &str) -> Result<HeaderValue, Fault> {
+pub(in crate::api) fn header(text: &str) -> Result<HeaderValue, Fault> {
     HeaderValue::from_str(text).map_err(|_| Fault::Internal("an answer that is no header".to_owned()))
 }
 

@@ -10,15 +10,15 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Fault;
-use crate::domain::FieldErrors;
+use super::fault::Fault;
+use super::field_errors::FieldErrors;
 use crate::domain::text::{self, NotText};
 
 /// The longest request body, in bytes: requests describe files, they never carry them.
-pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(in crate::api) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a request body may take to arrive.
-pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+pub(in crate::api) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The longest name of a coding that a complaint repeats, in characters: those that there are have fewer.
 const LONGEST_CODING: usize = 40;
@@ -30,7 +30,7 @@ const ANSWER_BYTES: usize = 2048;
 const FILE_BYTES: usize = 1536;
 
 /// JSON, written into one piece of memory that is most likely large enough.
-pub(super) fn to_json(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+pub(in crate::api) fn to_json(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     written(body, ANSWER_BYTES)
 }
 
@@ -41,12 +41,12 @@ fn written(body: &impl Serialize, room: usize) -> serde_json::Result<Vec<u8>> {
 }
 
 /// An answer in JSON.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+pub(in crate::api) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     json_in(ANSWER_BYTES, status, body)
 }
 
 /// An answer in JSON about so many files.
-pub(super) fn json_of(files: usize, status: StatusCode, body: &impl Serialize) -> Response<Body> {
+pub(in crate::api) fn json_of(files: usize, status: StatusCode, body: &impl Serialize) -> Response<Body> {
     json_in(ANSWER_BYTES + files * FILE_BYTES, status, body)
 }
 
@@ -62,22 +62,22 @@ fn json_in(room: usize, status: StatusCode, body: &impl Serialize) -> Response<B
 }
 
 /// A whole request body, which nobody reads.
-pub(super) async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
+pub(in crate::api) async fn read_body(request: Request<Body>) -> Result<Bytes, Fault> {
     read_body_up_to(MAX_BODY_BYTES, request).await
 }
 
 /// A whole request body of JSON, as every parser of it gets it.
-pub(super) async fn read_json(request: Request<Body>) -> Result<Bytes, Fault> {
+pub(in crate::api) async fn read_json(request: Request<Body>) -> Result<Bytes, Fault> {
     read_json_up_to(MAX_BODY_BYTES, request).await
 }
 
 /// The same of so many bytes or fewer.
-pub(super) async fn read_json_up_to(bytes: usize, request: Request<Body>) -> Result<Bytes, Fault> {
+pub(in crate::api) async fn read_json_up_to(bytes: usize, request: Request<Body>) -> Result<Bytes, Fault> {
     readable(&read_body_up_to(bytes, request).await?).map_err(Fault::Invalid)
 }
 
 /// What a parser of JSON can read where a body is JSON: in UTF-8, without a mark before it and without halves of characters.
-pub(super) fn readable(body: &Bytes) -> Result<Bytes, FieldErrors> {
+pub(in crate::api) fn readable(body: &Bytes) -> Result<Bytes, FieldErrors> {
     match text::json(body) {
         Ok(Cow::Borrowed(text)) => Ok(body.slice_ref(text.as_bytes())),
         Ok(Cow::Owned(text)) => Ok(text.into()),
@@ -87,7 +87,7 @@ pub(super) fn readable(body: &Bytes) -> Result<Bytes, FieldErrors> {
 }
 
 /// A whole request body of so many bytes or fewer.
-pub(super) async fn read_body_up_to(bytes: usize, request: Request<Body>) -> Result<Bytes, Fault> {
+pub(in crate::api) async fn read_body_up_to(bytes: usize, request: Request<Body>) -> Result<Bytes, Fault> {
     if let Some(coding) = coding(request.headers())
         && !request.body().is_end_stream()
     {
@@ -110,7 +110,7 @@ fn coding(headers: &HeaderMap) -> Option<String> {
 }
 
 /// One JSON object.
-pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
+pub(in crate::api) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErrors> {
     // Serde would also fill the members from a list, by position.
     if json.trim_ascii_start().starts_with(b"[") {
         return Err(FieldErrors::one("body", "must be one JSON object, not a list"));
@@ -119,12 +119,12 @@ pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldE
 }
 
 /// A body; for an empty one, the object that says nothing either.
-pub(super) fn or_empty(body: &[u8]) -> &[u8] {
+pub(in crate::api) fn or_empty(body: &[u8]) -> &[u8] {
     if body.trim_ascii().is_empty() { b"{}" } else { body }
 }
 
 /// What is wrong with a body that could not be read.
-pub(super) fn not_json(error: &serde_json::Error) -> FieldErrors {
+pub(in crate::api) fn not_json(error: &serde_json::Error) -> FieldErrors {
     // The parser's own words name types of this program.
     let message = match error.classify() {
         serde_json::error::Category::Data => "must be one JSON object, each member at most once".to_owned(),
@@ -134,7 +134,7 @@ pub(super) fn not_json(error: &serde_json::Error) -> FieldErrors {
 }
 
 /// A whole number, also as 17.0: it is the same to JSON Schema, and some languages know no other way to write it.
-pub(super) fn whole(value: &Value) -> Option<u64> {
+pub(in crate::api) fn whole(value: &Value) -> Option<u64> {
     let written_so = || value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0);
     value.as_u64().or_else(|| format!("{:.0}", written_so()?.abs()).parse().ok())
 }

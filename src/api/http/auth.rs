@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-
 use time::OffsetDateTime;
 
-use super::{AppState, Fault};
+use super::fault::Fault;
+use super::state::AppState;
 use crate::domain::{Address, Caller};
 use crate::tokens::Holder;
 
@@ -36,41 +36,20 @@ impl FromRequestParts<AppState> for Holder {
     }
 }
 
-/// The path's name for an upload token.
-pub(super) const UPLOAD_TOKEN: &str = "upload_token";
-
-/// Who uploads: by an upload token in the path where the route has one, by an access token elsewhere.
-pub(super) struct Uploader(pub(super) Caller);
-
-impl FromRequestParts<AppState> for Uploader {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
-        let Some((_, token)) = params.iter().find(|(name, _)| *name == UPLOAD_TOKEN) else {
-            return Ok(Self(Caller::from_request_parts(parts, state).await?));
-        };
-        let known = state.tokens.authenticate_upload(token, address(parts), OffsetDateTime::now_utc()).await?;
-        let caller = known.ok_or(Fault::Unauthenticated)?;
-        state.broker.admit(&caller)?;
-        Ok(Self(caller))
-    }
-}
-
 /// Whom the request comes from, where that is known.
-fn address(parts: &Parts) -> Option<Address> {
+pub(in crate::api) fn address(parts: &Parts) -> Option<Address> {
     parts.extensions.get().copied()
 }
 
 /// The token that a request carries, if it is one: two credentials leave open who is asking.
-pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+pub(in crate::api) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     presented_token(value.to_str().ok()?)
 }
 
 /// The token in `Bearer TOKEN` or `Basic base64(TOKEN:anything)`.
-pub(super) fn presented_token(header: &str) -> Option<Cow<'_, str>> {
+pub(in crate::api) fn presented_token(header: &str) -> Option<Cow<'_, str>> {
     let (scheme, rest) = header.trim().split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {

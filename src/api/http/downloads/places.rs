@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Extensions;
 use futures_util::{Stream, TryStreamExt as _};
 
-use super::super::Fault;
+use crate::api::http::fault::Fault;
 use crate::domain::{Actor, Address, FileId, Tenant, TicketId};
 use crate::limits::Exceeded;
 use crate::listener::HangUp;
@@ -40,23 +40,23 @@ const SHARE_RETRY_AFTER: u64 = 5;
 
 /// Whose downloads are counted together: one file or ticket, by a token of one actor or by links.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Link {
-    pub(in super::super) tenant: Tenant,
+pub(in crate::api) struct Link {
+    pub(in crate::api) tenant: Tenant,
     /// `None` for a link with a key: whoever it was passed on to.
-    pub(in super::super) actor: Option<Actor>,
-    pub(in super::super) what: What,
+    pub(in crate::api) actor: Option<Actor>,
+    pub(in crate::api) what: What,
 }
 
 /// What is downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum What {
+pub(in crate::api) enum What {
     File(FileId),
     Archive(TicketId),
 }
 
 /// The connection that a download goes to.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Connection {
+pub(in crate::api) struct Connection {
     /// Whose it is, where that is known.
     address: Option<Address>,
     /// Ends it. Without this a slow reader cannot be cut off.
@@ -65,14 +65,14 @@ pub(in super::super) struct Connection {
 
 impl Connection {
     /// What the listener says about a request.
-    pub(in super::super) fn of(extensions: &Extensions) -> Self {
+    pub(in crate::api) fn of(extensions: &Extensions) -> Self {
         Self { address: extensions.get().copied(), hang_up: extensions.get().cloned() }
     }
 }
 
 /// All places.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(in crate::api) struct Places {
     most: usize,
     taken: Mutex<Taken>,
 }
@@ -92,7 +92,7 @@ struct Holder {
 
 /// Why there is no place.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(in crate::api) enum Full {
     /// The caller holds its share of this already.
     Share(&'static str),
     /// All are taken by readers that are fast enough, or came a moment ago.
@@ -109,12 +109,12 @@ impl From<Full> for Fault {
 }
 
 impl Places {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(in crate::api) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, taken: Mutex::default() })
     }
 
     /// A place, free or that of the slowest reader, which is cut off.
-    pub(super) fn take(self: &Arc<Self>, link: Link, connection: Connection, now: Instant) -> Result<Place, Full> {
+    pub(in crate::api) fn take(self: &Arc<Self>, link: Link, connection: Connection, now: Instant) -> Result<Place, Full> {
         let share = (self.most / SHARE).max(SMALLEST_SHARE);
         let mut taken = locked(&self.taken);
         if share < self.most {
@@ -146,7 +146,7 @@ impl Places {
 
 /// The right to send bytes, until it is dropped.
 #[derive(Debug)]
-pub(in super::super) struct Place {
+pub(in crate::api) struct Place {
     places: Arc<Places>,
     number: u64,
     meter: Arc<Mutex<Meter>>,
@@ -163,7 +163,7 @@ impl Place {
     ///
     /// Nothing is read ahead: a piece is asked for when the client has room for it, and when it hangs up all of this is dropped. An
     /// error ends the connection before the promised length, so that nobody takes the beginning for the whole.
-    pub(in super::super) fn body<E>(self, pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Body
+    pub(in crate::api) fn body<E>(self, pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Body
     where
         E: std::error::Error + Send + Sync + 'static,
     {

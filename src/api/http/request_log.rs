@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use futures_util::FutureExt as _;
@@ -15,11 +15,12 @@ use tracing::{Instrument as _, Span};
 
 use super::fault::{BAD_TOKENS, Fault};
 use super::refused_tokens;
+use super::rendering::Rendering;
 use super::route_label::operation;
 use crate::{metrics, random, trace};
 
 /// The name of an id, in requests and answers.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(in crate::api) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names the trace that a request is a part of.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -31,7 +32,7 @@ const LONGEST_REQUEST_ID: usize = 128;
 const LONGEST_LOGGED_SEGMENT: usize = 40;
 
 /// A request as its log lines name it: what goes wrong with it is logged at its end, once.
-pub(super) struct Asked {
+pub(in crate::api) struct Asked {
     since: Instant,
     /// The request's part of a trace, if it has one.
     traced: Option<Span>,
@@ -42,7 +43,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Its id is the client's own, or a fresh one.
-    pub(super) fn of(request: &Request<Body>) -> Self {
+    pub(in crate::api) fn of(request: &Request<Body>) -> Self {
         let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned().or_else(fresh_request_id);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let origin = trace::wanted(|| request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()));
@@ -75,15 +76,15 @@ impl Asked {
     }
 
     /// Every line that is logged meanwhile carries the id.
-    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(in crate::api) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         if self.traced.is_none() && logs_nothing(&self.method, self.uri.path()) { work.await } else { work.instrument(self.span()).await }
     }
 
     /// So does the answer, and the line that tells why it is a refusal.
-    pub(super) fn end(self, response: &mut Response<Body>) {
+    pub(in crate::api) fn end(self, response: &mut Response<Body>) {
         if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
             if !is_of_a_token(&fault) || refused_tokens::has_a_line() {
-                self.span().in_scope(|| log(&fault));
+                self.span().in_scope(|| log(&fault, response.status()));
             }
             if let Fault::LimitExceeded(exceeded) = &*fault {
                 metrics::limited(exceeded.what);
@@ -118,16 +119,16 @@ fn is_of_a_token(fault: &Fault) -> bool {
     }
 }
 
-fn log(fault: &Fault) {
+fn log(fault: &Fault, status: StatusCode) {
     match fault {
         Fault::Internal(why) => tracing::error!(status = 500, why, "request failed"),
         Fault::Unavailable(why) => tracing::warn!(status = 503, why, "request could not be served"),
-        other => tracing::info!(status = other.status().as_u16(), fault = ?other, "request refused"),
+        other => tracing::info!(status = status.as_u16(), fault = ?other, "request refused"),
     }
 }
 
 /// Whether a client's own id is good for headers and logs: short, and nothing that means something to a shell, a terminal or a query.
-pub(super) fn is_request_id(id: &HeaderValue) -> bool {
+pub(in crate::api) fn is_request_id(id: &HeaderValue) -> bool {
     (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b))
 }
 
@@ -138,7 +139,7 @@ fn fresh_request_id() -> Option<HeaderValue> {
 }
 
 /// A path without upload tokens, wherever they stand in it: also what is no good URL may hold a good token.
-pub(super) fn loggable(path: &str) -> Cow<'_, str> {
+pub(in crate::api) fn loggable(path: &str) -> Cow<'_, str> {
     if path.len() <= LONGEST_LOGGED_SEGMENT {
         return path.into();
     }
@@ -148,12 +149,20 @@ pub(super) fn loggable(path: &str) -> Cow<'_, str> {
 
 /// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it, unless its
 /// handler says how long.
-pub(super) async fn answered(next: Next, request: Request<Body>, rendered: fn(Response<Body>) -> Response<Body>) -> Response<Body> {
+pub(in crate::api) async fn answered(next: Next, request: Request<Body>, faults: &Rendering) -> Response<Body> {
     let asked = Asked::of(&request);
     let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
-    let response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
-    let mut response = rendered(response);
+    let mut response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
+    faults.apply(&mut response);
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    asked.end(&mut response);
+    response
+}
+
+/// The same for what belongs to no dialect and renders nothing.
+pub(in crate::api) async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
+    let asked = Asked::of(&request);
+    let mut response = asked.during(next.run(request)).await;
     asked.end(&mut response);
     response
 }

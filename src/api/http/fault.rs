@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use tracing::Instrument as _;
 
+use super::field_errors::FieldErrors;
 use crate::broker::BrokerError;
 use crate::bucket::BucketError;
 use crate::database::DatabaseError;
-use crate::domain::{FieldErrors, Scope};
+use crate::domain::Scope;
 use crate::limits::Exceeded;
 use crate::tokens::Unknown;
 
 /// When a client may ask again after a 503, in seconds.
-pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
+pub(in crate::api) const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// What there is too much of when an address presents many.
-pub(super) const BAD_TOKENS: &str = "bad tokens";
+pub(in crate::api) const BAD_TOKENS: &str = "bad tokens";
 
 /// Why a request was not done, in no dialect yet.
 #[derive(Debug)]
@@ -90,15 +91,15 @@ impl Fault {
 impl From<BrokerError> for Fault {
     fn from(error: BrokerError) -> Self {
         match error {
-            BrokerError::Invalid(fields) => Self::Invalid(fields),
-            BrokerError::Refused(fields) => Self::Refused(fields),
+            BrokerError::Invalid(complaints) => Self::Invalid(complaints.into()),
+            BrokerError::Refused(complaints) => Self::Refused(complaints.into()),
             BrokerError::Forbidden(scope) => Self::Forbidden(scope),
             BrokerError::ForbiddenType(name) => Self::ForbiddenType(name),
             BrokerError::NotFound => Self::NotFound,
             BrokerError::NotUploaded => Self::NotUploaded,
             BrokerError::AlreadyActive => Self::AlreadyActive,
             BrokerError::Changing => Self::Changing,
-            BrokerError::Conflict(fields) => Self::Conflict(fields),
+            BrokerError::Conflict(complaints) => Self::Conflict(complaints.into()),
             BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
             BrokerError::Database(error) => error.into(),
             // Another broker may have the rule, or this one after a reload.
@@ -138,28 +139,12 @@ impl IntoResponse for Fault {
 }
 
 /// Work that goes on when the client hangs up: a copy of many bytes that is cut off has to be made again, and again.
-pub(super) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, BrokerError>> + Send + 'static) -> Result<T, Fault> {
+pub(in crate::api) async fn to_its_end<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, Fault>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    Fault: From<E>,
+{
     let ended = tokio::spawn(work.in_current_span()).await;
     ended.map_err(|error| Fault::Internal(error.to_string()))?.map_err(Fault::from)
-}
-
-/// Gives the fault of a response the body of a dialect.
-pub(super) fn rendered(mut response: Response<Body>, body: fn(&Fault) -> Vec<u8>) -> Response<Body> {
-    let Some(fault) = response.extensions().get::<Arc<Fault>>().cloned() else { return response };
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    match &*fault {
-        Fault::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dropslip\""))),
-        Fault::LimitExceeded(exceeded) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
-        // What would be read (RFC 9110, section 15.5.16).
-        Fault::Coded(_) => drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
-        Fault::RangeNotSatisfiable(size) => {
-            drop(HeaderValue::from_str(&format!("bytes */{size}")).map(|value| headers.insert(header::CONTENT_RANGE, value)));
-        }
-        Fault::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
-        _ => {}
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    *response.body_mut() = Body::from(body(&fault));
-    response
 }

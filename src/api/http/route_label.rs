@@ -5,7 +5,7 @@ use axum::http::Method;
 use crate::metrics::Operation;
 
 /// The operation of a request; what is no part of a dialect is [`Operation::Other`].
-pub(super) fn operation(method: &Method, path: &str) -> Operation {
+pub(in crate::api) fn operation(method: &Method, path: &str) -> Operation {
     let Some(below) = path.strip_prefix("/desk/api").unwrap_or(path).strip_prefix("/v2/") else {
         let companion = ["/u/", "/companion/", "/s3/"].iter().any(|prefix| path.starts_with(prefix));
         return if companion { Operation::Companion } else { Operation::Other };

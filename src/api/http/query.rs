@@ -5,31 +5,31 @@ use url::form_urlencoded;
 use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use crate::domain::FieldErrors;
+use super::field_errors::FieldErrors;
 
 /// The members of a query, in their order; headers and with them queries are bounded by the listener.
-pub(super) struct Query(Vec<(String, String)>);
+pub(in crate::api) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(super) fn of(parts: &Parts) -> Self {
+    pub(in crate::api) fn of(parts: &Parts) -> Self {
         Self::parsed(parts.uri.query().unwrap_or_default())
     }
 
-    pub(super) fn parsed(query: &str) -> Self {
+    pub(in crate::api) fn parsed(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    pub(super) fn members(&self) -> &[(String, String)] {
+    pub(in crate::api) fn members(&self) -> &[(String, String)] {
         &self.0
     }
 
     /// The member of that name, which must be there once.
-    pub(super) fn one(&self, name: &str) -> Result<String, FieldErrors> {
+    pub(in crate::api) fn one(&self, name: &str) -> Result<String, FieldErrors> {
         self.at_most_one(name)?.ok_or_else(|| FieldErrors::one(name, "must be set"))
     }
 
     /// A member that has several names, under whichever of them; complaints go by the first. It may be there twice if it says the same.
-    pub(super) fn spelled(&self, names: &[&str]) -> Result<Option<String>, FieldErrors> {
+    pub(in crate::api) fn spelled(&self, names: &[&str]) -> Result<Option<String>, FieldErrors> {
         let mut found = None;
         let first = names.first().copied().unwrap_or_default();
         for name in names {
@@ -45,11 +45,11 @@ impl Query {
     }
 
     /// A text whose blank value is the same as none, as clients send it that fill in a form.
-    pub(super) fn filled(&self, name: &str) -> Result<Option<String>, FieldErrors> {
+    pub(in crate::api) fn filled(&self, name: &str) -> Result<Option<String>, FieldErrors> {
         Ok(self.at_most_one(name)?.filter(|value| !value.is_empty()))
     }
 
-    pub(super) fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
+    pub(in crate::api) fn at_most_one(&self, name: &str) -> Result<Option<String>, FieldErrors> {
         let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone());
         let value = values.next();
         if values.next().is_some() { Err(FieldErrors::one(name, "must be given once")) } else { Ok(value) }
@@ -57,7 +57,7 @@ impl Query {
 }
 
 /// A member that is true or false, in whatever letters a language writes them, and false when it is absent.
-pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> {
+pub(in crate::api) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> {
     match text.map(str::to_ascii_lowercase).as_deref() {
         Some("true") => Ok(true),
         None | Some("false") => Ok(false),
@@ -66,7 +66,7 @@ pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, FieldErrors> 
 }
 
 /// A member of a query that may be there once.
-pub(super) fn parameter(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
+pub(in crate::api) fn parameter(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
     let builder =
         Parameter::builder().name(name).parameter_in(ParameterIn::Query).description(Some(format!("{description} At most once.")));
     builder.schema(Some(schema.build())).build()

@@ -49,7 +49,7 @@ fn sample() -> MutexGuard<'static, Sample> {
 }
 
 /// Whether this refusal of a token has a line of its own.
-pub(super) fn has_a_line() -> bool {
+pub(in crate::api) fn has_a_line() -> bool {
     let told = sample().refused(Instant::now());
     if let Told::LeftOut(ends) = told {
         tokio::spawn(async move {

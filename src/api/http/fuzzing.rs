@@ -6,11 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::auth::presented_token;
 use super::request_log::{is_request_id, loggable};
-use crate::domain::FieldErrors;
-
-pub(crate) use super::companion::fuzzing as companion;
-pub(crate) use super::desk::fuzzing as desk;
-pub(crate) use super::downloads::fuzzing as downloads;
+use crate::domain::complaints::Spelled;
 
 /// A header carries the token that stands in it, or none; Bearer and Basic carry the same.
 pub(crate) fn authorization(bytes: &[u8]) {
@@ -45,9 +41,9 @@ pub(crate) fn request_head(bytes: &[u8]) {
 }
 
 /// Complaints are about fields that there are, each says something, and none is as long as what it complains about may be.
-pub(super) fn said_well(errors: &FieldErrors, fields: &[&str]) {
-    assert!(!errors.is_empty());
-    for (field, messages) in errors.by_field() {
+pub(in crate::api) fn said_well(errors: &Spelled, fields: &[&str]) {
+    assert!(!errors.by_name().is_empty());
+    for (field, messages) in errors.by_name() {
         let top = field.split(['.', '[']).next().unwrap_or_default();
         assert!(fields.contains(&top), "there is no field {field}");
         assert!(!messages.is_empty() && messages.iter().all(|message| !message.is_empty()), "{errors}");

@@ -8,7 +8,7 @@ use axum::http::Extensions;
 use time::Duration;
 
 use super::places::{Connection, Link, Place, Places};
-use crate::api::fault::Fault;
+use crate::api::http::fault::Fault;
 use crate::proxy_key::ProxyKeys;
 
 /// How files are downloaded here.

@@ -14,7 +14,7 @@ impl Secret {
         Self(Sha256::digest(secret).into())
     }
 
-    pub(super) fn is(&self, presented: &str) -> bool {
+    pub(in crate::api) fn is(&self, presented: &str) -> bool {
         // Digests are of one length, so that nothing of the secret's shows.
         Self::new(presented).0.ct_eq(&self.0).into()
     }

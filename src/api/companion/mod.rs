@@ -1,0 +1,73 @@
+//! Companion's S3 routes, as `@uppy/aws-s3` asks them: Uppy uploads through dropslip as it is.
+//!
+//! Served under `/u/{upload token}/s3`, for clients that can send nothing but a URL (`companionEndpoint` of Uppy 6), and under
+//! `/companion/s3` and `/s3` for those that can send an `Authorization` header. `POST /companion/tokens.json` makes upload tokens.
+//!
+//! An upload is named by its staging key, which nobody knows but whom it was told: numbers of files can be counted up, so they
+//! prove nothing among the many who may share one access token. Beyond Companion, `POST s3/confirm` confirms a single upload; the
+//! end of a multipart upload confirms by itself.
+
+mod auth;
+mod document;
+mod errors;
+mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+mod multipart;
+mod request;
+mod response;
+mod tokens;
+mod uploads;
+
+use axum::Router;
+use axum::middleware::Next;
+use axum::routing::any;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::http::openapi::Part;
+use super::http::{AppState, Fault, answered};
+use crate::domain::FileTypes;
+use auth::UPLOAD_TOKEN;
+
+/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
+pub(super) fn router() -> Router<AppState> {
+    let (s3, tokens): (Router<AppState>, Router<AppState>) = (s3().into(), tokens().into());
+    let by_token = by_token();
+    let prefixes = [(by_token.as_str(), s3.clone()), (WITH_HEADER, s3.clone().merge(tokens))];
+    // Companion itself answers at the root: who puts dropslip in its place changes no path.
+    let at_root = in_our_words(s3.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed }));
+    prefixes.into_iter().fold(at_root, |router, (prefix, routes)| {
+        // A nested router is not asked about its prefix with nothing but a slash behind it.
+        let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
+        router.nest(prefix, in_our_words(in_our_shape(routes))).merge(in_our_words(bare))
+    })
+}
+
+/// What is documented of them.
+pub(super) fn described(rules: &FileTypes) -> Part {
+    document::part(s3().into_openapi(), tokens().into_openapi(), &by_token(), rules)
+}
+
+fn by_token() -> String {
+    format!("/u/{{{UPLOAD_TOKEN}}}")
+}
+
+fn tokens() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(tokens::make_token))
+}
+
+fn s3() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(uploads::params)).routes(routes!(uploads::confirm)).merge(multipart::routes())
+}
+
+/// Where an `Authorization` header is asked for.
+const WITH_HEADER: &str = "/companion";
+
+fn in_our_shape(router: Router<AppState>) -> Router<AppState> {
+    router.fallback(|| async { Fault::NotFound }).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
+}
+
+fn in_our_words(router: Router<AppState>) -> Router<AppState> {
+    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, &errors::FAULTS).await))
+}

@@ -1,0 +1,100 @@
+//! What is wrong with a request: what the core complains about, and what a dialect does by itself.
+
+use std::fmt;
+
+use crate::domain::complaints::{Spelled, Spelling};
+use crate::domain::{Complaints, Field};
+use crate::field_names;
+
+/// What a complaint is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Subject {
+    /// A field of the core's, under whatever name the dialect has for it.
+    Core(Field),
+    /// What the dialect alone knows, such as a member of a query; in its own words.
+    Own(String),
+}
+
+/// Messages about fields and whatever else a request has, in order of arrival. A dialect spells them when they are answered.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<(Subject, String)>);
+
+impl FieldErrors {
+    /// No complaint yet.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Exactly one complaint, about what the dialect calls so.
+    pub(crate) fn one(name: &str, message: impl Into<String>) -> Self {
+        Self(vec![(Subject::Own(name.to_owned()), message.into())])
+    }
+
+    /// Adds a complaint about what the dialect calls so.
+    pub(crate) fn add(&mut self, name: &str, message: impl Into<String>) {
+        self.0.push((Subject::Own(name.to_owned()), message.into()));
+    }
+
+    /// Adds every complaint of `other`.
+    pub(crate) fn merge(&mut self, other: impl Into<Self>) {
+        self.0.extend(other.into().0);
+    }
+
+    /// Whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the dialect itself has complained about what it calls so.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(subject, _)| matches!(subject, Subject::Own(own) if own == name))
+    }
+
+    /// Every message, in order of arrival.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, message)| message.as_str())
+    }
+
+    /// All under the names of a dialect.
+    pub(crate) fn spelled(&self, name: Spelling) -> Spelled {
+        let named = |(subject, message): &(Subject, String)| match subject {
+            Subject::Core(field) => (name(*field).to_owned(), message.clone()),
+            Subject::Own(own) => (own.clone(), message.clone()),
+        };
+        self.0.iter().map(named).collect()
+    }
+
+    /// `Ok(value)` when nothing is wrong, the complaints otherwise.
+    pub(crate) fn or_ok<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl From<Complaints> for FieldErrors {
+    fn from(complaints: Complaints) -> Self {
+        Self(complaints.into_iter().map(|(field, message)| (Subject::Core(field), message)).collect())
+    }
+}
+
+/// As the log tells it, which has no dialect.
+impl fmt::Debug for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FieldErrors").field(self.spelled(field_names::name).by_name()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_has_the_complaints_of_both_in_order_of_arrival() {
+        let mut errors = FieldErrors::one("size", "must be a whole number");
+        errors.merge(Complaints::one(Field::Size, "must be 1 or higher"));
+        errors.add("body", "is odd");
+        let spelled = errors.spelled(|field| if field == Field::Size { "size" } else { "?" });
+        assert_eq!(spelled.to_string(), "body is odd; size must be a whole number; size must be 1 or higher");
+        assert!(errors.has("body") && !errors.has("pixels"));
+        assert_eq!(format!("{:?}", FieldErrors::one("ids", "must be set")), r#"FieldErrors({"ids": ["must be set"]})"#);
+    }
+}
