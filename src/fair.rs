@@ -1,4 +1,4 @@
-//! Permits that many ask for and few have at a time, shared out in turns: to one tenant after the other, and within a tenant to one actor
+//! Permits that many ask for and few have at a time, shared out round robin: to one tenant after the other, and within a tenant to one actor
 //! after the other.
 //!
 //! # The promise
@@ -71,7 +71,7 @@ struct Queue {
     /// Only those who have a permit or wait for one.
     tenants: HashMap<Tenant, OfTenant>,
     /// Tenants for whom somebody waits; the next one first.
-    turns: VecDeque<Tenant>,
+    round: VecDeque<Tenant>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ struct OfTenant {
     waiting: usize,
     actors: HashMap<Actor, OfActor>,
     /// Actors who wait; the next one first.
-    turns: VecDeque<Actor>,
+    round: VecDeque<Actor>,
 }
 
 #[derive(Debug, Default)]
@@ -93,8 +93,8 @@ impl FairPermits {
     /// Permits within `bounds`.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
-        let (tenants, turns) = (HashMap::new(), VecDeque::new());
-        Self { bounds, queue: Arc::new(Mutex::new(Queue { bounds, granted: 0, number: 0, tenants, turns })) }
+        let (tenants, round) = (HashMap::new(), VecDeque::new());
+        Self { bounds, queue: Arc::new(Mutex::new(Queue { bounds, granted: 0, number: 0, tenants, round })) }
     }
 
     /// Waits for a permit.
@@ -167,18 +167,18 @@ impl Queue {
         self.number += 1;
         let of_tenant = self.tenants.entry(tenant.clone()).or_default();
         if of_tenant.waiting == 0 {
-            self.turns.push_back(tenant.clone());
+            self.round.push_back(tenant.clone());
         }
         of_tenant.waiting += 1;
         let of_actor = of_tenant.actors.entry(*actor).or_default();
         if of_actor.waiting.is_empty() {
-            of_tenant.turns.push_back(*actor);
+            of_tenant.round.push_back(*actor);
         }
         of_actor.waiting.push_back((self.number, tell));
         Ok(self.number)
     }
 
-    /// Gives what is free to those whose turn it is.
+    /// Gives what is free to those who are next.
     fn grant(&mut self) {
         while self.granted < self.bounds.at_once && self.grant_one() {}
     }
@@ -186,15 +186,15 @@ impl Queue {
     /// Whether there was somebody who may have one.
     fn grant_one(&mut self) -> bool {
         let bounds = self.bounds;
-        for place in 0..self.turns.len() {
-            let Some(tenant) = self.turns.get(place) else { break };
+        for place in 0..self.round.len() {
+            let Some(tenant) = self.round.get(place) else { break };
             let Some(of_tenant) = self.tenants.get_mut(tenant) else { continue };
             let Some(tell) = of_tenant.grant(bounds) else { continue };
             self.granted += 1;
             // To the end of the line, if more of its own wait.
             let waits_on = of_tenant.waiting > 0;
-            if let Some(tenant) = self.turns.remove(place).filter(|_| waits_on) {
-                self.turns.push_back(tenant);
+            if let Some(tenant) = self.round.remove(place).filter(|_| waits_on) {
+                self.round.push_back(tenant);
             }
             // Whoever does not listen any more is about to drop its permit.
             let _ = tell.send(());
@@ -219,11 +219,11 @@ impl Queue {
         if let Some(place) = of_actor.waiting.iter().position(|(waiting, _)| waiting == number) {
             of_actor.waiting.remove(place);
             if of_actor.waiting.is_empty() {
-                remove(&mut of_tenant.turns, actor);
+                remove(&mut of_tenant.round, actor);
             }
             of_tenant.waiting -= 1;
             if of_tenant.waiting == 0 {
-                remove(&mut self.turns, tenant);
+                remove(&mut self.round, tenant);
             }
         } else {
             of_actor.granted -= 1;
@@ -248,23 +248,23 @@ impl OfTenant {
             return None;
         }
         let may = |actor: &Actor| self.actors.get(actor).is_some_and(|of_actor| of_actor.granted < bounds.of_actor);
-        let place = self.turns.iter().position(may)?;
-        let actor = self.turns.remove(place)?;
+        let place = self.round.iter().position(may)?;
+        let actor = self.round.remove(place)?;
         let of_actor = self.actors.get_mut(&actor)?;
         let (_, tell) = of_actor.waiting.pop_front()?;
         of_actor.granted += 1;
         self.granted += 1;
         self.waiting -= 1;
         if !of_actor.waiting.is_empty() {
-            self.turns.push_back(actor);
+            self.round.push_back(actor);
         }
         Some(tell)
     }
 }
 
-fn remove<K: Eq + Hash>(turns: &mut VecDeque<K>, one: &K) {
-    if let Some(place) = turns.iter().position(|other| other == one) {
-        turns.remove(place);
+fn remove<K: Eq + Hash>(round: &mut VecDeque<K>, one: &K) {
+    if let Some(place) = round.iter().position(|other| other == one) {
+        round.remove(place);
     }
 }
 
@@ -321,11 +321,11 @@ mod tests {
 
     fn is_empty(permits: &FairPermits) -> bool {
         let queue = locked(&permits.queue);
-        queue.granted == 0 && queue.tenants.is_empty() && queue.turns.is_empty()
+        queue.granted == 0 && queue.tenants.is_empty() && queue.round.is_empty()
     }
 
     #[test]
-    fn tenants_take_turns_and_so_do_the_actors_of_one() {
+    fn tenants_are_served_round_robin_and_so_are_the_actors_of_one() {
         let permits = FairPermits::new(BOUNDS);
         let asked = all(&permits, &["a/1", "a/1", "a/1", "a/1", "a/2", "b/1", "b/1", "c/1"]);
         assert_eq!(order(asked), ["a/1", "a/1", "b/1", "c/1", "a/2", "b/1", "a/1", "a/1"]);

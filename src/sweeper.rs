@@ -14,11 +14,11 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
     if interval.is_zero() {
         return;
     }
-    let mut turns = tokio::time::interval(interval);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = turns.tick() => {}
+            _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
         let started = Instant::now();
@@ -51,11 +51,11 @@ const NAMES_INTERVAL: Duration = Duration::from_mins(1);
 /// Makes names of before ready to be searched for, at once and then every minute until `stop`: brokers of the version before may still
 /// write some. Where there are none, a look costs nothing.
 pub async fn fill_search_names(broker: Arc<Broker>, stop: CancellationToken) {
-    let mut turns = tokio::time::interval(NAMES_INTERVAL);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(NAMES_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = turns.tick() => {}
+            _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
         let started = Instant::now();

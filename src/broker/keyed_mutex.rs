@@ -22,20 +22,20 @@ impl<K, T> Default for KeyedMutex<K, T> {
 impl<K: Eq + Hash, T: Default> KeyedMutex<K, T> {
     /// Waits until nobody else works on that.
     pub(super) async fn wait(&self, id: K) -> OwnedMutexGuard<T> {
-        let turn = self.of(id);
-        turn.lock_owned().await
+        let lock = self.of(id);
+        lock.lock_owned().await
     }
 
     fn of(&self, id: K) -> Arc<tokio::sync::Mutex<T>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(&id).and_then(Weak::upgrade) {
-            return turn;
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(&id).and_then(Weak::upgrade) {
+            return lock;
         }
-        if turns.len() >= KEPT {
-            turns.retain(|_, turn| turn.strong_count() > 0);
+        if locks.len() >= KEPT {
+            locks.retain(|_, lock| lock.strong_count() > 0);
         }
-        let turn = Arc::new(tokio::sync::Mutex::default());
-        turns.insert(id, Arc::downgrade(&turn));
-        turn
+        let lock = Arc::new(tokio::sync::Mutex::default());
+        locks.insert(id, Arc::downgrade(&lock));
+        lock
     }
 }

@@ -18,7 +18,7 @@ pub(super) const BOUNDS: Bounds =
 const RETRY_AFTER: u64 = 5;
 
 impl Broker {
-    /// The right to confirm one file, to be held until that is done. Tenants and their actors take turns.
+    /// The right to confirm one file, to be held until that is done. Tenants and their actors are served round robin.
     ///
     /// # Errors
     /// [`BrokerError::LimitExceeded`] when the caller's actor or tenant has its share under way, [`BrokerError::Busy`] when others have

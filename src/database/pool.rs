@@ -97,7 +97,7 @@ impl<C: Opened + 'static> Pool<C> {
         Ok(kept)
     }
 
-    /// Waits for its turn.
+    /// Waits for a free connection.
     pub(super) async fn acquire(&self) -> Result<InUse<C>, sqlx::Error> {
         tokio::time::timeout(ACQUIRE_TIMEOUT, self.next()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }

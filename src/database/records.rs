@@ -129,7 +129,7 @@ struct Key<'a> {
     id: i64,
 }
 
-/// The Idempotency-Keys of a batch, in an order that is the same for all who write: nobody waits for each other in a circle.
+/// The Idempotency-Keys of a batch, in an order that is the same for all who write: no deadlock.
 fn keys<'a>(batch: &'a [Waiting], ids: &[i64]) -> Vec<Key<'a>> {
     let with_key =
         batch.iter().zip(ids).filter_map(|(waiting, id)| Some(Key { file: &waiting.file, once: waiting.once.as_ref()?, id: *id }));

@@ -105,7 +105,7 @@ impl WriteConnection {
         })
     }
 
-    /// Waits for its turn.
+    /// Waits for the lock.
     pub(super) async fn acquire(&self) -> Result<Held, sqlx::Error> {
         let waited = tokio::time::timeout(ACQUIRE_TIMEOUT, self.current.clone().lock_owned()).await;
         let mut current = waited.map_err(|_| sqlx::Error::PoolTimedOut)?;

@@ -48,7 +48,7 @@ impl Database {
         // It changes nothing, but keeps the file from being deleted before this has ended.
         let active = format!("UPDATE files SET state = state WHERE id = $1 AND tenant = $2 AND state = 'active' RETURNING {COLUMNS}");
         let count = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2";
-        // In an order that is the same for all who attach: nobody waits for each other in a circle.
+        // In an order that is the same for all who attach: no deadlock.
         let files: BTreeSet<FileId> = files.iter().copied().collect();
         on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;

@@ -18,7 +18,7 @@ use crate::domain::Address;
 const BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
 
 /// How many of those over the rate ask the database at the same time.
-const TURNS: usize = 2;
+const LOOKUPS: usize = 2;
 
 /// How many addresses are remembered, about. With more there is one rate for all.
 const REMEMBERED: usize = 65_536;
@@ -32,13 +32,13 @@ pub(super) struct Strangers {
     rate: DefaultKeyedRateLimiter<Option<Address>>,
     presented: AtomicU32,
     are_too_many: AtomicBool,
-    turns: Semaphore,
+    lookups: Semaphore,
 }
 
 impl Strangers {
     pub(super) fn new() -> Self {
         let rate = RateLimiter::keyed(Quota::per_second(NonZeroU32::MIN).allow_burst(BURST));
-        Self { rate, presented: AtomicU32::new(1), are_too_many: AtomicBool::new(false), turns: Semaphore::new(TURNS) }
+        Self { rate, presented: AtomicU32::new(1), are_too_many: AtomicBool::new(false), lookups: Semaphore::new(LOOKUPS) }
     }
 
     /// A token comes from there; from nowhere that is known, it is not counted.
@@ -87,10 +87,10 @@ impl<'a> Presented<'a> {
     }
 
     /// Waits until the database may be asked about it; to be held until it has answered.
-    pub(super) async fn turn(&mut self) -> Option<SemaphorePermit<'a>> {
+    pub(super) async fn lookup(&mut self) -> Option<SemaphorePermit<'a>> {
         match self.is_unknown() {
             Ok(()) => None,
-            Err(_) => self.strangers.turns.acquire().await.ok(),
+            Err(_) => self.strangers.lookups.acquire().await.ok(),
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_over_its_rate_takes_turns_and_no_other_does() {
+    async fn an_address_over_its_rate_takes_lookups_and_no_other_does() {
         let strangers = Strangers::new();
         for _ in 0..BURST.get() {
             assert_eq!(strangers.token(Some(address(1))).is_unknown(), Ok(()));
@@ -114,8 +114,8 @@ mod tests {
         let mut over = strangers.token(Some(address(1)));
         let seconds = over.is_unknown().unwrap_err();
         assert!((1..=2).contains(&seconds), "{seconds}");
-        assert!(over.turn().await.is_some());
-        assert!(strangers.token(Some(address(2))).turn().await.is_none());
+        assert!(over.lookup().await.is_some());
+        assert!(strangers.token(Some(address(2))).lookup().await.is_none());
         for _ in 0..BURST.get() * 2 {
             assert_eq!(strangers.token(None).is_unknown(), Ok(()), "where the address is not known nobody is counted");
         }

@@ -105,7 +105,7 @@ async fn files_are_attached_listed_and_taken_off_on_postgres() {
     files_are_attached_listed_and_taken_off(Db::Postgres).await;
 }
 
-/// Nobody waits for each other in a circle, and who is told that a file is attached finds it attached.
+/// There is no deadlock, and who is told that a file is attached finds it attached.
 async fn attaching_at_once_is_as_one_after_the_other(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
     let mut ids = Vec::new();
