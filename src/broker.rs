@@ -39,7 +39,7 @@ use tokio::sync::Mutex;
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
 use crate::database::{Database, DatabaseError};
-use crate::domain::{ActorKind, Caller, Complaints, Field, File, FileId, FileState, FileTypes, Scope, UploadMethod};
+use crate::domain::{Caller, Complaints, Field, File, FileId, FileState, FileTypes, Scope, UploadMethod};
 use crate::fair::FairPermits;
 use crate::field_names;
 use crate::limits::{Exceeded, Limits};
@@ -280,15 +280,12 @@ impl Broker {
             return Err(BrokerError::NotFound);
         }
         let file = self.database.find_upload(&caller.tenant, staging_key).await?;
-        file.filter(|file| file.created_by == caller.actor && caller.types.allows(&file.type_name)).ok_or(BrokerError::NotFound)
+        file.filter(|file| caller.own().sees(file)).ok_or(BrokerError::NotFound)
     }
 
     async fn find(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
         let file = self.database.find_file(&caller.tenant, id).await?;
-        // Customers are strangers to each other: what one uploads is nothing to another. Users work on the same files.
-        let reached = file.filter(|file| caller.actor.kind == ActorKind::Users || file.created_by == caller.actor);
-        // A file of a type that the token is not for is no file to it.
-        reached.filter(|file| caller.types.allows(&file.type_name)).ok_or(BrokerError::NotFound)
+        file.filter(|file| caller.reach().sees(file)).ok_or(BrokerError::NotFound)
     }
 }
 

@@ -42,6 +42,12 @@ pub(crate) mod fuzzing {
     pub(crate) use super::http::fuzzing::{authorization, request_head};
 }
 
+/// What the dialects call things of the core, for the test that the core knows no such word. It promises nothing to anybody else.
+#[doc(hidden)]
+pub fn wire_names() -> impl Iterator<Item = &'static str> {
+    desk::fields::wire_names().chain(companion::fields::wire_names())
+}
+
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
 pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Api {
     let (operating, described) = operating().split_for_parts();

@@ -26,17 +26,6 @@ pub enum Removal {
 impl Removal {
     /// All of them, in the order of a file's life.
     pub const ALL: [Self; 4] = [Self::Deleted, Self::Forgotten, Self::AlreadyDeleted, Self::NotFound];
-
-    /// The word used on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deleted => "deleted",
-            Self::Forgotten => "forgotten",
-            Self::AlreadyDeleted => "alreadyDeleted",
-            Self::NotFound => "notFound",
-        }
-    }
 }
 
 /// Whether something is done, or only told.

@@ -6,7 +6,7 @@ use tokio::time::timeout_at;
 
 use super::{Broker, BrokerError, allowed};
 use crate::database::{DatabaseError, Selected};
-use crate::domain::{ActorKind, Caller, File, Position, Scope, Selection, Start, TicketId};
+use crate::domain::{Caller, File, Position, Scope, Selection, Start, TicketId};
 
 /// How far files are counted: what lies behind is said to be as many.
 const COUNTED: u32 = 100_000;
@@ -63,9 +63,7 @@ impl Broker {
     async fn page(&self, caller: &Caller, ticket: Option<TicketId>, wanted: &PageWanted) -> Result<Page, BrokerError> {
         allowed(caller, Scope::FilesRead)?;
         let PageWanted { selection, start, size, counted } = wanted;
-        // Customers reach their own files only, as in `find`.
-        let customer = (caller.actor.kind == ActorKind::Customers).then_some(caller.actor.id);
-        let selected = Selected { tenant: &caller.tenant, customer, types: &caller.types, ticket, selection };
+        let selected = Selected { reach: caller.reach(), ticket, selection };
         let asked = Instant::now();
         let looking = self.may_look(caller, &selected).await?;
         // One more than asked for tells whether there are more.

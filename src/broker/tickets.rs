@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{Broker, BrokerError, allowed, too_often};
 use crate::database::{Attached, DatabaseError};
-use crate::domain::{ActorKind, Caller, FileId, FileState, Scope, TicketId};
+use crate::domain::{Caller, FileId, FileState, Scope, TicketId};
 use crate::failpoint;
 
 /// Most files of one ticket: so many entries of an archive's directory are kept in memory while it is sent.
@@ -149,5 +149,5 @@ impl Broker {
 
 /// What tickets there are and whose, dropslip does not know: a customer could put files on anybody's.
 fn changes_tickets(caller: &Caller) -> Result<(), BrokerError> {
-    if caller.actor.kind == ActorKind::Users { Ok(()) } else { Err(BrokerError::NotFound) }
+    if caller.reach().is_whole_tenant() { Ok(()) } else { Err(BrokerError::NotFound) }
 }

@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::binding::{Bound, bind_all, of_types};
 use super::file_row::{COLUMNS, FileRow};
 use super::{Database, DatabaseError, Engine, Holding, Selected, within_time};
-use crate::domain::{ActorKind, File, FileId};
+use crate::domain::{File, FileId};
 
 impl Database {
     /// The list that is asked for most: active files with numbers below `before`, newest first, at most `limit`, whatever the
@@ -19,16 +19,16 @@ impl Database {
         limit: u32,
         holding: &Holding,
     ) -> Result<Vec<File>, DatabaseError> {
-        let mut bound = vec![Bound::Text(selected.tenant.as_str())];
+        let mut bound = vec![Bound::Text(selected.reach.tenant.as_str())];
         let mut bind = |value| {
             bound.push(value);
             bound.len()
         };
         // The words stand in the text: only then do both planners see that a partial index has every row.
         let mut which = String::from("WHERE tenant = $1 AND state = 'active'");
-        if let Some(customer) = selected.customer {
-            let kind = ActorKind::Customers.as_str();
-            let _ = write!(which, " AND created_by_kind = '{kind}' AND created_by_id = ${}", bind(Bound::Number(customer)));
+        if let Some(maker) = selected.reach.maker {
+            let kind = maker.kind.as_str();
+            let _ = write!(which, " AND created_by_kind = '{kind}' AND created_by_id = ${}", bind(Bound::Number(maker.id)));
         }
         let newest_first = if let Some(ticket) = selected.ticket {
             // In the order of the ticket's files, which are looked up one by one until there are enough.
@@ -42,9 +42,9 @@ impl Database {
             "-id"
         };
         let limit = bind(Bound::Number(limit.into()));
-        which += &of_types(selected.types, limit + 1);
+        which += &of_types(selected.reach.types, limit + 1);
         let _ = write!(which, " ORDER BY {newest_first} LIMIT ${limit}");
-        bound.extend(selected.types.names().into_iter().flatten().map(|name| Bound::Text(name)));
+        bound.extend(selected.reach.types.names().into_iter().flatten().map(|name| Bound::Text(name)));
         self.files(&which, &bound, Some(holding)).await
     }
 

@@ -11,19 +11,13 @@ use super::binding::{Bound, bind_all, of_types};
 use super::search_name::SEARCHED;
 use super::{Database, DatabaseError, Engine, Holding, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
-use crate::domain::{
-    ActorKind, Attribute, Condition, File, FileState, Order, Position, Selection, Start, Tenant, TicketId, TypeLimit, composed,
-};
+use crate::domain::{Attribute, Condition, File, FileState, Order, Position, Reach, Selection, Start, TicketId, composed};
 
 /// Whose files, and which of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Selected<'a> {
-    /// Files of this tenant.
-    pub tenant: &'a Tenant,
-    /// Only those that this customer made.
-    pub customer: Option<i64>,
-    /// None of a type that this leaves out.
-    pub types: &'a TypeLimit,
+    /// None beyond this.
+    pub reach: Reach<'a>,
     /// Only those that are attached to this ticket.
     pub ticket: Option<TicketId>,
     /// Which of them.
@@ -36,7 +30,7 @@ impl Selected<'_> {
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         let Selection { order, ids, name_holds, condition } = self.selection;
-        let everything = name_holds.is_none() && *condition == Condition::none() && self.types.names().is_none();
+        let everything = name_holds.is_none() && *condition == Condition::none() && self.reach.types.names().is_none();
         ids.is_some() || self.ticket.is_some() || (everything && matches!(order.by, Attribute::Id | Attribute::CreatedAt))
     }
 }
@@ -227,18 +221,18 @@ impl<'a> Statement<'a> {
     /// a partial index has every row.
     fn of_state(&mut self, selected: &Selected<'a>, state: FileState, after: Option<&'a Position>) -> String {
         let selection = selected.selection;
-        let tenant = self.bind(Bound::Text(selected.tenant.as_str()));
+        let tenant = self.bind(Bound::Text(selected.reach.tenant.as_str()));
         let mut text = format!("tenant = {tenant} AND state = '{}'", state.as_str());
         if let Some(ticket) = selected.ticket {
             let ticket = self.bind(Bound::Number(ticket.0));
             let _ = write!(text, " AND {}", self.dialect.attached(&tenant, &ticket));
         }
-        if let Some(customer) = selected.customer {
-            let id = self.bind(Bound::Number(customer));
-            let _ = write!(text, " AND created_by_kind = '{}' AND created_by_id = {id}", ActorKind::Customers.as_str());
+        if let Some(maker) = selected.reach.maker {
+            let id = self.bind(Bound::Number(maker.id));
+            let _ = write!(text, " AND created_by_kind = '{}' AND created_by_id = {id}", maker.kind.as_str());
         }
-        text += &of_types(selected.types, self.bound.len() + 1);
-        for name in selected.types.names().into_iter().flatten() {
+        text += &of_types(selected.reach.types, self.bound.len() + 1);
+        for name in selected.reach.types.names().into_iter().flatten() {
             self.bind(Bound::Text(name));
         }
         if let Some(ids) = &selection.ids {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`mod@address`] | whom a request comes from, by address, behind proxies too |
 //! | [`caller`] | who is asking: actor, tenant, scopes, file types |
+//! | [`reach`] | what a caller may see |
 //! | [`mod@composed`] | texts as they are compared, in one of Unicode's spellings |
 //! | [`mod@file`] | the record of one uploaded content and its states |
 //! | [`changes`] | what a caller may change of a file afterwards: its name and disposition |
@@ -50,6 +51,7 @@ pub mod image_header;
 pub mod media_type;
 pub mod multipart;
 mod pixels;
+pub mod reach;
 pub mod selection;
 pub mod sqlite_url;
 pub mod text;
@@ -72,6 +74,7 @@ pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
 pub use pixels::Pixels;
+pub use reach::Reach;
 pub use selection::{Attribute, Condition, Order, Position, Selection, Start};
 pub use sqlite_url::sqlite_url;
 pub use toml_failure::toml_failure;

@@ -19,3 +19,8 @@ pub(super) fn field_name(field: Field) -> &'static str {
         Field::Message => "body",
     }
 }
+
+/// Every word that stands for something of the core's, for the test that the core knows none of them.
+pub(in crate::api) fn wire_names() -> impl Iterator<Item = &'static str> {
+    Field::ALL.map(field_name).into_iter()
+}

@@ -10,7 +10,7 @@
 mod auth;
 mod document;
 mod errors;
-mod fields;
+pub(super) mod fields;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod multipart;

@@ -61,7 +61,17 @@ struct RemovalBody {
 }
 
 fn results() -> Object {
-    words(Removal::ALL.map(Removal::as_str))
+    words(Removal::ALL.map(removal_word))
+}
+
+/// What Desk calls what came of a file.
+pub(super) fn removal_word(removal: Removal) -> &'static str {
+    match removal {
+        Removal::Deleted => "deleted",
+        Removal::Forgotten => "forgotten",
+        Removal::AlreadyDeleted => "alreadyDeleted",
+        Removal::NotFound => "notFound",
+    }
 }
 
 /// Delete a file
@@ -241,7 +251,7 @@ impl FilesToDelete {
     async fn done(self, state: AppState, caller: Caller) -> Result<Response<Body>, Fault> {
         let (Self { ids, execution }, broker) = (self, state.broker.clone());
         let removals = to_its_end(async move { broker.delete_all(&caller, &ids, execution, OffsetDateTime::now_utc()).await }).await?;
-        let files = removals.into_iter().map(|(id, removal)| RemovalBody { id: id.0, result: removal.as_str() });
+        let files = removals.into_iter().map(|(id, removal)| RemovalBody { id: id.0, result: removal_word(removal) });
         Ok(json(StatusCode::OK, &RemovalsBody { files: files.collect(), bulk_dry_execute: execution == Execution::Dry }))
     }
 }

@@ -1,6 +1,9 @@
 //! What Desk's clients are told that complaints of the core are about.
 
-use crate::domain::Field;
+use super::attributes::names_of;
+use super::delete::removal_word;
+use crate::broker::Removal;
+use crate::domain::{Attribute, Field};
 
 /// The name of a field.
 pub(super) fn field_name(field: Field) -> &'static str {
@@ -18,4 +21,10 @@ pub(super) fn field_name(field: Field) -> &'static str {
         Field::IdempotencyKey => "Idempotency-Key",
         Field::Message => "body",
     }
+}
+
+/// Every word that stands for something of the core's, for the test that the core knows none of them.
+pub(in crate::api) fn wire_names() -> impl Iterator<Item = &'static str> {
+    let attributes = Attribute::ALL.into_iter().flat_map(|attribute| names_of(attribute).iter().copied());
+    Field::ALL.map(field_name).into_iter().chain(attributes).chain(Removal::ALL.map(removal_word))
 }

@@ -12,7 +12,7 @@ mod description;
 mod document;
 mod download;
 mod errors;
-mod fields;
+pub(super) mod fields;
 mod files;
 mod filter;
 mod filter_json;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dropslip::database::{Database, Holding, Selected};
-use dropslip::domain::{Selection, Start, Tenant, TypeLimit};
+use dropslip::domain::{Reach, Selection, Start, Tenant, TypeLimit};
 use dropslip::metrics;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
@@ -272,7 +272,7 @@ async fn what_was_stopped_works_for_the_next(db: Db) {
             let (tenant, types): (Tenant, _) = (if task % 2 == 0 { "one" } else { "two" }.parse().unwrap(), TypeLimit::default());
             let search = Selection { name_holds: Some("zzz".to_owned()), ..Selection::newest() };
             let all = Selection::newest();
-            let slow = Selected { tenant: &tenant, customer: None, types: &types, ticket: None, selection: &search };
+            let slow = Selected { reach: Reach { tenant: &tenant, maker: None, types: &types }, ticket: None, selection: &search };
             let quick = Selected { selection: &all, ..slow };
             for round in 0..50 {
                 let held: Holding = Arc::new(());

@@ -243,6 +243,82 @@ fn each_outside_library_has_its_layer() {
     assert_eq!(used, ONLY_IN.map(|(library, _)| library).into(), "what nobody uses is not looked for by its right name");
 }
 
+/// Words of dialects that nothing else is called: those of the database's columns are written otherwise.
+fn wire_names() -> BTreeSet<&'static str> {
+    dropslip::api::wire_names().filter(|name| name.contains(|c: char| c.is_uppercase() || ".[]-".contains(c))).collect()
+}
+
+/// Every wire name that stands in a text of the code, with the text.
+fn wire_names_in(code: &str, names: &BTreeSet<&'static str>) -> Vec<(&'static str, String)> {
+    let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let mut found = Vec::new();
+    for text in texts(code) {
+        for name in names {
+            let alone = text.match_indices(name).any(|(at, _)| {
+                let (before, after) = (text[..at].chars().next_back(), text[at + name.len()..].chars().next());
+                !before.is_some_and(is_part) && !after.is_some_and(is_part)
+            });
+            found.extend(alone.then(|| (*name, text.clone())));
+        }
+    }
+    found
+}
+
+/// The texts of a file: what stands in quotes, also where a macro is told it.
+struct Texts(Vec<String>);
+
+impl syn::parse::Parse for Texts {
+    fn parse(input: syn::parse::ParseStream<'_>) -> syn::Result<Self> {
+        let mut texts = Vec::new();
+        input.step(|cursor| Ok(((), collect(*cursor, &mut texts))))?;
+        Ok(Self(texts))
+    }
+}
+
+fn collect<'a>(mut cursor: syn::buffer::Cursor<'a>, texts: &mut Vec<String>) -> syn::buffer::Cursor<'a> {
+    loop {
+        if let Some((inside, _, _, after)) = cursor.any_group() {
+            collect(inside, texts);
+            cursor = after;
+        } else if let Some((literal, after)) = cursor.literal() {
+            texts.push(literal.to_string());
+            cursor = after;
+        } else if let Some((_, after)) = cursor.token_tree() {
+            cursor = after;
+        } else {
+            return cursor;
+        }
+    }
+}
+
+fn texts(code: &str) -> Vec<String> {
+    syn::parse_str::<Texts>(code).unwrap().0
+}
+
+#[test]
+fn the_core_knows_no_word_of_a_dialect() {
+    let names = wire_names();
+    for known in ["mimeType", "checksumSHA256", "createdBy.id", "Idempotency-Key", "alreadyDeleted", "fileName"] {
+        assert!(names.contains(known), "{known} is no wire name: does this test still read the tables?");
+    }
+    for (made_up, found) in [
+        (r#"errors.add("mimeType", "must be set");"#, vec!["mimeType"]),
+        (r#"format!("must be the same as fileName")"#, vec!["fileName"]),
+        (r#"json!({"createdBy": {"id": 1}})"#, vec!["createdBy"]),
+        (r#"const SQL: &str = "SELECT mime_type, created_by_id FROM files";"#, vec![]),
+        (r#"struct mimeType; fn f() -> &'static str { "mimeTypes, my-Idempotency-Key" }"#, vec![]),
+    ] {
+        assert_eq!(wire_names_in(made_up, &names).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), found, "{made_up}");
+    }
+    let mut read = 0;
+    for path in sources(&project().join("src")).iter().filter(|path| ["domain", "broker", "database"].contains(&module_of(path).as_str())) {
+        let found = wire_names_in(&code(path), &names);
+        assert!(found.is_empty(), "{} has words of a dialect: {found:?}", path.display());
+        read += texts(&code(path)).len();
+    }
+    assert!(read > 1_000, "only {read} texts were read");
+}
+
 #[test]
 fn files_stay_readable() {
     for path in sources(&project().join("src")).into_iter().chain(sources(&project().join("tests"))) {

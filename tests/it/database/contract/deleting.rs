@@ -1,7 +1,7 @@
 //! Deleting, restoring, describing and purging: each happens once or not at all, whoever is at it besides.
 
 use dropslip::database::{Changed, Database, DatabaseError, Idempotency, Selected, Waiting};
-use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, Selection, Start, TypeLimit};
+use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, Reach, Selection, Start, TypeLimit};
 use futures_util::future::join_all;
 use time::{Duration, OffsetDateTime};
 
@@ -37,7 +37,7 @@ fn changed(outcome: Result<Changed, DatabaseError>) -> Option<File> {
 /// All files of the tenant that lists show.
 async fn listed(database: &Database, file: &File) -> Vec<File> {
     let (types, selection) = (TypeLimit::default(), Selection::newest());
-    let selected = Selected { tenant: &file.tenant, customer: None, types: &types, ticket: None, selection: &selection };
+    let selected = Selected { reach: Reach { tenant: &file.tenant, maker: None, types: &types }, ticket: None, selection: &selection };
     database.select_files(&selected, &Start::Skip(0), 10, &nothing()).await.unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Files on tickets: all or none, as many as there may be, and gone with the file.
 
 use dropslip::database::{Attached, Database, Selected};
-use dropslip::domain::{Caller, FileId, Position, Selection, Start, TicketId, TypeLimit};
+use dropslip::domain::{Actor, Caller, FileId, Position, Reach, Selection, Start, TicketId, TypeLimit};
 use sqlx::Connection as _;
 
 use super::{Fixture, NOW, caller, evidence, fixture, insert, nothing, sealed};
@@ -25,9 +25,9 @@ async fn listed(database: &Database, tenant: &str) -> Vec<FileId> {
     ids
 }
 
-async fn on_ticket(database: &Database, caller: &Caller, customer: Option<i64>, types: &TypeLimit, start: &Start) -> Vec<FileId> {
+async fn on_ticket(database: &Database, caller: &Caller, maker: Option<Actor>, types: &TypeLimit, start: &Start) -> Vec<FileId> {
     let selection = Selection::newest();
-    let selected = Selected { tenant: &caller.tenant, customer, types, ticket: Some(TICKET), selection: &selection };
+    let selected = Selected { reach: Reach { tenant: &caller.tenant, maker, types }, ticket: Some(TICKET), selection: &selection };
     let files = database.select_files(&selected, start, 100, &nothing()).await.unwrap();
     if *start == Start::Skip(0) {
         assert_eq!(database.count_files(&selected, 1000, &nothing()).await.unwrap() as usize, files.len());
@@ -53,15 +53,16 @@ async fn files_are_attached_all_or_none(db: Db) {
     // The same number of another tenant's is another ticket.
     assert_eq!(database.attach(&two.tenant, TICKET, &[theirs], 2, two.actor, NOW).await.unwrap(), Attached::All);
     assert_eq!((listed(&database, "one").await, listed(&database, "two").await), (vec![b, a], vec![theirs]));
-    // Of customers, their own.
-    let listed_by = async |customer, types: &TypeLimit, start| on_ticket(&database, &one, customer, types, &start).await;
+    // Of one maker, its own.
+    let listed_by = async |maker, types: &TypeLimit, start| on_ticket(&database, &one, maker, types, &start).await;
+    let another = Actor { id: one.actor.id + 1, ..one.actor };
     let all = TypeLimit::default();
-    assert_eq!(listed_by(Some(one.actor.id), &all, Start::Skip(1)).await, [a]);
-    assert_eq!(listed_by(Some(one.actor.id + 1), &all, Start::Skip(0)).await, []);
+    assert_eq!(listed_by(Some(one.actor), &all, Start::Skip(1)).await, [a]);
+    assert_eq!(listed_by(Some(another), &all, Start::Skip(0)).await, []);
     assert_eq!(listed_by(None, &all, Start::After(Position { id: b, value: None })).await, [a]);
     let other_types = TypeLimit::to(["other".to_owned()]);
     assert_eq!(listed_by(None, &other_types, Start::Skip(0)).await, []);
-    assert_eq!(listed_by(Some(one.actor.id), &other_types, Start::Skip(0)).await, []);
+    assert_eq!(listed_by(Some(one.actor), &other_types, Start::Skip(0)).await, []);
 
     let detach = async |id: FileId| database.detach(&one.tenant, TICKET, id, one.actor, NOW).await.unwrap();
     assert!(detach(b).await);
