@@ -298,7 +298,7 @@ impl Tokens {
 
     /// What the version before signed upload tokens with that were made from what is kept nowhere; the same for all brokers of the database.
     async fn key_of_before(&self, presented: &mut Presented<'_>) -> Result<Option<[u8; 32]>, DatabaseError> {
-        let _turn = presented.lookup().await;
+        let _lookup = presented.lookup().await;
         self.database.find_shared_key(KEY_OF_BEFORE).await
     }
 
@@ -322,7 +322,7 @@ impl Tokens {
             }
             was_good = was_good || holder.as_ref().is_some_and(proves);
         }
-        let _turn = if was_good { None } else { presented.lookup().await };
+        let _lookup = if was_good { None } else { presented.lookup().await };
         let asked = Instant::now();
         let row = Box::pin(self.database.find_token(lookup)).await?;
         let holder = row.map(|row| Holder {
