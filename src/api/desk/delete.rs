@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Required, Type};
 
+use super::auth::Authenticated;
 use super::ids::{IDS_PATTERN, ids_in, ids_of, ids_schema};
 use super::request::{IGNORED, IdInPath, ignore_body};
 use super::response::{Envelope, one, words};
@@ -83,7 +84,7 @@ fn results() -> Object {
 )]
 pub(super) async fn delete(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<StatusCode, Fault> {
@@ -110,7 +111,7 @@ pub(super) async fn delete(
 )]
 pub(super) async fn restore(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
@@ -138,7 +139,11 @@ pub(super) async fn restore(
         WithBody, AnyCall
     )
 )]
-pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+pub(super) async fn delete_many(
+    State(state): State<AppState>,
+    Authenticated(caller): Authenticated,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
     let wanted = FilesToDelete::in_body(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
@@ -161,7 +166,11 @@ pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, r
         WithBody, AnyCall
     )
 )]
-pub(super) async fn delete_listed(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+pub(super) async fn delete_listed(
+    State(state): State<AppState>,
+    Authenticated(caller): Authenticated,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
     let wanted = FilesToDelete::in_query(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
