@@ -36,9 +36,9 @@ use arc_swap::ArcSwap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 
+use crate::bucket::Bucket;
 use crate::bucket::lifecycle::UPLOAD_DAYS;
-use crate::bucket::{Bucket, BucketError};
-use crate::database::{Database, DatabaseError};
+use crate::database::Database;
 use crate::domain::{Caller, Complaints, Field, File, FileId, FileState, FileTypes, Scope, UploadMethod};
 use crate::fair::FairPermits;
 use crate::field_names;
@@ -46,6 +46,8 @@ use crate::limits::{Exceeded, Limits};
 use crate::metrics;
 use crate::random;
 
+pub use crate::bucket::BucketError;
+pub use crate::database::DatabaseError;
 pub use bucket_events::{Arrival, BucketEvents};
 use counts::Counts;
 use keyed_mutex::KeyedMutex;

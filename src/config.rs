@@ -6,6 +6,7 @@
 
 mod client;
 mod defaults;
+mod dialects;
 mod downloads;
 mod events;
 #[cfg(any(test, fuzzing))]
@@ -143,6 +144,7 @@ impl Config {
     fn assembled(given: &mut Given) -> Option<Self> {
         let mut readings = Readings::of(given);
         readings.database_url = readings.database_url.map(|url| url.unless_default(given.text("database_url")));
+        dialects::judge_page(&readings, given);
         let storage = Storage::of(&readings, given);
         let jwt = identity::options(&readings, given);
         let notifications_secret = NotificationsToken::of(&readings, given);

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AppState};
+use crate::api::{self, AppState, Dialects};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::database::Database;
@@ -38,7 +38,7 @@ use addresses::{bind, origins, public_url};
 pub use addresses::{page_origins, reachable};
 use assembly::{Opened, max_request, open};
 pub use assembly::{broker, bucket_options, file_types};
-pub use configured::{endpoints, queue_options};
+pub use configured::{dialects, endpoints, queue_options};
 pub use embedded::DEVELOPMENT_TOKEN_FILE;
 use embedded::{Alone, refuse_open_development_token};
 pub use handles::Needed;
@@ -65,6 +65,8 @@ pub struct Server {
     pub development_token: Option<Token>,
     /// Whether `/` is the upload page.
     pub has_page: bool,
+    /// The dialects that it speaks.
+    pub dialects: Dialects,
     drain_delay: Duration,
     max_request: u64,
     stopping: CancellationToken,
@@ -88,6 +90,7 @@ impl Server {
     /// would be open to other machines.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         refuse_open_development_token(config)?;
+        let dialects = dialects(config)?;
         privacy::mend_all(config).await;
         let listener = bind(config.listen, "DROPSLIP_LISTEN").await?;
         let address = listener.local_addr()?;
@@ -116,6 +119,7 @@ impl Server {
             broker: broker.clone(),
             tokens: tokens.clone(),
             public_url: public_url.as_str().into(),
+            files: dialects.files(),
             notifications: configured::bucket_events_secret(config)?,
             downloads: configured::downloads(config, links)?,
             stopping: stopping.clone(),
@@ -128,7 +132,7 @@ impl Server {
         let admin_router = api::admin::router(state.clone());
         let admin_serving = admin_listener.map(|listener| listener::serve(listener, admin_router, ADMIN_BOUNDS, stop_rest.clone()));
         let form_origin = url::Url::parse(&form_url).context("DROPSLIP_S3_PUBLIC_ENDPOINT")?.origin().ascii_serialization();
-        let router = api::router(state.clone(), &origins, config.page.then_some(&form_origin));
+        let router = api::router(state.clone(), &dialects, &origins, config.page.then_some(&form_origin));
         let (ending, proxies) = (stop.clone(), config.trusted_proxies.clone().unwrap_or_default());
         let bounds = Bounds { connections: config.max_connections, buffer_bytes: 64 * 1024 };
         let serving = tokio::spawn(async move {
@@ -148,6 +152,7 @@ impl Server {
             admin,
             development_token,
             has_page: config.page,
+            dialects,
             drain_delay: config.drain_delay,
             stopping,
             tokens,

@@ -24,6 +24,7 @@ use super::http::rendering::{BASIC, BEARER, JSON, Rendering, nothing_else};
 use super::http::wording::{Errors, Wording, wording};
 use super::http::{AppState, Fault, answered, to_its_end};
 use crate::field_names;
+use crate::metrics::Operation;
 
 /// The longest message: about a thousand records of a kilobyte.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -50,7 +51,7 @@ struct NotifiedBody {
 /// The URL, with its own answer to wrong methods and panics; and what is documented of it.
 pub(super) fn router() -> Router<AppState> {
     let router = Router::from(routes()).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
-    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, &FAULTS).await))
+    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, Operation::Other, &FAULTS).await))
 }
 
 /// Amazon SNS sends the user and password of a URL only when it is asked for them.

@@ -20,18 +20,33 @@ pub use cors::Api;
 #[doc(hidden)]
 pub use desk::bench;
 pub use http::downloads::Downloads;
-pub use http::{AppState, BucketEventsSecret, Fault, FieldErrors, Parts};
+pub use http::{AppState, BucketEventsSecret, Dialects, Fault, FieldErrors, FilePaths, Parts};
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use axum::routing::any;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use http::request_log::with_request_id;
+use crate::metrics::Operation;
+use http::answered;
+use http::dialect::Dialect;
+use http::request_log::{not_found, with_request_id};
 use openapi::Documents;
+
+/// Every dialect there is. No other file names more than one.
+static DIALECTS: [Dialect; 2] = [desk::DIALECT, companion::DIALECT];
+
+/// Those of `DROPSLIP_DIALECTS`.
+///
+/// # Errors
+/// With the name that no dialect has, and those that there are.
+pub fn dialects(names: &[String]) -> Result<Dialects, String> {
+    Dialects::named(&DIALECTS, names)
+}
 
 /// What must be true of what this layer reads; see `crate::fuzzing`.
 #[cfg(any(test, fuzzing))]
@@ -49,18 +64,28 @@ pub fn wire_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.
-pub fn router(state: AppState, origins: &[String], page_sends_to: Option<&str>) -> Api {
+pub fn router(state: AppState, dialects: &Dialects, origins: &[String], page_sends_to: Option<&str>) -> Api {
     let (operating, described) = operating().split_for_parts();
-    let documents = Documents::of(&state, described);
-    let (desk, companion) = (desk::router(), companion::router());
+    let documents = Documents::of(&state, dialects.clone(), described);
     let notifications = if state.notifications.is_some() { bucket_events::router() } else { Router::new() };
-    // Each dialect gives its own answers an id, so that none passes two layers that do.
-    let with_id = || axum::middleware::from_fn(with_request_id);
     let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();
-    let others = operating.layer(Extension(Arc::new(documents))).merge(page).layer(with_id());
-    let nothing = any(|| async { StatusCode::NOT_FOUND }).layer(with_id());
-    let plain = others.merge(desk).merge(companion).merge(notifications).fallback_service(nothing).with_state(state);
-    Api::new(plain, origins)
+    // Each dialect gives its own answers an id, so that none passes two layers that do.
+    let others = operating.layer(Extension(Arc::new(documents))).merge(page).layer(from_fn(with_request_id));
+    let all = dialects.iter().fold(others.merge(notifications), |router, dialect| router.merge(spoken(dialect)));
+    let known = dialects.clone();
+    let nothing = move |request: Request| {
+        let operation = known.label(request.method(), request.uri().path());
+        std::future::ready(not_found(&request, operation))
+    };
+    Api::new(all.fallback(nothing).with_state(state), origins)
+}
+
+/// The URLs of a dialect, each answer in its words.
+fn spoken(dialect: &'static Dialect) -> Router<AppState> {
+    (dialect.routes)().layer(from_fn(async move |request: Request<Body>, next: Next| {
+        let operation = (dialect.label)(request.method(), request.uri().path()).unwrap_or(Operation::Other);
+        answered(next, request, operation, dialect.faults).await
+    }))
 }
 
 fn operating() -> OpenApiRouter<AppState> {

@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use utoipa::openapi::OpenApi;
 
+use super::bucket_events;
 use super::http::AppState;
+use super::http::dialect::Dialects;
 use super::http::downloads::is_known;
-use super::http::openapi::{Part, headers};
-use super::{bucket_events, companion, desk};
+use super::http::openapi::{Installation, Part, headers, server};
 use crate::domain::FileTypes;
 
 /// The document as it is served.
@@ -24,47 +25,50 @@ pub(super) struct Document {
 
 /// The document for the rules there are, made again when these were replaced.
 pub(super) struct Documents {
+    dialects: Dialects,
     operating: OpenApi,
     latest: Mutex<(Arc<FileTypes>, Arc<Document>)>,
 }
 
 impl Documents {
-    /// With what is documented of the routes that belong to no dialect.
-    pub(super) fn of(state: &AppState, operating: OpenApi) -> Self {
+    /// Of these dialects, with what is documented of the routes that belong to none.
+    pub(super) fn of(state: &AppState, dialects: Dialects, operating: OpenApi) -> Self {
         let rules = state.broker.file_types();
-        let document = whole(state, &operating, &rules);
-        Self { operating, latest: Mutex::new((rules, document)) }
+        let document = whole(state, &dialects, &operating, &rules);
+        Self { dialects, operating, latest: Mutex::new((rules, document)) }
     }
 
     fn current(&self, state: &AppState) -> Arc<Document> {
         let rules = state.broker.file_types();
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&latest.0, &rules) {
-            let document = whole(state, &self.operating, &rules);
+            let document = whole(state, &self.dialects, &self.operating, &rules);
             *latest = (rules, document);
         }
         latest.1.clone()
     }
 }
 
-fn whole(state: &AppState, operating: &OpenApi, rules: &FileTypes) -> Arc<Document> {
-    let mut parts = vec![Part::from(operating.clone()), desk::described(rules, state.broker.method()), companion::described(rules)];
+fn whole(state: &AppState, dialects: &Dialects, operating: &OpenApi, rules: &FileTypes) -> Arc<Document> {
+    let installation =
+        Installation { rules, method: state.broker.method(), public_url: &state.public_url, has_links: state.files.is_some() };
+    let mut parts = vec![Part::from(operating.clone())];
+    parts.extend(dialects.iter().map(|dialect| (dialect.described)(&installation)));
     parts.extend(state.notifications.as_ref().map(|_| bucket_events::described()));
-    document(&state.public_url, parts)
+    document(&state.public_url, dialects, parts)
 }
 
 /// Puts the parts together for a server that is reached under `public_url`.
-fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
+fn document(public_url: &str, dialects: &Dialects, parts: Vec<Part>) -> Arc<Document> {
     let (mut paths, mut schemas, mut responses) = (Map::new(), Map::new(), Map::new());
+    let mut security_schemes = security_schemes();
     for part in parts {
         paths.extend(part.paths);
         schemas.extend(part.schemas);
         responses.extend(part.responses);
+        security_schemes.extend(part.security_schemes);
     }
-    for (path, item) in &mut paths {
-        if let Some(prefix) = desk::other_prefix(path) {
-            item["servers"] = json!([server(public_url, ""), server(public_url, prefix)]);
-        }
+    for (_, item) in &mut paths {
         let operations = item.as_object_mut().into_iter().flatten().filter_map(|(_, operation)| operation.pointer_mut("/responses"));
         for (status, response) in operations.filter_map(Value::as_object_mut).flatten() {
             if response.get("$ref").is_none() {
@@ -85,17 +89,12 @@ fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
             "title": "dropslip",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "A broker for presigned direct-to-S3 uploads",
-            "description": ABOUT,
+            "description": about(dialects),
             "license": {"name": "MIT or Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [server(public_url, "")],
         "security": [{"bearer": []}, {"basic": []}],
-        "tags": [
-            {"name": "Files", "description": "The three steps: ask for a slip, drop the bytes into the store, confirm."},
-            {"name": "Uppy", "description": "The same for `@uppy/aws-s3`, which asks what it would ask Companion. Refusals have a `message` for \
-                people; HTTP/1.1 also says it as the reason phrase of the status line."},
-            {"name": "Operating", "description": "What load balancers, monitoring and generators of clients ask for."},
-        ],
+        "tags": tags(dialects),
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -106,14 +105,7 @@ fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
                 "Accept-Encoding": header(&json!({"const": "identity"}), "How a body may come: as it is."),
                 "Retry-After": header(&json!({"type": "integer", "minimum": 1}), "When to ask again, in seconds."),
             },
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `dropslip token create` or of the operator's token file, or a JSON Web Token where the \
-                    installation takes those of its issuer."},
-                "basic": {"type": "http", "scheme": "basic", "description": "The same token as the user name, with any password."},
-                "notifications": {"type": "http", "scheme": "bearer", "description": "The secret of `DROPSLIP_NOTIFICATIONS_TOKEN`, for the store."},
-                "notificationsBasic": {"type": "http", "scheme": "basic", "description": "The same secret as the user name, with any password."},
-                "proxyKey": {"type": "apiKey", "in": "query", "name": "proxyKey", "description": "The `proxyKey` of a file, for its download alone; `downloadURL` has it."},
-            },
+            "securitySchemes": security_schemes,
         },
     });
     let json = Bytes::from(whole.to_string());
@@ -121,11 +113,36 @@ fn document(public_url: &str, parts: Vec<Part>) -> Arc<Document> {
     Arc::new(Document { json, etag: HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")) })
 }
 
-const ABOUT: &str = "Ask for a slip, send the bytes to the store with it, confirm. Every error of a dialect has the same shape: \
-    messages by field, and for Uppy one message for a person. A path that knows other methods answers 405 with `Allow`. Bodies are JSON in UTF-8 whatever their `Content-Type` says, and never compressed.";
+fn about(dialects: &Dialects) -> String {
+    let refusals: Vec<_> = dialects.iter().map(|dialect| dialect.refusals).collect();
+    format!(
+        "Ask for a slip, send the bytes to the store with it, confirm. Every error of a dialect has the same shape: {}. A path that knows \
+         other methods answers 405 with `Allow`. Bodies are JSON in UTF-8 whatever their `Content-Type` says, and never compressed.",
+        refusals.join(", and ")
+    )
+}
 
-fn server(public_url: &str, prefix: &str) -> Value {
-    json!({"url": format!("{public_url}{prefix}")})
+fn tags(dialects: &Dialects) -> Value {
+    let operating = ("Operating", "What load balancers, monitoring and generators of clients ask for.");
+    let tags = dialects.iter().map(|dialect| dialect.tag).chain([operating]);
+    tags.map(|(name, description)| json!({"name": name, "description": description})).collect()
+}
+
+/// What opens which operation, whatever dialects there are.
+fn security_schemes() -> Map<String, Value> {
+    let schemes = [
+        (
+            "bearer",
+            "bearer",
+            "A token of `dropslip token create` or of the operator's token file, or a JSON Web Token where the installation takes those of \
+             its issuer.",
+        ),
+        ("basic", "basic", "The same token as the user name, with any password."),
+        ("notifications", "bearer", "The secret of `DROPSLIP_NOTIFICATIONS_TOKEN`, for the store."),
+        ("notificationsBasic", "basic", "The same secret as the user name, with any password."),
+    ];
+    let scheme = |scheme, description| json!({"type": "http", "scheme": scheme, "description": description});
+    schemes.map(|(name, kind, description)| (name.to_owned(), scheme(kind, description))).into_iter().collect()
 }
 
 fn header(schema: &Value, description: &str) -> Value {

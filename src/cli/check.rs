@@ -95,6 +95,7 @@ pub(super) async fn cors(command: CorsCommand, config: &Config) -> anyhow::Resul
 }
 
 async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Result<Installation> {
+    server::dialects(config)?;
     let file_types = server::file_types(config)?;
     let (bucket, identity) = match server::bucket_options(config, stop).await {
         Ok((options, identity)) => (Ok(options), Some(identity)),

@@ -132,7 +132,8 @@ fn banner(server: &Server) -> String {
         let token = server.development_token.as_ref().map(|token| format!("#token={}", token.reveal())).unwrap_or_default();
         let _ = writeln!(text, "\nUpload page: {}/{token}", server.public_url);
     }
-    if let Some(token) = server.development_token.as_ref().filter(|_| server.broker.method() == UploadMethod::Post) {
+    let can_show = server.broker.method() == UploadMethod::Post && server.dialects.names().any(|name| name == "desk");
+    if let Some(token) = server.development_token.as_ref().filter(|_| can_show) {
         text.push_str(&three_steps(&server.public_url, token));
     }
     text

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use super::dialects::speaks_desk;
 use super::given::Given;
 use super::identity::KEYS;
 use crate::domain::sqlite_url;
@@ -22,7 +23,7 @@ pub(super) fn path_style(given: &Given) -> Cow<'static, str> {
 
 /// A page that anybody can reach is for the operator to switch on.
 pub(super) fn page(given: &Given) -> Cow<'static, str> {
-    if given.text("s3_bucket").is_none() { YES } else { NO }
+    if given.text("s3_bucket").is_none() && speaks_desk(given) { YES } else { NO }
 }
 
 /// Whether JSON Web Tokens are taken.

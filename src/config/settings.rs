@@ -12,6 +12,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::defaults::{database_file, page, path_style, takes_jwts, takes_key_set};
+use super::dialects::{dialect_names, dialects};
 use super::downloads::{DownloadMode, LinkMode, download_mode, key_lifetime, link_mode, url_lifetime};
 use super::events::{NotificationsToken, durations, events_retention, notifications_token, queue_url};
 use super::given::Given;
@@ -145,7 +146,10 @@ settings! {
     required development_token: bool = boolean, text("true");
         "whether the embedded mode makes a token of its own; never with a bucket";
         "`false`";
-    required page: bool = boolean, computed(page, "`true`; with `DROPSLIP_S3_BUCKET` `false`");
+    required dialects: Vec<String> = dialect_names, computed(dialects, "`all`; with `DROPSLIP_S3_BUCKET` `desk,companion`");
+        "which APIs are spoken: `desk` (which the page and `dropslip upload` need), `companion` ([Uppy](#uppy)), or `all`; what is left out is 404 and not in the [document](#openapi)";
+        "`desk`";
+    required page: bool = boolean, computed(page, "`true`; with `DROPSLIP_S3_BUCKET` or without the dialect `desk` `false`");
         "whether `/` is the [upload page](#the-upload-page)";
         "`true`";
     optional policies: PathBuf = path, unset("the shipped ones") [reloaded];

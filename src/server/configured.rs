@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 
 use super::signing::Signing;
-use crate::api::{BucketEventsSecret, Downloads};
+use crate::api::{self, BucketEventsSecret, Dialects, Downloads};
 use crate::bucket::bucket_events::{Queue, QueueOptions};
 use crate::config::{Config, DownloadMode, NotificationsToken, Storage};
 use crate::database::Database;
@@ -16,6 +16,14 @@ use crate::webhooks::{self, Endpoint};
 
 /// Most bytes of a list of endpoints.
 const LARGEST_LIST: usize = 1024 * 1024;
+
+/// The configured dialects.
+///
+/// # Errors
+/// With the name that no dialect has, and those that there are.
+pub fn dialects(config: &Config) -> anyhow::Result<Dialects> {
+    api::dialects(&config.dialects).map_err(anyhow::Error::msg).context("DROPSLIP_DIALECTS")
+}
 
 pub(super) fn downloads(config: &Config, links: Option<ProxyKeys>) -> anyhow::Result<Downloads> {
     let url_lifetime = config.download_url_lifetime.try_into().context("DROPSLIP_DOWNLOAD_URL_LIFETIME")?;

@@ -32,6 +32,7 @@ mod companion;
 mod cors;
 mod database;
 mod desk;
+mod dialects;
 mod faults;
 mod openapi;
 mod operation;

@@ -4,10 +4,10 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::WITH_HEADER;
 use super::auth::UPLOAD_TOKEN;
 use super::errors::FAULTS;
-use crate::api::http::openapi::{Part, media_type, not_blank, shared_responses};
+use super::paths::{WITH_HEADER, by_token};
+use crate::api::http::openapi::{Installation, Part, media_type, not_blank, shared_responses};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{Disposition, FileTypes};
 
@@ -21,8 +21,9 @@ const BY_TOKEN: &str =
 /// How Uppy writes what is not there.
 const NOTHING: [&str; 3] = ["", "null", "undefined"];
 
-/// Companion's part: `s3` under the prefix for headers and under `by_token`, `tokens` under the first alone.
-pub(super) fn part(s3: OpenApi, tokens: OpenApi, by_token: &str, rules: &FileTypes) -> Part {
+/// Companion's part: `s3` under the prefix for headers and under that for upload tokens, `tokens` under the first alone.
+pub(super) fn part(s3: OpenApi, tokens: OpenApi, installation: &Installation<'_>) -> Part {
+    let (rules, by_token) = (installation.rules, by_token());
     let (s3, tokens) = (Part::from(s3), Part::from(tokens));
     let mut schemas: Map<String, Value> = s3.schemas.into_iter().chain(tokens.schemas).collect();
     if let Some(file) = schemas.get_mut("UppyFile") {
@@ -31,6 +32,11 @@ pub(super) fn part(s3: OpenApi, tokens: OpenApi, by_token: &str, rules: &FileTyp
     if let Some(wish) = schemas.get_mut("UploadTokenWish") {
         wish["properties"]["types"]["items"]["enum"] = names(rules);
         wish["example"] = json!({"types": rules.iter().take(1).map(|rule| &rule.name).collect::<Vec<_>>(), "seconds": 3600});
+    }
+    if !installation.has_links
+        && let Some(done) = schemas.get_mut("UppyDone")
+    {
+        without(done, "location");
     }
     let mut paths = Map::new();
     for (path, mut item) in s3.paths {
@@ -47,8 +53,18 @@ pub(super) fn part(s3: OpenApi, tokens: OpenApi, by_token: &str, rules: &FileTyp
         in_our_words(operation);
     }
     link(&mut paths, WITH_HEADER);
-    link(&mut paths, by_token);
-    Part { paths, schemas, responses: shared_responses("Uppy", "Refusal", &FAULTS) }
+    link(&mut paths, &by_token);
+    Part { paths, schemas, responses: shared_responses("Uppy", "Refusal", &FAULTS), security_schemes: Map::new() }
+}
+
+/// Takes a member out of the schema of an object.
+fn without(object: &mut Value, member: &str) {
+    if let Some(properties) = object["properties"].as_object_mut() {
+        properties.remove(member);
+    }
+    if let Some(required) = object["required"].as_array_mut() {
+        required.retain(|name| name != member);
+    }
 }
 
 fn operations(item: &mut Value) -> impl Iterator<Item = &mut Value> {

@@ -14,43 +14,54 @@ pub(super) mod fields;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod multipart;
+mod paths;
 mod request;
 mod response;
 mod tokens;
 mod uploads;
 
 use axum::Router;
-use axum::middleware::Next;
 use axum::routing::any;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::http::openapi::Part;
-use super::http::{AppState, Fault, answered};
-use crate::domain::FileTypes;
-use auth::UPLOAD_TOKEN;
+use super::http::dialect::Dialect;
+use super::http::openapi::{Installation, Part};
+use super::http::{AppState, Fault};
 
-/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
-pub(super) fn router() -> Router<AppState> {
+/// Companion as the table has it.
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "companion",
+    routes,
+    described,
+    tag: (
+        "Uppy",
+        "The same for `@uppy/aws-s3`, which asks what it would ask Companion. Refusals have a `message` for people; HTTP/1.1 also says it as \
+         the reason phrase of the status line.",
+    ),
+    refusals: "for Uppy one message for a person",
+    label: paths::label,
+    faults: &errors::FAULTS,
+    files: None,
+};
+
+/// Every URL of this dialect, with its own answer to unknown paths and wrong methods.
+fn routes() -> Router<AppState> {
     let (s3, tokens): (Router<AppState>, Router<AppState>) = (s3().into(), tokens().into());
-    let by_token = by_token();
-    let prefixes = [(by_token.as_str(), s3.clone()), (WITH_HEADER, s3.clone().merge(tokens))];
+    let by_token = paths::by_token();
+    let prefixes = [(by_token.as_str(), s3.clone()), (paths::WITH_HEADER, s3.clone().merge(tokens))];
     // Companion itself answers at the root: who puts dropslip in its place changes no path.
-    let at_root = in_our_words(s3.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed }));
+    let at_root = s3.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
     prefixes.into_iter().fold(at_root, |router, (prefix, routes)| {
         // A nested router is not asked about its prefix with nothing but a slash behind it.
         let bare = Router::new().route(&format!("{prefix}/"), any(|| async { Fault::NotFound }));
-        router.nest(prefix, in_our_words(in_our_shape(routes))).merge(in_our_words(bare))
+        router.nest(prefix, in_our_shape(routes)).merge(bare)
     })
 }
 
 /// What is documented of them.
-pub(super) fn described(rules: &FileTypes) -> Part {
-    document::part(s3().into_openapi(), tokens().into_openapi(), &by_token(), rules)
-}
-
-fn by_token() -> String {
-    format!("/u/{{{UPLOAD_TOKEN}}}")
+fn described(installation: &Installation<'_>) -> Part {
+    document::part(s3().into_openapi(), tokens().into_openapi(), installation)
 }
 
 fn tokens() -> OpenApiRouter<AppState> {
@@ -61,13 +72,6 @@ fn s3() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(uploads::params)).routes(routes!(uploads::confirm)).merge(multipart::routes())
 }
 
-/// Where an `Authorization` header is asked for.
-const WITH_HEADER: &str = "/companion";
-
 fn in_our_shape(router: Router<AppState>) -> Router<AppState> {
     router.fallback(|| async { Fault::NotFound }).method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
-}
-
-fn in_our_words(router: Router<AppState>) -> Router<AppState> {
-    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, &errors::FAULTS).await))
 }

@@ -39,8 +39,9 @@ fn methods() -> Object {
 #[schema(as = UppyDone)]
 pub(super) struct DoneBody {
     /// Where the file's record is read, with a token.
-    #[schema(format = "uri")]
-    pub(super) location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required, nullable = false, format = "uri")]
+    pub(super) location: Option<String>,
     /// The upload's key.
     pub(super) key: String,
     /// The file's number.
@@ -64,9 +65,10 @@ pub(super) struct TokenBody {
 }
 
 impl DoneBody {
-    /// `location` is where the file's record is read: the object itself is for nobody but dropslip.
+    /// `location` is where the file's record is read: the object itself is for nobody but dropslip. Uppy does without it where no dialect
+    /// has such a path.
     pub(super) fn new(file: &File, state: &AppState) -> Self {
-        let location = format!("{}/v2/files/{}.json", state.public_url, file.id);
+        let location = state.files.map(|files| format!("{}{}", state.public_url, (files.record)(file.id)));
         Self { location, key: file.staging_key.clone(), id: file.id.0 }
     }
 }

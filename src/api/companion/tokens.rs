@@ -7,6 +7,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::IntoResponse;
 use time::OffsetDateTime;
 
+use super::auth::Maker;
 use super::errors::Refusal;
 use super::request::{UploadTokenRequest, upload_token_terms};
 use super::response::TokenBody;
@@ -15,7 +16,6 @@ use crate::api::http::instants::Seconds;
 use crate::api::http::openapi::{AnyCall, WithBody};
 use crate::api::http::{AppState, Fault};
 use crate::domain::Scope;
-use crate::tokens::Holder;
 
 /// Make an upload token
 ///
@@ -33,7 +33,11 @@ use crate::tokens::Holder;
         WithBody, AnyCall
     )
 )]
-pub(super) async fn make_token(State(state): State<AppState>, holder: Holder, request: Request<Body>) -> Result<impl IntoResponse, Fault> {
+pub(super) async fn make_token(
+    State(state): State<AppState>,
+    Maker(holder): Maker,
+    request: Request<Body>,
+) -> Result<impl IntoResponse, Fault> {
     if !holder.caller.scopes.contains(Scope::FilesWrite) {
         return Err(Fault::Forbidden(Scope::FilesWrite));
     }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Required, Type};
 
+use super::auth::Authenticated;
 use super::ids::{IDS_PATTERN, ids_in, ids_of, ids_schema};
 use super::request::{IGNORED, IdInPath, ignore_body};
 use super::response::{Envelope, one, words};
@@ -93,7 +94,7 @@ pub(super) fn removal_word(removal: Removal) -> &'static str {
 )]
 pub(super) async fn delete(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<StatusCode, Fault> {
@@ -120,7 +121,7 @@ pub(super) async fn delete(
 )]
 pub(super) async fn restore(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
@@ -148,7 +149,11 @@ pub(super) async fn restore(
         WithBody, AnyCall
     )
 )]
-pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+pub(super) async fn delete_many(
+    State(state): State<AppState>,
+    Authenticated(caller): Authenticated,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
     let wanted = FilesToDelete::in_body(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await
@@ -171,7 +176,11 @@ pub(super) async fn delete_many(State(state): State<AppState>, caller: Caller, r
         WithBody, AnyCall
     )
 )]
-pub(super) async fn delete_listed(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+pub(super) async fn delete_listed(
+    State(state): State<AppState>,
+    Authenticated(caller): Authenticated,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
     let query = Query::parsed(request.uri().query().unwrap_or_default());
     let wanted = FilesToDelete::in_query(&query, &read_json(request).await?).map_err(Fault::Invalid)?;
     wanted.done(state, caller).await

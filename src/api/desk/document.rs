@@ -8,9 +8,10 @@ use utoipa::openapi::OpenApi;
 use super::errors::FAULTS;
 use super::list::PageBody;
 use super::list_query::ListQuery;
+use super::paths::{FILES, OTHER_ROOT, VERSION};
 use super::response::{Envelope, FileBody, SlipBody};
-use crate::api::http::downloads::Links;
-use crate::api::http::openapi::{Part, media_type, shared_responses};
+use crate::api::http::downloads::{Links, PROXY_KEY};
+use crate::api::http::openapi::{Installation, Part, media_type, server, shared_responses};
 use crate::api::http::query::Query;
 use crate::broker::{Page, Slip};
 use crate::domain::media_type::MAX_CHARS;
@@ -23,8 +24,9 @@ use crate::post_policy::PresignedPost;
 /// The size of the example of a file in parts, in bytes.
 const WORTH_PARTS: u64 = 1_000_000_000;
 
-/// Desk's part, under `prefix`.
-pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: UploadMethod) -> Part {
+/// Desk's part, under its shorter prefix.
+pub(super) fn part(described: OpenApi, installation: &Installation<'_>) -> Part {
+    let (rules, prefix) = (installation.rules, VERSION);
     let Part { paths, mut schemas, .. } = Part::from(described);
     let mut paths: Map<String, Value> = paths.into_iter().map(|(path, item)| (format!("{prefix}{}", as_sent(&path)), item)).collect();
     for (method, operation) in paths.values_mut().filter_map(Value::as_object_mut).flatten() {
@@ -56,7 +58,7 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
     }
     if let Some(fields) = schemas.get_mut("NewFile") {
         judged(fields, rules);
-        if method == UploadMethod::Put {
+        if installation.method == UploadMethod::Put {
             sized(fields);
         }
     }
@@ -96,7 +98,18 @@ pub(super) fn part(described: OpenApi, prefix: &str, rules: &FileTypes, method: 
             "examples": requests(rules),
         });
     }
-    Part { paths, schemas, responses: shared_responses("", "Errors", &FAULTS) }
+    let url = installation.public_url;
+    for item in paths.values_mut() {
+        item["servers"] = json!([server(url, ""), server(url, OTHER_ROOT)]);
+    }
+    Part { paths, schemas, responses: shared_responses("", "Errors", &FAULTS), security_schemes: key_in_links() }
+}
+
+/// What opens a download beside a token.
+fn key_in_links() -> Map<String, Value> {
+    let description = "The `proxyKey` of a file, for its download alone; `downloadURL` has it.";
+    let key = json!({"type": "apiKey", "in": "query", "name": PROXY_KEY, "description": description});
+    Map::from_iter([("proxyKey".to_owned(), key)])
 }
 
 /// A parameter of the router is a whole segment; the document shows the ending that clients send.
@@ -214,13 +227,13 @@ fn slip_example() -> Option<Value> {
 
 fn file_example() -> Option<Value> {
     let photo = photo()?;
-    serde_json::to_value(Envelope { file: FileBody::new(&photo).linked(&photo, &Links::of_example()) }).ok()
+    serde_json::to_value(Envelope { file: FileBody::new(&photo).linked(&photo, &Links::of_example(FILES)) }).ok()
 }
 
 fn page_example() -> Option<Value> {
     let page = Page { files: vec![photo()?], next: None, records: Some(1) };
     let wanted = ListQuery::parse(&Query::parsed("")).ok()?;
-    serde_json::to_value(PageBody::new(&page, &wanted, &Links::of_example())).ok()
+    serde_json::to_value(PageBody::new(&page, &wanted, &Links::of_example(FILES))).ok()
 }
 
 fn photo() -> Option<File> {

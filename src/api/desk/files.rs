@@ -7,6 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::auth::Authenticated;
 use super::members::{Included, Members, SomeOf};
 use super::request::{DESCRIBING, FileFields, IGNORED, IdInPath, idempotency_key, ignore_body, parse_description, parse_new_file};
 use super::response::{Envelope, SlipBody, one};
@@ -16,7 +17,6 @@ use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody};
 use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::Authorized;
-use crate::domain::Caller;
 
 /// Ask for a slip
 ///
@@ -42,7 +42,11 @@ use crate::domain::Caller;
         WithBody, AnyCall
     )
 )]
-pub(super) async fn authorize(State(state): State<AppState>, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Fault> {
+pub(super) async fn authorize(
+    State(state): State<AppState>,
+    Authenticated(caller): Authenticated,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
     let key = idempotency_key(request.headers()).map_err(Fault::Invalid)?;
     let body = read_json(request).await?;
     let new = parse_new_file(&body).map_err(Fault::Invalid)?;
@@ -71,7 +75,7 @@ pub(super) async fn authorize(State(state): State<AppState>, caller: Caller, req
 )]
 pub(super) async fn reissue(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
@@ -104,7 +108,7 @@ pub(super) async fn reissue(
 )]
 pub(super) async fn confirm(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
@@ -129,7 +133,7 @@ pub(super) async fn confirm(
 )]
 pub(super) async fn read(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     members: Members,
 ) -> Result<Response<Body>, Fault> {

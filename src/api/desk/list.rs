@@ -10,6 +10,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::auth::Authenticated;
 use super::cursor::cursor_of;
 use super::list_query::ListQuery;
 use super::members::{Included, SomeOf};
@@ -19,7 +20,6 @@ use crate::api::http::openapi::AnyCall;
 use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault};
 use crate::broker::Page;
-use crate::domain::Caller;
 
 /// Some files.
 #[derive(Serialize, ToSchema)]
@@ -110,7 +110,11 @@ struct MetaPageBody {
         AnyCall
     )
 )]
-pub(super) async fn list(State(state): State<AppState>, caller: Caller, wanted: ListQuery) -> Result<Response<Body>, Fault> {
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Authenticated(caller): Authenticated,
+    wanted: ListQuery,
+) -> Result<Response<Body>, Fault> {
     // Whoever hangs up drops this, and the search is stopped.
     let page = state.broker.list(&caller, &wanted.page).await?;
     let links = Links::new(&state, &caller, OffsetDateTime::now_utc());

@@ -5,6 +5,7 @@
 //! carries `expiresAt`.
 
 mod attributes;
+mod auth;
 pub mod bench;
 mod cursor;
 mod delete;
@@ -23,39 +24,43 @@ mod list;
 mod list_query;
 mod members;
 mod parts;
+mod paths;
 mod request;
 mod response;
 mod tickets;
 mod types;
 
 use axum::Router;
-use axum::middleware::Next;
 use axum::routing::any;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::http::openapi::Part;
-use super::http::{AppState, Fault, answered};
-use crate::domain::{FileTypes, UploadMethod};
+use super::http::dialect::Dialect;
+use super::http::openapi::{Installation, Part};
+use super::http::{AppState, Fault};
 
-const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
+/// Desk as the table has it.
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "desk",
+    routes,
+    described,
+    tag: ("Files", "The three steps: ask for a slip, drop the bytes into the store, confirm."),
+    refusals: "messages by field",
+    label: paths::label,
+    faults: &errors::FAULTS,
+    files: Some(paths::FILES),
+};
 
-/// The other prefix under which a documented path works too, before its `/v2`.
-pub(super) fn other_prefix(path: &str) -> Option<&'static str> {
-    path.starts_with("/v2/").then_some("/desk/api")
-}
-
-/// Every URL of this dialect, with its own answer to unknown paths, wrong methods and panics.
-pub(super) fn router() -> Router<AppState> {
-    let router = PREFIXES.into_iter().fold(Router::new(), with_resource);
-    let router = router.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed });
-    in_our_words(router)
+/// Every URL of this dialect, with its own answer to unknown paths and wrong methods.
+fn routes() -> Router<AppState> {
+    let router = paths::PREFIXES.into_iter().fold(Router::new(), with_resource);
+    router.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed })
 }
 
 /// What is documented of them.
-pub(super) fn described(rules: &FileTypes, method: UploadMethod) -> Part {
+fn described(installation: &Installation<'_>) -> Part {
     let described = resource().into_iter().fold(OpenApiRouter::new(), OpenApiRouter::routes).into_openapi();
-    document::part(described, PREFIXES[0], rules, method)
+    document::part(described, installation)
 }
 
 /// The resource's routes below a prefix, and an answer to everything else there. Not nested: axum would rewrite each request's URL.
@@ -83,8 +88,4 @@ fn resource() -> [UtoipaMethodRouter<AppState>; 13] {
         routes!(tickets::download),
         routes!(tickets::archive),
     ]
-}
-
-fn in_our_words(router: Router<AppState>) -> Router<AppState> {
-    router.layer(axum::middleware::from_fn(async |request, next: Next| answered(next, request, &errors::FAULTS).await))
 }

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa::openapi::{Array, Object, Type};
 
+use super::auth::Authenticated;
 use super::request::{IGNORED, IdInPath, ignore_body};
 use super::response::{ArrivedBody, SignedPartsBody};
 
@@ -17,7 +18,6 @@ use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody};
 use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault};
-use crate::domain::Caller;
 use crate::domain::multipart::MAX_PARTS;
 
 /// How many parts are signed for one request.
@@ -50,7 +50,11 @@ fn part_numbers_schema() -> Array {
         AnyFile, AnyCall
     )
 )]
-pub(super) async fn list(State(state): State<AppState>, caller: Caller, IdInPath(id): IdInPath) -> Result<Response<Body>, Fault> {
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Authenticated(caller): Authenticated,
+    IdInPath(id): IdInPath,
+) -> Result<Response<Body>, Fault> {
     let arrived = state.broker.list_parts(&caller, id).await?;
     Ok(json(StatusCode::OK, &ArrivedBody::new(&arrived)))
 }
@@ -75,7 +79,7 @@ pub(super) async fn list(State(state): State<AppState>, caller: Caller, IdInPath
 )]
 pub(super) async fn sign(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
@@ -103,7 +107,7 @@ pub(super) async fn sign(
 )]
 pub(super) async fn abort(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     IdInPath(id): IdInPath,
     request: Request<Body>,
 ) -> Result<StatusCode, Fault> {

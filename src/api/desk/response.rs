@@ -383,8 +383,10 @@ impl<'a> FileBody<'a> {
 
     /// The same with what leads to the bytes, where there are any to be had and whoever asks may have them.
     pub(super) fn linked(mut self, file: &'a File, links: &Links<'_>) -> Self {
-        if file.state == FileState::Active && links.granted() {
-            (self.proxy_key, self.download_url) = links.to(file);
+        if file.state == FileState::Active
+            && let Some(link) = links.to(file)
+        {
+            (self.proxy_key, self.download_url) = link;
             self.s3_path = file.sealed_key.as_deref().unwrap_or_default();
         }
         self

@@ -15,6 +15,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Array, Object, Type};
 
+use super::auth::Authenticated;
 use super::fields::field_name;
 use super::list::PageBody;
 use super::list_query::ListQuery;
@@ -86,7 +87,7 @@ fn ids_schema() -> Array {
 )]
 pub(super) async fn attach(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     OfTicket(ticket): OfTicket,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
@@ -119,7 +120,7 @@ pub(super) async fn attach(
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     OfTicket(ticket): OfTicket,
     wanted: ListQuery,
 ) -> Result<Response<Body>, Fault> {
@@ -148,7 +149,7 @@ async fn page(state: AppState, caller: Caller, ticket: TicketId, wanted: ListQue
 )]
 pub(super) async fn detach(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     OnTicket(ticket, id): OnTicket,
     request: Request,
 ) -> Result<StatusCode, Fault> {
@@ -182,7 +183,7 @@ pub(super) async fn detach(
 )]
 pub(super) async fn download(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     OnTicket(ticket, id): OnTicket,
     wish: AskedDisposition,
     request: Request,
@@ -209,7 +210,7 @@ pub(super) async fn download(
 )]
 pub(super) async fn archive(
     State(state): State<AppState>,
-    caller: Caller,
+    Authenticated(caller): Authenticated,
     OfTicket(ticket): OfTicket,
     request: Request,
 ) -> Result<Response<Body>, Fault> {

@@ -7,9 +7,10 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::auth::Authenticated;
 use crate::api::http::AppState;
 use crate::api::http::openapi::AnyCall;
-use crate::domain::{Caller, FileType};
+use crate::domain::FileType;
 
 /// What may be uploaded here.
 #[derive(Serialize, ToSchema)]
@@ -59,7 +60,7 @@ struct ContentTypeBody {
     operation_id = "listFileTypes",
     responses((status = 200, body = FileTypesBody, description = "Every file type that the token is for, by name."), AnyCall)
 )]
-pub(super) async fn list(State(state): State<AppState>, caller: Caller) -> Json<FileTypesBody> {
+pub(super) async fn list(State(state): State<AppState>, Authenticated(caller): Authenticated) -> Json<FileTypesBody> {
     let rules = state.broker.file_types();
     let for_token = rules.iter().filter(|rule| caller.types.allows(&rule.name));
     Json(FileTypesBody { file_types: for_token.map(FileTypeBody::new).collect() })

@@ -1,8 +1,7 @@
-//! The caller as an extractor: a handler that forgets it cannot name whose files it works on, so it does not compile.
+//! Credentials that dialects share: an access token or a JWT, as Bearer or as the user of Basic.
 
 use std::borrow::Cow;
 
-use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -12,28 +11,16 @@ use time::OffsetDateTime;
 
 use super::fault::Fault;
 use super::state::AppState;
-use crate::domain::{Address, Caller};
+use crate::domain::Address;
 use crate::tokens::Holder;
 
-impl FromRequestParts<AppState> for Caller {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
-        Ok(Holder::from_request_parts(parts, state).await?.caller)
-    }
-}
-
-/// Who asks, by an access token or a JWT; with what can make upload tokens.
-impl FromRequestParts<AppState> for Holder {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
-        let presented = presented(&parts.headers).ok_or(Fault::Unauthenticated)?;
-        let known = state.tokens.authenticate(&presented, address(parts), OffsetDateTime::now_utc()).await?;
-        let holder = known.ok_or(Fault::Unauthenticated)?;
-        state.broker.admit(&holder.caller)?;
-        Ok(holder)
-    }
+/// Who asks by an access token or a JWT; with what can make upload tokens.
+pub(in crate::api) async fn holder(parts: &Parts, state: &AppState) -> Result<Holder, Fault> {
+    let presented = presented(&parts.headers).ok_or(Fault::Unauthenticated)?;
+    let known = state.tokens.authenticate(&presented, address(parts), OffsetDateTime::now_utc()).await?;
+    let holder = known.ok_or(Fault::Unauthenticated)?;
+    state.broker.admit(&holder.caller)?;
+    Ok(holder)
 }
 
 /// Whom the request comes from, where that is known.

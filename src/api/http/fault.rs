@@ -8,9 +8,7 @@ use axum::response::IntoResponse;
 use tracing::Instrument as _;
 
 use super::field_errors::FieldErrors;
-use crate::broker::BrokerError;
-use crate::bucket::BucketError;
-use crate::database::DatabaseError;
+use crate::broker::{BrokerError, BucketError, DatabaseError};
 use crate::domain::Scope;
 use crate::limits::Exceeded;
 use crate::tokens::Unknown;

@@ -6,9 +6,11 @@
 pub(super) mod auth;
 pub(super) mod body;
 mod bucket_events_secret;
+pub(super) mod dialect;
 pub(super) mod downloads;
 pub(super) mod fault;
 pub(super) mod field_errors;
+mod file_paths;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(super) mod instants;
@@ -17,13 +19,14 @@ pub(super) mod query;
 mod refused_tokens;
 pub(super) mod rendering;
 pub(super) mod request_log;
-mod route_label;
 mod state;
 pub(super) mod wording;
 
 pub use bucket_events_secret::Secret as BucketEventsSecret;
+pub use dialect::Dialects;
 pub use fault::Fault;
 pub(super) use fault::to_its_end;
 pub use field_errors::FieldErrors;
+pub use file_paths::FilePaths;
 pub(super) use request_log::answered;
 pub use state::{AppState, Parts};

@@ -13,7 +13,7 @@ use utoipa::openapi::{KnownFormat, Object, OpenApi, Ref, RefOr, Required, Schema
 use super::fault::Fault;
 use super::field_errors::FieldErrors;
 use super::rendering::Rendering;
-use crate::domain::Scope;
+use crate::domain::{FileTypes, Scope, UploadMethod};
 use crate::limits::Exceeded;
 
 // ---- what schemas of several dialects share ----
@@ -150,6 +150,23 @@ pub(in crate::api) struct Part {
     pub(in crate::api) schemas: Map<String, Value>,
     /// Responses by name, see [`shared_responses`].
     pub(in crate::api) responses: Map<String, Value>,
+    /// Security schemes by name, beside those that all have.
+    pub(in crate::api) security_schemes: Map<String, Value>,
+}
+
+/// What the document depends on at one installation.
+pub(in crate::api) struct Installation<'a> {
+    pub(in crate::api) rules: &'a FileTypes,
+    pub(in crate::api) method: UploadMethod,
+    /// Where the server is reached, without a slash at the end.
+    pub(in crate::api) public_url: &'a str,
+    /// Whether files can be linked to.
+    pub(in crate::api) has_links: bool,
+}
+
+/// A server of the document, at a prefix of the broker's.
+pub(in crate::api) fn server(public_url: &str, prefix: &str) -> Value {
+    json!({"url": format!("{public_url}{prefix}")})
 }
 
 impl From<OpenApi> for Part {
@@ -159,6 +176,6 @@ impl From<OpenApi> for Part {
             Some(Value::Object(members)) => members,
             _ => Map::new(),
         };
-        Self { paths: taken("/paths"), schemas: taken("/components/schemas"), responses: Map::new() }
+        Self { paths: taken("/paths"), schemas: taken("/components/schemas"), responses: Map::new(), security_schemes: Map::new() }
     }
 }

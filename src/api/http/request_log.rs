@@ -16,8 +16,8 @@ use tracing::{Instrument as _, Span};
 use super::fault::{BAD_TOKENS, Fault};
 use super::refused_tokens;
 use super::rendering::Rendering;
-use super::route_label::operation;
-use crate::{metrics, random, trace};
+use crate::metrics::{self, Operation};
+use crate::{random, trace};
 
 /// The name of an id, in requests and answers.
 pub(in crate::api) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,15 +39,16 @@ pub(in crate::api) struct Asked {
     id: Option<HeaderValue>,
     method: Method,
     uri: Uri,
+    operation: Operation,
 }
 
 impl Asked {
     /// Its id is the client's own, or a fresh one.
-    pub(in crate::api) fn of(request: &Request<Body>) -> Self {
+    pub(in crate::api) fn of(request: &Request<Body>, operation: Operation) -> Self {
         let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned().or_else(fresh_request_id);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let origin = trace::wanted(|| request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()));
-        let mut asked = Self { since: Instant::now(), traced: None, id, method, uri };
+        let mut asked = Self { since: Instant::now(), traced: None, id, method, uri, operation };
         asked.traced = origin.map(|origin| asked.traced(&origin));
         asked
     }
@@ -55,7 +56,7 @@ impl Asked {
     /// With what the log says too, and what tools for traces look for.
     fn traced(&self, origin: &trace::Origin) -> Span {
         let (id, path) = (self.id(), loggable(self.uri.path()));
-        let name = format!("{} {}", self.method, operation(&self.method, self.uri.path()).name());
+        let name = format!("{} {}", self.method, self.operation.name());
         let span = tracing::info_span!(target: trace::TARGET, "request", request.id = id, method = %self.method, path = %path,
             otel.name = name, otel.kind = "server", http.request.method = %self.method, url.path = %path,
             http.response.status_code = tracing::field::Empty, otel.status_code = tracing::field::Empty);
@@ -75,9 +76,14 @@ impl Asked {
         tracing::info_span!("request", request.id = id, method = %self.method, path = %loggable(self.uri.path()))
     }
 
+    /// Whether such a request logs nothing unless it fails. To begin a span costs more than to sign a form.
+    fn logs_nothing(&self) -> bool {
+        (self.method == Method::GET || self.operation == Operation::Slip) && !tracing::enabled!(tracing::Level::DEBUG)
+    }
+
     /// Every line that is logged meanwhile carries the id.
     pub(in crate::api) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        if self.traced.is_none() && logs_nothing(&self.method, self.uri.path()) { work.await } else { work.instrument(self.span()).await }
+        if self.traced.is_none() && self.logs_nothing() { work.await } else { work.instrument(self.span()).await }
     }
 
     /// So does the answer, and the line that tells why it is a refusal.
@@ -90,7 +96,7 @@ impl Asked {
                 metrics::limited(exceeded.what);
             }
         }
-        metrics::request(operation(&self.method, self.uri.path()), response.status().as_u16(), self.since.elapsed());
+        metrics::request(self.operation, response.status().as_u16(), self.since.elapsed());
         if let Some(span) = &self.traced {
             span.record("http.response.status_code", response.status().as_u16());
             if response.status().is_server_error() {
@@ -103,11 +109,6 @@ impl Asked {
             response.headers_mut().insert(REQUEST_ID, id);
         }
     }
-}
-
-/// Whether such a request logs nothing unless it fails. To begin a span costs more than to sign a form.
-fn logs_nothing(method: &Method, path: &str) -> bool {
-    (method == Method::GET || path.ends_with("/files/ref.json")) && !tracing::enabled!(tracing::Level::DEBUG)
 }
 
 /// Whether it can be had by anybody, with a bad token or none.
@@ -149,8 +150,8 @@ pub(in crate::api) fn loggable(path: &str) -> Cow<'_, str> {
 
 /// What every answer of a dialect has in common: a body for each fault, also for a panic, an id, and that nobody keeps it, unless its
 /// handler says how long.
-pub(in crate::api) async fn answered(next: Next, request: Request<Body>, faults: &Rendering) -> Response<Body> {
-    let asked = Asked::of(&request);
+pub(in crate::api) async fn answered(next: Next, request: Request<Body>, operation: Operation, faults: &Rendering) -> Response<Body> {
+    let asked = Asked::of(&request, operation);
     let panicked = |_| Fault::Internal("a handler panicked".to_owned()).into_response();
     let mut response = asked.during(AssertUnwindSafe(next.run(request)).catch_unwind()).await.unwrap_or_else(panicked);
     faults.apply(&mut response);
@@ -159,11 +160,18 @@ pub(in crate::api) async fn answered(next: Next, request: Request<Body>, faults:
     response
 }
 
-/// The same for what belongs to no dialect and renders nothing.
+/// The same for what belongs to no dialect and has no faults.
 pub(in crate::api) async fn with_request_id(request: Request<Body>, next: Next) -> Response<Body> {
-    let asked = Asked::of(&request);
+    let asked = Asked::of(&request, Operation::Other);
     let mut response = asked.during(next.run(request)).await;
     asked.end(&mut response);
+    response
+}
+
+/// The answer to a path that nobody has.
+pub(in crate::api) fn not_found(request: &Request<Body>, operation: Operation) -> Response<Body> {
+    let mut response = StatusCode::NOT_FOUND.into_response();
+    Asked::of(request, operation).end(&mut response);
     response
 }
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bucket_events_secret::Secret;
 use super::downloads::Downloads;
+use super::file_paths::FilePaths;
 use crate::broker::Broker;
 use crate::tokens::Tokens;
 
@@ -26,6 +27,8 @@ pub struct Parts {
     pub notifications: Option<Secret>,
     /// Cancelled once a stop was asked for: requests are taken, and `/readyz` sends them elsewhere.
     pub stopping: CancellationToken,
+    /// Where files can be linked to; `None` where no dialect that is on has such paths.
+    pub files: Option<FilePaths>,
     /// How files are downloaded.
     pub downloads: Downloads,
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use regex::Regex;
+
 use crate::harness::project;
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -69,7 +71,6 @@ const MAY_USE: [(&str, &[&str]); 38] = [
         &[
             "api",
             "broker",
-            "bucket",
             "domain",
             "field_names",
             "limits",
@@ -79,7 +80,6 @@ const MAY_USE: [(&str, &[&str]); 38] = [
             "proxy_key",
             "random",
             "post_policy",
-            "database",
             "tokens",
             "trace",
         ],
@@ -211,6 +211,19 @@ fn code(path: &Path) -> String {
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
+/// The modules of the crate that a code names.
+fn modules_used(code: &str) -> Vec<String> {
+    let names = code.split("crate::").skip(1).map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+    names.filter(|name: &String| !name.is_empty()).collect()
+}
+
+/// Those of them that a module may not use.
+fn not_below(module: &str, used: &[String]) -> Vec<String> {
+    let place = MAY_USE.iter().find(|(name, _)| *name == module);
+    let (_, allowed) = place.unwrap_or_else(|| panic!("{module} has no place in the layers"));
+    used.iter().filter(|name| !allowed.contains(&name.as_str())).cloned().collect()
+}
+
 #[test]
 fn arrows_point_down_only() {
     let mut checked = 0;
@@ -219,15 +232,82 @@ fn arrows_point_down_only() {
         if module == "lib" {
             continue;
         }
-        let (_, allowed) =
-            MAY_USE.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{module} has no place in the layers"));
-        for rest in code(&path).split("crate::").skip(1) {
-            let used: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            assert!(used.is_empty() || allowed.contains(&used.as_str()), "{} uses crate::{used}", path.display());
-            checked += 1;
-        }
+        let used = modules_used(&code(&path));
+        let above = not_below(&module, &used);
+        assert!(above.is_empty(), "{} uses {above:?}", path.display());
+        checked += used.len();
     }
     assert!(checked > 30, "only {checked} uses were found: does this test still read the sources?");
+}
+
+#[test]
+fn an_arrow_that_points_up_is_found() {
+    let used = modules_used("use crate::broker::Broker;\nuse crate::bucket_events::run; fn f() { crate::database::open() }");
+    assert_eq!(used, ["broker", "bucket_events", "database"]);
+    assert_eq!(not_below("api", &used), ["bucket_events", "database"], "a dialect reaches the database through the broker alone");
+    assert!(not_below("broker", &["database".to_owned(), "bucket".to_owned()]).is_empty());
+}
+
+/// The dialects: each has a folder of its own.
+fn dialects() -> BTreeSet<String> {
+    let entries = fs::read_dir(project().join("src/api")).unwrap().map(|entry| entry.unwrap());
+    let folders = entries.filter(|entry| entry.path().join("mod.rs").exists()).map(|entry| entry.file_name().into_string().unwrap());
+    folders.filter(|name| name != "http").collect()
+}
+
+/// The names in a code: no comments, no texts.
+fn names_in(code: &str) -> BTreeSet<String> {
+    let texts = Regex::new(r#"(?s)'\\?"'|"(?:[^"\\]|\\.)*"|//[^\n]*"#).unwrap();
+    let plain = texts.replace_all(code, " ");
+    plain.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
+}
+
+/// Which dialects a file of `api/` names that it may not: `place` is its path below that folder.
+fn foreign_dialects(place: &str, code: &str, dialects: &BTreeSet<String>) -> Vec<String> {
+    if place == "mod.rs" {
+        return Vec::new();
+    }
+    let own = place.split('/').next().unwrap_or_default();
+    names_in(code).intersection(dialects).filter(|name| *name != own).cloned().collect()
+}
+
+#[test]
+fn no_dialect_names_another_and_only_the_table_names_all() {
+    let (dialects, folder) = (dialects(), project().join("src/api"));
+    assert!(dialects.len() >= 2, "{dialects:?}");
+    for path in sources(&folder) {
+        let (place, code) = (path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned(), code(&path));
+        let foreign = foreign_dialects(&place, &code, &dialects);
+        assert!(foreign.is_empty(), "src/api/{place} names {foreign:?}");
+        assert!(!code.contains("/v2") || place.starts_with("desk/"), "src/api/{place} has a path of Desk's");
+    }
+    let table = names_in(&code(&folder.join("mod.rs")));
+    assert!(dialects.is_subset(&table), "not every dialect is in the table");
+}
+
+#[test]
+fn a_dialect_that_names_another_is_found() {
+    let dialects = ["desk", "companion"].map(str::to_owned).into();
+    let found = |place: &str, code: &str| foreign_dialects(place, code, &dialects);
+    for named in ["use crate::api::desk::errors;", "use super::{desk, http};", "let body = desk::error_body('\"', \"x\");"] {
+        assert_eq!(found("companion/mod.rs", named), ["desk"], "{named}");
+        assert_eq!(found("http/fault.rs", named), ["desk"], "{named}");
+        assert_eq!(found("openapi.rs", named), ["desk"], "{named}");
+        assert!(found("desk/mod.rs", named).is_empty() && found("mod.rs", named).is_empty(), "{named}");
+    }
+    for other in ["let text = \"desk\"; // as desk does", "use crate::api::http::desktop;", "let quoted = '\"'; let text = \"desk\";"] {
+        assert!(found("companion/mod.rs", other).is_empty(), "{other}");
+    }
+}
+
+#[test]
+fn each_dialect_has_the_same_shape() {
+    for dialect in dialects() {
+        for part in ["mod", "auth", "request", "response", "errors"] {
+            let path = project().join("src/api").join(&dialect).join(part).with_extension("rs");
+            assert!(path.exists(), "{} is missing", path.display());
+        }
+    }
 }
 
 #[test]

@@ -23,12 +23,13 @@ use time::OffsetDateTime;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
+use super::auth::holder;
 use super::fault::Fault;
 use super::field_errors::FieldErrors;
+use super::file_paths::FilePaths;
 use super::query::Query;
 use super::state::AppState;
-use crate::broker::{Offered, Reader};
-use crate::bucket::BucketError;
+use crate::broker::{BucketError, Offered, Reader};
 use crate::domain::byte_range::ByteRange;
 use crate::domain::{Caller, Disposition, File, FileId, Scope};
 use crate::proxy_key::ProxyKeys;
@@ -47,7 +48,8 @@ const NOTHING_RUNS: &str =
 
 /// Makes the links of one answer, all of them with the same keys; none for who may not read files.
 pub(in crate::api) struct Links<'a> {
-    granted: bool,
+    /// Where files are, for whoever may have them.
+    paths: Option<FilePaths>,
     keys: Option<(Arc<ProxyKeys>, OffsetDateTime)>,
     public_url: &'a str,
 }
@@ -55,27 +57,22 @@ pub(in crate::api) struct Links<'a> {
 impl<'a> Links<'a> {
     pub(in crate::api) fn new(state: &'a AppState, caller: &Caller, now: OffsetDateTime) -> Self {
         let keys = state.downloads.keys();
-        let granted = caller.scopes.contains(Scope::FilesRead);
-        Self { granted, keys: keys.map(|keys| (keys.clone(), keys.issue_time(now))), public_url: &state.public_url }
+        let paths = state.files.filter(|_| caller.scopes.contains(Scope::FilesRead));
+        Self { paths, keys: keys.map(|keys| (keys.clone(), keys.issue_time(now))), public_url: &state.public_url }
     }
 
     /// Links to nothing in particular, for examples.
-    pub(in crate::api) fn of_example() -> Self {
-        Self { granted: true, keys: None, public_url: "https://uploads.example.com" }
+    pub(in crate::api) fn of_example(paths: FilePaths) -> Self {
+        Self { paths: Some(paths), keys: None, public_url: "https://uploads.example.com" }
     }
 
-    /// Whether there may be any.
-    pub(in crate::api) fn granted(&self) -> bool {
-        self.granted
-    }
-
-    /// The key of a file's link, and the link; without keys, one that needs a token.
-    pub(in crate::api) fn to(&self, file: &File) -> (String, String) {
-        let url = format!("{}/v2/files/{}/download", self.public_url, file.id);
-        let Some((keys, issued_at)) = &self.keys else { return (String::new(), url) };
+    /// The key of a file's link, and the link; without keys, one that needs a token. `None` where there may be no link.
+    pub(in crate::api) fn to(&self, file: &File) -> Option<(String, String)> {
+        let url = format!("{}{}", self.public_url, (self.paths?.download)(file.id));
+        let Some((keys, issued_at)) = &self.keys else { return Some((String::new(), url)) };
         let key = keys.seal(&file.tenant, file.id, *issued_at);
         let url = format!("{url}?{PROXY_KEY}={key}");
-        (key, url)
+        Some((key, url))
     }
 }
 
@@ -86,7 +83,7 @@ impl FromRequestParts<AppState> for Reader {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
         let key = Query::of(parts).at_most_one(PROXY_KEY).map_err(|_| Fault::Unauthenticated)?;
         let Some(key) = key.filter(|_| !parts.headers.contains_key(AUTHORIZATION)) else {
-            return Ok(Self::Caller(Caller::from_request_parts(parts, state).await?));
+            return Ok(Self::Caller(holder(parts, state).await?.caller));
         };
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Fault::NotFound)?;
         let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or(Fault::Unauthenticated)?;
