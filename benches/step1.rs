@@ -113,7 +113,7 @@ fn file(new: NewFile, rule: &FileType) -> File {
         min_size: grant.min_size,
         max_size: grant.max_size,
         checksum_sha256: new.checksum_sha256,
-        staging_key: TERMS.key.to_owned(),
+        staging_key: TERMS.key.parse().unwrap(),
         sealed_key: None,
         multipart: None,
         reissued: 0,

@@ -38,11 +38,10 @@ use tokio::sync::Mutex;
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::bucket::{Bucket, BucketError};
 use crate::database::{Database, DatabaseError};
-use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, FileTypes, Scope, UploadMethod};
+use crate::domain::{ActorKind, Caller, FieldErrors, File, FileId, FileState, FileTypes, Scope, StagingKey, UploadMethod};
 use crate::fair::FairPermits;
 use crate::limits::{Exceeded, Limits};
 use crate::metrics;
-use crate::random;
 
 pub use bucket_events::{Arrival, BucketEvents};
 use counts::Counts;
@@ -58,12 +57,6 @@ pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
 pub use tickets::{Attachment, TicketArchive};
-
-/// Where forms may write; sealed objects stand elsewhere.
-pub const STAGING_PREFIX: &str = "temp/";
-
-/// Longer than every staging key without its prefix.
-const LONGEST_STAGING_KEY: usize = 64;
 
 /// How often a use case looks again at a record or an object that changes under its eyes.
 const ATTEMPTS: usize = 3;
@@ -252,7 +245,7 @@ impl Broker {
     /// See [`BucketError`].
     pub async fn apply_lifecycle(&self) -> Result<i32, BrokerError> {
         let days = lifecycle_days(&self.file_types.load(), self.grace);
-        self.bucket.apply_lifecycle(STAGING_PREFIX, days).await?;
+        self.bucket.apply_lifecycle(StagingKey::PREFIX, days).await?;
         Ok(days)
     }
 
@@ -273,10 +266,8 @@ impl Broker {
     /// [`BrokerError::NotFound`] when there is none.
     pub async fn upload(&self, caller: &Caller, staging_key: &str) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        if !is_staging_key(staging_key) {
-            return Err(BrokerError::NotFound);
-        }
-        let file = self.database.find_upload(&caller.tenant, staging_key).await?;
+        let staging_key = key_of_slip(staging_key).ok_or(BrokerError::NotFound)?;
+        let file = self.database.find_upload(&caller.tenant, &staging_key).await?;
         file.filter(|file| file.created_by == caller.actor && caller.types.allows(&file.type_name)).ok_or(BrokerError::NotFound)
     }
 
@@ -289,10 +280,9 @@ impl Broker {
     }
 }
 
-/// Whether a key can be one of [`fresh_key`]'s: nobody can have got anything else from here, and not every database takes every text.
-fn is_staging_key(key: &str) -> bool {
-    let plain = |key: &str| key.len() <= LONGEST_STAGING_KEY && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    key.strip_prefix(STAGING_PREFIX).is_some_and(plain)
+/// The key that a slip may have named: nobody can have got anything else from here, and not every database takes every text.
+fn key_of_slip(key: &str) -> Option<StagingKey> {
+    key.parse().ok().filter(|key: &StagingKey| !key.is_of_check())
 }
 
 /// What a file that is deleted says to whoever wants to change it.
@@ -331,10 +321,4 @@ fn must_be_temp(file: &File) -> Result<(), BrokerError> {
 /// That a caller may be told of an active file for which it did nothing: of all that it may read, and of those that it made or changed last.
 fn seen_by(caller: &Caller, file: &File) -> Result<(), BrokerError> {
     if [file.created_by, file.updated_by].contains(&caller.actor) { Ok(()) } else { allowed(caller, Scope::FilesRead) }
-}
-
-/// A key that nobody typed a letter of: it rises with time, for the index's sake, and nobody can guess it.
-fn fresh_key(prefix: &str, now: OffsetDateTime) -> String {
-    let millis = now.unix_timestamp() * 1000 + i64::from(now.millisecond());
-    format!("{prefix}/{millis:012x}-{:032x}", u128::from_be_bytes(random::bytes()))
 }

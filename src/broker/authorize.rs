@@ -6,12 +6,13 @@ use time::{Duration, OffsetDateTime};
 use super::confirm::not_dead;
 use super::parts::in_time;
 use super::slip::{InParts, Slip, SlipRequest};
-use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, must_be_temp};
+use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, must_be_temp};
 use crate::database::{Idempotency, NewForm, NewRow, Reissued};
-use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
+use crate::domain::{Caller, FieldErrors, File, FileId, FileState, Grant, NewFile, PartSizes, Scope, StagingKey};
 use crate::failpoint;
 use crate::limits::Exceeded;
 use crate::metrics::{self, Step};
+use crate::random;
 
 /// How long an Idempotency-Key stands for its file.
 pub(super) const IDEMPOTENCY: Duration = Duration::hours(24);
@@ -90,7 +91,7 @@ impl Broker {
                 let exceeded = Exceeded { what: "re-issued slips of this file", retry_after_seconds: REISSUE_RETRY_AFTER };
                 return Err(BrokerError::LimitExceeded(exceeded));
             }
-            if let Some(slip) = self.form_again(caller, &file, &fresh_key("temp", now), now).await? {
+            if let Some(slip) = self.form_again(caller, &file, &StagingKey::fresh(now, random::bytes()), now).await? {
                 metrics::file(Step::Reissued, &file.type_name);
                 tracing::info!(file.id = %id, "slip re-issued");
                 if file.multipart.is_some() {
@@ -112,7 +113,7 @@ impl Broker {
         once: Option<&Idempotency<'_>>,
         now: OffsetDateTime,
     ) -> Result<Option<Authorized>, BrokerError> {
-        let staging_key = fresh_key("temp", now);
+        let staging_key = StagingKey::fresh(now, random::bytes());
         let multipart = self.parts_for(new, grant);
         let wanted = SlipRequest {
             key: &staging_key,
@@ -185,7 +186,7 @@ impl Broker {
         &self,
         caller: &Caller,
         file: &File,
-        staging_key: &str,
+        staging_key: &StagingKey,
         now: OffsetDateTime,
     ) -> Result<Option<(File, Slip)>, BrokerError> {
         let wanted = SlipRequest {
@@ -198,7 +199,7 @@ impl Broker {
             lifetime: self.file_types.load().get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime),
         };
         let slip = self.slip(&wanted, now).await?;
-        let replayed = staging_key == file.staging_key;
+        let replayed = *staging_key == file.staging_key;
         failpoint::reach(if replayed { "replay: form signed" } else { "reissue: form signed" });
         // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
         let expires_at = if replayed { slip.expires_at().max(file.expires_at) } else { slip.expires_at() };

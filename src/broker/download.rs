@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Broker, BrokerError, allowed};
 use crate::bucket::{BucketError, GetTerms, ObjectBody, PresignedGet};
-use crate::domain::{Caller, Disposition, File, FileId, FileState, Scope, Tenant};
+use crate::domain::{Caller, Disposition, File, FileId, FileState, Scope, SealedKey, Tenant};
 
 /// Who asks for a file's bytes.
 #[derive(Debug)]
@@ -81,5 +81,5 @@ impl Broker {
 
 /// Where the bytes are, and their entity tag.
 fn sealed(file: &File) -> Result<(&str, &str), BrokerError> {
-    file.sealed_key.as_deref().zip(file.etag.as_deref()).ok_or(BrokerError::NotFound)
+    file.sealed_key.as_ref().map(SealedKey::as_str).zip(file.etag.as_deref()).ok_or(BrokerError::NotFound)
 }

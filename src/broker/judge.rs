@@ -29,10 +29,10 @@ impl Broker {
         let early = async {
             match wanted {
                 0 => Ok(None),
-                wanted => self.bucket.read_start_of_any(&file.staging_key, wanted).await,
+                wanted => self.bucket.read_start_of_any(file.staging_key.as_str(), wanted).await,
             }
         };
-        let (landed, early) = tokio::join!(self.bucket.head(&file.staging_key), early);
+        let (landed, early) = tokio::join!(self.bucket.head(file.staging_key.as_str()), early);
         let Some(landed) = landed? else { return Ok(None) };
         let early = early?.filter(|(etag, _)| *etag == landed.etag).map(|(_, start)| start);
         Ok(Some((landed, early)))
@@ -44,9 +44,9 @@ impl Broker {
             Ok(()) => {
                 let start = match early {
                     Some(start) => Some(start),
-                    None => self.first_bytes(file, &file.staging_key, &landed.etag, landed.size).await?,
+                    None => self.first_bytes(file, file.staging_key.as_str(), &landed.etag, landed.size).await?,
                 };
-                self.judge_bytes(file, &file.staging_key, landed, start).await
+                self.judge_bytes(file, file.staging_key.as_str(), landed, start).await
             }
             Err(complaints) => Ok(Judged::Refused(complaints)),
         }

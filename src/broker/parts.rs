@@ -73,7 +73,7 @@ impl Broker {
         let lifetime = self.file_types.load().get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime);
         let (file, multipart) = self.kept_alive(file, multipart, lifetime, now).await?;
         let Some(upload_id) = &multipart.upload_id else { return Err(BrokerError::Changing) };
-        let terms = PartTerms { key: &file.staging_key, upload_id, lifetime: lifetime.min(file.expires_at - now) };
+        let terms = PartTerms { key: file.staging_key.as_str(), upload_id, lifetime: lifetime.min(file.expires_at - now) };
         let presigned = self.bucket.presign_parts(terms, &parts, now).await?;
         let signed = parts.into_iter().zip(presigned).map(|((number, size), put)| SignedPart { number, size, put });
         Ok((file, signed.collect()))
@@ -88,10 +88,10 @@ impl Broker {
         let (file, multipart) = self.in_parts(caller, id).await?;
         let slip = InParts::of(&file, &multipart);
         let upload_id = multipart.upload_id.as_deref().unwrap_or_default();
-        if let Some(parts) = self.bucket.list_parts(&file.staging_key, upload_id).await? {
+        if let Some(parts) = self.bucket.list_parts(file.staging_key.as_str(), upload_id).await? {
             return Ok(Arrived { file, slip, parts, put_together: false });
         }
-        let Some(landed) = self.bucket.head(&file.staging_key).await? else {
+        let Some(landed) = self.bucket.head(file.staging_key.as_str()).await? else {
             let gone = "were dropped by the store; ask for another slip and upload them again";
             return Err(BrokerError::Conflict(FieldErrors::one("parts", gone)));
         };
@@ -109,7 +109,7 @@ impl Broker {
         allowed(caller, Scope::FilesWrite)?;
         let file = self.find(caller, id).await?;
         not_dead(&file)?;
-        if file.state == FileState::Temp && self.bucket.head(&file.staging_key).await?.is_none() {
+        if file.state == FileState::Temp && self.bucket.head(file.staging_key.as_str()).await?.is_none() {
             self.put_together(&file, Some(claimed)).await?;
         }
         self.confirm(caller, id, now).await
@@ -166,14 +166,14 @@ impl Broker {
         if begun {
             return Ok(file);
         }
-        let upload_id = self.bucket.begin_upload(&file.staging_key, &file.granted_type.to_string(), None).await?;
+        let upload_id = self.bucket.begin_upload(file.staging_key.as_str(), &file.granted_type.to_string(), None).await?;
         failpoint::reach("parts: upload begun");
         if let Some(file) = self.database.begin_upload(&file, &upload_id).await? {
             failpoint::reach("parts: upload recorded");
             return Ok(file);
         }
         // The same request came twice at once, and the other one was faster; or the file is past needing an upload.
-        self.bucket.abort_upload(&file.staging_key, &upload_id).await?;
+        self.bucket.abort_upload(file.staging_key.as_str(), &upload_id).await?;
         self.find(caller, file.id).await
     }
 
@@ -182,7 +182,7 @@ impl Broker {
     /// `false` when the store knows no such upload (any more): the object is there, or nothing is.
     pub(super) async fn put_together(&self, file: &File, claimed: Option<&[(u32, String)]>) -> Result<bool, BrokerError> {
         let Some(Multipart { upload_id: Some(upload_id), part_size }) = &file.multipart else { return Ok(false) };
-        let Some(mut parts) = self.bucket.list_parts(&file.staging_key, upload_id).await? else { return Ok(false) };
+        let Some(mut parts) = self.bucket.list_parts(file.staging_key.as_str(), upload_id).await? else { return Ok(false) };
         match claimed {
             Some(claimed) => keep_claimed(&mut parts, claimed).map_err(BrokerError::Conflict)?,
             None if parts.is_empty() => return Err(BrokerError::NotUploaded),
@@ -192,7 +192,7 @@ impl Broker {
         }
         judge_parts(&parts, *part_size, file.min_size, file.max_size).map_err(BrokerError::Conflict)?;
         failpoint::reach("parts: judged");
-        let completed = self.bucket.complete_upload(&file.staging_key, upload_id, &parts).await?;
+        let completed = self.bucket.complete_upload(file.staging_key.as_str(), upload_id, &parts).await?;
         failpoint::reach("parts: put together");
         Ok(completed == Completed::Done)
     }

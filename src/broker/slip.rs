@@ -6,7 +6,7 @@ use super::{Broker, BrokerError};
 use crate::bucket::{PresignedPut, PutTerms};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::multipart::{part_count, part_size_for};
-use crate::domain::{FieldErrors, File, Grant, Multipart, NewFile, PartSizes, UploadMethod};
+use crate::domain::{FieldErrors, File, Grant, Multipart, NewFile, PartSizes, StagingKey, UploadMethod};
 use crate::post_policy::{PresignedPost, UploadTerms};
 
 /// What a client uploads with.
@@ -33,7 +33,7 @@ pub struct InParts {
 
 /// What a slip is to allow.
 pub(super) struct SlipRequest<'a> {
-    pub(super) key: &'a str,
+    pub(super) key: &'a StagingKey,
     pub(super) content_type: &'a str,
     pub(super) min_size: u64,
     pub(super) max_size: u64,
@@ -90,7 +90,7 @@ impl Broker {
             UploadMethod::Post => {
                 let terms = UploadTerms {
                     bucket: self.bucket.name(),
-                    key: request.key,
+                    key: request.key.as_str(),
                     content_type: request.content_type,
                     min_size: request.min_size,
                     max_size: request.max_size,
@@ -105,7 +105,7 @@ impl Broker {
             }
             UploadMethod::Put => {
                 let terms = PutTerms {
-                    key: request.key,
+                    key: request.key.as_str(),
                     content_type: request.content_type,
                     size: request.max_size,
                     checksum_sha256,

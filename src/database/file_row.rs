@@ -128,8 +128,8 @@ impl TryFrom<FileRow> for File {
             min_size: unsigned(row.min_size)?,
             max_size: unsigned(row.max_size)?,
             checksum_sha256: row.checksum_sha256.as_deref().map(parsed).transpose()?,
-            staging_key: row.staging_key,
-            sealed_key: row.sealed_key,
+            staging_key: key(row.staging_key)?,
+            sealed_key: row.sealed_key.map(key).transpose()?,
             multipart,
             reissued: unsigned(row.reissued)?,
             refused: unsigned(row.refused)?,
@@ -149,6 +149,11 @@ impl TryFrom<FileRow> for File {
 /// A word this program wrote itself; anything else means that someone else wrote to the database.
 pub(super) fn parsed<T: FromStr<Err = String>>(word: &str) -> Result<T, DatabaseError> {
     word.parse().map_err(|why| DatabaseError::Broken(format!("‘{word}’ is stored where it {why}")))
+}
+
+/// The same of a key, which needs no other text.
+fn key<T: TryFrom<String, Error = String>>(text: String) -> Result<T, DatabaseError> {
+    text.try_into().map_err(|why| DatabaseError::Broken(format!("a key is stored that {why}")))
 }
 
 pub(super) fn unsigned(number: i64) -> Result<u64, DatabaseError> {

@@ -13,13 +13,13 @@ use super::file_row::{COLUMNS, FileRow, signed, upload_id};
 use super::instant::Instant;
 use super::search_name::SearchName;
 use super::{Database, DatabaseError, on_pool};
-use crate::domain::{Action, Actor, Change, Evidence, File, FileId, FileState, Origin, Tenant};
+use crate::domain::{Action, Actor, Change, Evidence, File, FileId, FileState, Origin, SealedKey, StagingKey, Tenant};
 
 /// What a file becomes active with.
 #[derive(Debug)]
 pub struct Sealed<'a> {
     /// The key it was copied to; must still be in the doomed list.
-    pub key: &'a str,
+    pub key: SealedKey,
     /// Bytes.
     pub size: u64,
     /// The sealed object's entity tag.
@@ -52,9 +52,9 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn find_upload(&self, tenant: &Tenant, staging_key: &str) -> Result<Option<File>, DatabaseError> {
+    pub async fn find_upload(&self, tenant: &Tenant, staging_key: &StagingKey) -> Result<Option<File>, DatabaseError> {
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE staging_key = $1 AND tenant = $2"));
-        let row: Option<FileRow> = on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key).bind(tenant.as_str()).fetch_optional(connection).await)?;
+        let row: Option<FileRow> = on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key.as_str()).bind(tenant.as_str()).fetch_optional(connection).await)?;
         row.map(File::try_from).transpose()
     }
 
@@ -64,14 +64,14 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn find_by_staging_key(&self, staging_key: &str) -> Result<Option<File>, DatabaseError> {
+    pub async fn find_by_staging_key(&self, staging_key: &StagingKey) -> Result<Option<File>, DatabaseError> {
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE staging_key = $1"));
         let row: Option<FileRow> =
-            on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key).fetch_optional(connection).await)?;
+            on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key.as_str()).fetch_optional(connection).await)?;
         row.map(File::try_from).transpose()
     }
 
-    /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
+    /// Puts `key`, of either kind, on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
     /// upload in parts may be open on it.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Database {
             let mut transaction = connection.begin().await?;
             let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(FileState::Active.as_str())
-                .bind(sealed.key)
+                .bind(sealed.key.as_str())
                 .bind(size)
                 .bind(sealed.etag)
                 .bind(Instant(sealed.at))
@@ -115,7 +115,7 @@ impl Database {
                 .bind(file.id.0)
                 .bind(file.tenant.as_str())
                 .bind(FileState::Temp.as_str())
-                .bind(&file.staging_key)
+                .bind(file.staging_key.as_str())
                 .bind(evidence.detected.as_ref().map(ToString::to_string))
                 .bind(evidence.decided.to_string())
                 .bind(evidence.verdict.as_str())
@@ -127,14 +127,14 @@ impl Database {
                 .bind(SearchName::of(&file.name).composed)
                 .fetch_optional(&mut *transaction)
                 .await?;
-            let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
+            let claimed = sqlx::query(CLAIM).bind(sealed.key.as_str()).execute(&mut *transaction).await?;
             let (Some(row), 1) = (row, claimed.rows_affected()) else {
                 transaction.rollback().await?;
                 return Ok(None);
             };
             // By the row's own word: another form for the same key may have been signed since the caller read it.
             let doomed_until = row.expires_at() + sealed.late_uploads;
-            let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).bind(upload_id(file.multipart.as_ref()));
+            let doom = sqlx::query(DOOM).bind(file.staging_key.as_str()).bind(Instant(doomed_until)).bind(upload_id(file.multipart.as_ref()));
             doom.execute(&mut *transaction).await?;
             let active = File::try_from(row).map_err(unreadable)?;
             record!(self, transaction, &Change::new(&active, Action::Activated, sealed.origin, sealed.at));

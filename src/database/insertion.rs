@@ -6,7 +6,7 @@ use tracing::Instrument as _;
 use super::file_row::signed;
 use super::idempotency::{Idempotency, OwnedIdempotency};
 use super::{Database, DatabaseError};
-use crate::domain::{Caller, File, FileId, FileState, Grant, Multipart, NewFile};
+use crate::domain::{Caller, File, FileId, FileState, Grant, Multipart, NewFile, StagingKey};
 use crate::trace;
 
 /// A temp record about to be written.
@@ -19,7 +19,7 @@ pub struct NewRow<'a> {
     /// Who asked.
     pub caller: &'a Caller,
     /// The key its form may write.
-    pub staging_key: &'a str,
+    pub staging_key: &'a StagingKey,
     /// How it is uploaded in parts, if it is; the store was not asked for an upload yet.
     pub multipart: Option<Multipart>,
     /// Now.
@@ -61,7 +61,7 @@ fn record(row: &NewRow<'_>) -> File {
         min_size: grant.min_size,
         max_size: grant.max_size,
         checksum_sha256: new.checksum_sha256.clone(),
-        staging_key: row.staging_key.to_owned(),
+        staging_key: row.staging_key.clone(),
         sealed_key: None,
         multipart: row.multipart.clone(),
         reissued: 0,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 
 use super::field_errors::{FieldErrors, one_of};
-use super::{Actor, ActorKind, Disposition, Evidence, FileName, MediaType, Multipart, PartSizes, Tenant};
+use super::{Actor, ActorKind, Disposition, Evidence, FileName, MediaType, Multipart, PartSizes, SealedKey, StagingKey, Tenant};
 
 /// A file's number; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,9 +141,9 @@ pub struct File {
     /// The checksum that was declared.
     pub checksum_sha256: Option<ChecksumSha256>,
     /// The key its current form may write.
-    pub staging_key: String,
+    pub staging_key: StagingKey,
     /// The key its bytes are sealed under; set exactly when it is not `temp`.
-    pub sealed_key: Option<String>,
+    pub sealed_key: Option<SealedKey>,
     /// How it is uploaded in parts; `None` for a file that comes in one request.
     pub multipart: Option<Multipart>,
     /// How often its form was replaced by one on another key.
@@ -188,6 +188,12 @@ impl File {
     #[must_use]
     pub fn customer(&self) -> Option<Actor> {
         Some(self.created_by).filter(|maker| maker.kind == ActorKind::Customers)
+    }
+
+    /// The key its bytes are sealed under; `None` while it is `temp`.
+    #[must_use]
+    pub fn sealed_key(&self) -> Option<&SealedKey> {
+        self.sealed_key.as_ref()
     }
 
     /// Its content type: what was decided once it was looked at, what was granted before.

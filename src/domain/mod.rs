@@ -9,6 +9,7 @@
 //! | [`caller`] | who is asking: actor, tenant, scopes, file types |
 //! | [`mod@composed`] | texts as they are compared, in one of Unicode's spellings |
 //! | [`mod@file`] | the record of one uploaded content and its states |
+//! | [`object_key`] | keys of objects: those that forms may write, and those that only the broker writes |
 //! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
@@ -48,6 +49,7 @@ pub(crate) mod fuzzing;
 pub mod image_header;
 pub mod media_type;
 pub mod multipart;
+pub mod object_key;
 mod pixels;
 pub mod policy_file;
 pub mod selection;
@@ -69,6 +71,7 @@ pub use file_name::FileName;
 pub use file_type::{FileType, FileTypes, Grant};
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
+pub use object_key::{SealedKey, StagingKey};
 pub use pixels::Pixels;
 pub use selection::{Condition, Field, Order, Position, Selection, Start};
 pub use sqlite_url::sqlite_url;

@@ -46,7 +46,7 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
             new: &new,
             grant: &grant,
             caller: &caller,
-            staging_key: &staging_key,
+            staging_key: &staging_key.parse().unwrap(),
             multipart: None,
             created_at: at,
             expires_at: START + Duration::DAY * 9000,
@@ -63,7 +63,7 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
             let actor = Actor { id: 9, kind: ActorKind::Users };
             let at = at + Duration::microseconds(i64::try_from(dice.below(5)).unwrap());
             let sealed = Sealed {
-                key: &key,
+                key: key.parse().unwrap(),
                 size,
                 etag: "e",
                 evidence: &evidence,

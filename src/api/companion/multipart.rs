@@ -174,7 +174,7 @@ async fn create(State(state): State<AppState>, Uploader(caller): Uploader, reque
     let new = new_file(described, caller.types.names()).map_err(Fault::Invalid)?;
     let new = NewFile { multipart: Some(PartSizes::ChosenByClient), ..new };
     match state.broker.authorize(&caller, &new, None, OffsetDateTime::now_utc()).await? {
-        Authorized::Slip(file, _) => Ok(Json(CreatedBody { upload_id: file.id.to_string(), key: file.staging_key })),
+        Authorized::Slip(file, _) => Ok(Json(CreatedBody { upload_id: file.id.to_string(), key: file.staging_key.into() })),
         Authorized::Already(_) => Err(Fault::AlreadyActive),
     }
 }

@@ -67,6 +67,6 @@ impl DoneBody {
     /// `location` is where the file's record is read: the object itself is for nobody but dropslip.
     pub(super) fn new(file: &File, state: &AppState) -> Self {
         let location = format!("{}/v2/files/{}.json", state.public_url, file.id);
-        Self { location, key: file.staging_key.clone(), id: file.id.0 }
+        Self { location, key: file.staging_key.to_string(), id: file.id.0 }
     }
 }

@@ -14,7 +14,7 @@ use crate::api::http::downloads::Links;
 use crate::api::http::instants::{Micros, Seconds};
 use crate::broker::{Arrived, InParts, SignedPart, Slip};
 use crate::domain::file::ChecksumSha256;
-use crate::domain::{Actor, ActorKind, Caller, Disposition, Evidence, File, FileState, Part, Verdict};
+use crate::domain::{Actor, ActorKind, Caller, Disposition, Evidence, File, FileState, Part, SealedKey, Verdict};
 
 /// A slip: what to upload with, and the file that it will become.
 #[derive(Serialize, ToSchema)]
@@ -385,7 +385,7 @@ impl<'a> FileBody<'a> {
     pub(super) fn linked(mut self, file: &'a File, links: &Links<'_>) -> Self {
         if file.state == FileState::Active && links.granted() {
             (self.proxy_key, self.download_url) = links.to(file);
-            self.s3_path = file.sealed_key.as_deref().unwrap_or_default();
+            self.s3_path = file.sealed_key.as_ref().map_or("", SealedKey::as_str);
         }
         self
     }

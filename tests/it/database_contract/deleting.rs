@@ -51,7 +51,7 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap(), Some(deleted.clone()));
     assert_eq!(database.delete_file(&file, &by(10)).await.unwrap(), None, "once");
     assert_eq!(listed(&database, &file).await, [], "lists hide it");
-    assert!(database.owned_keys(&[file.sealed_key.clone().unwrap()]).await.unwrap().len() == 1, "its object is owned");
+    assert!(database.owned_keys(&[file.sealed_key().unwrap().to_string()]).await.unwrap().len() == 1, "its object is owned");
 
     let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
     assert_eq!(changed(database.restore_file(&foreign, foreign.created_by, NOW).await), None);
@@ -118,7 +118,7 @@ async fn purging_takes_what_was_deleted_long_ago_and_dooms_its_object(db: Db) {
     assert_eq!(leased(&database, now - micro, 100).await.len(), 6, "only the staging keys, whose lease is over");
     let mut due = leased(&database, now, 100).await;
     due.sort();
-    let keys: Vec<_> = files[..4].iter().map(|file| file.sealed_key.clone().unwrap()).collect();
+    let keys: Vec<_> = files[..4].iter().map(|file| file.sealed_key().unwrap().to_string()).collect();
     assert_eq!(due, keys);
     for file in &files[..4] {
         assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap(), None);
@@ -154,7 +154,7 @@ async fn each_file_is_restored_or_purged_and_never_both(db: Db) {
     assert_eq!(all, files.iter().map(|file| file.id).collect::<Vec<_>>());
     let doomed = leased(&database, LATER, 1000).await;
     for file in &files {
-        let key = file.sealed_key.as_ref().unwrap();
+        let key = &file.sealed_key().unwrap().to_string();
         assert_eq!(doomed.contains(key), !restored.contains(&file.id), "{key}");
     }
 }
