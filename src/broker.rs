@@ -311,7 +311,7 @@ fn allowed(caller: &Caller, scope: Scope) -> Result<(), BrokerError> {
 }
 
 fn must_be_temp(file: &File) -> Result<(), BrokerError> {
-    match file.state {
+    match file.state() {
         FileState::Temp => Ok(()),
         FileState::Active => Err(BrokerError::AlreadyActive),
         FileState::Deleted => Err(is_deleted()),

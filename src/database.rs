@@ -77,7 +77,7 @@ pub use audit_retention::Mark;
 pub use churn::Changed;
 pub use error::DatabaseError;
 pub use expired::{Doomed, OpenUpload, Waiting};
-pub use files::Sealed;
+pub use files::Activation;
 pub use health::{Load, Oldest, Unfit};
 pub use idempotency::Idempotency;
 pub use insertion::NewRow;

@@ -95,7 +95,7 @@ impl Broker {
         let Some(file) = self.database.find_by_staging_key(&key).await? else {
             return Ok((Arrival::Ignored, Notification::Unknown));
         };
-        if file.state != FileState::Temp {
+        if file.state() != FileState::Temp {
             return Ok(ignored);
         }
         let owner = owner(&file);

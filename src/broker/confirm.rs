@@ -7,10 +7,11 @@ use time::{Duration, OffsetDateTime};
 use super::judge::Judged;
 use super::{ATTEMPTS, Broker, BrokerError, allowed, is_deleted, seen_by, too_often};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
-use crate::database::{Changed, Sealed};
+use crate::database::{Activation, Changed};
 use crate::domain::file::Landed;
 use crate::domain::{
-    Action, Caller, Change, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, SealedKey, event,
+    Action, Caller, Change, Description, FieldErrors, File, FileId, FileState, MediaType, Multipart, Origin, Scope, Sealed, SealedKey,
+    event,
 };
 use crate::failpoint;
 use crate::metrics::{self, Step};
@@ -66,7 +67,7 @@ impl Broker {
         let _turn = self.confirming.wait(id).await;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
-            let done = match file.state {
+            let done = match file.state() {
                 FileState::Active => self.describe(caller, file, wished, clock()).await?,
                 FileState::Deleted => return Err(is_deleted()),
                 FileState::Temp => Box::pin(self.seal(origin, caller, &file, wished, clock())).await?,
@@ -185,20 +186,17 @@ impl Broker {
                 return Ok(None);
             }
         }
-        let sealed = Sealed {
-            key: sealed_key.clone(),
-            size: landed.size,
-            etag: &copy.etag,
-            evidence: &evidence,
+        let activation = Activation {
+            sealed: Sealed { key: sealed_key, size: landed.size, etag: copy.etag, evidence },
             actor: caller.actor,
             origin,
             at: now + began.elapsed(),
             late_uploads: self.grace,
         };
-        let activated = self.database.activate(file, &sealed).await?;
+        let activated = self.database.activate(file, &activation).await?;
         failpoint::reach("confirm: activated");
         // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
-        let superfluous = if activated.is_some() { file.staging_key.as_str() } else { sealed_key.as_str() };
+        let superfluous = if activated.is_some() { file.staging_key.as_str() } else { activation.sealed.key.as_str() };
         self.tidy(file, superfluous).await;
         failpoint::reach("confirm: staging deleted");
         if activated.is_some() && file.multipart.is_some() {
@@ -206,7 +204,7 @@ impl Broker {
         }
         if let Some(active) = &activated {
             metrics::file(Step::Confirmed, &active.type_name);
-            tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
+            tracing::info!(file.id = %active.id, size_bytes = active.size(), "file sealed");
         }
         Ok(activated)
     }
@@ -225,7 +223,7 @@ impl Broker {
         failpoint::reach("refusal: judged");
         // Before the object goes: after a crash between the two it is refused again, and told again.
         let change = Change::new(file, Action::Rejected, origin, now);
-        let change = change.with("reasons", event::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
+        let change = change.with("reasons", event::reasons(&complaints)).with("size", landed.size).with(SLIP, file.attempts().reissued);
         self.database.reject(&change, MOST_REFUSED).await?;
         failpoint::reach("refusal: written down");
         if self.bucket.head(file.staging_key.as_str()).await?.is_some_and(|now| now.etag == landed.etag) {
@@ -236,7 +234,7 @@ impl Broker {
             // Its upload was used up: the next part that is asked for begins another.
             self.database.end_upload(file).await?;
         }
-        if file.refused + 1 >= MOST_REFUSED {
+        if file.attempts().refused + 1 >= MOST_REFUSED {
             complaints.add("state", DEAD);
         }
         Err(BrokerError::Refused(complaints))
@@ -250,7 +248,7 @@ impl Broker {
     /// Why there is no object to confirm: nothing came, or what came with this slip was refused before its client asked.
     async fn nothing_there(&self, file: &File) -> Result<BrokerError, BrokerError> {
         let refused = self.database.last_audited(file.id, Action::Rejected).await?;
-        let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.reissued);
+        let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.attempts().reissued);
         let Some(line) = unasked else { return Ok(BrokerError::NotUploaded) };
         let mut complaints = FieldErrors::new();
         for (field, messages) in line.details["reasons"].as_object().into_iter().flatten() {
@@ -298,7 +296,7 @@ impl Broker {
 
 /// That a temp file can still become active, and be given forms.
 pub(super) fn not_dead(file: &File) -> Result<(), BrokerError> {
-    if file.state == FileState::Temp && file.refused >= MOST_REFUSED {
+    if file.attempts().refused >= MOST_REFUSED {
         return Err(BrokerError::Refused(FieldErrors::one("state", DEAD)));
     }
     Ok(())

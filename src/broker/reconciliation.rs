@@ -73,12 +73,12 @@ impl Broker {
     }
 
     async fn compared(&self, file: &File) -> Result<Finding, BrokerError> {
-        let Some(key) = &file.sealed_key else { return Ok(Finding::Good) };
-        Ok(match self.bucket.head(key.as_str()).await? {
+        let Some(sealed) = file.sealed() else { return Ok(Finding::Good) };
+        Ok(match self.bucket.head(sealed.key.as_str()).await? {
             // It may have been purged since the record was read.
             None if self.database.find_file(&file.tenant, file.id).await?.is_some() => Finding::Lost(file.id),
             None => Finding::Good,
-            Some(found) if found.size == file.size && Some(&found.etag) == file.etag.as_ref() => Finding::Good,
+            Some(found) if found.size == sealed.size && found.etag == sealed.etag => Finding::Good,
             Some(_) => Finding::Forged(file.id),
         })
     }

@@ -59,8 +59,8 @@ impl Broker {
         let mut waiting = Vec::new();
         for Attachment { place, id } in wanted {
             match self.find(caller, *id).await {
-                Ok(file) if file.state == FileState::Active => {}
-                Ok(file) if file.state == FileState::Temp => waiting.push((place.clone(), *id)),
+                Ok(file) if file.state() == FileState::Active => {}
+                Ok(file) if file.state() == FileState::Temp => waiting.push((place.clone(), *id)),
                 Ok(_) | Err(BrokerError::NotFound) => unknown.add(place, "not found"),
                 Err(error) => return Err(error),
             }
@@ -204,7 +204,7 @@ impl TicketArchive {
             }
             if let Some(file) = self.files.pop_front() {
                 self.current = Some(self.broker.read_download(&file, None).await?);
-                return Ok(Some(self.archive.begin(file.name.as_str(), file.created_at, file.size).into()));
+                return Ok(Some(self.archive.begin(file.name.as_str(), file.created_at, file.size()).into()));
             }
             match self.step {
                 Step::More(id) => {

@@ -99,7 +99,7 @@ impl Bench {
             checksum_sha256: checksum,
             multipart: None,
         };
-        let grant = Grant { content_type, min_size: size, max_size: size, max_request: size, lifetime: LIFETIME };
+        let grant = Grant { content_type, min_size: size, max_size: size };
         let row = NewRow {
             new: &new,
             grant: &grant,
@@ -120,7 +120,11 @@ impl Bench {
         let later = now() + Duration::days(2);
         let doomed = self.database.lease_doomed(later, Lease::of(Duration::MINUTE, later), MOST_FILES).await.unwrap_or_default();
         self.database.close().await;
-        sealed.into_iter().filter_map(|file| file.sealed_key.map(String::from)).chain(doomed.into_iter().map(|doomed| doomed.key)).collect()
+        sealed
+            .into_iter()
+            .filter_map(|file| file.sealed_key().map(ToString::to_string))
+            .chain(doomed.into_iter().map(|doomed| doomed.key))
+            .collect()
     }
 }
 

@@ -103,7 +103,7 @@ impl Tried<'_> {
     async fn harmless(&self, file: &File, report: &mut Report) {
         let Self { probe, check, answer, .. } = self;
         let words = answer.words();
-        match probe.bucket.stored_headers(file.sealed_key.as_ref().map_or("", SealedKey::as_str)).await {
+        match probe.bucket.stored_headers(file.sealed_key().map_or("", SealedKey::as_str)).await {
             Ok(Some(headers)) if headers == StoredHeaders::default() => {
                 report.info(check, format!("let through ({words}), to no effect: the sealed file is what was granted"));
             }

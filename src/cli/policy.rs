@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::config::{Config, Storage};
 use crate::domain::policy_file::declared_type;
-use crate::domain::{Disposition, FieldErrors, FileName, FileTypes, Grant, NewFile};
+use crate::domain::{Allowance, Disposition, FieldErrors, FileName, FileTypes, NewFile};
 use crate::embedded_s3;
 use crate::output::say;
 use crate::post_policy::{Credentials, PostPolicy, UploadTerms};
@@ -55,7 +55,7 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
                 judge(&types, &NewFile { type_name, name, declared_type, disposition, size, checksum_sha256: None, multipart: None })
             });
             match judged {
-                Ok(grant) => allowed(&grant, &mime_type, config)?,
+                Ok(allowance) => allowed(&allowance, &mime_type, config)?,
                 Err(complaints) => {
                     say!("refused")?;
                     for (field, messages) in complaints.by_field() {
@@ -71,15 +71,16 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
     }
 }
 
-fn judge(types: &FileTypes, new: &NewFile) -> Result<Grant, FieldErrors> {
+fn judge(types: &FileTypes, new: &NewFile) -> Result<Allowance, FieldErrors> {
     types.get(&new.type_name)?.judge(new)
 }
 
-fn allowed(grant: &Grant, declared: &str, config: &Config) -> anyhow::Result<()> {
+fn allowed(allowance: &Allowance, declared: &str, config: &Config) -> anyhow::Result<()> {
+    let Allowance { grant, lifetime, .. } = allowance;
     let declared = if declared.trim().is_empty() { "blank" } else { declared };
     say!("allowed as {} (declared: {declared})", grant.content_type)?;
     say!("  size: {} to {} bytes", grant.min_size, grant.max_size)?;
-    say!("  form good for: {}", humantime::format_duration(grant.lifetime.unsigned_abs()))?;
+    say!("  form good for: {}", humantime::format_duration(lifetime.unsigned_abs()))?;
     let (bucket, region) = match &config.storage {
         Storage::Bucket { name, region, .. } => (name.as_str(), region.as_deref()),
         Storage::Embedded { region, .. } => (embedded_s3::BUCKET, region.as_deref()),
@@ -92,7 +93,7 @@ fn allowed(grant: &Grant, declared: &str, config: &Config) -> anyhow::Result<()>
         min_size: grant.min_size,
         max_size: grant.max_size,
         checksum_sha256: None,
-        lifetime: grant.lifetime,
+        lifetime: *lifetime,
     };
     // Only the names of credentials are in a policy; which ones sign is known when the broker runs.
     let credentials =

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::error::DatabaseError;
 use super::instant::Instant;
-use crate::domain::{Actor, Deletion, Evidence, File, FileId, FileName, Multipart, Pixels};
+use crate::domain::{Actor, Attempts, Deletion, Evidence, File, FileId, FileName, FileState, Grant, Multipart, Pixels, Sealed, State};
 
 /// A row of `files`: the columns, in the order in which they are asked for, as both engines answer them.
 ///
@@ -78,7 +78,11 @@ file_row! {
 
 impl FileRow {
     fn evidence(&self) -> Result<Option<Evidence>, DatabaseError> {
-        let (Some(verdict), Some(decided)) = (&self.verdict, &self.decided_type) else { return Ok(None) };
+        let (verdict, decided) = match (&self.verdict, &self.decided_type) {
+            (None, None) => return Ok(None),
+            (Some(verdict), Some(decided)) => (verdict, decided),
+            _ => return Err(self.contradicts()),
+        };
         let pixels = |side: i64| u32::try_from(side).map_err(|_| DatabaseError::Broken(format!("{side} is stored where pixels belong")));
         let pixels = match (self.pixel_width, self.pixel_height) {
             (Some(width), Some(height)) => Some(Pixels { width: pixels(width)?, height: pixels(height)? }),
@@ -96,9 +100,34 @@ impl FileRow {
         self.expires_at.0
     }
 
-    fn deleted(&self) -> Result<Option<Deletion>, DatabaseError> {
-        let (Some(at), Some(id), Some(kind)) = (self.deleted_at, self.deleted_by_id, &self.deleted_by_kind) else { return Ok(None) };
-        Ok(Some(Deletion { at: at.0, by: Actor { id, kind: parsed(kind)? } }))
+    /// Where the file is in its life, with all that belongs there. The schema lets no row have less or more.
+    fn state(&mut self) -> Result<State, DatabaseError> {
+        let evidence = self.evidence()?;
+        let sealed = match (self.sealed_key.take(), self.etag.take(), evidence) {
+            (None, None, None) => None,
+            (Some(sealed), Some(etag), Some(evidence)) => Some(Sealed { key: key(sealed)?, size: unsigned(self.size)?, etag, evidence }),
+            _ => return Err(self.contradicts()),
+        };
+        let deletion = match (self.deleted_at, self.deleted_by_id, &self.deleted_by_kind) {
+            (None, None, None) => None,
+            (Some(at), Some(id), Some(kind)) => Some(Deletion { at: at.0, by: Actor { id, kind: parsed(kind)? } }),
+            _ => return Err(self.contradicts()),
+        };
+        match (parsed(&self.state)?, sealed, deletion) {
+            (FileState::Temp, None, None) => {
+                Ok(State::Temp(Attempts { reissued: unsigned(self.reissued)?, refused: unsigned(self.refused)? }))
+            }
+            (FileState::Active, Some(sealed), None) => Ok(State::Active(sealed)),
+            (FileState::Deleted, Some(sealed), Some(deletion)) => Ok(State::Deleted(sealed, deletion)),
+            _ => Err(self.contradicts()),
+        }
+    }
+
+    fn contradicts(&self) -> DatabaseError {
+        DatabaseError::Broken(format!(
+            "file {} is stored as ‘{}’ with what belongs to another state, or without its own",
+            self.id, self.state
+        ))
     }
 
     fn multipart(&self) -> Result<Option<Multipart>, DatabaseError> {
@@ -111,37 +140,26 @@ impl FileRow {
 impl TryFrom<FileRow> for File {
     type Error = DatabaseError;
 
-    fn try_from(row: FileRow) -> Result<Self, DatabaseError> {
-        let id = row.id;
-        let evidence = row.evidence()?;
+    fn try_from(mut row: FileRow) -> Result<Self, DatabaseError> {
+        let state = row.state()?;
         let multipart = row.multipart()?;
-        let deleted = row.deleted()?;
         Ok(Self {
-            id: FileId(id),
+            id: FileId(row.id),
             tenant: parsed(&row.tenant)?,
-            state: parsed(&row.state)?,
+            state,
             type_name: row.type_name,
             name: FileName::sanitized(&row.name),
             disposition: parsed(&row.disposition)?,
             declared_type: row.declared_type.as_deref().map(parsed).transpose()?,
-            granted_type: parsed(&row.granted_type)?,
-            min_size: unsigned(row.min_size)?,
-            max_size: unsigned(row.max_size)?,
+            grant: Grant { content_type: parsed(&row.granted_type)?, min_size: unsigned(row.min_size)?, max_size: unsigned(row.max_size)? },
             checksum_sha256: row.checksum_sha256.as_deref().map(parsed).transpose()?,
             staging_key: key(row.staging_key)?,
-            sealed_key: row.sealed_key.map(key).transpose()?,
             multipart,
-            reissued: unsigned(row.reissued)?,
-            refused: unsigned(row.refused)?,
-            size: unsigned(row.size)?,
-            etag: row.etag,
-            evidence,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             expires_at: row.expires_at.0,
             created_by: Actor { id: row.created_by_id, kind: parsed(&row.created_by_kind)? },
             updated_by: Actor { id: row.updated_by_id, kind: parsed(&row.updated_by_kind)? },
-            deleted,
         })
     }
 }

@@ -8,7 +8,7 @@ use super::evidence::{Weighing, bytes_wanted, weigh};
 use super::image_header::{MOST_READ, MOST_READS, Pieces, Survey};
 use super::multipart::{MAX_PARTS, judge_parts};
 use super::policy_file::parse;
-use super::{Disposition, FileName, MediaType, NewFile, Part, PartSizes, Sniff, Verdict};
+use super::{Allowance, Disposition, FileName, MediaType, NewFile, Part, PartSizes, Sniff, Verdict};
 
 /// The first byte of an input, which says how the rest is meant.
 fn chosen(bytes: &[u8]) -> (usize, &[u8]) {
@@ -116,7 +116,7 @@ pub(crate) fn policy(bytes: &[u8]) {
                     checksum_sha256: None,
                     multipart: Some(PartSizes::Granted),
                 };
-                let Ok(grant) = rule.judge(&new) else { continue };
+                let Ok(Allowance { grant, .. }) = rule.judge(&new) else { continue };
                 assert!(grant.min_size >= rule.min_size && grant.max_size <= rule.max_size, "{grant:?} of {rule:?}");
                 assert!(size.is_none_or(|size| (grant.min_size, grant.max_size) == (size, size)), "{grant:?}");
                 assert!(rule.dispositions.contains(&disposition));

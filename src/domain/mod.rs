@@ -13,7 +13,8 @@
 //! | [`description`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
-//! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
+//! | [`file_type`] | the rule an upload is judged by |
+//! | `grant` | what a rule allowed for one upload, and a file keeps |
 //! | [`byte_range`] | which bytes a `Range` header asks for |
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | [`policy_file`] | that rule as written in `policies/*.toml` |
@@ -46,6 +47,7 @@ pub mod file_name;
 pub mod file_type;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod grant;
 pub mod image_header;
 pub mod media_type;
 pub mod multipart;
@@ -66,9 +68,10 @@ pub use disposition::Disposition;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Sniff, Verdict};
 pub use field_errors::FieldErrors;
-pub use file::{Deletion, File, FileId, FileState, NewFile, TicketId, UploadMethod};
+pub use file::{Attempts, Deletion, File, FileId, FileState, NewFile, Sealed, State, TicketId, UploadMethod};
 pub use file_name::FileName;
-pub use file_type::{FileType, FileTypes, Grant};
+pub use file_type::{Allowance, FileType, FileTypes};
+pub use grant::Grant;
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
 pub use object_key::{SealedKey, StagingKey};

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::file_type::AllowedType;
 use super::media_type::MAX_CHARS;
 use super::multipart::{MAX_OBJECT_SIZE, MAX_PART_SIZE};
-use super::{Disposition, FieldErrors, FileName, FileType, MediaType, NewFile};
+use super::{Allowance, Disposition, FieldErrors, FileName, FileType, MediaType, NewFile};
 
 /// Shortest and longest life of a form; AWS ends every signature after 7 days.
 const LIFETIME_SECONDS: std::ops::RangeInclusive<i64> = 1..=7 * 24 * 3600;
@@ -228,8 +228,8 @@ impl Reader<'_> {
             let Accepted { filename, mime_type, size, disposition, becomes } = example.get_ref();
             let new = self.example(rule, example, "accepted", (filename, mime_type, *size, disposition.as_deref()))?;
             match rule.judge(&new) {
-                Ok(grant) if grant.content_type.to_string() == *becomes => {}
-                Ok(grant) => {
+                Ok(Allowance { grant, .. }) if grant.content_type.to_string() == *becomes => {}
+                Ok(Allowance { grant, .. }) => {
                     return Err(self.error(
                         example,
                         "accepted",
@@ -247,7 +247,7 @@ impl Reader<'_> {
                 Err(why) => {
                     return Err(self.error(example, "refused", format!("example ‘{filename}’ is refused for another reason: {why}")));
                 }
-                Ok(grant) => {
+                Ok(Allowance { grant, .. }) => {
                     return Err(self.error(example, "refused", format!("example ‘{filename}’ is accepted as {}", grant.content_type)));
                 }
             }

@@ -33,7 +33,7 @@ fn judged(attachment: &FileType, name: &str) -> Result<String, String> {
         checksum_sha256: None,
         multipart: None,
     };
-    attachment.judge(&new).map(|grant| grant.content_type.to_string()).map_err(|errors| format!("{:?}", errors.by_field()))
+    attachment.judge(&new).map(|allowed| allowed.grant.content_type.to_string()).map_err(|errors| format!("{:?}", errors.by_field()))
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What the database promises, on both engines: one set of tests, run on each.
 
 use dropslip::database::{
-    Database, DatabaseError, Doomed, Holding, Idempotency, Lease, NewRow, NewToken, OpenUpload, Reissued, Sealed, Waiting,
+    Activation, Database, DatabaseError, Doomed, Holding, Idempotency, Lease, NewRow, NewToken, OpenUpload, Reissued, Waiting,
 };
 use dropslip::domain::{
     Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Scopes,
-    SealedKey, TypeLimit, Verdict,
+    Sealed, SealedKey, TypeLimit, Verdict,
 };
 use tempfile::TempDir;
 use time::macros::datetime;
@@ -86,7 +86,7 @@ async fn try_insert(
     min_size: u64,
 ) -> Result<Option<File>, DatabaseError> {
     let content_type = "text/plain; charset=utf-8".parse().unwrap();
-    let grant = Grant { content_type, min_size, max_size: 1 << 40, max_request: 1 << 30, lifetime: Duration::HOUR };
+    let grant = Grant { content_type, min_size, max_size: 1 << 40 };
     let caller = &caller(tenant);
     let (created_at, expires_at) = (NOW, NOW + Duration::HOUR);
     let row = NewRow { new, grant: &grant, caller, staging_key: &staging_key.parse().unwrap(), multipart, created_at, expires_at };
@@ -98,12 +98,9 @@ fn evidence() -> Evidence {
     Evidence { detected: Some("image/png".parse().unwrap()), verdict: Verdict::Relabeled, decided: "image/png".parse().unwrap(), pixels }
 }
 
-fn sealed<'a>(key: &str, evidence: &'a Evidence) -> Sealed<'a> {
-    Sealed {
-        key: key.parse().unwrap(),
-        evidence,
-        size: 7,
-        etag: "abc",
+fn sealed(key: &str, evidence: &Evidence) -> Activation {
+    Activation {
+        sealed: Sealed { key: key.parse().unwrap(), size: 7, etag: "abc".to_owned(), evidence: evidence.clone() },
         actor: Actor { id: 6, kind: ActorKind::Users },
         origin: Origin::Request(Actor { id: 6, kind: ActorKind::Users }),
         at: NOW + Duration::MINUTE,
@@ -126,9 +123,9 @@ async fn leased(database: &Database, at: OffsetDateTime, limit: u32) -> Vec<Stri
 async fn a_record_reads_back_as_it_was_written(db: Db) {
     let Fixture { database, _folder, .. } = fixture(db).await;
     let written = insert(&database, "one", "temp/a").await;
-    assert_eq!(written.state, FileState::Temp);
+    assert_eq!(written.state(), FileState::Temp);
     assert_eq!((written.created_at, written.expires_at), (NOW, NOW + Duration::HOUR));
-    assert_eq!((written.max_size, written.size), (1 << 40, 0));
+    assert_eq!((written.grant.max_size, written.size()), (1 << 40, 0));
     assert_eq!(written.created_by, Actor { id: 5, kind: ActorKind::Customers });
     assert_eq!(written.name.as_str(), "Größe 'x' \"y\".txt");
     assert_eq!(database.find_file(&written.tenant, written.id).await.unwrap(), Some(written));
@@ -160,9 +157,9 @@ async fn activation_claims_the_sealed_key_and_dooms_the_staging_key(db: Db) {
     let file = insert(&database, "one", "temp/a").await;
     database.doom("files/a", NOW + Duration::MINUTE, false).await.unwrap();
     let active = database.activate(&file, &sealed("files/a", &evidence())).await.unwrap().unwrap();
-    assert_eq!((active.state, active.size, active.etag.as_deref()), (FileState::Active, 7, Some("abc")));
+    assert_eq!((active.state(), active.size(), active.etag()), (FileState::Active, 7, Some("abc")));
     assert_eq!((active.sealed_key().map(SealedKey::as_str), active.updated_by.id, active.created_by.id), (Some("files/a"), 6, 5));
-    assert_eq!((active.evidence.as_ref(), active.content_type().essence()), (Some(&evidence()), "image/png"));
+    assert_eq!((active.evidence(), active.content_type().essence()), (Some(&evidence()), "image/png"));
     assert_eq!((active.created_at, active.updated_at), (NOW, NOW + Duration::MINUTE));
     assert_eq!(doomed(&database).await, ["temp/a"]);
     assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap(), Some(active));

@@ -198,8 +198,8 @@ async fn create(State(state): State<AppState>, Uploader(caller): Uploader, reque
 )]
 async fn list(State(state): State<AppState>, upload: Upload) -> Result<Json<Vec<PartBody>>, Fault> {
     // Uppy asks when it goes on after a pause or an error, also when only the last answer got lost.
-    if upload.file.state == FileState::Active {
-        return Ok(Json(all_parts(upload.file.size)));
+    if upload.file.state() == FileState::Active {
+        return Ok(Json(all_parts(upload.file.size())));
     }
     let arrived = state.broker.list_parts(&upload.caller, upload.file.id).await?;
     if arrived.put_together {

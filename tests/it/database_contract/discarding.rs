@@ -50,7 +50,7 @@ async fn only_what_is_still_as_it_was_seen_is_forgotten(db: Db) {
     assert_eq!(discarded(&database, &files).await, expected);
     assert_eq!(discarded(&database, &files).await, BTreeSet::new(), "once is enough");
     for file in &files {
-        let state = database.find_file(&file.tenant, file.id).await.unwrap().map(|file| file.state);
+        let state = database.find_file(&file.tenant, file.id).await.unwrap().map(|file| file.state());
         let left = match file.id {
             id if id == active.id => Some(FileState::Active),
             id if id == reissued.id || id == extended.id => Some(FileState::Temp),
