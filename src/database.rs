@@ -23,6 +23,7 @@ mod engine;
 mod error;
 mod expired;
 mod file_row;
+mod file_table;
 mod files;
 mod group_commit;
 mod health;

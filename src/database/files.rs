@@ -11,7 +11,7 @@ use super::churn::{self, Changed};
 use super::doomed_keys::{CLAIM, DOOM};
 use super::file_row::{COLUMNS, FileRow, signed, upload_id};
 use super::instant::Instant;
-use super::search_name::SearchName;
+use super::search_name::{search_name, search_name_of};
 use super::{Database, DatabaseError, on_pool};
 use crate::domain::{Action, Actor, Change, File, FileId, FileState, Origin, Sealed, StagingKey, Tenant};
 
@@ -118,8 +118,8 @@ impl Database {
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.height)))
                 .bind(file.name.as_str())
                 .bind(file.disposition.as_str())
-                .bind(SearchName::of(&file.name).of)
-                .bind(SearchName::of(&file.name).composed)
+                .bind(search_name_of(file.name.as_str()))
+                .bind(search_name(file.name.as_str()))
                 .fetch_optional(&mut *transaction)
                 .await?;
             let claimed = sqlx::query(CLAIM).bind(key.as_str()).execute(&mut *transaction).await?;
@@ -163,8 +163,8 @@ impl Database {
                 .bind(seen.tenant.as_str())
                 .bind(seen.name.as_str())
                 .bind(seen.disposition.as_str())
-                .bind(SearchName::of(&wished.name).of)
-                .bind(SearchName::of(&wished.name).composed)
+                .bind(search_name_of(wished.name.as_str()))
+                .bind(search_name(wished.name.as_str()))
                 .fetch_optional(&mut *transaction)
                 .await?;
             let Some(file) = row.map(File::try_from).transpose().map_err(unreadable)? else {
