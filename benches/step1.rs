@@ -21,7 +21,7 @@ use std::time::Instant;
 use criterion::{BatchSize, Criterion};
 use dropslip::api::bench::{parse, render};
 use dropslip::broker::Slip;
-use dropslip::domain::{Actor, ActorKind, File, FileId, FileState, FileType, NewFile, Tenant};
+use dropslip::domain::{Actor, ActorKind, Attempts, File, FileId, FileType, NewFile, State, Tenant};
 use dropslip::metrics::{self, Operation, Statement, Step};
 use dropslip::policy_file;
 use dropslip::post_policy::{Credentials, PresignedPost, Signer, UploadTerms};
@@ -100,34 +100,25 @@ fn judging(criterion: &mut Criterion, rule: &FileType) -> NewFile {
 
 /// The record that an answer is about.
 fn file(new: NewFile, rule: &FileType) -> File {
-    let grant = rule.judge(&new).unwrap();
+    let grant = rule.judge(&new).unwrap().grant;
     let actor = Actor { id: 1, kind: ActorKind::Users };
     File {
         id: FileId(1_234_567),
         tenant: Tenant::DEFAULT.parse().unwrap(),
-        state: FileState::Temp,
+        state: State::Temp(Attempts::default()),
         type_name: new.type_name,
         name: new.name,
         disposition: new.disposition,
         declared_type: new.declared_type,
-        granted_type: grant.content_type,
-        min_size: grant.min_size,
-        max_size: grant.max_size,
+        grant,
         checksum_sha256: new.checksum_sha256,
-        staging_key: TERMS.key.to_owned(),
-        sealed_key: None,
+        staging_key: TERMS.key.parse().unwrap(),
         multipart: None,
-        reissued: 0,
-        refused: 0,
-        size: 0,
-        evidence: None,
-        etag: None,
         created_at: TODAY,
         updated_at: TODAY,
         expires_at: TODAY + TERMS.lifetime,
         created_by: actor,
         updated_by: actor,
-        deleted: None,
     }
 }
 

@@ -39,12 +39,11 @@ use tokio::sync::Mutex;
 use crate::bucket::Bucket;
 use crate::bucket::lifecycle::UPLOAD_DAYS;
 use crate::database::Database;
-use crate::domain::{Caller, Complaints, Field, File, FileId, FileState, FileTypes, Scope, UploadMethod};
+use crate::domain::{Caller, Complaints, Field, File, FileId, FileState, FileTypes, Scope, StagingKey, UploadMethod};
 use crate::fair::FairPermits;
 use crate::field_names;
 use crate::limits::{Exceeded, Limits};
 use crate::metrics;
-use crate::random;
 
 pub use crate::bucket::BucketError;
 pub use crate::database::DatabaseError;
@@ -63,12 +62,6 @@ pub use parts::{Arrived, SignedPart};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
 pub use tickets::AttachError;
-
-/// Where forms may write; sealed objects stand elsewhere.
-pub const STAGING_PREFIX: &str = "temp/";
-
-/// Longer than every staging key without its prefix.
-const LONGEST_STAGING_KEY: usize = 64;
 
 /// How often a use case looks again at a record or an object that changes under its eyes.
 const ATTEMPTS: usize = 3;
@@ -257,7 +250,7 @@ impl Broker {
     /// See [`BucketError`].
     pub async fn apply_lifecycle(&self) -> Result<i32, BrokerError> {
         let days = lifecycle_days(&self.file_types.load(), self.grace);
-        self.bucket.apply_lifecycle(STAGING_PREFIX, days).await?;
+        self.bucket.apply_lifecycle(StagingKey::PREFIX, days).await?;
         Ok(days)
     }
 
@@ -278,10 +271,8 @@ impl Broker {
     /// [`BrokerError::NotFound`] when there is none.
     pub async fn upload(&self, caller: &Caller, staging_key: &str) -> Result<File, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        if !is_staging_key(staging_key) {
-            return Err(BrokerError::NotFound);
-        }
-        let file = self.database.find_upload(&caller.tenant, staging_key).await?;
+        let staging_key = key_of_slip(staging_key).ok_or(BrokerError::NotFound)?;
+        let file = self.database.find_upload(&caller.tenant, &staging_key).await?;
         file.filter(|file| caller.own().sees(file)).ok_or(BrokerError::NotFound)
     }
 
@@ -291,10 +282,9 @@ impl Broker {
     }
 }
 
-/// Whether a key can be one of [`fresh_key`]'s: nobody can have got anything else from here, and not every database takes every text.
-fn is_staging_key(key: &str) -> bool {
-    let plain = |key: &str| key.len() <= LONGEST_STAGING_KEY && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    key.strip_prefix(STAGING_PREFIX).is_some_and(plain)
+/// The key that a slip may have named: nobody can have got anything else from here, and not every database takes every text.
+fn key_of_slip(key: &str) -> Option<StagingKey> {
+    key.parse().ok().filter(|key: &StagingKey| !key.is_of_check())
 }
 
 /// What a file that is deleted says to whoever wants to change it.
@@ -323,7 +313,7 @@ fn allowed(caller: &Caller, scope: Scope) -> Result<(), BrokerError> {
 }
 
 fn must_be_temp(file: &File) -> Result<(), BrokerError> {
-    match file.state {
+    match file.state() {
         FileState::Temp => Ok(()),
         FileState::Active => Err(BrokerError::AlreadyActive),
         FileState::Deleted => Err(is_deleted()),
@@ -333,10 +323,4 @@ fn must_be_temp(file: &File) -> Result<(), BrokerError> {
 /// That a caller may be told of an active file for which it did nothing: of all that it may read, and of those that it made or changed last.
 fn seen_by(caller: &Caller, file: &File) -> Result<(), BrokerError> {
     if [file.created_by, file.updated_by].contains(&caller.actor) { Ok(()) } else { allowed(caller, Scope::FilesRead) }
-}
-
-/// A key that nobody typed a letter of: it rises with time, for the index's sake, and nobody can guess it.
-fn fresh_key(prefix: &str, now: OffsetDateTime) -> String {
-    let millis = now.unix_timestamp() * 1000 + i64::from(now.millisecond());
-    format!("{prefix}/{millis:012x}-{:032x}", u128::from_be_bytes(random::bytes()))
 }

@@ -38,6 +38,7 @@ use aws_sdk_s3::types::{ChecksumMode, Delete, MetadataDirective, ObjectIdentifie
 use time::OffsetDateTime;
 
 use crate::domain::file::Landed;
+use crate::domain::{SealedKey, StagingKey};
 use crate::post_policy::{PresignedPost, Signer, UploadTerms};
 pub use connections::REQUESTS_AT_ONCE;
 use connections::{Bounded, REQUESTS_TO_OWN_STORE};
@@ -113,7 +114,7 @@ pub enum Copied {
 #[derive(Debug, Clone, Copy)]
 pub struct SealedAs<'a> {
     /// Its key.
-    pub key: &'a str,
+    pub key: &'a SealedKey,
     /// Its content type.
     pub content_type: &'a str,
     /// Its name for downloads.
@@ -268,7 +269,7 @@ impl Bucket {
     ///
     /// # Errors
     /// See [`BucketError`]; the copy may or may not have happened then.
-    pub async fn copy_if_unchanged(&self, from: &str, judged: &Landed, to: &SealedAs<'_>) -> Result<Copied, BucketError> {
+    pub async fn copy_if_unchanged(&self, from: &StagingKey, judged: &Landed, to: &SealedAs<'_>) -> Result<Copied, BucketError> {
         if self.copies_in_parts(judged.size) {
             return Box::pin(self.copy_in_parts(from, judged, to)).await;
         }
@@ -279,7 +280,7 @@ impl Bucket {
             .bucket(&self.name)
             .copy_source(format!("{}/{from}", self.name))
             .copy_source_if_match(format!("\"{}\"", judged.etag))
-            .key(to.key)
+            .key(to.key.as_str())
             .metadata_directive(MetadataDirective::Replace)
             .content_type(to.content_type)
             .content_disposition(to.content_disposition)

@@ -29,10 +29,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::broker::STAGING_PREFIX;
 use crate::bucket::bucket_events::QueueOptions;
 use crate::bucket::{Bucket, BucketOptions};
-use crate::domain::UploadMethod;
+use crate::domain::{SealedKey, StagingKey, UploadMethod};
 use crate::installation_secret::Source;
 use crate::jwt;
 use crate::random;
@@ -174,6 +173,7 @@ struct Probe {
     inner: Bucket,
     options: BucketOptions,
     http: reqwest::Client,
+    run: [u8; 8],
     /// Everything a check writes is below one of these.
     staging: String,
     sealed: String,
@@ -182,19 +182,23 @@ struct Probe {
 
 impl Probe {
     fn new(bucket: Bucket, inner: Bucket, options: BucketOptions, http: reqwest::Client) -> Self {
-        let run = format!("check-{}", hex::encode(random::bytes::<8>()));
-        let (staging, sealed) = (format!("{STAGING_PREFIX}{run}/"), format!("files/{run}/"));
-        Self { bucket, inner, options, http, staging, sealed, named: Mutex::new(Vec::new()) }
+        let run = random::bytes();
+        let (staging, sealed) = (StagingKey::folder_of_check(run), SealedKey::folder_of_check(run));
+        Self { bucket, inner, options, http, run, staging, sealed, named: Mutex::new(Vec::new()) }
     }
 
     /// A staging key of this run's; what is named is deleted in the end.
-    fn key(&self, name: &str) -> String {
-        self.remember(format!("{}{name}", self.staging))
+    fn key(&self, name: &str) -> StagingKey {
+        let key = StagingKey::of_check(self.run, name);
+        self.remember(key.to_string());
+        key
     }
 
     /// A key where sealed files are, and no form may write.
-    fn sealed_key(&self, name: &str) -> String {
-        self.remember(format!("{}{name}", self.sealed))
+    fn sealed_key(&self, name: &str) -> SealedKey {
+        let key = SealedKey::of_check(self.run, name);
+        self.remember(key.to_string());
+        key
     }
 
     fn remember(&self, key: String) -> String {

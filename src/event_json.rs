@@ -50,17 +50,17 @@ fn file(file: &File) -> Value {
     let mut object = json!({
         "id": file.id.0,
         "type": file.type_name,
-        "state": file.state.as_str(),
+        "state": file.state().as_str(),
         "filename": file.name.as_str(),
         "mimeType": file.content_type().to_string(),
         "disposition": file.disposition.as_str(),
-        "size": file.size,
+        "size": file.size(),
         "createdAt": instant(file.created_at),
         "updatedAt": instant(file.updated_at),
         "createdBy": actor(file.created_by),
         "updatedBy": actor(file.updated_by),
     });
-    if let Some(pixels) = file.evidence.as_ref().and_then(|evidence| evidence.pixels) {
+    if let Some(pixels) = file.pixels() {
         object["pixelWidth"] = pixels.width.into();
         object["pixelHeight"] = pixels.height.into();
     }

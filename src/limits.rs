@@ -19,7 +19,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use time::OffsetDateTime;
 
 use crate::database::{Database, DatabaseError, NewForm, ReservedBytes};
-use crate::domain::{Actor, Caller, Tenant};
+use crate::domain::{Actor, Caller, StagingKey, Tenant};
 
 /// How long a count of open slips is trusted while it is below the limit.
 const TRUSTED: Duration = Duration::from_secs(5);
@@ -172,7 +172,7 @@ impl Limits {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn release(&self, database: &Database, staging_key: &str) -> Result<(), DatabaseError> {
+    pub async fn release(&self, database: &Database, staging_key: &StagingKey) -> Result<(), DatabaseError> {
         if self.reserved_bytes().is_some() { database.release(staging_key).await } else { Ok(()) }
     }
 

@@ -12,7 +12,7 @@ use toml::Spanned;
 use crate::domain::file_type::{AllowedType, is_word};
 use crate::domain::media_type::declared_type;
 use crate::domain::multipart::{MAX_OBJECT_SIZE, MAX_PART_SIZE};
-use crate::domain::{Disposition, FileName, FileType, MediaType, NewFile, PartSizes};
+use crate::domain::{Allowance, Disposition, FileName, FileType, MediaType, NewFile, PartSizes};
 use crate::field_names::spelled;
 
 /// Shortest and longest life of a form; AWS ends every signature after 7 days.
@@ -232,8 +232,8 @@ impl Reader<'_> {
             let Accepted { filename, mime_type, size, disposition, becomes } = example.get_ref();
             let new = self.example(rule, example, "accepted", (filename, mime_type, *size, disposition.as_deref()))?;
             match rule.judge(&new) {
-                Ok(grant) if grant.content_type.to_string() == *becomes => {}
-                Ok(grant) => {
+                Ok(Allowance { grant, .. }) if grant.content_type.to_string() == *becomes => {}
+                Ok(Allowance { grant, .. }) => {
                     return Err(self.error(
                         example,
                         "accepted",
@@ -255,7 +255,7 @@ impl Reader<'_> {
                         format!("example ‘{filename}’ is refused for another reason: {}", spelled(&why)),
                     ));
                 }
-                Ok(grant) => {
+                Ok(Allowance { grant, .. }) => {
                     return Err(self.error(example, "refused", format!("example ‘{filename}’ is accepted as {}", grant.content_type)));
                 }
             }

@@ -90,6 +90,6 @@ impl FileArchive {
             return Ok(Some(self.archive.finish().into()));
         };
         self.current = Some(self.broker.read_download(&file, None).await?);
-        Ok(Some(self.archive.begin(file.name.as_str(), file.created_at, file.size).into()))
+        Ok(Some(self.archive.begin(file.name.as_str(), file.created_at, file.size()).into()))
     }
 }

@@ -6,12 +6,13 @@ use time::{Duration, OffsetDateTime};
 use super::confirm::not_dead;
 use super::parts::in_time;
 use super::slip::{InParts, Slip, SlipRequest};
-use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, fresh_key, must_be_temp};
+use super::{ATTEMPTS, Broker, BrokerError, LIFETIME_WITHOUT_RULE, allowed, must_be_temp};
 use crate::database::{Idempotency, NewForm, NewRow, Reissued};
-use crate::domain::{Caller, Complaints, Field, File, FileId, FileState, Grant, NewFile, PartSizes, Scope};
+use crate::domain::{Allowance, Caller, Complaints, Field, File, FileId, FileState, NewFile, PartSizes, Scope, StagingKey};
 use crate::failpoint;
 use crate::limits::Exceeded;
 use crate::metrics::{self, Step};
+use crate::random;
 
 /// How long an Idempotency-Key stands for its file.
 pub(super) const IDEMPOTENCY: Duration = Duration::hours(24);
@@ -33,7 +34,7 @@ pub enum Authorized {
 
 impl Broker {
     /// What the rules of now grant.
-    fn granted(&self, caller: &Caller, new: &NewFile) -> Result<Grant, BrokerError> {
+    fn granted(&self, caller: &Caller, new: &NewFile) -> Result<Allowance, BrokerError> {
         let file_types = self.file_types.load();
         let rule = file_types.get(&new.type_name).map_err(BrokerError::Invalid)?;
         if !caller.types.allows(&rule.name) {
@@ -58,7 +59,7 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<Authorized, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        let grant = self.granted(caller, new)?;
+        let allowance = self.granted(caller, new)?;
         let once = key.map(|key| Idempotency { key, request_sha256: fingerprint(new) });
         for _ in 0..ATTEMPTS {
             if let Some(once) = &once
@@ -66,7 +67,7 @@ impl Broker {
             {
                 return Ok(answer);
             }
-            if let Some(answer) = self.issue(caller, new, &grant, once.as_ref(), now).await? {
+            if let Some(answer) = self.issue(caller, new, &allowance, once.as_ref(), now).await? {
                 return Ok(answer);
             }
         }
@@ -86,11 +87,11 @@ impl Broker {
             if file.multipart.is_some() {
                 in_time(&file, now)?;
             }
-            if file.reissued >= MAX_REISSUES {
+            if file.attempts().reissued >= MAX_REISSUES {
                 let exceeded = Exceeded { what: "re-issued slips of this file", retry_after_seconds: REISSUE_RETRY_AFTER };
                 return Err(BrokerError::LimitExceeded(exceeded));
             }
-            if let Some(slip) = self.form_again(caller, &file, &fresh_key("temp", now), now).await? {
+            if let Some(slip) = self.form_again(caller, &file, &StagingKey::fresh(now, random::bytes()), now).await? {
                 metrics::file(Step::Reissued, &file.type_name);
                 tracing::info!(file.id = %id, "slip re-issued");
                 if file.multipart.is_some() {
@@ -108,20 +109,19 @@ impl Broker {
         &self,
         caller: &Caller,
         new: &NewFile,
-        grant: &Grant,
+        allowance: &Allowance,
         once: Option<&Idempotency<'_>>,
         now: OffsetDateTime,
     ) -> Result<Option<Authorized>, BrokerError> {
-        let staging_key = fresh_key("temp", now);
-        let multipart = self.parts_for(new, grant);
+        let staging_key = StagingKey::fresh(now, random::bytes());
+        let multipart = self.parts_for(new, allowance);
+        let Allowance { grant, lifetime, .. } = allowance;
         let wanted = SlipRequest {
             key: &staging_key,
-            content_type: &grant.content_type.to_string(),
-            min_size: grant.min_size,
-            max_size: grant.max_size,
+            grant,
             checksum_sha256: new.checksum_sha256.as_ref(),
             multipart: multipart.as_ref(),
-            lifetime: grant.lifetime,
+            lifetime: *lifetime,
         };
         failpoint::reach("authorize: judged");
         let slip = self.slip(&wanted, now).await?;
@@ -140,7 +140,7 @@ impl Broker {
         };
         failpoint::reach("authorize: record written");
         metrics::file(Step::Issued, &file.type_name);
-        tracing::debug!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.max_size, "slip issued");
+        tracing::debug!(file.id = %file.id, file.r#type = file.type_name, size_bytes.max = file.grant.max_size, "slip issued");
         if file.multipart.is_none() {
             return Ok(Some(Authorized::Slip(file, slip)));
         }
@@ -169,7 +169,7 @@ impl Broker {
         }
         for _ in 0..ATTEMPTS {
             let Some(file) = self.database.find_file(&caller.tenant, used.file_id).await? else { return Ok(None) };
-            if file.state != FileState::Temp {
+            if file.state() != FileState::Temp {
                 return Ok(Some(Authorized::Already(Box::new(file))));
             }
             not_dead(&file)?;
@@ -185,24 +185,22 @@ impl Broker {
         &self,
         caller: &Caller,
         file: &File,
-        staging_key: &str,
+        staging_key: &StagingKey,
         now: OffsetDateTime,
     ) -> Result<Option<(File, Slip)>, BrokerError> {
         let wanted = SlipRequest {
             key: staging_key,
-            content_type: &file.granted_type.to_string(),
-            min_size: file.min_size,
-            max_size: file.max_size,
+            grant: &file.grant,
             checksum_sha256: file.checksum_sha256.as_ref(),
             multipart: file.multipart.as_ref(),
             lifetime: self.file_types.load().get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime),
         };
         let slip = self.slip(&wanted, now).await?;
-        let replayed = staging_key == file.staging_key;
+        let replayed = *staging_key == file.staging_key;
         failpoint::reach(if replayed { "replay: form signed" } else { "reissue: form signed" });
         // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
         let expires_at = if replayed { slip.expires_at().max(file.expires_at) } else { slip.expires_at() };
-        let form = NewForm { staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.max_size, ends_at: expires_at };
+        let form = NewForm { staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.grant.max_size, ends_at: expires_at };
         self.limits.reserve(&self.database, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
         let new = Reissued { staging_key, expires_at, caller, at: now, old_doomed_until: file.expires_at + self.grace };
         let changed = self.database.reissue(file, &new).await?;

@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt as _};
 use time::OffsetDateTime;
 
 use super::sweep::owner;
-use super::{Broker, BrokerError, is_staging_key};
+use super::{Broker, BrokerError, key_of_slip};
 use crate::domain::bucket_event::{self, ObjectCreated, Subscribing, Told};
 use crate::domain::changes::UNCHANGED;
 use crate::domain::{Complaints, Field, FileState, Origin};
@@ -91,13 +91,12 @@ impl Broker {
     async fn looked_at(&self, object: &ObjectCreated, now: OffsetDateTime) -> Result<(Arrival, Notification), BrokerError> {
         let ignored = (Arrival::Ignored, Notification::Ignored);
         // Sealing a file writes to the bucket too, which says so again: that must cost nothing.
-        if object.bucket != self.bucket.name() || !is_staging_key(&object.key) {
-            return Ok(ignored);
-        }
-        let Some(file) = self.database.find_by_staging_key(&object.key).await? else {
+        let key = key_of_slip(&object.key).filter(|_| object.bucket == self.bucket.name());
+        let Some(key) = key else { return Ok(ignored) };
+        let Some(file) = self.database.find_by_staging_key(&key).await? else {
             return Ok((Arrival::Ignored, Notification::Unknown));
         };
-        if file.state != FileState::Temp {
+        if file.state() != FileState::Temp {
             return Ok(ignored);
         }
         let owner = owner(&file);

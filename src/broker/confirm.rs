@@ -5,16 +5,19 @@ use std::time::Instant;
 use time::{Duration, OffsetDateTime};
 
 use super::judge::Judged;
-use super::{ATTEMPTS, Broker, BrokerError, allowed, fresh_key, is_deleted, seen_by, too_often};
+use super::{ATTEMPTS, Broker, BrokerError, allowed, is_deleted, seen_by, too_often};
 use crate::bucket::{BucketError, Copied, LONGEST_COPY, SealedAs, longest_copy};
-use crate::database::{Changed, Sealed};
+use crate::database::{Activation, Changed};
 use crate::domain::changes::{Describe, UNCHANGED};
 use crate::domain::file::Landed;
-use crate::domain::{Action, Caller, Change, Complaints, Field, File, FileId, FileState, MediaType, Multipart, Origin, Scope};
+use crate::domain::{
+    Action, Caller, Change, Complaints, Field, File, FileId, FileState, MediaType, Multipart, Origin, Scope, Sealed, SealedKey,
+};
 use crate::event_json;
 use crate::failpoint;
 use crate::field_names;
 use crate::metrics::{self, Step};
+use crate::random;
 
 /// A copy that is not claimed after this time is nobody's: well beyond the longest that a copy may take.
 const UNCLAIMED_COPY: Duration = Duration::hours(1);
@@ -66,7 +69,7 @@ impl Broker {
         let _turn = self.confirming.wait(id).await;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
-            let done = match file.state {
+            let done = match file.state() {
                 FileState::Active => self.describe(caller, file, wished, clock()).await?,
                 FileState::Deleted => return Err(is_deleted()),
                 FileState::Temp => Box::pin(self.seal(origin, caller, &file, wished, clock())).await?,
@@ -124,7 +127,7 @@ impl Broker {
                 return Ok(None);
             }
             // Another confirmation may have put the parts together a moment ago and be at work on the object now.
-            if file.multipart.is_some() && self.bucket.head(&file.staging_key).await?.is_some() {
+            if file.multipart.is_some() && self.bucket.head(file.staging_key.as_str()).await?.is_some() {
                 return Ok(None);
             }
             // Another confirmation may just have sealed it and cleaned up; only an unchanged record says that nothing came.
@@ -133,12 +136,12 @@ impl Broker {
         };
         failpoint::reach("confirm: head done");
         metrics::file(Step::Arrived, &file.type_name);
-        let sealed_key = fresh_key("files", now);
+        let sealed_key = SealedKey::fresh(now, random::bytes());
         let unclaimed = now + UNCLAIMED_COPY + longest_copy(landed.size);
         // Should the first bytes still be missing, the database writes meanwhile where their copy will be.
         let (judged, doomed) = tokio::join!(
             self.judge_upload(file, &landed, early),
-            self.database.doom(&sealed_key, unclaimed, self.bucket.copies_in_parts(landed.size))
+            self.database.doom(sealed_key.as_str(), unclaimed, self.bucket.copies_in_parts(landed.size))
         );
         let evidence = match judged? {
             Judged::Good(evidence) => evidence,
@@ -172,33 +175,30 @@ impl Broker {
         };
         failpoint::reach("confirm: copied");
         // Only now nobody can change it any more: what was seen before may have been another content under the same tag.
-        let sealed = self.judge_sealed(file, &sealed_key, told.as_deref(), &landed, &evidence).await?;
+        let sealed = self.judge_sealed(file, sealed_key.as_str(), told.as_deref(), &landed, &evidence).await?;
         let Some((copy, judged)) = sealed else { return Ok(None) };
         match judged {
             Judged::Good(_) => {}
             Judged::Refused(complaints) => {
-                self.tidy(file, &sealed_key).await;
+                self.tidy(file, sealed_key.as_str()).await;
                 return self.refuse(file, &landed, complaints, origin, now).await;
             }
             Judged::Changed => {
-                self.tidy(file, &sealed_key).await;
+                self.tidy(file, sealed_key.as_str()).await;
                 return Ok(None);
             }
         }
-        let sealed = Sealed {
-            key: &sealed_key,
-            size: landed.size,
-            etag: &copy.etag,
-            evidence: &evidence,
+        let activation = Activation {
+            sealed: Sealed { key: sealed_key, size: landed.size, etag: copy.etag, evidence },
             actor: caller.actor,
             origin,
             at: now + began.elapsed(),
             late_uploads: self.grace,
         };
-        let activated = self.database.activate(file, &sealed).await?;
+        let activated = self.database.activate(file, &activation).await?;
         failpoint::reach("confirm: activated");
         // Both keys stay in the doomed list in case this fails, or a late form writes the staging key again.
-        let superfluous = if activated.is_some() { &file.staging_key } else { &sealed_key };
+        let superfluous = if activated.is_some() { file.staging_key.as_str() } else { activation.sealed.key.as_str() };
         self.tidy(file, superfluous).await;
         failpoint::reach("confirm: staging deleted");
         if activated.is_some() && file.multipart.is_some() {
@@ -206,7 +206,7 @@ impl Broker {
         }
         if let Some(active) = &activated {
             metrics::file(Step::Confirmed, &active.type_name);
-            tracing::info!(file.id = %active.id, size_bytes = active.size, "file sealed");
+            tracing::info!(file.id = %active.id, size_bytes = active.size(), "file sealed");
         }
         Ok(activated)
     }
@@ -225,32 +225,33 @@ impl Broker {
         failpoint::reach("refusal: judged");
         // Before the object goes: after a crash between the two it is refused again, and told again.
         let change = Change::new(file, Action::Rejected, origin, now);
-        let change = change.with("reasons", event_json::reasons(&complaints)).with("size", landed.size).with(SLIP, file.reissued);
+        let change =
+            change.with("reasons", event_json::reasons(&complaints)).with("size", landed.size).with(SLIP, file.attempts().reissued);
         self.database.reject(&change, MOST_REFUSED).await?;
         failpoint::reach("refusal: written down");
-        if self.bucket.head(&file.staging_key).await?.is_some_and(|now| now.etag == landed.etag) {
-            self.bucket.delete(&file.staging_key).await?;
+        if self.bucket.head(file.staging_key.as_str()).await?.is_some_and(|now| now.etag == landed.etag) {
+            self.bucket.delete(file.staging_key.as_str()).await?;
         }
         failpoint::reach("refusal: object deleted");
         if file.multipart.is_some() {
             // Its upload was used up: the next part that is asked for begins another.
             self.database.end_upload(file).await?;
         }
-        if file.refused + 1 >= MOST_REFUSED {
+        if file.attempts().refused + 1 >= MOST_REFUSED {
             complaints.add(Field::State, DEAD);
         }
         Err(BrokerError::Refused(complaints))
     }
 
     /// Takes a key off the doomed list that nothing was written to: who is refused again and again shall leave no row each time.
-    async fn spare(&self, sealed_key: &str) -> Result<(), BrokerError> {
-        Ok(self.database.forget_doomed(&[sealed_key.to_owned()]).await?)
+    async fn spare(&self, sealed_key: &SealedKey) -> Result<(), BrokerError> {
+        Ok(self.database.forget_doomed(&[sealed_key.to_string()]).await?)
     }
 
     /// Why there is no object to confirm: nothing came, or what came with this slip was refused before its client asked.
     async fn nothing_there(&self, file: &File) -> Result<BrokerError, BrokerError> {
         let refused = self.database.last_audited(file.id, Action::Rejected).await?;
-        let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.reissued);
+        let unasked = refused.filter(|line| line.actor.is_none() && line.details[SLIP] == file.attempts().reissued);
         let Some(line) = unasked else { return Ok(BrokerError::NotUploaded) };
         Ok(BrokerError::Refused(event_json::complaints(&line.details["reasons"])))
     }
@@ -259,7 +260,7 @@ impl Broker {
     pub(super) async fn tidy_staging(&self, file: &File) {
         let mut ended = file.multipart.is_some();
         if let Some(Multipart { upload_id: Some(upload_id), .. }) = &file.multipart {
-            let aborted = tokio::time::timeout(TIDYING, self.bucket.abort_upload(&file.staging_key, upload_id)).await;
+            let aborted = tokio::time::timeout(TIDYING, self.bucket.abort_upload(file.staging_key.as_str(), upload_id)).await;
             if let Err(error) = aborted.unwrap_or_else(|_| Err(BucketError::Unavailable("it did not answer in time".to_owned()))) {
                 tracing::warn!(file.id = %file.id, %error, "an upload in parts is left to the sweeper");
                 ended = false;
@@ -268,7 +269,7 @@ impl Broker {
         if ended {
             self.release_parts(file).await;
         }
-        self.tidy(file, &file.staging_key).await;
+        self.tidy(file, file.staging_key.as_str()).await;
     }
 
     /// The URLs of an upload in parts die with it, so its bytes are reserved no more. What a form may write is, until it dies.
@@ -289,7 +290,7 @@ impl Broker {
 
 /// That a temp file can still become active, and be given forms.
 pub(super) fn not_dead(file: &File) -> Result<(), BrokerError> {
-    if file.state == FileState::Temp && file.refused >= MOST_REFUSED {
+    if file.attempts().refused >= MOST_REFUSED {
         return Err(BrokerError::Refused(Complaints::one(Field::State, DEAD)));
     }
     Ok(())

@@ -68,7 +68,7 @@ impl Broker {
         for id in ids {
             let removed = match execution {
                 Execution::Real => self.remove(caller, *id, now).await,
-                Execution::Dry => self.find(caller, *id).await.map(|file| (removal(file.state), file)),
+                Execution::Dry => self.find(caller, *id).await.map(|file| (removal(file.state()), file)),
             };
             match removed {
                 // What was uploaded of forgotten ones is left to the sweeper: a hundred answers of a slow store take too long.
@@ -88,7 +88,7 @@ impl Broker {
         allowed(caller, Scope::FilesDelete)?;
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
-            match file.state {
+            match file.state() {
                 FileState::Deleted => {}
                 FileState::Active => {
                     seen_by(caller, &file)?;
@@ -115,7 +115,7 @@ impl Broker {
     async fn remove(&self, caller: &Caller, id: FileId, now: OffsetDateTime) -> Result<(Removal, File), BrokerError> {
         for _ in 0..ATTEMPTS {
             let file = self.find(caller, id).await?;
-            let removed = match file.state {
+            let removed = match file.state() {
                 FileState::Deleted => true,
                 FileState::Temp => self.give_up(&file, Some(Origin::Request(caller.actor)), now).await?,
                 FileState::Active => {
@@ -128,7 +128,7 @@ impl Broker {
                 }
             };
             if removed {
-                return Ok((removal(file.state), file));
+                return Ok((removal(file.state()), file));
             }
         }
         Err(BrokerError::Changing)

@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Broker, BrokerError, allowed};
 use crate::bucket::{BucketError, GetTerms, ObjectBody, PresignedGet};
-use crate::domain::{Caller, Disposition, File, FileId, FileState, Scope, Tenant};
+use crate::domain::{Caller, Disposition, File, FileId, FileState, Scope, Sealed, Tenant};
 
 /// Who asks for a file's bytes.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Broker {
             }
             Reader::Link(tenant) => self.database.find_file(tenant, id).await?.ok_or(BrokerError::NotFound)?,
         };
-        if file.state == FileState::Active { Ok(file) } else { Err(BrokerError::NotFound) }
+        if file.state() == FileState::Active { Ok(file) } else { Err(BrokerError::NotFound) }
     }
 
     /// A URL of the store's at which a browser gets the bytes; with `head`, for the headers alone.
@@ -63,7 +63,7 @@ impl Broker {
         now: OffsetDateTime,
     ) -> Result<PresignedGet, BrokerError> {
         let Offered { content_type, content_disposition } = offered;
-        let terms = GetTerms { key: sealed(file)?.0, head, content_type, content_disposition, lifetime };
+        let terms = GetTerms { key: sealed(file)?.key.as_str(), head, content_type, content_disposition, lifetime };
         Ok(self.bucket.presign_get(&terms, now).await?)
     }
 
@@ -72,14 +72,14 @@ impl Broker {
     /// # Errors
     /// See [`BucketError`]; also when the sealed object is gone or another.
     pub async fn read_download(&self, file: &File, part: Option<(u64, u64)>) -> Result<ObjectBody, BrokerError> {
-        let (key, etag) = sealed(file)?;
-        let body = self.bucket.download(key, etag, file.size, part).await?;
+        let Sealed { key, size, etag, .. } = sealed(file)?;
+        let body = self.bucket.download(key.as_str(), etag, *size, part).await?;
         Ok(body
             .ok_or_else(|| BucketError::Refused(format!("the object of file {} is gone, or another: run ‘dropslip reconcile’", file.id)))?)
     }
 }
 
-/// Where the bytes are, and their entity tag.
-fn sealed(file: &File) -> Result<(&str, &str), BrokerError> {
-    file.sealed_key.as_deref().zip(file.etag.as_deref()).ok_or(BrokerError::NotFound)
+/// Where the bytes are.
+fn sealed(file: &File) -> Result<&Sealed, BrokerError> {
+    file.sealed().ok_or(BrokerError::NotFound)
 }

@@ -25,14 +25,14 @@ pub(super) enum Judged {
 impl Broker {
     /// What was uploaded, and its first bytes, asked for at the same time. They count only where they are those of the same object.
     pub(super) async fn look(&self, file: &File) -> Result<Option<(Landed, Option<Vec<u8>>)>, BrokerError> {
-        let wanted = bytes_wanted(&file.granted_type, self.sniff(file));
+        let wanted = bytes_wanted(&file.grant.content_type, self.sniff(file));
         let early = async {
             match wanted {
                 0 => Ok(None),
-                wanted => self.bucket.read_start_of_any(&file.staging_key, wanted).await,
+                wanted => self.bucket.read_start_of_any(file.staging_key.as_str(), wanted).await,
             }
         };
-        let (landed, early) = tokio::join!(self.bucket.head(&file.staging_key), early);
+        let (landed, early) = tokio::join!(self.bucket.head(file.staging_key.as_str()), early);
         let Some(landed) = landed? else { return Ok(None) };
         let early = early?.filter(|(etag, _)| *etag == landed.etag).map(|(_, start)| start);
         Ok(Some((landed, early)))
@@ -44,9 +44,9 @@ impl Broker {
             Ok(()) => {
                 let start = match early {
                     Some(start) => Some(start),
-                    None => self.first_bytes(file, &file.staging_key, &landed.etag, landed.size).await?,
+                    None => self.first_bytes(file, file.staging_key.as_str(), &landed.etag, landed.size).await?,
                 };
-                self.judge_bytes(file, &file.staging_key, landed, start).await
+                self.judge_bytes(file, file.staging_key.as_str(), landed, start).await
             }
             Err(complaints) => Ok(Judged::Refused(complaints)),
         }
@@ -110,7 +110,7 @@ impl Broker {
 
     /// As many first bytes as the file's rule wants to see; `None` when the object is not the one with that entity tag any more.
     async fn first_bytes(&self, file: &File, key: &str, etag: &str, size: u64) -> Result<Option<Vec<u8>>, BrokerError> {
-        let wanted = bytes_wanted(&file.granted_type, self.sniff(file));
+        let wanted = bytes_wanted(&file.grant.content_type, self.sniff(file));
         if wanted == 0 || size == 0 {
             return Ok(Some(Vec::new()));
         }
@@ -146,7 +146,7 @@ impl Broker {
         let spelled = |detected: &MediaType| rule.and_then(|rule| rule.spelled(detected));
         let max_pixels = rule.map_or(PIXELS_WITHOUT_RULE, |rule| rule.max_pixels);
         let weighing = Weighing { sniff: rule.map_or(Sniff::Reject, |rule| rule.sniff), max_pixels, spelled: &spelled };
-        match weigh(&file.granted_type, &upload, &weighing) {
+        match weigh(&file.grant.content_type, &upload, &weighing) {
             Ok(evidence) => Ok(Judged::Good(evidence)),
             Err(complaints) if rule.is_some() => Ok(Judged::Refused(complaints)),
             Err(_) => Err(BrokerError::UnknownType(file.type_name.clone())),

@@ -56,14 +56,14 @@ impl Broker {
     ) -> Result<(File, Vec<SignedPart>), BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
         let (file, multipart) = self.in_parts(caller, id).await?;
-        let last = multipart.part_size.map_or(MAX_PARTS, |size| part_count(file.max_size, size));
+        let last = multipart.part_size.map_or(MAX_PARTS, |size| part_count(file.grant.max_size, size));
         // All parts but the last have a least size, so that many parts tell a large file before all of it was sent.
-        let fitting = part_count(file.max_size, MIN_PART_SIZE);
+        let fitting = part_count(file.grant.max_size, MIN_PART_SIZE);
         if multipart.part_size.is_none() && numbers.iter().any(|number| (fitting + 1..=last).contains(&u64::from(*number))) {
-            return Err(BrokerError::Invalid(Complaints::one(Field::Size, format!("must be {} or lower", file.max_size))));
+            return Err(BrokerError::Invalid(Complaints::one(Field::Size, format!("must be {} or lower", file.grant.max_size))));
         }
         let sized = |number: &u32| match multipart.part_size {
-            Some(size) => size_of_part(*number, file.max_size, size).map(|size| (*number, Some(size))),
+            Some(size) => size_of_part(*number, file.grant.max_size, size).map(|size| (*number, Some(size))),
             None => (1..=last).contains(&u64::from(*number)).then_some((*number, None)),
         };
         let parts: Option<Vec<(u32, Option<u64>)>> = numbers.iter().map(sized).collect();
@@ -73,7 +73,7 @@ impl Broker {
         let lifetime = self.file_types.load().get(&file.type_name).map_or(LIFETIME_WITHOUT_RULE, |rule| rule.slip_lifetime);
         let (file, multipart) = self.kept_alive(file, multipart, lifetime, now).await?;
         let Some(upload_id) = &multipart.upload_id else { return Err(BrokerError::Changing) };
-        let terms = PartTerms { key: &file.staging_key, upload_id, lifetime: lifetime.min(file.expires_at - now) };
+        let terms = PartTerms { key: file.staging_key.as_str(), upload_id, lifetime: lifetime.min(file.expires_at - now) };
         let presigned = self.bucket.presign_parts(terms, &parts, now).await?;
         let signed = parts.into_iter().zip(presigned).map(|((number, size), put)| SignedPart { number, size, put });
         Ok((file, signed.collect()))
@@ -88,10 +88,10 @@ impl Broker {
         let (file, multipart) = self.in_parts(caller, id).await?;
         let slip = InParts::of(&file, &multipart);
         let upload_id = multipart.upload_id.as_deref().unwrap_or_default();
-        if let Some(parts) = self.bucket.list_parts(&file.staging_key, upload_id).await? {
+        if let Some(parts) = self.bucket.list_parts(file.staging_key.as_str(), upload_id).await? {
             return Ok(Arrived { file, slip, parts, put_together: false });
         }
-        let Some(landed) = self.bucket.head(&file.staging_key).await? else {
+        let Some(landed) = self.bucket.head(file.staging_key.as_str()).await? else {
             let gone = "were dropped by the store; ask for another slip and upload them again";
             return Err(BrokerError::Conflict(Complaints::one(Field::Parts, gone)));
         };
@@ -109,7 +109,7 @@ impl Broker {
         allowed(caller, Scope::FilesWrite)?;
         let file = self.find(caller, id).await?;
         not_dead(&file)?;
-        if file.state == FileState::Temp && self.bucket.head(&file.staging_key).await?.is_none() {
+        if file.state() == FileState::Temp && self.bucket.head(file.staging_key.as_str()).await?.is_none() {
             self.put_together(&file, Some(claimed)).await?;
         }
         self.confirm(caller, id, now).await
@@ -166,14 +166,14 @@ impl Broker {
         if begun {
             return Ok(file);
         }
-        let upload_id = self.bucket.begin_upload(&file.staging_key, &file.granted_type.to_string(), None).await?;
+        let upload_id = self.bucket.begin_upload(file.staging_key.as_str(), &file.grant.content_type.to_string(), None).await?;
         failpoint::reach("parts: upload begun");
         if let Some(file) = self.database.begin_upload(&file, &upload_id).await? {
             failpoint::reach("parts: upload recorded");
             return Ok(file);
         }
         // The same request came twice at once, and the other one was faster; or the file is past needing an upload.
-        self.bucket.abort_upload(&file.staging_key, &upload_id).await?;
+        self.bucket.abort_upload(file.staging_key.as_str(), &upload_id).await?;
         self.find(caller, file.id).await
     }
 
@@ -182,17 +182,17 @@ impl Broker {
     /// `false` when the store knows no such upload (any more): the object is there, or nothing is.
     pub(super) async fn put_together(&self, file: &File, claimed: Option<&[(u32, String)]>) -> Result<bool, BrokerError> {
         let Some(Multipart { upload_id: Some(upload_id), part_size }) = &file.multipart else { return Ok(false) };
-        let Some(mut parts) = self.bucket.list_parts(&file.staging_key, upload_id).await? else { return Ok(false) };
+        let Some(mut parts) = self.bucket.list_parts(file.staging_key.as_str(), upload_id).await? else { return Ok(false) };
         match claimed {
             Some(claimed) => keep_claimed(&mut parts, claimed).map_err(BrokerError::Conflict)?,
             None if parts.is_empty() => return Err(BrokerError::NotUploaded),
             // The client alone knows when it has sent the last part.
-            None if part_size.is_none() && file.min_size != file.max_size => return Err(BrokerError::NotUploaded),
+            None if part_size.is_none() && file.grant.min_size != file.grant.max_size => return Err(BrokerError::NotUploaded),
             None => {}
         }
-        judge_parts(&parts, *part_size, file.min_size, file.max_size).map_err(BrokerError::Conflict)?;
+        judge_parts(&parts, *part_size, file.grant.min_size, file.grant.max_size).map_err(BrokerError::Conflict)?;
         failpoint::reach("parts: judged");
-        let completed = self.bucket.complete_upload(&file.staging_key, upload_id, &parts).await?;
+        let completed = self.bucket.complete_upload(file.staging_key.as_str(), upload_id, &parts).await?;
         failpoint::reach("parts: put together");
         Ok(completed == Completed::Done)
     }
@@ -223,8 +223,13 @@ impl Broker {
         if file.expires_at >= wished || file.expires_at >= now + lifetime * 3 / 4 {
             return Ok((file, multipart));
         }
-        let form =
-            NewForm { staging_key: &file.staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.max_size, ends_at: wished };
+        let form = NewForm {
+            staging_key: &file.staging_key,
+            tenant: &file.tenant,
+            actor: file.created_by,
+            bytes: file.grant.max_size,
+            ends_at: wished,
+        };
         self.limits.reserve(&self.database, &form, now).await?.map_err(BrokerError::LimitExceeded)?;
         let extended = self.database.extend_slip(&file, wished).await?.ok_or(BrokerError::Changing)?;
         let multipart = extended.multipart.clone().unwrap_or(multipart);

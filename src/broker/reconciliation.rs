@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Broker, BrokerError};
-use crate::domain::{File, FileId};
+use crate::domain::{File, FileId, SealedKey, StagingKey};
 
 /// How many records are compared at once.
 const PAGE: u32 = 1000;
@@ -12,7 +12,7 @@ const PAGE: u32 = 1000;
 const ASKED_AT_ONCE: usize = 16;
 
 /// Where every key of dropslip's stands.
-const PREFIXES: [&str; 2] = ["files/", "temp/"];
+const PREFIXES: [&str; 2] = [SealedKey::PREFIX, StagingKey::PREFIX];
 
 /// What an audit found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl Broker {
     }
 
     async fn compared(&self, file: &File) -> Result<Finding, BrokerError> {
-        let Some(key) = &file.sealed_key else { return Ok(Finding::Good) };
-        Ok(match self.bucket.head(key).await? {
+        let Some(sealed) = file.sealed() else { return Ok(Finding::Good) };
+        Ok(match self.bucket.head(sealed.key.as_str()).await? {
             // It may have been purged since the record was read.
             None if self.database.find_file(&file.tenant, file.id).await?.is_some() => Finding::Lost(file.id),
             None => Finding::Good,
-            Some(found) if found.size == file.size && Some(&found.etag) == file.etag.as_ref() => Finding::Good,
+            Some(found) if found.size == sealed.size && found.etag == sealed.etag => Finding::Good,
             Some(_) => Finding::Forged(file.id),
         })
     }

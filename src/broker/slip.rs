@@ -6,7 +6,7 @@ use super::{Broker, BrokerError};
 use crate::bucket::{PresignedPut, PutTerms};
 use crate::domain::file::ChecksumSha256;
 use crate::domain::multipart::{part_count, part_size_for};
-use crate::domain::{Complaints, Field, File, Grant, Multipart, NewFile, PartSizes, UploadMethod};
+use crate::domain::{Allowance, Complaints, Field, File, Grant, Multipart, NewFile, PartSizes, StagingKey, UploadMethod};
 use crate::post_policy::{PresignedPost, UploadTerms};
 
 /// What a client uploads with.
@@ -33,10 +33,8 @@ pub struct InParts {
 
 /// What a slip is to allow.
 pub(super) struct SlipRequest<'a> {
-    pub(super) key: &'a str,
-    pub(super) content_type: &'a str,
-    pub(super) min_size: u64,
-    pub(super) max_size: u64,
+    pub(super) key: &'a StagingKey,
+    pub(super) grant: &'a Grant,
     pub(super) checksum_sha256: Option<&'a ChecksumSha256>,
     pub(super) multipart: Option<&'a Multipart>,
     pub(super) lifetime: Duration,
@@ -56,7 +54,7 @@ impl Slip {
 
 impl InParts {
     pub(super) fn of(file: &File, multipart: &Multipart) -> Self {
-        Self::new(multipart, file.max_size, file.expires_at)
+        Self::new(multipart, file.grant.max_size, file.expires_at)
     }
 
     fn new(multipart: &Multipart, size: u64, expires_at: OffsetDateTime) -> Self {
@@ -67,12 +65,12 @@ impl InParts {
 
 impl Broker {
     /// Whether a file comes in parts: when the client can, and it is large enough to be worth it.
-    pub(super) fn parts_for(&self, new: &NewFile, grant: &Grant) -> Option<Multipart> {
+    pub(super) fn parts_for(&self, new: &NewFile, allowance: &Allowance) -> Option<Multipart> {
         match (new.multipart?, new.size) {
             (PartSizes::ChosenByClient, _) => Some(Multipart { upload_id: None, part_size: None }),
             // Nothing can be cut into no parts.
             (PartSizes::Granted, Some(0)) => None,
-            (PartSizes::Granted, Some(size)) if size >= self.multipart_threshold || size > grant.max_request => {
+            (PartSizes::Granted, Some(size)) if size >= self.multipart_threshold || size > allowance.max_request => {
                 Some(Multipart { upload_id: None, part_size: Some(part_size_for(size, self.part_size)) })
             }
             (PartSizes::Granted, _) => None,
@@ -84,30 +82,31 @@ impl Broker {
         if let Some(multipart) = request.multipart {
             let expires_at = now + request.lifetime;
             let expires_at = expires_at.replace_nanosecond(0).unwrap_or(expires_at);
-            return Ok(Slip::Parts(InParts::new(multipart, request.max_size, expires_at)));
+            return Ok(Slip::Parts(InParts::new(multipart, request.grant.max_size, expires_at)));
         }
+        let Grant { content_type, min_size, max_size } = request.grant;
         match self.method {
             UploadMethod::Post => {
                 let terms = UploadTerms {
                     bucket: self.bucket.name(),
-                    key: request.key,
-                    content_type: request.content_type,
-                    min_size: request.min_size,
-                    max_size: request.max_size,
+                    key: request.key.as_str(),
+                    content_type: &content_type.to_string(),
+                    min_size: *min_size,
+                    max_size: *max_size,
                     checksum_sha256,
                     lifetime: request.lifetime,
                 };
                 Ok(Slip::Form(self.bucket.presign(&terms, now).await?))
             }
-            UploadMethod::Put if request.min_size != request.max_size => {
+            UploadMethod::Put if min_size != max_size => {
                 // A PUT has no range of sizes: without its exact one it could store anything.
                 Err(BrokerError::Invalid(Complaints::one(Field::Size, "must be set: this installation signs the exact size")))
             }
             UploadMethod::Put => {
                 let terms = PutTerms {
-                    key: request.key,
-                    content_type: request.content_type,
-                    size: request.max_size,
+                    key: request.key.as_str(),
+                    content_type: &content_type.to_string(),
+                    size: *max_size,
                     checksum_sha256,
                     lifetime: request.lifetime,
                 };

@@ -62,8 +62,8 @@ impl Broker {
         let (mut unknown, mut waiting) = (Vec::new(), Vec::new());
         for (index, id) in ids.iter().enumerate() {
             match self.find(caller, *id).await {
-                Ok(file) if file.state == FileState::Active => {}
-                Ok(file) if file.state == FileState::Temp => waiting.push((index, *id)),
+                Ok(file) if file.state() == FileState::Active => {}
+                Ok(file) if file.state() == FileState::Temp => waiting.push((index, *id)),
                 Ok(_) | Err(BrokerError::NotFound) => unknown.push(index),
                 Err(error) => return Err(error.into()),
             }

@@ -6,9 +6,9 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Bucket, BucketError, Copied, SealedAs, copy_timeout, status, timeouts, unquoted};
-use crate::domain::Part;
 use crate::domain::file::Landed;
 use crate::domain::multipart::{MAX_PARTS, MIN_PART_SIZE, part_count, part_size_for};
+use crate::domain::{Part, SealedKey, StagingKey};
 
 /// Bytes copied by one request when an object is copied in parts.
 const COPY_PART_SIZE: u64 = 256 << 20;
@@ -144,11 +144,11 @@ impl Bucket {
     }
 
     /// [`Bucket::copy_if_unchanged`] for objects of any size: several parts at once, each on the same condition.
-    pub(super) async fn copy_in_parts(&self, from: &str, judged: &Landed, to: &SealedAs<'_>) -> Result<Copied, BucketError> {
-        let upload_id = self.begin_upload(to.key, to.content_type, Some(to.content_disposition)).await?;
+    pub(super) async fn copy_in_parts(&self, from: &StagingKey, judged: &Landed, to: &SealedAs<'_>) -> Result<Copied, BucketError> {
+        let upload_id = self.begin_upload(to.key.as_str(), to.content_type, Some(to.content_disposition)).await?;
         let copied = self.copy_parts(from, judged, to.key, &upload_id).await;
         let done = match &copied {
-            Ok(Some(parts)) => self.complete_upload(to.key, &upload_id, parts).await.map(|completed| completed == Completed::Done),
+            Ok(Some(parts)) => self.complete_upload(to.key.as_str(), &upload_id, parts).await.map(|completed| completed == Completed::Done),
             Ok(None) => Ok(false),
             Err(error) => Err(error.clone()),
         };
@@ -156,11 +156,17 @@ impl Bucket {
             return Ok(Copied::Done(None));
         }
         // The key is on the doomed list: what this does not reach, the sweeper will.
-        let _ = self.abort_upload(to.key, &upload_id).await;
+        let _ = self.abort_upload(to.key.as_str(), &upload_id).await;
         done.map(|_| Copied::Changed)
     }
 
-    async fn copy_parts(&self, from: &str, judged: &Landed, to: &str, upload_id: &str) -> Result<Option<Vec<Part>>, BucketError> {
+    async fn copy_parts(
+        &self,
+        from: &StagingKey,
+        judged: &Landed,
+        to: &SealedKey,
+        upload_id: &str,
+    ) -> Result<Option<Vec<Part>>, BucketError> {
         let preferred = COPY_PART_SIZE.min(self.copy_in_parts_above).max(MIN_PART_SIZE);
         let size = part_size_for(judged.size, preferred);
         let count = part_count(judged.size, size).min(MAX_PARTS);
@@ -172,7 +178,7 @@ impl Bucket {
                 .client
                 .upload_part_copy()
                 .bucket(&self.name)
-                .key(to)
+                .key(to.as_str())
                 .upload_id(upload_id)
                 .part_number(i32::try_from(number).unwrap_or(i32::MAX))
                 .copy_source(format!("{}/{from}", self.name))
@@ -195,7 +201,7 @@ impl Bucket {
         });
         let parts: Vec<Option<Part>> = copies.buffered(COPIES_AT_ONCE).try_collect().await?;
         // Not every store minds the condition (Ceph's gateway does not), and parts of two uploads are no copy.
-        let unchanged = self.head(from).await?.is_some_and(|landed| landed.etag == judged.etag);
+        let unchanged = self.head(from.as_str()).await?.is_some_and(|landed| landed.etag == judged.etag);
         Ok(if unchanged { parts.into_iter().collect() } else { None })
     }
 }

@@ -14,8 +14,8 @@ use crate::domain::file_type::{AllowedType, Unconfirmed};
 use crate::domain::multipart::MIN_PART_SIZE;
 use crate::domain::web::innermost;
 use crate::domain::{
-    Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, TypeLimit,
-    UploadMethod, sqlite_url,
+    Actor, ActorKind, Caller, Disposition, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Sniff, StagingKey,
+    TypeLimit, UploadMethod, sqlite_url,
 };
 use crate::limits::{Limit, Limits};
 use crate::random;
@@ -86,7 +86,7 @@ impl Bench {
     }
 
     /// Step 3 for what lies under `key`, granted as [`CONTENT`].
-    pub(super) async fn confirm(&self, key: &str, with_checksum: bool) -> Result<File, BrokerError> {
+    pub(super) async fn confirm(&self, key: &StagingKey, with_checksum: bool) -> Result<File, BrokerError> {
         let checksum: Option<ChecksumSha256> = if with_checksum { CHECKSUM.parse().ok() } else { None };
         let size = CONTENT.len() as u64;
         let content_type = media_type();
@@ -99,7 +99,7 @@ impl Bench {
             checksum_sha256: checksum,
             multipart: None,
         };
-        let grant = Grant { content_type, min_size: size, max_size: size, max_request: size, lifetime: LIFETIME };
+        let grant = Grant { content_type, min_size: size, max_size: size };
         let row = NewRow {
             new: &new,
             grant: &grant,
@@ -120,7 +120,11 @@ impl Bench {
         let later = now() + Duration::days(2);
         let doomed = self.database.lease_doomed(later, Lease::of(Duration::MINUTE, later), MOST_FILES).await.unwrap_or_default();
         self.database.close().await;
-        sealed.into_iter().filter_map(|file| file.sealed_key).chain(doomed.into_iter().map(|doomed| doomed.key)).collect()
+        sealed
+            .into_iter()
+            .filter_map(|file| file.sealed_key().map(ToString::to_string))
+            .chain(doomed.into_iter().map(|doomed| doomed.key))
+            .collect()
     }
 }
 

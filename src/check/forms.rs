@@ -7,8 +7,8 @@ use super::clock::now;
 use super::confirmation::{Bench, CHECKSUM, CONTENT, CONTENT_TYPE, LIFETIME};
 use super::{Installation, Probe, Report, Status, puts};
 use crate::bucket::{Bucket, BucketOptions};
-use crate::domain::UploadMethod;
 use crate::domain::web::innermost;
+use crate::domain::{StagingKey, UploadMethod};
 use crate::post_policy::UploadTerms;
 
 /// How much of an answer is read.
@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 64 * 1024;
 /// A form that is about to be sent.
 pub(super) struct Form {
     pub(super) url: String,
-    pub(super) key: String,
+    pub(super) key: StagingKey,
     pub(super) fields: Vec<(String, String)>,
     pub(super) file: Vec<u8>,
 }
@@ -51,11 +51,11 @@ impl Answer {
 
 impl Form {
     /// A form for [`CONTENT`] under `key`, as a slip has one.
-    pub(super) async fn signed(way: &Bucket, key: String, checksum: bool, at: OffsetDateTime) -> Result<Self, String> {
+    pub(super) async fn signed(way: &Bucket, key: StagingKey, checksum: bool, at: OffsetDateTime) -> Result<Self, String> {
         let size = CONTENT.len() as u64;
         let terms = UploadTerms {
             bucket: way.name(),
-            key: &key,
+            key: key.as_str(),
             content_type: CONTENT_TYPE,
             min_size: size,
             max_size: size,
@@ -116,7 +116,7 @@ pub(super) async fn look(installation: &Installation, probe: &Probe, way: &Bucke
         report.advise("form", Status::Error, format!("a form as in every slip is refused: {}", answer.words()), advice);
         return false;
     }
-    match probe.bucket.head(&key).await {
+    match probe.bucket.head(key.as_str()).await {
         Ok(Some(landed)) if landed.size == CONTENT.len() as u64 && landed.content_type.as_deref() == Some(CONTENT_TYPE) => {
             report.ok("form", format!("a form as in every slip is taken ({}), and its bytes and type arrive", answer.words()));
         }
@@ -136,15 +136,15 @@ pub(super) async fn look(installation: &Installation, probe: &Probe, way: &Bucke
         }
     }
     with_checksum(probe, way, report).await;
-    private(probe, &key, report).await;
+    private(probe, key.as_str(), report).await;
     if let Some(bench) = bench {
         confirmed(bench, &key, report).await;
     }
     true
 }
 
-async fn sent(probe: &Probe, way: &Bucket, key: &str, checksum: bool) -> Result<Answer, String> {
-    Form::signed(way, key.to_owned(), checksum, now()).await?.send(&probe.http).await
+async fn sent(probe: &Probe, way: &Bucket, key: &StagingKey, checksum: bool) -> Result<Answer, String> {
+    Form::signed(way, key.clone(), checksum, now()).await?.send(&probe.http).await
 }
 
 /// Whether uploads reach the bucket where slips send them; where they do not, the other checks take the broker's own way to it.
@@ -169,7 +169,7 @@ pub(super) async fn way<'a>(probe: &'a Probe, report: &mut Report) -> &'a Bucket
             return &probe.inner;
         }
     };
-    match (answer.is_accepted(), probe.bucket.head(&key).await) {
+    match (answer.is_accepted(), probe.bucket.head(key.as_str()).await) {
         (true, Ok(Some(_))) => {
             report.ok(CHECK, format!("what is sent to {url} arrives in the bucket"));
             return &probe.bucket;
@@ -177,7 +177,7 @@ pub(super) async fn way<'a>(probe: &'a Probe, report: &mut Report) -> &'a Bucket
         (true, Ok(None)) => {
             let found = format!("{url} takes uploads, but none arrives in the bucket: it is another store or bucket");
             report.advise(CHECK, Status::Error, found, ADVICE);
-            forget_elsewhere(&probe.options, &key).await;
+            forget_elsewhere(&probe.options, key.as_str()).await;
         }
         (true, Err(error)) => {
             let advice = "allow s3:GetObject on temp/* and s3:ListBucket on the bucket";
@@ -202,7 +202,7 @@ async fn with_checksum(probe: &Probe, way: &Bucket, report: &mut Report) {
     let key = probe.key("form-with-checksum");
     match sent(probe, way, &key, true).await {
         Ok(answer) if answer.is_accepted() => {
-            let kept = probe.bucket.head(&key).await.ok().flatten().and_then(|landed| landed.checksum_sha256);
+            let kept = probe.bucket.head(key.as_str()).await.ok().flatten().and_then(|landed| landed.checksum_sha256);
             match kept.as_deref() {
                 Some(CHECKSUM) => report.ok(CHECK, "a form that names a SHA-256 is taken, and the store keeps it"),
                 _ => report
@@ -235,7 +235,7 @@ pub(super) async fn anonymous_status(probe: &Probe, key: &str) -> Result<u16, St
     Ok(answer.status().as_u16())
 }
 
-async fn confirmed(bench: &Bench, key: &str, report: &mut Report) {
+async fn confirmed(bench: &Bench, key: &StagingKey, report: &mut Report) {
     const CHECK: &str = "confirm";
     match bench.confirm(key, false).await {
         Ok(_) => report.ok(CHECK, "the upload becomes a file: looked at, copied, sealed"),

@@ -5,11 +5,12 @@ use super::confirmation::{CONTENT, CONTENT_TYPE, LIFETIME};
 use super::puts::Put;
 use super::{Probe, Report, Status};
 use crate::bucket::{Bucket, BucketError, Completed, Copied, PartTerms, SealedAs};
+use crate::domain::StagingKey;
 use crate::domain::file::Landed;
 
 pub(super) async fn look(probe: &Probe, way: &Bucket, report: &mut Report) {
     let key = probe.key("copied");
-    match probe.bucket.put(&key, CONTENT).await {
+    match probe.bucket.put(key.as_str(), CONTENT).await {
         Ok(()) => match copy_if_match(probe, &key, report).await {
             Ok(()) => {}
             Err(error) => {
@@ -22,16 +23,16 @@ pub(super) async fn look(probe: &Probe, way: &Bucket, report: &mut Report) {
             report.advise("copy-if-match", Status::Error, format!("there is nothing to copy: {refusal}"), advice);
         }
     }
-    delete(probe, &key, report).await;
+    delete(probe, key.as_str(), report).await;
     multipart(probe, way, report).await;
 }
 
 /// The condition is what keeps a form from switching contents under a confirmation's eyes.
-async fn copy_if_match(probe: &Probe, from: &str, report: &mut Report) -> Result<(), BucketError> {
+async fn copy_if_match(probe: &Probe, from: &StagingKey, report: &mut Report) -> Result<(), BucketError> {
     const CHECK: &str = "copy-if-match";
     let bucket = &probe.bucket;
     let nothing = || BucketError::Unavailable("what was written is not there".to_owned());
-    let landed = bucket.head(from).await?.ok_or_else(nothing)?;
+    let landed = bucket.head(from.as_str()).await?.ok_or_else(nothing)?;
     let to = probe.sealed_key("copied");
     let to = SealedAs { key: &to, content_type: CONTENT_TYPE, content_disposition: "attachment" };
     let other = Landed { etag: "00000000000000000000000000000000".to_owned(), ..landed.clone() };
@@ -42,7 +43,7 @@ async fn copy_if_match(probe: &Probe, from: &str, report: &mut Report) -> Result
         return Ok(());
     }
     let copied = bucket.copy_if_unchanged(from, &landed, &to).await?;
-    let arrived = bucket.head(to.key).await?;
+    let arrived = bucket.head(to.key.as_str()).await?;
     if matches!(copied, Copied::Done(_)) && arrived.is_some_and(|copy| copy.size == landed.size) {
         report.ok(CHECK, "a copy is made of the object that was looked at, and of no other");
     } else {
@@ -97,9 +98,9 @@ async fn in_parts(probe: &Probe, way: &Bucket) -> Result<(), String> {
     let bucket = &probe.bucket;
     let key = probe.key("multipart");
     let failed = |step: &'static str| move |error: BucketError| format!("{step}: {error}");
-    let upload_id = bucket.begin_upload(&key, CONTENT_TYPE, None).await.map_err(failed("begin"))?;
+    let upload_id = bucket.begin_upload(key.as_str(), CONTENT_TYPE, None).await.map_err(failed("begin"))?;
     let size = CONTENT.len() as u64;
-    let terms = PartTerms { key: &key, upload_id: &upload_id, lifetime: LIFETIME };
+    let terms = PartTerms { key: key.as_str(), upload_id: &upload_id, lifetime: LIFETIME };
     let signed = way.presign_parts(terms, &[(1, Some(size))], now()).await.map_err(failed("sign a part"))?;
     for part in signed {
         let put = Put { url: part.url, headers: Vec::new(), bytes: CONTENT.to_vec() };
@@ -108,12 +109,12 @@ async fn in_parts(probe: &Probe, way: &Bucket) -> Result<(), String> {
             return Err(format!("upload a part: {}", answer.words()));
         }
     }
-    let parts = bucket.list_parts(&key, &upload_id).await.map_err(failed("list its parts"))?.unwrap_or_default();
+    let parts = bucket.list_parts(key.as_str(), &upload_id).await.map_err(failed("list its parts"))?.unwrap_or_default();
     if parts.len() != 1 || parts.iter().any(|part| part.size != size) {
         return Err("list the part that was sent".to_owned());
     }
-    let completed = bucket.complete_upload(&key, &upload_id, &parts).await.map_err(failed("complete"))?;
-    let landed = bucket.head(&key).await.map_err(failed("look at the result"))?;
+    let completed = bucket.complete_upload(key.as_str(), &upload_id, &parts).await.map_err(failed("complete"))?;
+    let landed = bucket.head(key.as_str()).await.map_err(failed("look at the result"))?;
     if completed == Completed::Done && landed.is_some_and(|landed| landed.size == size) {
         Ok(())
     } else {
@@ -123,6 +124,6 @@ async fn in_parts(probe: &Probe, way: &Bucket) -> Result<(), String> {
 
 async fn aborted(probe: &Probe) -> Result<(), BucketError> {
     let key = probe.key("aborted");
-    let upload_id = probe.bucket.begin_upload(&key, CONTENT_TYPE, None).await?;
-    probe.bucket.abort_upload(&key, &upload_id).await
+    let upload_id = probe.bucket.begin_upload(key.as_str(), CONTENT_TYPE, None).await?;
+    probe.bucket.abort_upload(key.as_str(), &upload_id).await
 }

@@ -7,8 +7,8 @@ use super::confirmation::{CONTENT, CONTENT_TYPE, LIFETIME};
 use super::forms::Answer;
 use super::{Installation, Probe, Report, Status};
 use crate::bucket::{Bucket, PutTerms};
-use crate::domain::UploadMethod;
 use crate::domain::web::innermost;
+use crate::domain::{StagingKey, UploadMethod};
 
 /// A presigned PUT that is about to be sent.
 pub(super) struct Put {
@@ -19,9 +19,9 @@ pub(super) struct Put {
 
 impl Put {
     /// A PUT of [`CONTENT`] to `key`, as a slip has one.
-    pub(super) async fn signed(way: &Bucket, key: &str, at: OffsetDateTime) -> Result<Self, String> {
+    pub(super) async fn signed(way: &Bucket, key: &StagingKey, at: OffsetDateTime) -> Result<Self, String> {
         let size = CONTENT.len() as u64;
-        let terms = PutTerms { key, content_type: CONTENT_TYPE, size, checksum_sha256: None, lifetime: LIFETIME };
+        let terms = PutTerms { key: key.as_str(), content_type: CONTENT_TYPE, size, checksum_sha256: None, lifetime: LIFETIME };
         let put = way.presign_put(&terms, at).await.map_err(|error| error.to_string())?;
         let headers = put.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Ok(Self { url: put.url, headers, bytes: CONTENT.to_vec() })
@@ -35,7 +35,7 @@ impl Put {
     }
 }
 
-pub(super) async fn sent(probe: &Probe, way: &Bucket, key: &str) -> Result<Answer, String> {
+pub(super) async fn sent(probe: &Probe, way: &Bucket, key: &StagingKey) -> Result<Answer, String> {
     Put::signed(way, key, now()).await?.send(&probe.http).await
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn look(installation: &Installation, probe: &Probe, way: &Bucke
             return false;
         }
     };
-    let landed = probe.bucket.head(&key).await.ok().flatten();
+    let landed = probe.bucket.head(key.as_str()).await.ok().flatten();
     let arrived = landed.is_some_and(|landed| landed.size == CONTENT.len() as u64 && landed.content_type.as_deref() == Some(CONTENT_TYPE));
     match sent(probe, way, &key).await {
         _ if !arrived => {

@@ -11,9 +11,9 @@ use url::Url;
 
 use super::clock::now;
 use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Installation, Probe, Report, Status};
-use crate::broker::STAGING_PREFIX;
 use crate::bucket::{Bucket, BucketOptions};
 use crate::database::probe::{Found, look};
+use crate::domain::StagingKey;
 use crate::domain::web::{innermost, is_this_machine};
 
 /// The form of a date in HTTP (RFC 9110, section 5.6.7).
@@ -212,7 +212,7 @@ fn words(time: Duration) -> String {
 /// Whether the credentials are good for this bucket at all; a listing is also what dropslip needs to tell 404 from 403.
 async fn usable(bucket: &Bucket, name: &str, report: &mut Report) -> Option<()> {
     const CHECK: &str = "bucket";
-    let refusal = match bucket.try_listing(STAGING_PREFIX).await {
+    let refusal = match bucket.try_listing(StagingKey::PREFIX).await {
         Ok(()) => {
             report.ok(CHECK, format!("‘{name}’ is there and can be listed"));
             return Some(());

@@ -1,12 +1,9 @@
 //! What the bucket does by itself: expiry rules and versions.
 
 use super::{Installation, Probe, Report, Status};
-use crate::broker::STAGING_PREFIX;
 use crate::bucket::lifecycle::RULE_ID;
 use crate::bucket::probe::{Expiry, Versioning};
-
-/// Where sealed files are: nothing may ever expire there.
-const SEALED_PREFIX: &str = "files/";
+use crate::domain::{SealedKey, StagingKey};
 
 pub(super) async fn look(installation: &Installation, probe: &Probe, report: &mut Report) {
     let rules = lifecycle(installation, probe, report).await;
@@ -42,20 +39,21 @@ async fn lifecycle(installation: &Installation, probe: &Probe, report: &mut Repo
 fn judged(rules: &[Expiry], days: i32) -> (Status, String, &'static str) {
     let reaches = |rule: &Expiry, prefix: &str| prefix.starts_with(&rule.prefix) || rule.prefix.starts_with(prefix);
     let expiring = || rules.iter().filter_map(|rule| rule.days.map(|after| (rule, after)));
-    if let Some((rule, after)) = expiring().find(|(rule, _)| reaches(rule, SEALED_PREFIX)) {
-        let found = format!("rule ‘{}’ deletes files under {SEALED_PREFIX} after {after} days", rule.id);
+    // Where sealed files are nothing may ever expire.
+    if let Some((rule, after)) = expiring().find(|(rule, _)| reaches(rule, SealedKey::PREFIX)) {
+        let found = format!("rule ‘{}’ deletes files under {} after {after} days", rule.id, SealedKey::PREFIX);
         return (Status::Error, found, "limit that rule to other keys: it loses confirmed files");
     }
-    let staging = || expiring().filter(|(rule, _)| reaches(rule, STAGING_PREFIX));
+    let staging = || expiring().filter(|(rule, _)| reaches(rule, StagingKey::PREFIX));
     if let Some((rule, after)) = staging().find(|(_, after)| *after < days) {
         let found = format!("rule ‘{}’ deletes uploads after {after} days, but forms and their grace need {days}", rule.id);
         let advice = if rule.id == RULE_ID { "run ‘dropslip lifecycle apply’ again" } else { "raise its days, or take it away" };
         return (Status::Warning, found, advice);
     }
-    if let Some((_, after)) = staging().find(|(rule, _)| STAGING_PREFIX.starts_with(&rule.prefix) && !rule.is_partial) {
+    if let Some((_, after)) = staging().find(|(rule, _)| StagingKey::PREFIX.starts_with(&rule.prefix) && !rule.is_partial) {
         return (Status::Ok, format!("what is never confirmed expires after {after} days"), "");
     }
-    let found = format!("no rule takes away what lies under {STAGING_PREFIX} when no broker runs");
+    let found = format!("no rule takes away what lies under {} when no broker runs", StagingKey::PREFIX);
     (Status::Warning, found, "run ‘dropslip lifecycle apply’")
 }
 
@@ -68,10 +66,10 @@ async fn versioning(probe: &Probe, rules: &[Expiry], report: &mut Report) {
         Err(refusal) if refusal.is_unknown_request() => return report.info(CHECK, "the store has no versions"),
         Err(refusal) => return report.info(CHECK, format!("cannot be read (s3:GetBucketVersioning): {refusal}")),
     };
-    if rules.iter().any(|rule| rule.takes_old_versions && STAGING_PREFIX.starts_with(&rule.prefix) && !rule.is_partial) {
+    if rules.iter().any(|rule| rule.takes_old_versions && StagingKey::PREFIX.starts_with(&rule.prefix) && !rule.is_partial) {
         report.ok(CHECK, format!("{kept}, and a rule takes old versions of uploads away"));
     } else {
-        let advice = format!("add a lifecycle rule with NoncurrentVersionExpiration for {STAGING_PREFIX}");
+        let advice = format!("add a lifecycle rule with NoncurrentVersionExpiration for {}", StagingKey::PREFIX);
         report.advise(CHECK, Status::Warning, format!("{kept}: every upload that is deleted stays as an old version"), advice);
     }
 }

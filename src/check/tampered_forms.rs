@@ -46,7 +46,7 @@ const OF_FORMS: [Tampering<Form>; 19] = [
     by("a-sealed-key", Against::Keys, |form, probe| form.set("key", probe.sealed_key("form"))),
     by("key-from-file-name", Against::Keys, |form, probe| {
         form.set("key", format!("{}${{filename}}", probe.staging));
-        probe.key("check.txt");
+        probe.remember(format!("{}check.txt", probe.staging));
     }),
     by("another-type", Against::Grant, |form, _| form.set("Content-Type", "text/html")),
     by("one-byte-more", Against::Grant, |form, _| form.file.push(b'!')),

@@ -10,7 +10,7 @@ use super::forms::{Answer, anonymous_status};
 use super::{Probe, Report, Status};
 use crate::broker::BrokerError;
 use crate::bucket::probe::StoredHeaders;
-use crate::domain::File;
+use crate::domain::{File, SealedKey, StagingKey};
 use crate::field_names;
 
 /// What a tampering is directed at.
@@ -36,7 +36,7 @@ pub(super) struct Tried<'a> {
     /// Whether the granted bytes have a checksum.
     pub(super) with_checksum: bool,
     /// The granted key.
-    pub(super) key: String,
+    pub(super) key: StagingKey,
     /// The keys it tried to write instead.
     pub(super) others: Vec<String>,
     pub(super) answer: Answer,
@@ -49,7 +49,7 @@ impl Tried<'_> {
         for other in others {
             elsewhere |= matches!(probe.bucket.head(other).await, Ok(Some(_)));
         }
-        let landed = match probe.bucket.head(key).await {
+        let landed = match probe.bucket.head(key.as_str()).await {
             Ok(landed) => landed.is_some(),
             // Who may not look must go by the answer.
             Err(_) => answer.is_accepted() && others.is_empty(),
@@ -95,14 +95,16 @@ impl Tried<'_> {
     async fn is_public(&self) -> bool {
         let readable = async |key: &str| anonymous_status(self.probe, key).await.is_ok_and(|status| status < 300);
         let control = self.probe.key("acl-control");
-        self.probe.bucket.put(&control, CONTENT).await.is_ok() && readable(&self.key).await && !readable(&control).await
+        self.probe.bucket.put(control.as_str(), CONTENT).await.is_ok()
+            && readable(self.key.as_str()).await
+            && !readable(control.as_str()).await
     }
 
     /// The broker found what was granted and sealed it: then nothing else may have come along.
     async fn harmless(&self, file: &File, report: &mut Report) {
         let Self { probe, check, answer, .. } = self;
         let words = answer.words();
-        match probe.bucket.stored_headers(file.sealed_key.as_deref().unwrap_or_default()).await {
+        match probe.bucket.stored_headers(file.sealed_key().map_or("", SealedKey::as_str)).await {
             Ok(Some(headers)) if headers == StoredHeaders::default() => {
                 report.info(check, format!("let through ({words}), to no effect: the sealed file is what was granted"));
             }

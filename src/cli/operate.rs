@@ -9,11 +9,12 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::present;
-use crate::broker::{Reconciliation, STAGING_PREFIX, Swept, lifecycle_days};
+use crate::broker::{Reconciliation, Swept, lifecycle_days};
 use crate::bucket::lifecycle;
 use crate::config::Config;
 use crate::database::Waiting;
 use crate::database::backup;
+use crate::domain::StagingKey;
 use crate::output::say;
 use crate::secret_file;
 use crate::server;
@@ -119,13 +120,13 @@ pub(super) async fn lifecycle(command: LifecycleCommand, config: &Config) -> any
     match command {
         LifecycleCommand::Print => {
             let days = lifecycle_days(&server::file_types(config)?, config.sweep_grace.try_into()?);
-            say!("{:#}", lifecycle::document(STAGING_PREFIX, days))?;
+            say!("{:#}", lifecycle::document(StagingKey::PREFIX, days))?;
         }
         LifecycleCommand::Apply => {
             let stop = CancellationToken::new();
             let days = server::broker(config, stop.clone()).await?.apply_lifecycle().await?;
             stop.cancel();
-            say!("the bucket deletes what lies under {STAGING_PREFIX} for {days} days")?;
+            say!("the bucket deletes what lies under {} for {days} days", StagingKey::PREFIX)?;
         }
     }
     Ok(ExitCode::SUCCESS)

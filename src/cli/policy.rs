@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::config::{Config, Storage};
 use crate::domain::media_type::declared_type;
-use crate::domain::{Complaints, Disposition, FileName, FileTypes, Grant, NewFile};
+use crate::domain::{Allowance, Complaints, Disposition, FileName, FileTypes, NewFile};
 use crate::embedded_s3;
 use crate::field_names;
 use crate::output::say;
@@ -56,7 +56,7 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
                 judge(&types, &NewFile { type_name, name, declared_type, disposition, size, checksum_sha256: None, multipart: None })
             });
             match judged {
-                Ok(grant) => allowed(&grant, &mime_type, config)?,
+                Ok(allowance) => allowed(&allowance, &mime_type, config)?,
                 Err(complaints) => {
                     say!("refused")?;
                     for (field, messages) in field_names::spelled(&complaints).by_name() {
@@ -72,15 +72,16 @@ pub(super) fn run(command: PolicyCommand, config: &Config) -> anyhow::Result<Exi
     }
 }
 
-fn judge(types: &FileTypes, new: &NewFile) -> Result<Grant, Complaints> {
+fn judge(types: &FileTypes, new: &NewFile) -> Result<Allowance, Complaints> {
     types.get(&new.type_name)?.judge(new)
 }
 
-fn allowed(grant: &Grant, declared: &str, config: &Config) -> anyhow::Result<()> {
+fn allowed(allowance: &Allowance, declared: &str, config: &Config) -> anyhow::Result<()> {
+    let Allowance { grant, lifetime, .. } = allowance;
     let declared = if declared.trim().is_empty() { "blank" } else { declared };
     say!("allowed as {} (declared: {declared})", grant.content_type)?;
     say!("  size: {} to {} bytes", grant.min_size, grant.max_size)?;
-    say!("  form good for: {}", humantime::format_duration(grant.lifetime.unsigned_abs()))?;
+    say!("  form good for: {}", humantime::format_duration(lifetime.unsigned_abs()))?;
     let (bucket, region) = match &config.storage {
         Storage::Bucket { name, region, .. } => (name.as_str(), region.as_deref()),
         Storage::Embedded { region, .. } => (embedded_s3::BUCKET, region.as_deref()),
@@ -93,7 +94,7 @@ fn allowed(grant: &Grant, declared: &str, config: &Config) -> anyhow::Result<()>
         min_size: grant.min_size,
         max_size: grant.max_size,
         checksum_sha256: None,
-        lifetime: grant.lifetime,
+        lifetime: *lifetime,
     };
     // Only the names of credentials are in a policy; which ones sign is known when the broker runs.
     let credentials =

@@ -209,7 +209,7 @@ impl Database {
         let File { id, tenant, staging_key, .. } = change.file;
         let rejected = on_pool!(self, write connection => {
             let mut transaction = sqlx::Connection::begin(connection).await?;
-            let counted = sqlx::query(sql).bind(id.0).bind(tenant.as_str()).bind(staging_key).bind(most).execute(&mut *transaction).await?;
+            let counted = sqlx::query(sql).bind(id.0).bind(tenant.as_str()).bind(staging_key.as_str()).bind(most).execute(&mut *transaction).await?;
             if counted.rows_affected() == 1 {
                 record!(self, transaction, change);
             }

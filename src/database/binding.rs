@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use time::OffsetDateTime;
 
-use crate::domain::TypeLimit;
-
 /// A value that takes the place of `$1`, `$2`, ...
 #[derive(Debug, Clone)]
 pub(super) enum Bound<'a> {
@@ -28,16 +26,3 @@ macro_rules! bind_all {
     };
 }
 pub(super) use bind_all;
-
-/// The condition that a file is of one of these types, whose names are bound from parameter `first` on; nothing for all types.
-pub(super) fn of_types(types: &TypeLimit, first: usize) -> String {
-    match types.names() {
-        None => String::new(),
-        // `IN ()` is no SQL to Postgres.
-        Some([]) => " AND FALSE".to_owned(),
-        Some(names) => {
-            let parameters: Vec<_> = (first..first + names.len()).map(|number| format!("${number}")).collect();
-            format!(" AND type_name IN ({})", parameters.join(", "))
-        }
-    }
-}

@@ -129,12 +129,12 @@ impl Database {
             let mut transaction = connection.begin().await?;
             let deleted: Option<Option<String>> = sqlx::query_scalar(sql)
                 .bind(file.id.0)
-                .bind(&file.staging_key)
+                .bind(file.staging_key.as_str())
                 .bind(Instant(file.expires_at))
                 .fetch_optional(&mut *transaction)
                 .await?;
             if let Some(upload_id) = &deleted {
-                let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(delete_after)).bind(upload_id);
+                let doom = sqlx::query(DOOM).bind(file.staging_key.as_str()).bind(Instant(delete_after)).bind(upload_id);
                 doom.execute(&mut *transaction).await?;
                 if let Some(origin) = origin {
                     record!(self, transaction, &Change::new(file, Action::Deleted, origin, at));
@@ -170,7 +170,7 @@ impl Database {
             Engine::Sqlite { write, .. } => {
                 let rows = files.iter().map(|file| {
                     let doomed_until = file.expires_at + late_uploads;
-                    (file.id.0, &file.staging_key, Instant(file.expires_at).micros(), Instant(doomed_until).micros())
+                    (file.id.0, file.staging_key.as_str(), Instant(file.expires_at).micros(), Instant(doomed_until).micros())
                 });
                 let list = serde_json::to_string(&rows.collect::<Vec<_>>()).unwrap_or_default();
                 within_time!(write, connection => {

@@ -11,21 +11,15 @@ use super::churn::{self, Changed};
 use super::doomed_keys::{CLAIM, DOOM};
 use super::file_row::{COLUMNS, FileRow, signed, upload_id};
 use super::instant::Instant;
-use super::search_name::SearchName;
+use super::search_name::{search_name, search_name_of};
 use super::{Database, DatabaseError, on_pool};
-use crate::domain::{Action, Actor, Change, Evidence, File, FileId, FileState, Origin, Tenant};
+use crate::domain::{Action, Actor, Change, File, FileId, FileState, Origin, Sealed, StagingKey, Tenant};
 
 /// What a file becomes active with.
 #[derive(Debug)]
-pub struct Sealed<'a> {
-    /// The key it was copied to; must still be in the doomed list.
-    pub key: &'a str,
-    /// Bytes.
-    pub size: u64,
-    /// The sealed object's entity tag.
-    pub etag: &'a str,
-    /// What was seen and decided.
-    pub evidence: &'a Evidence,
+pub struct Activation {
+    /// Its bytes; their key must still be on the doomed list.
+    pub sealed: Sealed,
     /// Whose file it is in the record from now on.
     pub actor: Actor,
     /// What made dropslip confirm it.
@@ -52,9 +46,9 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn find_upload(&self, tenant: &Tenant, staging_key: &str) -> Result<Option<File>, DatabaseError> {
+    pub async fn find_upload(&self, tenant: &Tenant, staging_key: &StagingKey) -> Result<Option<File>, DatabaseError> {
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE staging_key = $1 AND tenant = $2"));
-        let row: Option<FileRow> = on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key).bind(tenant.as_str()).fetch_optional(connection).await)?;
+        let row: Option<FileRow> = on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key.as_str()).bind(tenant.as_str()).fetch_optional(connection).await)?;
         row.map(File::try_from).transpose()
     }
 
@@ -64,14 +58,14 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn find_by_staging_key(&self, staging_key: &str) -> Result<Option<File>, DatabaseError> {
+    pub async fn find_by_staging_key(&self, staging_key: &StagingKey) -> Result<Option<File>, DatabaseError> {
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE staging_key = $1"));
         let row: Option<FileRow> =
-            on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key).fetch_optional(connection).await)?;
+            on_pool!(self, read connection => sqlx::query_as(sql).bind(staging_key.as_str()).fetch_optional(connection).await)?;
         row.map(File::try_from).transpose()
     }
 
-    /// Puts `key` on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
+    /// Puts `key`, of either kind, on the doomed list: to be deleted after `delete_after`, unless a file claims it first. With `in_parts`, an
     /// upload in parts may be open on it.
     ///
     /// # Errors
@@ -92,9 +86,10 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn activate(&self, file: &File, sealed: &Sealed<'_>) -> Result<Option<File>, DatabaseError> {
-        let size = signed(sealed.size)?;
-        let evidence = sealed.evidence;
+    pub async fn activate(&self, file: &File, activation: &Activation) -> Result<Option<File>, DatabaseError> {
+        let Activation { sealed: Sealed { key, size, etag, evidence }, actor, origin, at, late_uploads } = activation;
+        let (origin, at) = (*origin, *at);
+        let size = signed(*size)?;
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = $1, sealed_key = $2, size = $3, etag = $4, updated_at = CASE WHEN created_at > $5 THEN created_at ELSE $5 END, updated_by_id = $6, updated_by_kind = $7, \
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16, \
@@ -106,16 +101,16 @@ impl Database {
             let mut transaction = connection.begin().await?;
             let row: Option<FileRow> = sqlx::query_as(sql)
                 .bind(FileState::Active.as_str())
-                .bind(sealed.key)
+                .bind(key.as_str())
                 .bind(size)
-                .bind(sealed.etag)
-                .bind(Instant(sealed.at))
-                .bind(sealed.actor.id)
-                .bind(sealed.actor.kind.as_str())
+                .bind(etag)
+                .bind(Instant(at))
+                .bind(actor.id)
+                .bind(actor.kind.as_str())
                 .bind(file.id.0)
                 .bind(file.tenant.as_str())
                 .bind(FileState::Temp.as_str())
-                .bind(&file.staging_key)
+                .bind(file.staging_key.as_str())
                 .bind(evidence.detected.as_ref().map(ToString::to_string))
                 .bind(evidence.decided.to_string())
                 .bind(evidence.verdict.as_str())
@@ -123,21 +118,21 @@ impl Database {
                 .bind(evidence.pixels.map(|pixels| i64::from(pixels.height)))
                 .bind(file.name.as_str())
                 .bind(file.disposition.as_str())
-                .bind(SearchName::of(&file.name).of)
-                .bind(SearchName::of(&file.name).composed)
+                .bind(search_name_of(file.name.as_str()))
+                .bind(search_name(file.name.as_str()))
                 .fetch_optional(&mut *transaction)
                 .await?;
-            let claimed = sqlx::query(CLAIM).bind(sealed.key).execute(&mut *transaction).await?;
+            let claimed = sqlx::query(CLAIM).bind(key.as_str()).execute(&mut *transaction).await?;
             let (Some(row), 1) = (row, claimed.rows_affected()) else {
                 transaction.rollback().await?;
                 return Ok(None);
             };
             // By the row's own word: another form for the same key may have been signed since the caller read it.
-            let doomed_until = row.expires_at() + sealed.late_uploads;
-            let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(doomed_until)).bind(upload_id(file.multipart.as_ref()));
+            let doomed_until = row.expires_at() + *late_uploads;
+            let doom = sqlx::query(DOOM).bind(file.staging_key.as_str()).bind(Instant(doomed_until)).bind(upload_id(file.multipart.as_ref()));
             doom.execute(&mut *transaction).await?;
             let active = File::try_from(row).map_err(unreadable)?;
-            record!(self, transaction, &Change::new(&active, Action::Activated, sealed.origin, sealed.at));
+            record!(self, transaction, &Change::new(&active, Action::Activated, origin, at));
             transaction.commit().await?;
             Ok(Some(active))
         })?;
@@ -168,8 +163,8 @@ impl Database {
                 .bind(seen.tenant.as_str())
                 .bind(seen.name.as_str())
                 .bind(seen.disposition.as_str())
-                .bind(SearchName::of(&wished.name).of)
-                .bind(SearchName::of(&wished.name).composed)
+                .bind(search_name_of(wished.name.as_str()))
+                .bind(search_name(wished.name.as_str()))
                 .fetch_optional(&mut *transaction)
                 .await?;
             let Some(file) = row.map(File::try_from).transpose().map_err(unreadable)? else {

@@ -6,7 +6,7 @@ use tracing::Instrument as _;
 use super::file_row::signed;
 use super::idempotency::{Idempotency, OwnedIdempotency};
 use super::{Database, DatabaseError};
-use crate::domain::{Caller, File, FileId, FileState, Grant, Multipart, NewFile};
+use crate::domain::{Attempts, Caller, File, FileId, Grant, Multipart, NewFile, StagingKey, State};
 use crate::trace;
 
 /// A temp record about to be written.
@@ -19,7 +19,7 @@ pub struct NewRow<'a> {
     /// Who asked.
     pub caller: &'a Caller,
     /// The key its form may write.
-    pub staging_key: &'a str,
+    pub staging_key: &'a StagingKey,
     /// How it is uploaded in parts, if it is; the store was not asked for an upload yet.
     pub multipart: Option<Multipart>,
     /// Now.
@@ -37,8 +37,8 @@ impl Database {
     /// See [`DatabaseError`].
     pub async fn insert_file(&self, row: &NewRow<'_>, once: Option<&Idempotency<'_>>) -> Result<Option<Box<File>>, DatabaseError> {
         let file = Box::new(record(row));
-        signed(file.min_size)?;
-        signed(file.max_size)?;
+        signed(file.grant.min_size)?;
+        signed(file.grant.max_size)?;
         let once = once.map(|once| OwnedIdempotency { key: once.key.to_owned(), request_sha256: once.request_sha256 });
         // Others write it, together with what waits at the same time.
         self.records.write(file, once).instrument(trace::database("slip")).await
@@ -52,28 +52,19 @@ fn record(row: &NewRow<'_>) -> File {
     File {
         id: FileId(0),
         tenant: caller.tenant.clone(),
-        state: FileState::Temp,
+        state: State::Temp(Attempts::default()),
         type_name: new.type_name.clone(),
         name: new.name.clone(),
         disposition: new.disposition,
         declared_type: new.declared_type.clone(),
-        granted_type: grant.content_type.clone(),
-        min_size: grant.min_size,
-        max_size: grant.max_size,
+        grant: (*grant).clone(),
         checksum_sha256: new.checksum_sha256.clone(),
-        staging_key: row.staging_key.to_owned(),
-        sealed_key: None,
+        staging_key: row.staging_key.clone(),
         multipart: row.multipart.clone(),
-        reissued: 0,
-        refused: 0,
-        size: 0,
-        evidence: None,
-        etag: None,
         created_at: micros(row.created_at),
         updated_at: micros(row.created_at),
         expires_at: micros(row.expires_at),
         created_by: caller.actor,
         updated_by: caller.actor,
-        deleted: None,
     }
 }

@@ -22,7 +22,7 @@ impl Database {
              RETURNING {COLUMNS}"
         ));
         let rows: Vec<FileRow> = on_pool!(self, write connection => {
-            let query = sqlx::query_as(sql).bind(upload_id).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key);
+            let query = sqlx::query_as(sql).bind(upload_id).bind(file.id.0).bind(file.tenant.as_str()).bind(file.staging_key.as_str());
             query.fetch_all(connection).await
         })?;
         rows.into_iter().next().map(File::try_from).transpose()
@@ -37,7 +37,7 @@ impl Database {
             "UPDATE files SET upload_id = '' WHERE id = $1 AND tenant = $2 AND state = 'temp' AND staging_key = $3 AND upload_id = $4";
         let known = upload_id(file.multipart.as_ref()).unwrap_or_default();
         on_pool!(self, write connection => {
-            let query = sqlx::query(sql).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key).bind(known);
+            let query = sqlx::query(sql).bind(file.id.0).bind(file.tenant.as_str()).bind(file.staging_key.as_str()).bind(known);
             query.execute(connection).await.map(drop)
         })?;
         Ok(())
@@ -55,7 +55,7 @@ impl Database {
              WHERE id = $2 AND tenant = $3 AND state = 'temp' AND staging_key = $4 RETURNING {COLUMNS}"
         ));
         let rows: Vec<FileRow> = on_pool!(self, write connection => {
-            let query = sqlx::query_as(sql).bind(Instant(expires_at)).bind(file.id.0).bind(file.tenant.as_str()).bind(&file.staging_key);
+            let query = sqlx::query_as(sql).bind(Instant(expires_at)).bind(file.id.0).bind(file.tenant.as_str()).bind(file.staging_key.as_str());
             query.fetch_all(connection).await
         })?;
         rows.into_iter().next().map(File::try_from).transpose()

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 
 use sqlx::AssertSqlSafe;
 
-use super::binding::{Bound, bind_all, of_types};
+use super::binding::{Bound, bind_all};
 use super::file_row::{COLUMNS, FileRow};
-use super::{Database, DatabaseError, Engine, Holding, Selected, within_time};
-use crate::domain::{File, FileId};
+use super::selection::{Selected, Statement};
+use super::{Database, DatabaseError, Engine, Holding, within_time};
+use crate::domain::{File, FileId, FileState};
 
 impl Database {
-    /// The list that is asked for most: active files with numbers below `before`, newest first, at most `limit`, whatever the
-    /// selection itself says.
+    /// The list that is asked for most: active files with numbers below `before`, newest first, at most `limit`. The
+    /// selection says no more than that: see `is_plain`.
     pub(super) async fn newest_files(
         &self,
         selected: &Selected<'_>,
@@ -19,33 +20,26 @@ impl Database {
         limit: u32,
         holding: &Holding,
     ) -> Result<Vec<File>, DatabaseError> {
-        let mut bound = vec![Bound::Text(selected.reach.tenant.as_str())];
-        let mut bind = |value| {
-            bound.push(value);
-            bound.len()
-        };
-        // The words stand in the text: only then do both planners see that a partial index has every row.
-        let mut which = String::from("WHERE tenant = $1 AND state = 'active'");
-        if let Some(maker) = selected.reach.maker {
-            let kind = maker.kind.as_str();
-            let _ = write!(which, " AND created_by_kind = '{kind}' AND created_by_id = ${}", bind(Bound::Number(maker.id)));
-        }
+        let mut statement = Statement::new(self.dialect());
+        let (active, tenant) = statement.in_state(selected, FileState::Active);
+        let mut which = format!("WHERE {active}{}", statement.of_maker(selected));
         let newest_first = if let Some(ticket) = selected.ticket {
             // In the order of the ticket's files, which are looked up one by one until there are enough.
-            let (ticket, before) = (bind(Bound::Number(ticket.0)), bind(Bound::Number(before.map_or(i64::MAX, |id| id.0))));
-            let on_ticket = format!("SELECT file_id FROM ticket_files WHERE tenant = $1 AND ticket_id = ${ticket} AND file_id < ${before}");
+            let ticket = statement.bind(Bound::Number(ticket.0));
+            let before = statement.bind(Bound::Number(before.map_or(i64::MAX, |id| id.0)));
+            let on_ticket =
+                format!("SELECT file_id FROM ticket_files WHERE tenant = {tenant} AND ticket_id = {ticket} AND file_id < {before}");
             which = format!("JOIN ({on_ticket}) AS on_ticket ON id = file_id {which}");
-            "file_id DESC"
+            "file_id DESC".to_owned()
         } else {
-            // By -id, as in the index: see the migration.
-            let _ = write!(which, " AND -id > ${}", bind(Bound::Number(before.map_or(i64::MIN, |id| -id.0))));
-            "-id"
+            // One text for the first page and for those behind it: no file has the greatest number.
+            let _ = write!(which, " AND {}", statement.behind(before.map_or(i64::MAX, |id| id.0), true));
+            statement.dialect.ordered(selected.selection.order)
         };
-        let limit = bind(Bound::Number(limit.into()));
-        which += &of_types(selected.reach.types, limit + 1);
-        let _ = write!(which, " ORDER BY {newest_first} LIMIT ${limit}");
-        bound.extend(selected.reach.types.names().into_iter().flatten().map(|name| Bound::Text(name)));
-        self.files(&which, &bound, Some(holding)).await
+        let limit = statement.bind(Bound::Number(limit.into()));
+        which += &statement.of_types(selected);
+        let _ = write!(which, " ORDER BY {newest_first} LIMIT {limit}");
+        self.files(&which, &statement.bound, Some(holding)).await
     }
 
     /// Many files: `which` is what follows `FROM files` in the statement, and bounds their number.

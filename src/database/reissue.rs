@@ -7,13 +7,13 @@ use super::doomed_keys::DOOM;
 use super::file_row::{COLUMNS, FileRow, upload_id};
 use super::instant::Instant;
 use super::{Database, DatabaseError, on_pool};
-use crate::domain::{Caller, File, FileId};
+use crate::domain::{Caller, File, FileId, StagingKey};
 
 /// A fresh form for a temp file.
 #[derive(Debug)]
 pub struct Reissued<'a> {
     /// The key the new form may write; may be the old one.
-    pub staging_key: &'a str,
+    pub staging_key: &'a StagingKey,
     /// When the new form dies.
     pub expires_at: OffsetDateTime,
     /// Who asked.
@@ -53,20 +53,20 @@ impl Database {
         let row: Option<FileRow> = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
             let row = sqlx::query_as(sql)
-                .bind(new.staging_key)
+                .bind(new.staging_key.as_str())
                 .bind(Instant(new.expires_at))
                 .bind(Instant(new.at))
                 .bind(new.caller.actor.id)
                 .bind(new.caller.actor.kind.as_str())
                 .bind(file.id.0)
                 .bind(file.tenant.as_str())
-                .bind(&file.staging_key)
+                .bind(file.staging_key.as_str())
                 .bind(Instant(file.expires_at))
                 .bind(upload_id(file.multipart.as_ref()).unwrap_or_default())
                 .fetch_optional(&mut *transaction)
                 .await?;
-            if row.is_some() && file.staging_key != new.staging_key {
-                let doom = sqlx::query(DOOM).bind(&file.staging_key).bind(Instant(new.old_doomed_until));
+            if row.is_some() && file.staging_key != *new.staging_key {
+                let doom = sqlx::query(DOOM).bind(file.staging_key.as_str()).bind(Instant(new.old_doomed_until));
                 doom.bind(upload_id(file.multipart.as_ref())).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;

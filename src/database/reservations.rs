@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 use super::file_row::signed;
 use super::instant::Instant;
 use super::{Database, DatabaseError, Engine, on_pool, within_time};
-use crate::domain::{Actor, Tenant};
+use crate::domain::{Actor, StagingKey, Tenant};
 
 /// How many forms are looked at in one transaction when the counting begins.
 const BATCH: i64 = 500;
@@ -27,7 +27,7 @@ pub struct ReservedBytes {
 #[derive(Debug, Clone, Copy)]
 pub struct NewForm<'a> {
     /// What it may write to. A form for the same key takes the place of the earlier one: they write one object.
-    pub staging_key: &'a str,
+    pub staging_key: &'a StagingKey,
     /// For whom it is.
     pub tenant: &'a Tenant,
     /// Who made the file.
@@ -78,7 +78,7 @@ macro_rules! forget {
 /// Reserves in a transaction that is alone at it; whether there was room.
 macro_rules! reserve {
     ($transaction:ident, $form:ident, $bytes:ident, $limits:ident, $now:ident) => {{
-        forget!($transaction, $form.staging_key);
+        forget!($transaction, $form.staging_key.as_str());
         let (kind, id, ends_at) = ($form.actor.kind.as_str(), $form.actor.id, Instant(minute_after($form.ends_at)));
         let added = sqlx::query(ADD).bind($form.tenant.as_str()).bind(kind).bind(id).bind($bytes).bind(ends_at);
         let added = added.bind(Instant($now)).bind($limits.0).bind($limits.1).execute(&mut *$transaction).await?;
@@ -86,7 +86,7 @@ macro_rules! reserve {
             $transaction.rollback().await?;
             return Ok(false);
         }
-        let remember = sqlx::query(REMEMBER).bind($form.staging_key).bind($form.tenant.as_str()).bind(kind).bind(id);
+        let remember = sqlx::query(REMEMBER).bind($form.staging_key.as_str()).bind($form.tenant.as_str()).bind(kind).bind(id);
         remember.bind($bytes).bind(Instant($form.ends_at)).execute(&mut *$transaction).await?;
         $transaction.commit().await?;
         Ok(true)
@@ -120,10 +120,10 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn release(&self, staging_key: &str) -> Result<(), DatabaseError> {
+    pub async fn release(&self, staging_key: &StagingKey) -> Result<(), DatabaseError> {
         on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
-            forget!(transaction, staging_key);
+            forget!(transaction, staging_key.as_str());
             transaction.commit().await
         })?;
         Ok(())

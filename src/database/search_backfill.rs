@@ -5,7 +5,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::search_name::SearchName;
+use super::search_name::{search_name, search_name_of};
 use super::{Database, DatabaseError, Engine, within_time};
 use crate::domain::FileId;
 
@@ -35,8 +35,8 @@ impl Database {
                 let rows: Vec<(i64, String)> =
                     sqlx::query_as(select).bind(after).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
                 for (id, name) in &rows {
-                    let SearchName { of, composed } = SearchName::of_text(name);
-                    sqlx::query(FILL_ONE).bind(of).bind(composed).bind(id).execute(&mut *transaction).await?;
+                    let query = sqlx::query(FILL_ONE).bind(search_name_of(name)).bind(search_name(name));
+                    query.bind(id).execute(&mut *transaction).await?;
                 }
                 transaction.commit().await?;
                 Ok(Filled { rows: rows.len() as u64, last: rows.last().map(|(id, _)| FileId(*id)) })
@@ -45,7 +45,7 @@ impl Database {
                 let mut transaction = connection.begin().await?;
                 let rows: Vec<(i64, String)> =
                     sqlx::query_as(select).bind(after).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
-                let composed: Vec<Option<String>> = rows.iter().map(|(_, name)| SearchName::of_text(name).composed).collect();
+                let composed: Vec<Option<String>> = rows.iter().map(|(_, name)| search_name(name)).collect();
                 let filled = sqlx::query(FILL_UNNESTED)
                     .bind(rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())
                     .bind(composed)
@@ -82,10 +82,7 @@ mod tests {
 
     #[test]
     fn what_stands_beside_a_name_is_as_little_as_will_do() {
-        let of = |name| {
-            let SearchName { of, composed } = SearchName::of_text(name);
-            (of.is_some(), composed)
-        };
+        let of = |name| (search_name_of(name).is_some(), search_name(name));
         assert_eq!(of("resume.pdf"), (false, None));
         assert_eq!(of("R\u{e9}sum\u{e9}.pdf"), (true, None));
         assert_eq!(of("Re\u{301}sume\u{301}.pdf"), (true, Some("R\u{e9}sum\u{e9}.pdf".to_owned())));

@@ -2,30 +2,20 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{FileName, composed};
+use crate::domain::composed;
 
 /// A name as it is compared with others. What was made from another name than the row has now says nothing.
 pub(super) const SEARCHED: &str = "COALESCE(CASE WHEN search_name_of = name THEN search_name END, name)";
 
-/// What stands beside a name.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct SearchName<'a> {
-    /// The name itself; `None` of one in ASCII, which has one spelling.
-    pub(super) of: Option<&'a str>,
-    /// Its other spelling; `None` where the name has it already.
-    pub(super) composed: Option<String>,
+/// Beside a name stands the name itself; `None` of one in ASCII, which has one spelling.
+pub(super) fn search_name_of(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_ascii())
 }
 
-impl<'a> SearchName<'a> {
-    pub(super) fn of(name: &'a FileName) -> Self {
-        Self::of_text(name.as_str())
-    }
-
-    pub(super) fn of_text(name: &'a str) -> Self {
-        let composed = match composed(name) {
-            Cow::Owned(composed) => Some(composed),
-            Cow::Borrowed(_) => None,
-        };
-        Self { of: Some(name).filter(|name| !name.is_ascii()), composed }
+/// Beside a name stands its other spelling; `None` where the name has it already.
+pub(super) fn search_name(name: &str) -> Option<String> {
+    match composed(name) {
+        Cow::Owned(composed) => Some(composed),
+        Cow::Borrowed(_) => None,
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use sqlx::AssertSqlSafe;
 
-use super::binding::{Bound, bind_all, of_types};
+use super::binding::{Bound, bind_all};
 use super::search_name::SEARCHED;
 use super::{Database, DatabaseError, Engine, Holding, on_pool};
 use crate::domain::selection::{Comparison, Kind, Value};
@@ -104,7 +104,7 @@ impl Database {
         u32::try_from(count).map_err(|_| DatabaseError::Broken(format!("{count} files were counted")))
     }
 
-    fn dialect(&self) -> Dialect {
+    pub(super) fn dialect(&self) -> Dialect {
         match &self.engine {
             Engine::Sqlite { .. } => Dialect { bytes: "", position: "instr", is_sqlite: true },
             // Its own collations are those of a language, and so is what it takes for a small letter.
@@ -120,7 +120,7 @@ fn is_plain(selection: &Selection, start: &Start) -> bool {
 
 /// How an engine says what the other says otherwise.
 #[derive(Clone, Copy)]
-struct Dialect {
+pub(super) struct Dialect {
     /// Behind a text that is compared or ordered by its bytes.
     bytes: &'static str,
     /// What tells where in a text another one stands; 0 for nowhere.
@@ -171,7 +171,7 @@ impl Dialect {
         if self.is_sqlite { format!("id IN {files}") } else { format!("id = ANY(ARRAY{files})") }
     }
 
-    fn ordered(self, order: Order) -> String {
+    pub(super) fn ordered(self, order: Order) -> String {
         match order {
             // As in the indexes, which have it so that no planner takes the primary key for this.
             Order { by: Attribute::Id, descending: true } => "-id".to_owned(),
@@ -193,18 +193,18 @@ fn ordered_by(column: &str, order: Order) -> String {
 }
 
 /// A statement that grows, and what is bound to it.
-struct Statement<'a> {
-    dialect: Dialect,
-    bound: Vec<Bound<'a>>,
+pub(super) struct Statement<'a> {
+    pub(super) dialect: Dialect,
+    pub(super) bound: Vec<Bound<'a>>,
 }
 
 impl<'a> Statement<'a> {
-    fn new(dialect: Dialect) -> Self {
+    pub(super) fn new(dialect: Dialect) -> Self {
         Self { dialect, bound: Vec::new() }
     }
 
     /// The place of a value in the text.
-    fn bind(&mut self, value: Bound<'a>) -> String {
+    pub(super) fn bind(&mut self, value: Bound<'a>) -> String {
         self.bound.push(value);
         format!("${}", self.bound.len())
     }
@@ -217,24 +217,50 @@ impl<'a> Statement<'a> {
         })
     }
 
-    /// What is true of the selected files in one state. The word of the state stands in the text: only then do planners see that
-    /// a partial index has every row.
+    /// That a file is the tenant's and in that state, and the place of the tenant in the text. The word of the state stands in it: only
+    /// then do planners see that a partial index has every row.
+    pub(super) fn in_state(&mut self, selected: &Selected<'a>, state: FileState) -> (String, String) {
+        let tenant = self.bind(Bound::Text(selected.reach.tenant.as_str()));
+        let text = format!("tenant = {tenant} AND state = '{}'", state.as_str());
+        (text, tenant)
+    }
+
+    /// That a file was made by the one beyond whom the reader does not reach, if there is one.
+    pub(super) fn of_maker(&mut self, selected: &Selected<'a>) -> String {
+        let Some(maker) = selected.reach.maker else { return String::new() };
+        let id = self.bind(Bound::Number(maker.id));
+        format!(" AND created_by_kind = '{}' AND created_by_id = {id}", maker.kind.as_str())
+    }
+
+    /// That a file is of a type that the reader may see; nothing for all types.
+    pub(super) fn of_types(&mut self, selected: &Selected<'a>) -> String {
+        match selected.reach.types.names() {
+            None => String::new(),
+            // `IN ()` is no SQL to Postgres.
+            Some([]) => " AND FALSE".to_owned(),
+            Some(names) => {
+                let names: Vec<String> = names.iter().map(|name| self.bind(Bound::Text(name))).collect();
+                format!(" AND type_name IN ({})", names.join(", "))
+            }
+        }
+    }
+
+    /// That a file comes behind that one in a list by number. By -id, as in the index: see the migration.
+    pub(super) fn behind(&mut self, id: i64, descending: bool) -> String {
+        let id = self.bind(Bound::Number(id.saturating_neg()));
+        format!("-id {} {id}", if descending { ">" } else { "<" })
+    }
+
+    /// What is true of the selected files in one state.
     fn of_state(&mut self, selected: &Selected<'a>, state: FileState, after: Option<&'a Position>) -> String {
         let selection = selected.selection;
-        let tenant = self.bind(Bound::Text(selected.reach.tenant.as_str()));
-        let mut text = format!("tenant = {tenant} AND state = '{}'", state.as_str());
+        let (mut text, tenant) = self.in_state(selected, state);
         if let Some(ticket) = selected.ticket {
             let ticket = self.bind(Bound::Number(ticket.0));
             let _ = write!(text, " AND {}", self.dialect.attached(&tenant, &ticket));
         }
-        if let Some(maker) = selected.reach.maker {
-            let id = self.bind(Bound::Number(maker.id));
-            let _ = write!(text, " AND created_by_kind = '{}' AND created_by_id = {id}", maker.kind.as_str());
-        }
-        text += &of_types(selected.reach.types, self.bound.len() + 1);
-        for name in selected.reach.types.names().into_iter().flatten() {
-            self.bind(Bound::Text(name));
-        }
+        text += &self.of_maker(selected);
+        text += &self.of_types(selected);
         if let Some(ids) = &selection.ids {
             let ids: Vec<String> = ids.iter().map(|id| self.bind(Bound::Number(id.0))).collect();
             let _ = write!(text, " AND id IN ({})", ids.join(", "));
@@ -256,8 +282,7 @@ impl<'a> Statement<'a> {
     /// What is true of files behind that place.
     fn after(&mut self, order: Order, position: &'a Position) -> String {
         if order.by == Attribute::Id {
-            let id = self.bind(Bound::Number(-position.id.0));
-            return format!("-id {} {id}", if order.descending { ">" } else { "<" });
+            return self.behind(position.id.0, order.descending);
         }
         let (column, sign) = (self.dialect.column(order.by), if order.descending { "<" } else { ">" });
         let id = self.bind(Bound::Number(position.id.0));

@@ -43,7 +43,7 @@ impl Changes {
             let judged = rule.judge_name(name, content_type).or_else(|why| {
                 // Where the bytes showed another type than the name, that name was kept: the ending may stay.
                 let keeps_ending = name.extension() == file.name.extension();
-                if keeps_ending { rule.judge_name(name, &file.granted_type).map_err(|_| why) } else { Err(why) }
+                if keeps_ending { rule.judge_name(name, &file.grant.content_type).map_err(|_| why) } else { Err(why) }
             });
             judged.unwrap_or_else(|why| errors.merge(why));
         }

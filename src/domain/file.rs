@@ -6,8 +6,10 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 
 use super::wording::one_of;
-use super::{Actor, ActorKind, Disposition, Evidence, FileName, MediaType, Multipart, PartSizes, Tenant};
-use super::{Complaints, Field};
+use super::{
+    Actor, ActorKind, Complaints, Disposition, Evidence, Field, FileName, Grant, MediaType, Multipart, PartSizes, Pixels, SealedKey,
+    StagingKey, Tenant,
+};
 
 /// A file's number; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +118,39 @@ pub struct Deletion {
     pub by: Actor,
 }
 
+/// What became of the forms of a temp file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// How often its form was replaced by one on another key.
+    pub reissued: u64,
+    /// How many uploads with its forms were refused.
+    pub refused: u64,
+}
+
+/// The bytes of a file that is no longer `temp`, as they were looked at and sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The key they are sealed under.
+    pub key: SealedKey,
+    /// How many there are.
+    pub size: u64,
+    /// The sealed object's entity tag, without quotes.
+    pub etag: String,
+    /// What was seen and decided.
+    pub evidence: Evidence,
+}
+
+/// Where a file is in its life, with what it has there and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// A slip was issued; nothing is known to have arrived.
+    Temp(Attempts),
+    /// What arrived was looked at and sealed.
+    Active(Sealed),
+    /// Removed by its owner, restorable until purged: the bytes are still there.
+    Deleted(Sealed, Deletion),
+}
+
 /// One uploaded content and its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
@@ -124,7 +159,7 @@ pub struct File {
     /// Whose it is.
     pub tenant: Tenant,
     /// Where it is in its life.
-    pub state: FileState,
+    pub state: State,
     /// The name of the file type it was granted under.
     pub type_name: String,
     /// Its name.
@@ -133,30 +168,14 @@ pub struct File {
     pub disposition: Disposition,
     /// The content type that was declared; `None` when the client left it blank.
     pub declared_type: Option<MediaType>,
-    /// The content type that was granted, and that the form demands.
-    pub granted_type: MediaType,
-    /// Fewest bytes granted.
-    pub min_size: u64,
-    /// Most bytes granted.
-    pub max_size: u64,
+    /// What was granted. It stays with the file: an auditor compares it with what came.
+    pub grant: Grant,
     /// The checksum that was declared.
     pub checksum_sha256: Option<ChecksumSha256>,
-    /// The key its current form may write.
-    pub staging_key: String,
-    /// The key its bytes are sealed under; set exactly when it is not `temp`.
-    pub sealed_key: Option<String>,
+    /// The key its current form may write, or could before it was sealed.
+    pub staging_key: StagingKey,
     /// How it is uploaded in parts; `None` for a file that comes in one request.
     pub multipart: Option<Multipart>,
-    /// How often its form was replaced by one on another key.
-    pub reissued: u64,
-    /// How many uploads with its forms were refused.
-    pub refused: u64,
-    /// Bytes that landed; 0 while `temp`.
-    pub size: u64,
-    /// What was seen and decided when it became active; set exactly when it is not `temp`.
-    pub evidence: Option<Evidence>,
-    /// The sealed object's entity tag, without quotes; set exactly when it is not `temp`.
-    pub etag: Option<String>,
     /// When the slip was issued.
     pub created_at: OffsetDateTime,
     /// When its content or description last changed; deleting it and bringing it back are neither.
@@ -167,8 +186,6 @@ pub struct File {
     pub created_by: Actor,
     /// Who changed it last.
     pub updated_by: Actor,
-    /// Set exactly while it is deleted.
-    pub deleted: Option<Deletion>,
 }
 
 /// What the bucket says about an object.
@@ -191,10 +208,77 @@ impl File {
         Some(self.created_by).filter(|maker| maker.kind == ActorKind::Customers)
     }
 
+    /// The word for where it is in its life.
+    #[must_use]
+    pub fn state(&self) -> FileState {
+        match &self.state {
+            State::Temp(_) => FileState::Temp,
+            State::Active(_) => FileState::Active,
+            State::Deleted(..) => FileState::Deleted,
+        }
+    }
+
+    /// What became of its forms; of a file that needs none any more nothing is told.
+    #[must_use]
+    pub fn attempts(&self) -> Attempts {
+        match &self.state {
+            State::Temp(attempts) => *attempts,
+            State::Active(_) | State::Deleted(..) => Attempts::default(),
+        }
+    }
+
+    /// Its sealed bytes; `None` while it is `temp`.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&Sealed> {
+        match &self.state {
+            State::Temp(_) => None,
+            State::Active(sealed) | State::Deleted(sealed, _) => Some(sealed),
+        }
+    }
+
+    /// The key its bytes are sealed under; `None` while it is `temp`.
+    #[must_use]
+    pub fn sealed_key(&self) -> Option<&SealedKey> {
+        self.sealed().map(|sealed| &sealed.key)
+    }
+
+    /// Bytes; 0 while it is `temp`.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.sealed().map_or(0, |sealed| sealed.size)
+    }
+
+    /// The sealed object's entity tag, without quotes; `None` while it is `temp`.
+    #[must_use]
+    pub fn etag(&self) -> Option<&str> {
+        self.sealed().map(|sealed| sealed.etag.as_str())
+    }
+
+    /// What was seen and decided when it became active; `None` while it is `temp`.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.sealed().map(|sealed| &sealed.evidence)
+    }
+
+    /// An image's size as it is shown, once it was looked at.
+    #[must_use]
+    pub fn pixels(&self) -> Option<Pixels> {
+        self.evidence().and_then(|evidence| evidence.pixels)
+    }
+
+    /// When and by whom it was deleted, while it is.
+    #[must_use]
+    pub fn deletion(&self) -> Option<Deletion> {
+        match &self.state {
+            State::Deleted(_, deletion) => Some(*deletion),
+            State::Temp(_) | State::Active(_) => None,
+        }
+    }
+
     /// Its content type: what was decided once it was looked at, what was granted before.
     #[must_use]
     pub fn content_type(&self) -> &MediaType {
-        self.evidence.as_ref().map_or(&self.granted_type, |evidence| &evidence.decided)
+        self.evidence().map_or(&self.grant.content_type, |evidence| &evidence.decided)
     }
 
     /// Judges what landed by what was granted, never trusting the store to have enforced the form.
@@ -203,15 +287,15 @@ impl File {
     /// What is wrong, by field: `size`, `mimeType`, `checksumSHA256`.
     pub fn judge(&self, landed: &Landed) -> Result<(), Complaints> {
         let mut errors = Complaints::new();
-        if landed.size < self.min_size {
-            errors.add(Field::Size, format!("must be {} or higher, but {} bytes landed", self.min_size, landed.size));
+        if landed.size < self.grant.min_size {
+            errors.add(Field::Size, format!("must be {} or higher, but {} bytes landed", self.grant.min_size, landed.size));
         }
-        if landed.size > self.max_size {
-            errors.add(Field::Size, format!("must be {} or lower, but {} bytes landed", self.max_size, landed.size));
+        if landed.size > self.grant.max_size {
+            errors.add(Field::Size, format!("must be {} or lower, but {} bytes landed", self.grant.max_size, landed.size));
         }
         let stored_type = landed.content_type.as_deref().and_then(|text| text.parse::<MediaType>().ok());
-        if stored_type.as_ref() != Some(&self.granted_type) {
-            errors.add(Field::DeclaredType, format!("must be ‘{}’, but the upload has another type", self.granted_type));
+        if stored_type.as_ref() != Some(&self.grant.content_type) {
+            errors.add(Field::DeclaredType, format!("must be ‘{}’, but the upload has another type", self.grant.content_type));
         }
         if let (Some(declared), Some(stored)) = (&self.checksum_sha256, &landed.checksum_sha256)
             && declared.as_base64() != stored

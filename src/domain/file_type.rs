@@ -1,10 +1,10 @@
-//! The rule an upload is judged by, and the grant it yields.
+//! The rule an upload is judged by.
 
 use time::Duration;
 
 use super::families::{is_sound_and_film, may_be_both};
 use super::wording::{one_of, short};
-use super::{Complaints, Disposition, Field, FileName, MediaType, NewFile, PartSizes, Sniff};
+use super::{Complaints, Disposition, Field, FileName, Grant, MediaType, NewFile, PartSizes, Sniff};
 
 /// One content type a file type allows, and the extensions that go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,15 +87,11 @@ impl std::str::FromStr for Unconfirmed {
     }
 }
 
-/// What a caller may upload: the promise that a signed form enforces.
+/// What a rule answers to a request that it allows: the grant, and the terms of its first slip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The canonical content type.
-    pub content_type: MediaType,
-    /// Fewest bytes.
-    pub min_size: u64,
-    /// Most bytes; equal to `min_size` when the size was declared.
-    pub max_size: u64,
+pub struct Allowance {
+    /// What may be uploaded.
+    pub grant: Grant,
     /// Most bytes that the store at hand takes in one request.
     pub max_request: u64,
     /// How long the form may stay good.
@@ -107,7 +103,7 @@ impl FileType {
     ///
     /// # Errors
     /// Everything that is wrong, by field.
-    pub fn judge(&self, new: &NewFile) -> Result<Grant, Complaints> {
+    pub fn judge(&self, new: &NewFile) -> Result<Allowance, Complaints> {
         let mut errors = self.judge_disposition(new.disposition).err().unwrap_or_default();
         let (min_size, max_size) = match new.size {
             Some(size) if size < self.min_size => {
@@ -130,7 +126,8 @@ impl FileType {
             errors.merge(refusal);
             MediaType::octet_stream()
         });
-        errors.or_ok(Grant { content_type, min_size, max_size, max_request: self.max_request, lifetime: self.slip_lifetime })
+        let grant = Grant { content_type, min_size, max_size };
+        errors.or_ok(Allowance { grant, max_request: self.max_request, lifetime: self.slip_lifetime })
     }
 
     /// Judges another name for a file whose content type is known: it must be one that a file of this type could come with.

@@ -10,10 +10,12 @@
 //! | [`reach`] | what a caller may see |
 //! | [`mod@composed`] | texts as they are compared, in one of Unicode's spellings |
 //! | [`mod@file`] | the record of one uploaded content and its states |
+//! | [`object_key`] | keys of objects: those that forms may write, and those that only the broker writes |
 //! | [`changes`] | what a caller may change of a file afterwards: its name and disposition |
 //! | [`file_name`] | hostile names made safe, and their `Content-Disposition` |
 //! | [`media_type`] | content types in one canonical spelling |
-//! | [`file_type`] | the rule an upload is judged by, and the grant it yields |
+//! | [`file_type`] | the rule an upload is judged by |
+//! | `grant` | what a rule allowed for one upload, and a file keeps |
 //! | [`byte_range`] | which bytes a `Range` header asks for |
 //! | [`multipart`] | files in parts: their sizes, and whether all arrived |
 //! | `detection` | which type the first bytes of an upload show |
@@ -47,9 +49,11 @@ pub mod file_name;
 pub mod file_type;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod grant;
 pub mod image_header;
 pub mod media_type;
 pub mod multipart;
+pub mod object_key;
 mod pixels;
 pub mod reach;
 pub mod selection;
@@ -68,11 +72,13 @@ pub use disposition::Disposition;
 pub use event::{Action, Change, Origin, Subscription};
 pub use evidence::{Evidence, Sniff, Verdict};
 pub use field::Field;
-pub use file::{Deletion, File, FileId, FileState, NewFile, TicketId, UploadMethod};
+pub use file::{Attempts, Deletion, File, FileId, FileState, NewFile, Sealed, State, TicketId, UploadMethod};
 pub use file_name::FileName;
-pub use file_type::{FileType, FileTypes, Grant};
+pub use file_type::{Allowance, FileType, FileTypes};
+pub use grant::Grant;
 pub use media_type::MediaType;
 pub use multipart::{Multipart, Part, PartSizes};
+pub use object_key::{SealedKey, StagingKey};
 pub use pixels::Pixels;
 pub use reach::Reach;
 pub use selection::{Attribute, Condition, Order, Position, Selection, Start};

@@ -134,18 +134,18 @@ impl Attribute {
     /// The value that a file has in it.
     #[must_use]
     pub fn of(self, file: &File) -> Option<Value> {
-        let pixels = file.evidence.as_ref().and_then(|evidence| evidence.pixels);
+        let pixels = file.pixels();
         let text = |text: &str| Some(Value::Text(text.to_owned()));
         let kind = |actor: Actor| text(actor.kind.as_str());
-        let deletion = |of: fn(Deletion) -> Value| file.deleted.map(of);
+        let deletion = |of: fn(Deletion) -> Value| file.deletion().map(of);
         match self {
             Self::Id => Some(Value::Number(file.id.0)),
             Self::Name => text(file.name.as_str()),
             Self::ContentType => text(&file.content_type().to_string()),
-            Self::Size => i64::try_from(file.size).ok().map(Value::Number),
+            Self::Size => i64::try_from(file.size()).ok().map(Value::Number),
             Self::Type => text(&file.type_name),
             Self::Disposition => text(file.disposition.as_str()),
-            Self::State => text(file.state.as_str()),
+            Self::State => text(file.state().as_str()),
             Self::PixelWidth => pixels.map(|pixels| Value::Number(pixels.width.into())),
             Self::PixelHeight => pixels.map(|pixels| Value::Number(pixels.height.into())),
             Self::CreatedAt => Some(Value::Instant(file.created_at)),

@@ -1,7 +1,7 @@
 //! What must be true of rules, whatever stands in their files; see `crate::fuzzing`.
 
 use super::parse;
-use crate::domain::{Disposition, FileName, MediaType, NewFile, PartSizes};
+use crate::domain::{Allowance, Disposition, FileName, MediaType, NewFile, PartSizes};
 
 /// A rule that reads keeps its own bounds, and what it grants is what it allows.
 pub(crate) fn policy(bytes: &[u8]) {
@@ -33,7 +33,7 @@ pub(crate) fn policy(bytes: &[u8]) {
                     checksum_sha256: None,
                     multipart: Some(PartSizes::Granted),
                 };
-                let Ok(grant) = rule.judge(&new) else { continue };
+                let Ok(Allowance { grant, .. }) = rule.judge(&new) else { continue };
                 assert!(grant.min_size >= rule.min_size && grant.max_size <= rule.max_size, "{grant:?} of {rule:?}");
                 assert!(size.is_none_or(|size| (grant.min_size, grant.max_size) == (size, size)), "{grant:?}");
                 assert!(rule.dispositions.contains(&disposition));

@@ -206,7 +206,7 @@ async fn refused_then_right(wire: &mut Wire<'_>, with: &impl Fn(&str) -> String,
     let broker = wire.broker;
     let file = broker.database.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(first.id)).await.unwrap().unwrap();
     for content_type in ["text/html", "text/plain"] {
-        let put = broker.s3.put_object().bucket(&broker.bucket).key(&file.staging_key).content_type(content_type);
+        let put = broker.s3.put_object().bucket(&broker.bucket).key(file.staging_key.as_str()).content_type(content_type);
         put.body(b"Hello".to_vec().into()).send().await.unwrap();
         wire.ask(&with(&format!("PATCH /v2/files/{}.json", first.id)), None).await;
     }

@@ -175,7 +175,7 @@ async fn create(State(state): State<AppState>, Uploader(caller): Uploader, reque
     let new = new_file(described, caller.types.names()).map_err(Fault::Invalid)?;
     let new = NewFile { multipart: Some(PartSizes::ChosenByClient), ..new };
     match state.broker.authorize(&caller, &new, None, OffsetDateTime::now_utc()).await? {
-        Authorized::Slip(file, _) => Ok(Json(CreatedBody { upload_id: file.id.to_string(), key: file.staging_key })),
+        Authorized::Slip(file, _) => Ok(Json(CreatedBody { upload_id: file.id.to_string(), key: file.staging_key.into() })),
         Authorized::Already(_) => Err(Fault::AlreadyActive),
     }
 }
@@ -199,8 +199,8 @@ async fn create(State(state): State<AppState>, Uploader(caller): Uploader, reque
 )]
 async fn list(State(state): State<AppState>, upload: Upload) -> Result<Json<Vec<PartBody>>, Fault> {
     // Uppy asks when it goes on after a pause or an error, also when only the last answer got lost.
-    if upload.file.state == FileState::Active {
-        return Ok(Json(all_parts(upload.file.size)));
+    if upload.file.state() == FileState::Active {
+        return Ok(Json(all_parts(upload.file.size())));
     }
     let arrived = state.broker.list_parts(&upload.caller, upload.file.id).await?;
     if arrived.put_together {

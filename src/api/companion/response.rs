@@ -69,6 +69,6 @@ impl DoneBody {
     /// has such a path.
     pub(super) fn new(file: &File, state: &AppState) -> Self {
         let location = state.files.map(|files| format!("{}{}", state.public_url, (files.record)(file.id)));
-        Self { location, key: file.staging_key.clone(), id: file.id.0 }
+        Self { location, key: file.staging_key.to_string(), id: file.id.0 }
     }
 }

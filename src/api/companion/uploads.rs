@@ -55,7 +55,7 @@ pub(super) async fn params(
         }
         Authorized::Slip(file, Slip::Put(put)) if knows_put(&parts) => {
             // The key is for the page, which confirms with it.
-            let fields = BTreeMap::from([("key", file.staging_key)]);
+            let fields = BTreeMap::from([("key", file.staging_key.into())]);
             Ok(Json(ParamsBody { method: "PUT", url: put.url, fields, headers: put.headers.into_iter().collect() }))
         }
         Authorized::Slip(file, _) => {

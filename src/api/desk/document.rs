@@ -16,8 +16,8 @@ use crate::api::http::query::Query;
 use crate::broker::{Page, Slip};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
-    Actor, ActorKind, Disposition, Evidence, File, FileId, FileName, FileState, FileType, FileTypes, MediaType, NewFile, Pixels, Tenant,
-    UploadMethod, Verdict,
+    Actor, ActorKind, Attempts, Disposition, Evidence, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Pixels,
+    Sealed, State, Tenant, UploadMethod, Verdict,
 };
 use crate::post_policy::PresignedPost;
 
@@ -197,7 +197,7 @@ fn request(rule: &FileType) -> Option<Value> {
         checksum_sha256: None,
         multipart: None,
     };
-    let (grant, wish) = names.map(wish).find_map(|wish| Some((rule.judge(&wish).ok()?, wish)))?;
+    let (grant, wish) = names.map(wish).find_map(|wish| Some((rule.judge(&wish).ok()?.grant, wish)))?;
     Some(json!({
         "type": wish.type_name, "filename": wish.name.as_str(), "mimeType": grant.content_type.to_string(),
         "disposition": wish.disposition.as_str(), "size": wish.size,
@@ -221,7 +221,7 @@ fn slip_example() -> Option<Value> {
         fields: fields.map(|(name, value)| (name, value.to_owned())).into(),
         expires_at: datetime!(2026-01-02 04:04:05 UTC),
     };
-    let file = File { state: FileState::Temp, evidence: None, etag: None, sealed_key: None, size: 0, ..photo()? };
+    let file = File { state: State::Temp(Attempts::default()), ..photo()? };
     serde_json::to_value(SlipBody::new(&file, Slip::Form(post))).ok()
 }
 
@@ -242,33 +242,29 @@ fn photo() -> Option<File> {
     Some(File {
         id: FileId(1),
         tenant: Tenant::DEFAULT.parse().ok()?,
-        state: FileState::Active,
+        state: State::Active(Sealed {
+            key: "files/01a20173b5c4-5f2d1c0b9a8e7f6d4c3b2a1908f7e6d5".parse().ok()?,
+            size: 83_415,
+            etag: "90ed4b711e911cd190bb62894c1c7fa4".to_owned(),
+            evidence: Evidence {
+                detected: Some(jpeg.clone()),
+                verdict: Verdict::Matches,
+                decided: jpeg.clone(),
+                pixels: Some(Pixels { width: 1920, height: 1080 }),
+            },
+        }),
         type_name: "image".to_owned(),
         name: FileName::sanitized("photo.jpg"),
         disposition: Disposition::Attachment,
         declared_type: Some(jpeg.clone()),
-        granted_type: jpeg.clone(),
-        min_size: 1,
-        max_size: 10 * 1024 * 1024,
+        grant: Grant { content_type: jpeg, min_size: 1, max_size: 10 * 1024 * 1024 },
         checksum_sha256: None,
-        staging_key: String::new(),
-        sealed_key: Some("files/01a20173b5c4-5f2d1c0b9a8e7f6d4c3b2a1908f7e6d5".to_owned()),
+        staging_key: "temp/01a20173b129-a49807ba1f6e4c3d8b5a9e0c7d2f4b61".parse().ok()?,
         multipart: None,
-        reissued: 0,
-        refused: 0,
-        size: 83_415,
-        evidence: Some(Evidence {
-            detected: Some(jpeg.clone()),
-            verdict: Verdict::Matches,
-            decided: jpeg,
-            pixels: Some(Pixels { width: 1920, height: 1080 }),
-        }),
-        etag: Some("90ed4b711e911cd190bb62894c1c7fa4".to_owned()),
         created_at: datetime!(2026-01-02 03:04:05.789_919 UTC),
         updated_at: datetime!(2026-01-02 03:04:06.913_846 UTC),
         expires_at: datetime!(2026-01-02 04:04:05 UTC),
         created_by: somebody,
         updated_by: somebody,
-        deleted: None,
     })
 }

@@ -66,7 +66,7 @@ impl Members {
         }
         let mut actors: BTreeMap<&'static str, BTreeSet<i64>> = self.included.iter().map(|kind| (*kind, BTreeSet::new())).collect();
         let named =
-            files.into_iter().flat_map(|file| [Some(file.created_by), Some(file.updated_by), file.deleted.map(|deletion| deletion.by)]);
+            files.into_iter().flat_map(|file| [Some(file.created_by), Some(file.updated_by), file.deletion().map(|deletion| deletion.by)]);
         for Actor { id, kind } in named.flatten() {
             if let Some(ids) = actors.get_mut(kind.as_str()) {
                 ids.insert(id);

@@ -14,7 +14,7 @@ use crate::api::http::downloads::Links;
 use crate::api::http::instants::{Micros, Seconds};
 use crate::broker::{Arrived, InParts, SignedPart, Slip};
 use crate::domain::file::ChecksumSha256;
-use crate::domain::{Actor, ActorKind, Caller, Disposition, Evidence, File, FileState, Part, Verdict};
+use crate::domain::{Actor, ActorKind, Caller, Disposition, Evidence, File, FileState, Part, SealedKey, Verdict};
 
 /// A slip: what to upload with, and the file that it will become.
 #[derive(Serialize, ToSchema)]
@@ -339,14 +339,14 @@ impl<'a> EvidenceBody<'a> {
     pub(super) fn new(file: &'a File, evidence: &'a Evidence) -> Self {
         Self {
             declared_type: file.declared_type.as_ref().map(ToString::to_string),
-            granted_type: file.granted_type.to_string(),
+            granted_type: file.grant.content_type.to_string(),
             detected_type: evidence.detected.as_ref().map(ToString::to_string),
             decided_type: evidence.decided.to_string(),
             served_type: evidence.decided.as_served().to_string(),
             verdict: evidence.verdict.as_str(),
-            size_range: [file.min_size, file.max_size],
+            size_range: [file.grant.min_size, file.grant.max_size],
             checksum_sha256: file.checksum_sha256.as_ref().map(ChecksumSha256::as_base64),
-            etag: file.etag.as_deref(),
+            etag: file.etag(),
         }
     }
 }
@@ -354,40 +354,40 @@ impl<'a> EvidenceBody<'a> {
 impl<'a> FileBody<'a> {
     pub(super) fn new(file: &'a File) -> Self {
         let actor = |actor: Actor| ActorBody { id: actor.id, r#type: actor.kind.as_str() };
-        let pixels = file.evidence.as_ref().and_then(|evidence| evidence.pixels);
+        let pixels = file.pixels();
         Self {
             id: file.id.0,
             mime_type: file.content_type().to_string(),
             filename: file.name.as_str(),
             file_name: file.name.as_str(),
-            size: file.size,
+            size: file.size(),
             disposition: file.disposition.as_str(),
             r#type: &file.type_name,
-            state: file.state.as_str(),
-            url: (file.state != FileState::Temp).then_some(""),
+            state: file.state().as_str(),
+            url: (file.state() != FileState::Temp).then_some(""),
             download_url: String::new(),
             proxy_key: String::new(),
             s3_path: "",
             pixel_width: pixels.map(|pixels| pixels.width),
             pixel_height: pixels.map(|pixels| pixels.height),
-            evidence: file.evidence.as_ref().map(|evidence| EvidenceBody::new(file, evidence)),
+            evidence: file.evidence().map(|evidence| EvidenceBody::new(file, evidence)),
             created_at: Micros(file.created_at),
             updated_at: Micros(file.updated_at),
             created_by: actor(file.created_by),
             updated_by: actor(file.updated_by),
             customer: file.customer().map(actor),
-            deleted_at: file.deleted.map(|deletion| Micros(deletion.at)),
-            deleted_by: file.deleted.map(|deletion| actor(deletion.by)),
+            deleted_at: file.deletion().map(|deletion| Micros(deletion.at)),
+            deleted_by: file.deletion().map(|deletion| actor(deletion.by)),
         }
     }
 
     /// The same with what leads to the bytes, where there are any to be had and whoever asks may have them.
     pub(super) fn linked(mut self, file: &'a File, links: &Links<'_>) -> Self {
-        if file.state == FileState::Active
+        if file.state() == FileState::Active
             && let Some(link) = links.to(file)
         {
             (self.proxy_key, self.download_url) = link;
-            self.s3_path = file.sealed_key.as_deref().unwrap_or_default();
+            self.s3_path = file.sealed_key().map_or("", SealedKey::as_str);
         }
         self
     }

@@ -162,8 +162,8 @@ async fn comes_back(db: Db) {
     let database = Database::open(&world.database_url).await.unwrap();
     for (id, bytes) in world.kept() {
         let file = database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
-        assert_eq!(file.state, FileState::Active);
-        let object = world.s3.get_object().bucket(&world.bucket).key(file.sealed_key.unwrap()).send().await.unwrap();
+        assert_eq!(file.state(), FileState::Active);
+        let object = world.s3.get_object().bucket(&world.bucket).key(file.sealed_key().unwrap().as_str()).send().await.unwrap();
         assert_eq!(object.body.collect().await.unwrap().to_vec(), bytes, "file {id}");
     }
 }

@@ -1,11 +1,11 @@
 //! What the database promises, on both engines: one set of tests, run on each.
 
 use dropslip::database::{
-    Database, DatabaseError, Doomed, Holding, Idempotency, Lease, NewRow, NewToken, OpenUpload, Reissued, Sealed, Waiting,
+    Activation, Database, DatabaseError, Doomed, Holding, Idempotency, Lease, NewRow, NewToken, OpenUpload, Reissued, Waiting,
 };
 use dropslip::domain::{
     Actor, ActorKind, Caller, Disposition, Evidence, File, FileId, FileName, FileState, Grant, Multipart, NewFile, Origin, Pixels, Scopes,
-    TypeLimit, Verdict,
+    Sealed, SealedKey, TypeLimit, Verdict,
 };
 use tempfile::TempDir;
 use time::macros::datetime;
@@ -86,10 +86,10 @@ async fn try_insert(
     min_size: u64,
 ) -> Result<Option<File>, DatabaseError> {
     let content_type = "text/plain; charset=utf-8".parse().unwrap();
-    let grant = Grant { content_type, min_size, max_size: 1 << 40, max_request: 1 << 30, lifetime: Duration::HOUR };
+    let grant = Grant { content_type, min_size, max_size: 1 << 40 };
     let caller = &caller(tenant);
     let (created_at, expires_at) = (NOW, NOW + Duration::HOUR);
-    let row = NewRow { new, grant: &grant, caller, staging_key, multipart, created_at, expires_at };
+    let row = NewRow { new, grant: &grant, caller, staging_key: &staging_key.parse().unwrap(), multipart, created_at, expires_at };
     database.insert_file(&row, once).await.map(|file| file.map(|file| *file))
 }
 
@@ -98,12 +98,9 @@ fn evidence() -> Evidence {
     Evidence { detected: Some("image/png".parse().unwrap()), verdict: Verdict::Relabeled, decided: "image/png".parse().unwrap(), pixels }
 }
 
-fn sealed<'a>(key: &'a str, evidence: &'a Evidence) -> Sealed<'a> {
-    Sealed {
-        key,
-        evidence,
-        size: 7,
-        etag: "abc",
+fn sealed(key: &str, evidence: &Evidence) -> Activation {
+    Activation {
+        sealed: Sealed { key: key.parse().unwrap(), size: 7, etag: "abc".to_owned(), evidence: evidence.clone() },
         actor: Actor { id: 6, kind: ActorKind::Users },
         origin: Origin::Request(Actor { id: 6, kind: ActorKind::Users }),
         at: NOW + Duration::MINUTE,
@@ -126,9 +123,9 @@ async fn leased(database: &Database, at: OffsetDateTime, limit: u32) -> Vec<Stri
 async fn a_record_reads_back_as_it_was_written(db: Db) {
     let Fixture { database, _folder, .. } = fixture(db).await;
     let written = insert(&database, "one", "temp/a").await;
-    assert_eq!(written.state, FileState::Temp);
+    assert_eq!(written.state(), FileState::Temp);
     assert_eq!((written.created_at, written.expires_at), (NOW, NOW + Duration::HOUR));
-    assert_eq!((written.max_size, written.size), (1 << 40, 0));
+    assert_eq!((written.grant.max_size, written.size()), (1 << 40, 0));
     assert_eq!(written.created_by, Actor { id: 5, kind: ActorKind::Customers });
     assert_eq!(written.name.as_str(), "Größe 'x' \"y\".txt");
     assert_eq!(database.find_file(&written.tenant, written.id).await.unwrap(), Some(written));
@@ -160,9 +157,9 @@ async fn activation_claims_the_sealed_key_and_dooms_the_staging_key(db: Db) {
     let file = insert(&database, "one", "temp/a").await;
     database.doom("files/a", NOW + Duration::MINUTE, false).await.unwrap();
     let active = database.activate(&file, &sealed("files/a", &evidence())).await.unwrap().unwrap();
-    assert_eq!((active.state, active.size, active.etag.as_deref()), (FileState::Active, 7, Some("abc")));
-    assert_eq!((active.sealed_key.as_deref(), active.updated_by.id, active.created_by.id), (Some("files/a"), 6, 5));
-    assert_eq!((active.evidence.as_ref(), active.content_type().essence()), (Some(&evidence()), "image/png"));
+    assert_eq!((active.state(), active.size(), active.etag()), (FileState::Active, 7, Some("abc")));
+    assert_eq!((active.sealed_key().map(SealedKey::as_str), active.updated_by.id, active.created_by.id), (Some("files/a"), 6, 5));
+    assert_eq!((active.evidence(), active.content_type().essence()), (Some(&evidence()), "image/png"));
     assert_eq!((active.created_at, active.updated_at), (NOW, NOW + Duration::MINUTE));
     assert_eq!(doomed(&database).await, ["temp/a"]);
     assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap(), Some(active));
@@ -185,7 +182,7 @@ async fn activation_happens_once_or_not_at_all(db: Db) {
     let won: Vec<_> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
     assert_eq!(won.len(), 1, "one of eight wins");
     let left = doomed(&database).await;
-    assert!(!left.contains(won[0].sealed_key.as_ref().unwrap()), "the winner's object is nobody else's to delete");
+    assert!(!left.contains(&won[0].sealed_key().unwrap().to_string()), "the winner's object is nobody else's to delete");
     assert_eq!(left.len(), 7 + 1, "the losers' copies and the staging key are doomed: {left:?}");
 }
 
@@ -235,7 +232,7 @@ async fn expired_temp_files_are_found_and_forgotten_once(db: Db) {
     assert_eq!(database.expired_files(late, None, 10).await.unwrap(), std::slice::from_ref(&file));
     assert_eq!(database.expired_files(late, Some((file.expires_at, file.id)), 10).await.unwrap(), [], "none after the last");
     assert_eq!(database.waiting(late, late, late).await.unwrap(), Waiting { expired_files: 1, due_objects: 0, purgeable_files: 0 });
-    let other_key = File { staging_key: "temp/b".to_owned(), ..file.clone() };
+    let other_key = File { staging_key: "temp/b".parse().unwrap(), ..file.clone() };
     assert!(!database.discard_temp_file(&other_key, NOW, None, NOW).await.unwrap(), "it was re-issued");
     let tries = futures_util::future::join_all((0..6).map(|_| database.discard_temp_file(&file, NOW, None, NOW))).await;
     assert_eq!(tries.into_iter().filter(|gone| *gone.as_ref().unwrap()).count(), 1);
@@ -248,7 +245,7 @@ async fn a_reissued_file_has_the_new_key_and_dooms_the_old(db: Db) {
     let file = insert(&database, "one", "temp/a").await;
     let caller = caller("one");
     let new = Reissued {
-        staging_key: "temp/b",
+        staging_key: &"temp/b".parse().unwrap(),
         expires_at: NOW + Duration::HOUR * 2,
         caller: &caller,
         at: NOW + Duration::MINUTE,
@@ -286,7 +283,7 @@ async fn records_written_together_are_each_their_own(db: Db) {
     for (number, written) in all {
         match written {
             Ok(Some(file)) => {
-                assert_eq!(file.staging_key, format!("temp/{number:03}"));
+                assert_eq!(file.staging_key.as_str(), format!("temp/{number:03}"));
                 assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap().as_ref(), Some(&file));
                 ids.push(file.id);
             }
@@ -320,7 +317,8 @@ async fn an_upload_in_parts_is_named_once_and_doomed_with_its_key(db: Db) {
 
     let caller = caller("one");
     let at = NOW + Duration::MINUTE;
-    let new = Reissued { staging_key: "temp/b", expires_at: NOW + Duration::HOUR, caller: &caller, at, old_doomed_until: NOW };
+    let new =
+        Reissued { staging_key: &"temp/b".parse().unwrap(), expires_at: NOW + Duration::HOUR, caller: &caller, at, old_doomed_until: NOW };
     assert_eq!(database.reissue(&file, &new).await.unwrap(), None, "it did not know the upload that it would leave behind");
     let again = database.reissue(&begun[0], &new).await.unwrap().unwrap();
     assert_eq!(again.multipart, file.multipart, "a new key has no upload yet");

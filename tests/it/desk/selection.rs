@@ -3,9 +3,9 @@
 mod chance;
 mod plain;
 
-use dropslip::database::{Database, NewRow, Sealed};
+use dropslip::database::{Activation, Database, NewRow};
 use dropslip::domain::{
-    Actor, ActorKind, Caller, Deletion, Disposition, Evidence, File, FileName, Grant, NewFile, Pixels, Scopes, TypeLimit, Verdict,
+    Actor, ActorKind, Caller, Deletion, Disposition, Evidence, File, FileName, Grant, NewFile, Pixels, Scopes, Sealed, TypeLimit, Verdict,
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -39,14 +39,14 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
             multipart: None,
         };
         let content_type = dice.of(&["text/plain", "image/png"]).parse().unwrap();
-        let grant = Grant { content_type, min_size: 0, max_size: 1 << 40, max_request: 1 << 40, lifetime: Duration::HOUR };
+        let grant = Grant { content_type, min_size: 0, max_size: 1 << 40 };
         let unlike_others = format!("{tenant}-{}-{number}", dice.0);
         let staging_key = format!("temp/{unlike_others}");
         let row = NewRow {
             new: &new,
             grant: &grant,
             caller: &caller,
-            staging_key: &staging_key,
+            staging_key: &staging_key.parse().unwrap(),
             multipart: None,
             created_at: at,
             expires_at: START + Duration::DAY * 9000,
@@ -62,11 +62,8 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
             let size = *dice.of(&[0, 5, 5, 17, 1 << 40]);
             let actor = Actor { id: 9, kind: ActorKind::Users };
             let at = at + Duration::microseconds(i64::try_from(dice.below(5)).unwrap());
-            let sealed = Sealed {
-                key: &key,
-                size,
-                etag: "e",
-                evidence: &evidence,
+            let sealed = Activation {
+                sealed: Sealed { key: key.parse().unwrap(), size, etag: "e".to_owned(), evidence },
                 actor,
                 origin: dropslip::domain::Origin::Request(actor),
                 at,
@@ -225,7 +222,7 @@ async fn every_parameter_does_its_part() {
         let broker = Setup::on(Bed::Embedded).database(db).start().await;
         let mut dice = Dice(3);
         let there = fill(&broker.database, &mut dice, "default", 60).await;
-        let active = there.iter().filter(|file| file.deleted.is_none() && file.etag.is_some()).count();
+        let active = there.iter().filter(|file| file.deletion().is_none() && file.etag().is_some()).count();
         // A bare question mark, nothing, and every name of the SDK's.
         for query in ["", "?"] {
             let (status, page) = answer(broker.request("GET", &format!("/desk/api/v2/files.json{query}"))).await;
@@ -259,7 +256,7 @@ async fn every_parameter_does_its_part() {
         assert_eq!((whole.get("included"), whole["file"]["state"].as_str()), (None, Some("active")));
 
         // Only these numbers, in the list's own order, and only what is listed anyway.
-        let gone = there.iter().find(|file| file.deleted.is_some()).unwrap().id.0;
+        let gone = there.iter().find(|file| file.deletion().is_some()).unwrap().id.0;
         let page = broker.select(&[("ids", &format!("{id},987654,{gone}"))]).await.1;
         assert_eq!(ids(&page), [id]);
         let page = broker.select(&[("id", &gone.to_string()), ("filter", r#"{"state":"deleted"}"#)]).await.1;
@@ -268,7 +265,7 @@ async fn every_parameter_does_its_part() {
         // Names are searched for what is written, not for patterns.
         let named = |part: &str| {
             let holds = |file: &&File| file.name.as_str().to_ascii_lowercase().contains(part);
-            there.iter().filter(holds).filter(|file| file.deleted.is_none() && file.etag.is_some()).count()
+            there.iter().filter(holds).filter(|file| file.deletion().is_none() && file.etag().is_some()).count()
         };
         for part in ["a.TXT", "%", "_", "'", "ä", "日", ".txt", "nowhere"] {
             let page = broker.select(&[("q", part), ("pageSize", "100")]).await.1;

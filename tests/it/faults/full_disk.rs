@@ -250,7 +250,8 @@ async fn a_full_disk_refuses_bytes_at_the_embedded_store_and_loses_none_that_it_
     }
     let (status, body) = broker.confirm(parted).await;
     assert_eq!((status.as_u16(), &body["file"]["size"]), (200, &json!(whole.len())), "{body}");
-    let sealed = broker.database.find_file(&"default".parse().unwrap(), FileId(parted)).await.unwrap().unwrap().sealed_key.unwrap();
+    let sealed =
+        broker.database.find_file(&"default".parse().unwrap(), FileId(parted)).await.unwrap().unwrap().sealed_key().unwrap().to_string();
     assert!(broker.bytes_of(&sealed).await == whole, "other bytes than were sent");
     let audit = broker.server.broker.reconcile().await.unwrap();
     assert!(audit.is_clean() && audit.files == 4, "{audit:?}");

@@ -78,8 +78,8 @@ impl TestBroker {
         assert!(answers.iter().all(|answer| answer == file), "an active file changed: {answers:#?}");
         assert_eq!(file["file"]["state"], "active");
         let stored = self.database.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(first.id)).await.unwrap().unwrap();
-        let bytes = self.bytes_of(stored.sealed_key.as_deref().unwrap()).await;
-        let judged = versions.lock().unwrap().get(stored.etag.as_deref().unwrap()).cloned();
+        let bytes = self.bytes_of(stored.sealed_key().unwrap().as_str()).await;
+        let judged = versions.lock().unwrap().get(stored.etag().unwrap()).cloned();
         assert_eq!(Some(&bytes), judged.as_ref(), "{:?}: the sealed bytes are not those of the judged tag", self.bed);
         assert!(bytes.starts_with(second.param("key").as_bytes()), "the old form's bytes became the file");
         assert_eq!(file["file"]["size"], json!(bytes.len()));

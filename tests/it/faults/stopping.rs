@@ -33,7 +33,7 @@ async fn stops_after_the_confirmation_under_way(db: Db) {
     assert_eq!(program.end().await.code(), Some(0), "{}", program.log());
 
     let file = world.database.find_file(&"default".parse().unwrap(), FileId(slip.id)).await.unwrap().unwrap();
-    assert_eq!(file.state, FileState::Active);
+    assert_eq!(file.state(), FileState::Active);
     world.must_keep(slip.id, &bytes);
     world.sweep_and_audit("stopped").await;
 }

@@ -292,8 +292,8 @@ impl World {
                 continue;
             };
             let file = file.unwrap_or_else(|| panic!("{case}: file {id} was acknowledged and is gone"));
-            assert_eq!((file.state, file.size), (FileState::Active, bytes.len() as u64), "{case}: file {id}");
-            let key = file.sealed_key.unwrap();
+            assert_eq!((file.state(), file.size()), (FileState::Active, bytes.len() as u64), "{case}: file {id}");
+            let key = file.sealed_key().unwrap().to_string();
             let object = self.s3.get_object().bucket(&self.bucket).key(&key).send().await;
             let object = object.unwrap_or_else(|error| panic!("{case}: the bytes of file {id} are gone: {error:?}"));
             assert_eq!(object.body.collect().await.unwrap().to_vec(), *bytes, "{case}: file {id} has other bytes");

@@ -294,7 +294,7 @@ async fn a_stop_begins_no_message_and_ends_those_under_way() {
     let mut active = 0;
     for id in ids {
         let file = world.database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap();
-        active += usize::from(file.state == FileState::Active);
+        active += usize::from(file.state() == FileState::Active);
     }
     assert!((1..=4).contains(&active), "{active} of 10, at most four at once: {}", program.log());
 }
@@ -343,7 +343,7 @@ async fn no_message_is_taken_while_the_bucket_is_away() {
     // The first one is hidden for a minute.
     for id in &ids[1..] {
         let deadline = Instant::now() + Duration::from_secs(40);
-        while world.database.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap().unwrap().state != FileState::Active {
+        while world.database.find_file(&"default".parse().unwrap(), FileId(*id)).await.unwrap().unwrap().state() != FileState::Active {
             assert!(Instant::now() < deadline, "{id} is not confirmed: {}", program.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

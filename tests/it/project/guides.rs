@@ -110,7 +110,8 @@ impl Client {
         assert_eq!((&told["state"], &read["file"]["state"]), (&"active".into(), &"active".into()), "{self:?}");
         assert_eq!(read["file"]["size"], bytes.len(), "{self:?}");
         assert_eq!(read["file"]["filename"], file.file_name().unwrap().to_str().unwrap(), "{self:?}");
-        let sealed = broker.database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap().sealed_key.unwrap();
+        let sealed =
+            broker.database.find_file(&"default".parse().unwrap(), FileId(id)).await.unwrap().unwrap().sealed_key().unwrap().to_string();
         assert!(broker.bytes_of(&sealed).await == bytes, "{self:?}: other bytes");
     }
 

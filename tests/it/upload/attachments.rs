@@ -36,7 +36,7 @@ fn judged(attachment: &FileType, name: &str) -> Result<String, String> {
     };
     attachment
         .judge(&new)
-        .map(|grant| grant.content_type.to_string())
+        .map(|allowed| allowed.grant.content_type.to_string())
         .map_err(|errors| format!("{:?}", field_names::spelled(&errors).by_name()))
 }
 

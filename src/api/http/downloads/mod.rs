@@ -140,7 +140,7 @@ pub(in crate::api) async fn answer(
     request: &Parts,
 ) -> Result<Response<Body>, Fault> {
     let (method, asked) = (&request.method, &request.headers);
-    let etag = format!("\"{}\"", file.etag.as_deref().unwrap_or_default());
+    let etag = format!("\"{}\"", file.etag().unwrap_or_default());
     let mut response = Response::new(Body::empty());
     // A token is a part of what was asked: another one may be answered otherwise.
     response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
@@ -190,11 +190,11 @@ async fn proxied(
     mut response: Response<Body>,
 ) -> Result<Response<Body>, Fault> {
     let (method, asked) = (&request.method, &request.headers);
-    let etag = format!("\"{}\"", file.etag.as_deref().unwrap_or_default());
-    let part = match wanted(method, asked, &etag, file.size) {
+    let etag = format!("\"{}\"", file.etag().unwrap_or_default());
+    let part = match wanted(method, asked, &etag, file.size()) {
         ByteRange::Whole => None,
         ByteRange::Part(first, last) => Some((first, last)),
-        ByteRange::Unsatisfiable => return Err(Fault::RangeNotSatisfiable(file.size)),
+        ByteRange::Unsatisfiable => return Err(Fault::RangeNotSatisfiable(file.size())),
     };
     let headers = response.headers_mut();
     headers.insert(ETAG, header(&etag)?);
@@ -202,10 +202,10 @@ async fn proxied(
     headers.insert(CONTENT_TYPE, header(&offered.content_type)?);
     headers.insert(CONTENT_DISPOSITION, header(&offered.content_disposition)?);
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_RUNS));
-    let length = part.map_or(file.size, |(first, last)| last + 1 - first);
+    let length = part.map_or(file.size(), |(first, last)| last + 1 - first);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     if let Some((first, last)) = part {
-        headers.insert(CONTENT_RANGE, header(&format!("bytes {first}-{last}/{}", file.size))?);
+        headers.insert(CONTENT_RANGE, header(&format!("bytes {first}-{last}/{}", file.size()))?);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     if method != Method::HEAD && length > 0 {

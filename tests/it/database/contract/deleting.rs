@@ -1,7 +1,9 @@
 //! Deleting, restoring, describing and purging: each happens once or not at all, whoever is at it besides.
 
 use dropslip::database::{Changed, Database, DatabaseError, Idempotency, Selected, Waiting};
-use dropslip::domain::{Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, Reach, Selection, Start, TypeLimit};
+use dropslip::domain::{
+    Actor, ActorKind, Deletion, Disposition, File, FileId, FileName, FileState, Reach, Selection, Start, State, TypeLimit,
+};
 use futures_util::future::join_all;
 use time::{Duration, OffsetDateTime};
 
@@ -47,11 +49,12 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     let file = active(&database, 1).await;
     assert_eq!(database.delete_file(&temp, &by(9)).await.unwrap(), None, "a temp file has nothing that could be kept");
     let deleted = database.delete_file(&file, &by(9)).await.unwrap().unwrap();
-    assert_eq!(deleted, File { state: FileState::Deleted, deleted: Some(by(9)), ..file.clone() });
+    let kept = file.sealed().unwrap().clone();
+    assert_eq!(deleted, File { state: State::Deleted(kept, by(9)), ..file.clone() });
     assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap(), Some(deleted.clone()));
     assert_eq!(database.delete_file(&file, &by(10)).await.unwrap(), None, "once");
     assert_eq!(listed(&database, &file).await, [], "lists hide it");
-    assert!(database.owned_keys(&[file.sealed_key.clone().unwrap()]).await.unwrap().len() == 1, "its object is owned");
+    assert!(database.owned_keys(&[file.sealed_key().unwrap().to_string()]).await.unwrap().len() == 1, "its object is owned");
 
     let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
     assert_eq!(changed(database.restore_file(&foreign, foreign.created_by, NOW).await), None);
@@ -69,7 +72,7 @@ async fn of_many_who_delete_or_restore_one_does(db: Db) {
         join_all(deletions.iter().map(|by| database.delete_file(&file, by))).await.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(won.len(), 1);
     let found = database.find_file(&file.tenant, file.id).await.unwrap().unwrap();
-    assert_eq!(found.deleted, won[0].deleted);
+    assert_eq!(found.deletion(), won[0].deletion());
     let won = join_all((0..8).map(|_| database.restore_file(&found, found.created_by, NOW))).await.into_iter().filter_map(changed).count();
     assert_eq!(won, 1);
 }
@@ -112,13 +115,13 @@ async fn purging_takes_what_was_deleted_long_ago_and_dooms_its_object(db: Db) {
     assert_eq!(waiting, Waiting { expired_files: 0, due_objects: waiting.due_objects, purgeable_files: 4 });
     assert_eq!(ids(&database.purge_files(until, now, 3).await.unwrap()), ids(&files[..3]), "those that were deleted first");
     let gone = database.purge_files(until, now, 3).await.unwrap();
-    assert_eq!((ids(&gone), gone[0].state, gone[0].deleted.unwrap().by.id), (ids(&files[3..4]), FileState::Deleted, 9));
+    assert_eq!((ids(&gone), gone[0].state(), gone[0].deletion().unwrap().by.id), (ids(&files[3..4]), FileState::Deleted, 9));
     assert_eq!(database.purge_files(until, now, 3).await.unwrap(), []);
 
     assert_eq!(leased(&database, now - micro, 100).await.len(), 6, "only the staging keys, whose lease is over");
     let mut due = leased(&database, now, 100).await;
     due.sort();
-    let keys: Vec<_> = files[..4].iter().map(|file| file.sealed_key.clone().unwrap()).collect();
+    let keys: Vec<_> = files[..4].iter().map(|file| file.sealed_key().unwrap().to_string()).collect();
     assert_eq!(due, keys);
     for file in &files[..4] {
         assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap(), None);
@@ -154,7 +157,7 @@ async fn each_file_is_restored_or_purged_and_never_both(db: Db) {
     assert_eq!(all, files.iter().map(|file| file.id).collect::<Vec<_>>());
     let doomed = leased(&database, LATER, 1000).await;
     for file in &files {
-        let key = file.sealed_key.as_ref().unwrap();
+        let key = &file.sealed_key().unwrap().to_string();
         assert_eq!(doomed.contains(key), !restored.contains(&file.id), "{key}");
     }
 }

@@ -37,7 +37,8 @@ async fn only_what_is_still_as_it_was_seen_is_forgotten(db: Db) {
     database.doom("files/a", NOW, false).await.unwrap();
     database.activate(active, &sealed("files/a", &evidence())).await.unwrap().unwrap();
     let (expires_at, at) = (NOW + Duration::HOUR * 2, NOW + Duration::MINUTE);
-    let new = Reissued { staging_key: "temp/new", expires_at, caller: &caller, at, old_doomed_until: NOW + Duration::WEEK };
+    let new =
+        Reissued { staging_key: &"temp/new".parse().unwrap(), expires_at, caller: &caller, at, old_doomed_until: NOW + Duration::WEEK };
     database.reissue(reissued, &new).await.unwrap().unwrap();
     database.extend_slip(extended, NOW + Duration::DAY).await.unwrap().unwrap();
     assert!(database.discard_temp_file(gone, NOW, None, NOW).await.unwrap());
@@ -49,7 +50,7 @@ async fn only_what_is_still_as_it_was_seen_is_forgotten(db: Db) {
     assert_eq!(discarded(&database, &files).await, expected);
     assert_eq!(discarded(&database, &files).await, BTreeSet::new(), "once is enough");
     for file in &files {
-        let state = database.find_file(&file.tenant, file.id).await.unwrap().map(|file| file.state);
+        let state = database.find_file(&file.tenant, file.id).await.unwrap().map(|file| file.state());
         let left = match file.id {
             id if id == active.id => Some(FileState::Active),
             id if id == reissued.id || id == extended.id => Some(FileState::Temp),
@@ -64,8 +65,8 @@ async fn only_what_is_still_as_it_was_seen_is_forgotten(db: Db) {
     let uploads: BTreeSet<_> = keys.into_iter().map(|doomed| (doomed.key, format!("{:?}", doomed.upload))).collect();
     let named = |key: &str, upload: OpenUpload| (key.to_owned(), format!("{upload:?}"));
     let expected = [
-        named(&plain.staging_key, OpenUpload::None),
-        named(&once.staging_key, OpenUpload::None),
+        named(plain.staging_key.as_str(), OpenUpload::None),
+        named(once.staging_key.as_str(), OpenUpload::None),
         named("temp/parts", OpenUpload::Named("u1".to_owned())),
     ];
     assert_eq!(uploads, expected.into());

@@ -211,7 +211,7 @@ async fn a_topic_is_let_in_by_its_owner_and_then_confirms_uploads() {
     ask_sns(&[("Action", "ConfirmSubscription"), ("TopicArn", words[1]), ("Token", words[3])], "SubscriptionArn").await;
     publish(&topic, &message).await;
     let deadline = Instant::now() + Duration::from_mins(1);
-    while world.database.find_file(&"default".parse().unwrap(), FileId(slip.id)).await.unwrap().unwrap().state != FileState::Active {
+    while world.database.find_file(&"default".parse().unwrap(), FileId(slip.id)).await.unwrap().unwrap().state() != FileState::Active {
         assert!(Instant::now() < deadline, "it is not confirmed: {}", program.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -92,7 +92,7 @@ async fn sealed(broker: &TestBroker, active: &Value) -> Vec<u8> {
     assert_eq!((&active["ok"], &active["file"]["state"]), (&json!(true), &json!("active")), "{active}");
     let id = dropslip::domain::FileId(active["file"]["id"].as_i64().unwrap());
     let file = broker.database.find_file(&"default".parse().unwrap(), id).await.unwrap().unwrap();
-    broker.bytes_of(&file.sealed_key.unwrap()).await
+    broker.bytes_of(file.sealed_key().unwrap().as_str()).await
 }
 
 async fn assert_sealed(broker: &TestBroker, ended: &Ended, name: &str, content: &[u8]) {
