@@ -60,7 +60,7 @@ pub(crate) mod fuzzing {
 /// What the dialects call things of the core, for the test that the core knows no such word. It promises nothing to anybody else.
 #[doc(hidden)]
 pub fn wire_names() -> impl Iterator<Item = &'static str> {
-    desk::fields::wire_names().chain(companion::fields::wire_names())
+    DIALECTS.iter().flat_map(|dialect| (dialect.names)())
 }
 
 /// Every URL of dropslip. Pages from `origins` may call it; with `page_sends_to`, the origin of forms, it has a page of its own.

@@ -20,7 +20,7 @@ pub(super) fn field_name(field: Field) -> &'static str {
     }
 }
 
-/// Every word that stands for something of the core's, for the test that the core knows none of them.
-pub(in crate::api) fn wire_names() -> impl Iterator<Item = &'static str> {
-    Field::ALL.map(field_name).into_iter()
+/// Every word that stands for something of the core's.
+pub(super) fn names() -> Vec<&'static str> {
+    Field::ALL.map(field_name).to_vec()
 }

@@ -10,7 +10,7 @@
 mod auth;
 mod document;
 mod errors;
-pub(super) mod fields;
+mod fields;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod multipart;
@@ -43,6 +43,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     label: paths::label,
     faults: &errors::FAULTS,
     files: None,
+    names: fields::names,
 };
 
 /// Every URL of this dialect, with its own answer to unknown paths and wrong methods.

@@ -23,8 +23,8 @@ pub(super) fn field_name(field: Field) -> &'static str {
     }
 }
 
-/// Every word that stands for something of the core's, for the test that the core knows none of them.
-pub(in crate::api) fn wire_names() -> impl Iterator<Item = &'static str> {
+/// Every word that stands for something of the core's.
+pub(super) fn names() -> Vec<&'static str> {
     let attributes = Attribute::ALL.into_iter().flat_map(|attribute| names_of(attribute).iter().copied());
-    Field::ALL.map(field_name).into_iter().chain(attributes).chain(Removal::ALL.map(removal_word))
+    Field::ALL.map(field_name).into_iter().chain(attributes).chain(Removal::ALL.map(removal_word)).collect()
 }

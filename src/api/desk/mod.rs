@@ -13,7 +13,7 @@ mod description;
 mod document;
 mod download;
 mod errors;
-pub(super) mod fields;
+mod fields;
 mod files;
 mod filter;
 mod filter_json;
@@ -49,6 +49,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     label: paths::label,
     faults: &errors::FAULTS,
     files: Some(paths::FILES),
+    names: fields::names,
 };
 
 /// Every URL of this dialect, with its own answer to unknown paths and wrong methods.

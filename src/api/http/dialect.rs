@@ -33,6 +33,8 @@ pub(in crate::api) struct Dialect {
     pub(in crate::api) faults: &'static Rendering,
     /// Where others may link to its files.
     pub(in crate::api) files: Option<FilePaths>,
+    /// What it calls things of the core: no such word may stand in the core.
+    pub(in crate::api) names: fn() -> Vec<&'static str>,
 }
 
 /// The dialects that are spoken.
