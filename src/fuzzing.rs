@@ -41,7 +41,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("traceparent", trace::fuzzing::traceparent),
     ("jwks", jwt::fuzzing::keys),
     ("jwt", jwt::fuzzing::token),
-    ("entity_tags", api::fuzzing::downloads::entity_tags),
+    ("entity_tags", api::fuzzing::conditions::entity_tags),
     ("archive", archive),
     ("proxy_key", proxy_key),
     ("access_token", tokens::fuzzing::access_token),

@@ -53,7 +53,7 @@ pub fn dialects(names: &[String]) -> Result<Dialects, String> {
 pub(crate) mod fuzzing {
     pub(crate) use super::companion::fuzzing as companion;
     pub(crate) use super::desk::fuzzing as desk;
-    pub(crate) use super::http::downloads::fuzzing as downloads;
+    pub(crate) use super::http::conditions::fuzzing as conditions;
     pub(crate) use super::http::fuzzing::{authorization, request_head};
 }
 

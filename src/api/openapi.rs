@@ -12,8 +12,8 @@ use utoipa::openapi::OpenApi;
 
 use super::bucket_events;
 use super::http::AppState;
+use super::http::conditions::is_known;
 use super::http::dialect::Dialects;
-use super::http::downloads::is_known;
 use super::http::openapi::{Installation, Part, headers, server};
 use crate::domain::FileTypes;
 

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 
-use super::http::downloads::is_known;
+use super::http::conditions::is_known;
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";

@@ -110,8 +110,9 @@ mod tests {
     ];
 
     /// Settings that are no secrets: names, places and rules, which `dropslip config` and the log may tell.
-    const NO_SECRETS: [&str; 20] = [
+    const NO_SECRETS: [&str; 21] = [
         "data_dir",
+        "dialects",
         "jwt_actor_claim",
         "jwt_actor_type_claim",
         "jwt_audience",

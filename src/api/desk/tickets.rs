@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Response, StatusCode};
+use axum::http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -20,9 +19,10 @@ use super::fields::field_name;
 use super::list::PageBody;
 use super::list_query::ListQuery;
 use super::request::{IGNORED, ignore_body};
+use crate::api::http::archives::answer_archive;
 use crate::api::http::body::{json_of, object, or_empty, read_json, whole};
 use crate::api::http::downloads::places::{Link, What};
-use crate::api::http::downloads::{AskedDisposition, Links, answer, header, of_unknown_length};
+use crate::api::http::downloads::{AskedDisposition, Links, answer};
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::openapi::{AnyCall, AnyFile, IgnoredBody, WithBody, id_parameter};
 use crate::api::http::query::Query;
@@ -217,29 +217,8 @@ pub(super) async fn archive(
     let link = Link { tenant: caller.tenant.clone(), actor: Some(caller.actor), what: What::Archive(ticket) };
     let files = state.broker.every(caller, Some(ticket), Selection::newest());
     let archive = state.broker.clone().archive(files).await?;
-    let mut archive = archive.ok_or(Fault::NotFound)?;
-    let mut response = Response::new(of_unknown_length());
-    if request.method() != Method::HEAD {
-        let place = state.downloads.place(link, request.extensions())?;
-        // What cannot even begin is answered, and not broken off.
-        let first = archive.next().await?;
-        let pieces = futures_util::stream::try_unfold((first, archive), move |(first, mut archive)| async move {
-            let next = match first {
-                Some(first) => Ok(Some(first)),
-                None => archive.next().await,
-            };
-            let piece = next.inspect_err(|error| tracing::warn!(ticket.id = ticket.0, %error, "an archive was cut off"))?;
-            Ok::<_, BrokerError>(piece.map(|piece| (piece, (None, archive))))
-        });
-        *response.body_mut() = place.body(pieces);
-    }
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
-    headers.insert(CONTENT_DISPOSITION, header(&format!("attachment; filename=\"ticket-{}.zip\"", ticket.0))?);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    Ok(response)
+    let archive = archive.ok_or(Fault::NotFound)?;
+    answer_archive(&state, link, archive, &format!("ticket-{}.zip", ticket.0), &request.into_parts().0).await
 }
 
 /// Why files were not attached, each file under the name of its place in the request.

@@ -3,9 +3,11 @@
 //! A handler fails with a [`Fault`], which knows its status and nothing about bodies: it travels in the response, is logged here
 //! once, and the dialect's own layer writes the body.
 
+pub(super) mod archives;
 pub(super) mod auth;
 pub(super) mod body;
 mod bucket_events_secret;
+pub(super) mod conditions;
 pub(super) mod dialect;
 pub(super) mod downloads;
 pub(super) mod fault;

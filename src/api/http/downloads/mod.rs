@@ -3,8 +3,6 @@
 //! Either a redirect to a presigned URL of the store's, or the bytes themselves. A redirect has no entity tag: a browser that asked
 //! whether its copy of it is still good would be told yes, and go where nothing is answered any more.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 pub(in crate::api) mod places;
 mod settings;
 
@@ -15,15 +13,16 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::{
     ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
+    ETAG, LOCATION, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 use time::OffsetDateTime;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Object, Type};
 
 use super::auth::holder;
+use super::conditions::{is_known, may_be, wanted};
 use super::fault::Fault;
 use super::field_errors::FieldErrors;
 use super::file_paths::FilePaths;
@@ -222,72 +221,11 @@ async fn proxied(
     Ok(response)
 }
 
-/// The bytes that are asked for; a range is for GET, and for the object that the client has a part of already.
-fn wanted(method: &Method, asked: &HeaderMap, etag: &str, size: u64) -> ByteRange {
-    let mut ranges = asked.get_all(RANGE).iter();
-    let (Some(range), None) = (ranges.next().and_then(|range| range.to_str().ok()), ranges.next()) else { return ByteRange::Whole };
-    // Dates are never told, so one in If-Range is about something else.
-    let same = asked.get(IF_RANGE).is_none_or(|known| known.as_bytes() == etag.as_bytes());
-    if method == Method::GET && same { ByteRange::of(range, size) } else { ByteRange::Whole }
-}
-
 /// Nothing, of which no length is told: that of an absent body is the one that is there otherwise (RFC 9110, section 8.6).
 pub(in crate::api) fn of_unknown_length() -> Body {
     Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
 }
 
-/// Whether `If-Match`, where there is one, names the entity tag or any. Weak ones are none here.
-fn may_be(asked: &HeaderMap, etag: &str) -> bool {
-    let mut tags = asked.get_all(IF_MATCH).iter().peekable();
-    tags.peek().is_none()
-        || tags.filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags_in(value).any(|tag| tag == (false, etag)))
-}
-
-/// Whether `If-None-Match` names the entity tag (in its quotes), compared weakly, or any.
-pub(in crate::api) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
-    let tags = asked.get_all(IF_NONE_MATCH).iter();
-    tags.filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags_in(value).any(|(_, tag)| tag == etag))
-}
-
-/// The entity tags of a list in their quotes, and whether each is a weak one; a comma may be a part of a tag.
-fn tags_in(list: &str) -> impl Iterator<Item = (bool, &str)> {
-    let mut rest = list;
-    std::iter::from_fn(move || {
-        let begin = rest.find('"')?;
-        let length = rest.get(begin + 1..)?.find('"')?;
-        let end = begin + length + 2;
-        let found = (rest.get(..begin)?.ends_with("W/"), rest.get(begin..end)?);
-        rest = rest.get(end..)?;
-        Some(found)
-    })
-}
-
 pub(in crate::api) fn header(text: &str) -> Result<HeaderValue, Fault> {
     HeaderValue::from_str(text).map_err(|_| Fault::Internal("an answer that is no header".to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entity_tags_are_found_in_lists_and_weak_ones_too() {
-        for known in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "\"b\",W/\"a\"", "  *  ", "\"x,\", \"a\"", "\"b\"\"a\""] {
-            let asked = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(known).unwrap())]);
-            assert!(is_known(&asked, "\"a\""), "{known}");
-        }
-        for other in ["", "a", "\"b\"", "\"a", "\"", "**", "\"b\", a", "\"b, \\\"a\\\"\"", "\"A\""] {
-            let asked = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(other).unwrap())]);
-            assert!(!is_known(&asked, "\"a\""), "{other}");
-        }
-        for (known, may) in
-            [("\"a\"", true), ("\"b\", \"a\"", true), ("*", true), ("W/\"a\"", false), ("\"b\"", false), ("a", false), ("", false)]
-        {
-            let asked = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static(known))]);
-            assert_eq!(may_be(&asked, "\"a\""), may, "{known}");
-        }
-        assert!(may_be(&HeaderMap::new(), "\"a\""));
-        let two = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"b\""))]);
-        assert!(!is_known(&two, "\"a\"") && !is_known(&HeaderMap::new(), "\"a\""));
-    }
 }
