@@ -14,7 +14,7 @@ const ASKED_AT_ONCE: usize = 16;
 /// Where every key of dropslip's stands.
 const PREFIXES: [&str; 2] = [SealedKey::PREFIX, StagingKey::PREFIX];
 
-/// What an audit found.
+/// What a reconciliation found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciliation {
     /// Files that own a sealed object.

@@ -1,4 +1,4 @@
-//! `dropslip sweep`, `audit`, `backup` and `lifecycle`: what an operator does beside a running broker.
+//! `dropslip sweep`, `reconcile`, `backup` and `lifecycle`: what an operator does beside a running broker.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! What an audit asks: which records own objects, and which keys are owned.
+//! What a reconciliation asks: which records own objects, and which keys are owned.
 
 use std::collections::HashSet;
 

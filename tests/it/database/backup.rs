@@ -148,7 +148,7 @@ async fn comes_back(db: Db) {
     done(as_written(&world, further, &places));
     let program = world.start(None).await;
     world.assert_ready(&program, "restored").await;
-    let (code, said) = said(as_written(&world, "dropslip audit", &places));
+    let (code, said) = said(as_written(&world, "dropslip reconcile", &places));
     assert!(code == Some(1) && said.contains(" 0 lost, 0 forged, 1 orphaned"), "the file that the copy does not know is named: {said}");
     assert_eq!(world.confirm(&program, later.id).await.unwrap().status, 200, "what had arrived can be confirmed");
     world.must_keep(later.id, &later_bytes);
