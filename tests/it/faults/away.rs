@@ -32,7 +32,7 @@ impl World {
 
     /// Waits until it says that: an answer is everybody's for a second, and a probe of writes is sent once a second.
     pub async fn becomes(&self, program: &Program, (status, words): (u16, &str), case: &str) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let said = self.readiness(program).await;
             if said == (status, words.to_owned()) {
