@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
 use serde_json::{Value, json};
 
-use crate::harness::{Bed, Setup, TestBroker, error_fields};
+use crate::faults::proxy::{Break, Proxy};
+use crate::faults::world::{Through, World};
+use crate::harness::{Bed, Db, Setup, TestBroker, error_fields, from_servers};
 use crate::process::{Serving, run, text};
 
 /// How many are let through at once.
@@ -137,26 +139,53 @@ impl Told {
     }
 }
 
+/// Requests whose tokens are none to the letter, or are not proven by the installation secret: nobody has to be asked about them.
+fn no_tokens() -> Vec<(String, String)> {
+    let (short, long) = (unknown(1)[1..].to_owned(), unknown(1) + "0");
+    let upper = unknown(0xabc).to_uppercase();
+    let not_hex = unknown(1).replace("_0", "_g");
+    let mut requests = Vec::new();
+    for header in ["x", "", "dslip_", "dslip__", &short, &long, &upper, &not_hex, "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
+        requests.extend(["Bearer", "Digest"].map(|scheme| ("/v2/files.json".to_owned(), format!("{scheme} {header}"))));
+    }
+    let (proof, good) = ("0".repeat(64), made_up(600));
+    let bad =
+        ["/u/x/s3/params".to_owned(), "/u/du2..../s3/params".to_owned(), good.replace("cdef.", "cde."), good.replace(&proof, &proof[1..])];
+    let unproven = [made_up(-1), made_up(100 * 365 * 86_400), good];
+    requests.extend(bad.into_iter().chain(unproven).map(|path| (path, "Bearer x".to_owned())));
+    requests
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_token_is_refused_while_the_database_says_nothing() {
+    let proxy = Proxy::to(&from_servers("TEST_POSTGRES_URL")).await;
+    let world = World::through(Db::Postgres, Through { s3: None, database: Some(proxy.address) }).await;
+    let program = world.start(None).await;
+    world.assert_ready(&program, "before").await;
+    proxy.breaks("", Break::Stall);
+    let http = reqwest::Client::new();
+    let asked = proxy.hits();
+    for (path, header) in no_tokens() {
+        let request = http.get(format!("{}{path}", program.base)).header(AUTHORIZATION, &header);
+        assert_eq!(request.send().await.unwrap().status(), 401, "{path} {header}");
+    }
+    // Readiness and sweeps ask the database too, a few times in this while; each of these requests would be one more.
+    assert!(proxy.hits() - asked < no_tokens().len(), "{} questions to the database", proxy.hits() - asked);
+    let answer = http.get(format!("{}/v2/files.json", program.base)).bearer_auth(unknown(1)).send().await.unwrap();
+    assert_eq!(answer.status(), 503, "what can be a token is looked up");
+    proxy.heals();
+    world.assert_ready(&program, "after").await;
+    let answer = http.get(format!("{}/v2/files.json", program.base)).bearer_auth(unknown(1)).send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+}
+
 #[tokio::test]
 async fn what_cannot_be_a_token_is_not_looked_up() {
     let told = Told::start();
     let http = reqwest::Client::new();
-    let (short, long) = (unknown(1)[1..].to_owned(), unknown(1) + "0");
-    let upper = unknown(0xabc).to_uppercase();
-    let not_hex = unknown(1).replace("_0", "_g");
-    for header in ["x", "", "dslip_", "dslip__", &short, &long, &upper, &not_hex, "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
-        for scheme in ["Bearer", "Digest"] {
-            let request = http.get(format!("{}/v2/files.json", told.program.url())).header(AUTHORIZATION, format!("{scheme} {header}"));
-            assert_eq!(request.send().await.unwrap().status(), 401, "{scheme} {header}");
-        }
-    }
-    let proof = "0".repeat(64);
-    let good = made_up(600);
-    let bad =
-        ["/u/x/s3/params".to_owned(), "/u/du2..../s3/params".to_owned(), good.replace("cdef.", "cde."), good.replace(&proof, &proof[1..])];
-    // What is one to the letter is proven by the installation secret, or not, before anybody is asked.
-    for path in bad.into_iter().chain([made_up(-1), made_up(100 * 365 * 86_400), good]) {
-        assert_eq!(http.get(format!("{}{path}", told.program.url())).send().await.unwrap().status(), 401, "{path}");
+    for (path, header) in no_tokens() {
+        let request = http.get(format!("{}{path}", told.program.url())).header(AUTHORIZATION, &header);
+        assert_eq!(request.send().await.unwrap().status(), 401, "{path} {header}");
     }
     assert_eq!(told.look_ups(), 0);
     // What can be one is looked up, and a good one once in a while.
