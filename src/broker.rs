@@ -294,7 +294,7 @@ fn is_deleted() -> BrokerError {
 
 /// What a file says to whoever changes it over and over.
 fn too_often(wait: std::time::Duration) -> BrokerError {
-    // A second more than it takes, as a part of one cannot be told.
+    // A second more than it takes, as a part of one cannot be said.
     BrokerError::LimitExceeded(Exceeded { what: "changes of this file", retry_after_seconds: wait.as_secs() + 1 })
 }
 
@@ -320,7 +320,7 @@ fn must_be_temp(file: &File) -> Result<(), BrokerError> {
     }
 }
 
-/// That a caller may be told of an active file for which it did nothing: of all that it may read, and of those that it made or changed last.
+/// That a caller may be answered an active file for which it did nothing: of all that it may read, and of those that it made or changed last.
 fn seen_by(caller: &Caller, file: &File) -> Result<(), BrokerError> {
     if [file.created_by, file.updated_by].contains(&caller.actor) { Ok(()) } else { allowed(caller, Scope::FilesRead) }
 }

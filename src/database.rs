@@ -110,7 +110,7 @@ pub struct Database {
     engine: Engine,
     /// The way of every temp record.
     records: Writer,
-    /// Who is told of changes.
+    /// Who subscribes to changes.
     subscribers: Subscribers,
 }
 

@@ -103,9 +103,9 @@ pub fn lock(data_dir: &Path) -> anyhow::Result<FolderLock> {
     match file.try_lock() {
         Ok(()) => Ok(FolderLock::Ours(Lock(file))),
         Err(TryLockError::WouldBlock) => {
-            let mut told = String::new();
-            file.read_to_string(&mut told)?;
-            let address = told.trim().parse().map_err(|_| anyhow::anyhow!("another dropslip is starting here, try again"))?;
+            let mut address = String::new();
+            file.read_to_string(&mut address)?;
+            let address = address.trim().parse().map_err(|_| anyhow::anyhow!("another dropslip is starting here, try again"))?;
             Ok(FolderLock::Theirs(address))
         }
         Err(TryLockError::Error(error)) => Err(error.into()),

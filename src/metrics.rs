@@ -2,7 +2,7 @@
 //!
 //! The metrics are statics of the process and every layer may count: whoever does something says so by one call here. Each call is one
 //! or two additions to atomics; the labels are enums, so there is nothing to look up and nobody outside can make a new one. Only the
-//! names of file types are the operator's, and there is a bound to how many are told apart ([`file_types`]). What is
+//! names of file types are the operator's, and there is a bound to how many are counted each by itself ([`file_types`]). What is
 //! measured only when somebody asks (pool, queue, lag, memory) comes along in [`Gauges`] or from `/proc`.
 
 mod funnel;

@@ -26,7 +26,7 @@ const EXPIRATION: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month
 /// Room for a policy's JSON, in bytes: enough for most.
 const DOCUMENT_BYTES: usize = 1024;
 
-/// A form is told to die this long before its credentials do, so that a clock that runs behind does not outlive them.
+/// A form ends this long before its credentials do, so that a clock that runs behind does not outlive them.
 pub(crate) const CREDENTIALS_MARGIN: Duration = Duration::seconds(30);
 
 /// The AWS credentials that a form is signed with.

@@ -20,7 +20,7 @@ const VERSION: u8 = 3;
 /// The same layout, signed with the secret itself: made by the version before, and good until it ends.
 const VERSION_BEFORE: u8 = 2;
 
-/// What a key is for; part of every HMAC. Before keys were derived for their purpose, this told one use of the secret from another.
+/// What a key is for; part of every HMAC. Before keys were derived for their purpose, this kept one use of the secret apart from another.
 const PURPOSE: &[u8] = b"dropslip proxyKey download\0";
 
 /// Bytes before the tenant: version, secret, issue time, expiry.

@@ -59,7 +59,7 @@ pub struct Server {
     pub broker: Arc<Broker>,
     /// Where the embedded store listens, if it runs.
     pub embedded_s3: Option<SocketAddr>,
-    /// Where metrics are told, if anywhere.
+    /// Where metrics are served, if anywhere.
     pub admin: Option<SocketAddr>,
     /// The token of the embedded mode.
     pub development_token: Option<Token>,
@@ -109,7 +109,7 @@ impl Server {
         let origins = origins(config, address, &public_url);
 
         let (stopping, stop) = (CancellationToken::new(), CancellationToken::new());
-        // The embedded store, and what is told of it all, outlive the broker's last request.
+        // The embedded store, and the metrics of it all, outlive the broker's last request.
         let stop_rest = CancellationToken::new();
         let Opened { database, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         sweeper::count_reserved(&broker).await.context("the bytes of living forms could not be counted")?;

@@ -151,7 +151,7 @@ fn http_client(target: &Target) -> reqwest::Result<reqwest::Client> {
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::none())
         .user_agent(concat!("dropslip/", env!("CARGO_PKG_VERSION")));
-    // By default the kernel ends a connection whose peer takes no bytes for 30 seconds; how long they may stand still is told in `store`.
+    // By default the kernel ends a connection whose peer takes no bytes for 30 seconds; how long they may stand still is known in `object_store`.
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let builder = builder.tcp_user_timeout(None);
     // What stays on this machine is no proxy's business, least of all the token.

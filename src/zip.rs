@@ -171,12 +171,12 @@ impl Entry {
         // All three or none: Info-ZIP, reading one entry after the other, takes the absent ones of a mixture from the entry before.
         let packed = packed(self.size);
         let large = is_large(packed) || is_large(self.offset);
-        let told = |number| if large { ELSEWHERE } else { short(number) };
+        let written = |number| if large { ELSEWHERE } else { short(number) };
         u32s(directory, &[0x0201_4b50]);
         u16s(directory, &[MADE_BY, if large { ZIP64 } else { PLAIN }, FLAGS, METHOD, self.at.time, self.at.date]);
-        u32s(directory, &[self.crc, told(packed), told(self.size)]);
+        u32s(directory, &[self.crc, written(packed), written(self.size)]);
         u16s(directory, &[name_length(&self.name), if large { 28 } else { 0 }, 0, 0, 0]);
-        u32s(directory, &[PERMISSIONS, told(self.offset)]);
+        u32s(directory, &[PERMISSIONS, written(self.offset)]);
         directory.extend(self.name.as_bytes());
         if large {
             u16s(directory, &[1, 24]);
@@ -215,7 +215,7 @@ fn u64s(to: &mut Vec<u8>, numbers: &[u64]) {
     to.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
 }
 
-/// A moment as MS-DOS told it: two seconds exact, from 1980 to 2107; in UTC, as nobody knows the reader's zone.
+/// A moment as MS-DOS writes it: two seconds exact, from 1980 to 2107; in UTC, as nobody knows the reader's zone.
 #[derive(Clone, Copy)]
 struct DosTime {
     time: u16,

@@ -32,7 +32,7 @@ const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// How many messages are worked on at the same time; whoever comes then is to come again.
 const AT_ONCE: usize = 32;
 
-/// How long a store waits for the answer. SeaweedFS gives up after ten seconds; to be told again finds what was done meanwhile.
+/// How long a store waits for the answer. SeaweedFS gives up after ten seconds; its next message finds what was done meanwhile.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
@@ -114,7 +114,7 @@ async fn receive(State(state): State<AppState>, request: Request<Body>) -> Resul
             let (activated, refused, ignored) = (notified.activated, notified.refused, notified.ignored);
             Ok(json(StatusCode::OK, &NotifiedBody { activated, refused, ignored }))
         }
-        // A store that is told 409 or 429 gives up; what keeps changing is settled when it is told of again.
+        // An object store that is answered 409 or 429 gives up; what keeps changing is settled by the next message.
         Err(Fault::Changing) => Err(Fault::Unavailable("the upload keeps changing".to_owned())),
         Err(fault) => Err(fault),
     }

@@ -148,7 +148,7 @@ impl Broker {
         match Box::pin(self.with_upload(caller, *file)).await {
             Ok(file) => Ok(Some(Authorized::Slip(Box::new(file), slip))),
             Err(error) => {
-                // A record that nobody was told must not count against the caller's limits. If this fails too, it expires.
+                // A record that nobody got an answer about must not count against the caller's limits. If this fails too, it expires.
                 let _ = Box::pin(self.take_back(caller, id, now)).await;
                 Err(error)
             }
@@ -198,7 +198,7 @@ impl Broker {
         let slip = self.slip(&wanted, now).await?;
         let replayed = *staging_key == file.staging_key;
         failpoint::reach(if replayed { "replay: form signed" } else { "reissue: form signed" });
-        // Credentials that end sooner than the last ones did must not shorten what an earlier form was told.
+        // Credentials that end sooner than the last ones did must not shorten what was answered with an earlier form.
         let expires_at = if replayed { slip.expires_at().max(file.expires_at) } else { slip.expires_at() };
         let form = NewForm { staging_key, tenant: &file.tenant, actor: file.created_by, bytes: file.grant.max_size, ends_at: expires_at };
         self.limits.reserve(&self.database, &form, now).await?.map_err(BrokerError::LimitExceeded)?;

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::sweep::owner;
 use super::{Broker, BrokerError, key_of_slip};
-use crate::domain::bucket_event::{self, ObjectCreated, Subscribing, Told};
+use crate::domain::bucket_event::{self, Message, ObjectCreated, Subscribing};
 use crate::domain::changes::UNCHANGED;
 use crate::domain::{Complaints, Field, FileState, Origin};
 use crate::metrics::{self, Notification};
@@ -39,15 +39,15 @@ impl Broker {
     /// Confirms what a bucket notification says has arrived.
     ///
     /// # Errors
-    /// [`BrokerError::Invalid`] when it is none; else when an object of it could not be settled: all of it is to be told again then.
+    /// [`BrokerError::Invalid`] when it is none; else when an object of it could not be settled: all of it is to be sent again then.
     pub async fn bucket_events(&self, message: &[u8], now: OffsetDateTime) -> Result<BucketEvents, BrokerError> {
-        let told = bucket_event::parse(message).map_err(|why| {
+        let message = bucket_event::parse(message).map_err(|why| {
             metrics::notification(Notification::Unreadable);
             BrokerError::Invalid(Complaints::one(Field::Message, why))
         })?;
-        let objects = match told {
-            Told::Created(objects) => objects,
-            Told::MaySubscribe(Subscribing { topic, token }) => {
+        let objects = match message {
+            Message::Created(objects) => objects,
+            Message::MaySubscribe(Subscribing { topic, token }) => {
                 // Nothing is fetched because a message says so: whoever owns the topic decides.
                 tracing::warn!(
                     "the SNS topic {topic} wants to send bucket notifications. If it is yours, confirm within three days: \
@@ -55,7 +55,7 @@ impl Broker {
                 );
                 Vec::new()
             }
-            Told::Unsubscribed => {
+            Message::Unsubscribed => {
                 tracing::warn!("an SNS topic sends no more bucket notifications: its subscription was ended");
                 Vec::new()
             }
@@ -75,14 +75,14 @@ impl Broker {
     }
 
     /// Confirms the temp file that an object was uploaded for, in its owner's name. Whoever says so need not be trusted: what is in
-    /// the bucket is looked at as in every confirmation, and a file becomes active once, however often it is told.
+    /// the bucket is looked at as in every confirmation, and a file becomes active once, however often it is reported.
     ///
     /// # Errors
-    /// When database or bucket fail, or the object keeps changing: to be told again helps then.
+    /// When database or bucket fail, or the object keeps changing: to be sent again helps then.
     pub async fn arrived(&self, object: &ObjectCreated, now: OffsetDateTime) -> Result<Arrival, BrokerError> {
         let arrived = self.looked_at(object, now).await;
         metrics::notification(match &arrived {
-            Ok((_, told)) => *told,
+            Ok((_, arrival)) => *arrival,
             Err(_) => Notification::Failed,
         });
         arrived.map(|(arrival, _)| arrival)

@@ -168,14 +168,14 @@ impl Broker {
         let content_type = evidence.decided.as_served();
         let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
         let sealed_as = SealedAs { key: &sealed_key, content_type: &content_type.to_string(), content_disposition: &content_disposition };
-        let told = match self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_as).await? {
+        let tag = match self.bucket.copy_if_unchanged(&file.staging_key, &landed, &sealed_as).await? {
             Copied::Done(etag) => etag,
             // Another confirmation may have sealed it and cleaned up. The record tells.
             Copied::Changed => return Ok(None),
         };
         failpoint::reach("confirm: copied");
         // Only now nobody can change it any more: what was seen before may have been another content under the same tag.
-        let sealed = self.judge_sealed(file, sealed_key.as_str(), told.as_deref(), &landed, &evidence).await?;
+        let sealed = self.judge_sealed(file, sealed_key.as_str(), tag.as_deref(), &landed, &evidence).await?;
         let Some((copy, judged)) = sealed else { return Ok(None) };
         match judged {
             Judged::Good(_) => {}
@@ -223,7 +223,7 @@ impl Broker {
         metrics::rejected(&file.type_name, complaints.iter().map(|(field, _)| field_names::name(field)));
         tracing::info!(file.id = %file.id, size_bytes = landed.size, complaints = %field_names::spelled(&complaints), "upload refused");
         failpoint::reach("refusal: judged");
-        // Before the object goes: after a crash between the two it is refused again, and told again.
+        // Before the object goes: after a crash between the two it is refused again, and reported again.
         let change = Change::new(file, Action::Rejected, origin, now);
         let change =
             change.with("reasons", event_json::reasons(&complaints)).with("size", landed.size).with(SLIP, file.attempts().reissued);

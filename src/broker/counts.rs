@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Lists below this are counted each time: it takes little, and whoever looks at a short list notices what is missing.
 const LONG: u32 = 5000;
 
-/// How long a count is told again; for as long again while somebody counts anew.
+/// How long a count is used again; for as long again while somebody counts anew.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// Most counts that are known at a time. Further lists are counted each time.
@@ -21,7 +21,7 @@ const LONGEST: usize = 1024;
 pub(super) struct Counts(Mutex<HashMap<String, (Instant, u32)>>);
 
 impl Counts {
-    /// What was counted a moment ago. `None` asks the caller to count: one at a time for each list, the others are told the old count
+    /// What was counted a moment ago. `None` asks the caller to count: one at a time for each list, the others get the old count
     /// meanwhile, as all of them at once would wait for each other.
     pub(super) fn known(&self, list: &str, now: Instant) -> Option<u32> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +77,7 @@ mod tests {
         counts.keep("long".to_owned(), LONG + 7, now + FRESH);
         assert_eq!(counts.known("long", now + FRESH), Some(LONG + 7));
         let late = now + 3 * FRESH;
-        assert_eq!((counts.known("long", late), counts.known("long", late)), (None, None), "nobody is told what is too old");
+        assert_eq!((counts.known("long", late), counts.known("long", late)), (None, None), "nobody gets what is too old");
         assert_eq!((counts.last("long"), counts.last("short")), (Some(LONG + 7), None), "unless there is nothing better");
     }
 

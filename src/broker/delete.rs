@@ -28,12 +28,12 @@ impl Removal {
     pub const ALL: [Self; 4] = [Self::Deleted, Self::Forgotten, Self::AlreadyDeleted, Self::NotFound];
 }
 
-/// Whether something is done, or only told.
+/// Whether something is done, or only answered what would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {
     /// It is done.
     Real,
-    /// It is told what would be done.
+    /// It is answered what would be done.
     Dry,
 }
 

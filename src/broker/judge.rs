@@ -53,17 +53,17 @@ impl Broker {
     }
 
     /// The sealed copy, and whether it is what was judged: the same first bytes, and the declared checksum. `None` when there is
-    /// no such copy. Where the copy's answer `told` its entity tag, its first bytes are asked for at once.
+    /// no such copy. Where the copy's answer `tag` its entity tag, its first bytes are asked for at once.
     pub(super) async fn judge_sealed(
         &self,
         file: &File,
         key: &str,
-        told: Option<&str>,
+        tag: Option<&str>,
         landed: &Landed,
         evidence: &Evidence,
     ) -> Result<Option<(Landed, Judged)>, BrokerError> {
         let early = async {
-            match told {
+            match tag {
                 Some(etag) => self.first_bytes(file, key, etag, landed.size).await,
                 None => Ok(None),
             }
@@ -74,7 +74,7 @@ impl Broker {
             return Ok(Some((copy, Judged::Changed)));
         }
         let start = match start? {
-            Some(start) if told == Some(copy.etag.as_str()) => Some(start),
+            Some(start) if tag == Some(copy.etag.as_str()) => Some(start),
             _ => self.first_bytes(file, key, &copy.etag, copy.size).await?,
         };
         let judged = self.compare(file, key, &copy, start, evidence).await?;

@@ -128,7 +128,7 @@ impl Broker {
         self.forget(caller, id, Some(Origin::Request(caller.actor)), now).await
     }
 
-    /// Forgets a slip that its client was never told.
+    /// Forgets a slip that its client never got.
     ///
     /// # Errors
     /// [`BrokerError::AlreadyActive`] once it was confirmed.

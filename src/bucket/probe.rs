@@ -190,7 +190,7 @@ impl Bucket {
 
 fn expiry(rule: &LifecycleRule) -> Expiry {
     let and = rule.filter().and_then(|filter| filter.and());
-    #[expect(deprecated, reason = "old rules are told with it")]
+    #[expect(deprecated, reason = "old rules come with it")]
     let old = rule.prefix();
     let prefix = rule.filter().and_then(|filter| filter.prefix()).or_else(|| and.and_then(|and| and.prefix())).or(old);
     let is_partial =

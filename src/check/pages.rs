@@ -19,7 +19,7 @@ const NO_ORIGIN: &str = "no origin is configured (DROPSLIP_CORS_ORIGINS, DROPSLI
 /// Headers that monitoring and libraries add to what a page sends; and one that nobody has, for a rule that names the others.
 const ADDED: &str = "traceparent,x-requested-with,x-dropslip-check";
 
-/// What a browser was told.
+/// What a browser was answered.
 enum Said {
     /// The page may.
     Yes { everybody: bool },
@@ -131,12 +131,12 @@ async fn rules(installation: &Installation, probe: &Probe, report: &mut Report) 
 async fn preflight(probe: &Probe, url: &str, origin: &str, method: &str, headers: &str) -> Result<Said, String> {
     let request = probe.http.request(Method::OPTIONS, url).header(ORIGIN, origin).header(ACCESS_CONTROL_REQUEST_METHOD, method);
     let answer = request.header(ACCESS_CONTROL_REQUEST_HEADERS, headers).send().await.map_err(|error| innermost(&error))?;
-    let told = |name: HeaderName| {
+    let answered = |name: HeaderName| {
         let values = answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.collect::<Vec<_>>().join(",")
     };
     let status = answer.status();
-    let allowed_origin = told(ACCESS_CONTROL_ALLOW_ORIGIN);
+    let allowed_origin = answered(ACCESS_CONTROL_ALLOW_ORIGIN);
     if !status.is_success() {
         return Ok(Said::No(format!("the preflight is answered {}", status.as_u16())));
     }
@@ -145,10 +145,10 @@ async fn preflight(probe: &Probe, url: &str, origin: &str, method: &str, headers
     }
     let has = |list: &str, wanted: &str| list.split(',').map(str::trim).any(|item| item == "*" || item.eq_ignore_ascii_case(wanted));
     // A browser lets every page POST, whatever the list says (Fetch standard, "CORS-safelisted method").
-    if method != "POST" && !has(&told(ACCESS_CONTROL_ALLOW_METHODS), method) {
+    if method != "POST" && !has(&answered(ACCESS_CONTROL_ALLOW_METHODS), method) {
         return Ok(Said::No(format!("{method} is not allowed")));
     }
-    let allowed_headers = told(ACCESS_CONTROL_ALLOW_HEADERS);
+    let allowed_headers = answered(ACCESS_CONTROL_ALLOW_HEADERS);
     match headers.split(',').find(|header| !has(&allowed_headers, header)) {
         Some(header) => Ok(Said::No(format!("the header {header} is not allowed"))),
         None => Ok(Said::Yes { everybody: allowed_origin == "*" }),

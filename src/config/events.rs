@@ -1,4 +1,4 @@
-//! Who is told what happened, and who tells that objects arrived.
+//! Who is sent events, and who reports objects that arrived.
 
 use std::fmt;
 use std::path::PathBuf;

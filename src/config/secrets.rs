@@ -69,7 +69,7 @@ pub(super) fn shown(key: &str, text: &str) -> String {
     }
 }
 
-/// A database URL without its password, wherever that stands; nothing of it when that cannot be told for sure.
+/// A database URL without its password, wherever that stands; nothing of it when that is not certain.
 fn redacted(database_url: &str) -> String {
     if let Some(path) = database_url.strip_prefix("sqlite:") {
         // SQLite has no password, but nobody knows what its parameters will be.

@@ -133,7 +133,7 @@ impl TryFrom<AuditRow> for Audited {
 }
 
 impl Database {
-    /// Says who wants to be told of events from now on. Where nobody does, no event is written.
+    /// Says who subscribes to events from now on. Where nobody does, no event is written.
     pub fn subscribe(&self, subscriptions: Vec<Subscription>) {
         *self.subscribers.list.write().unwrap_or_else(PoisonError::into_inner) = subscriptions.into();
     }
@@ -142,7 +142,7 @@ impl Database {
         self.subscribers.list.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether anybody wants to be told of that.
+    /// Whether anybody subscribes to that.
     pub(super) fn anybody_wants(&self, action: Action) -> bool {
         self.subscriptions().iter().any(|subscription| subscription.wants(action))
     }
@@ -202,7 +202,7 @@ impl Database {
     /// # Errors
     /// See [`DatabaseError`].
     pub async fn reject(&self, change: &Change<'_>, most: u64) -> Result<bool, DatabaseError> {
-        // It holds the row too: what is told of a file is told in the order in which it happened.
+        // It holds the row too: events of a file are written in the order in which they happened.
         let sql = "UPDATE files SET refused = refused + 1 \
                    WHERE id = $1 AND tenant = $2 AND state = 'temp' AND staging_key = $3 AND refused < $4";
         let most = signed(most)?;

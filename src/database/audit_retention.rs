@@ -14,7 +14,7 @@ const ALLOW_POSTGRES: &str = "INSERT INTO audit_retention (only_one, before) VAL
 const FORGET: &str = "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT $1) \
                       AND at < (SELECT before FROM audit_retention)";
 
-/// Where a log stands, as far as it can be told now.
+/// Where a log stands, as far as it is known now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     /// The highest number of a line that is there.

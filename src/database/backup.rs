@@ -44,7 +44,7 @@ pub async fn copy(url: &str, target: &Path) -> Result<(), CopyError> {
         return Err(failed(io::ErrorKind::AlreadyExists.into()));
     }
     let (made, partial) = Partial::beside(target).map_err(failed)?;
-    // SQLite is told the name as a text, which it takes for a URL where it begins like one.
+    // SQLite gets the name as a text, which it takes for a URL where it begins like one.
     let name = partial.0.to_str().ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidInput, "its name must be UTF-8")))?;
     let name = if name.starts_with("file:") { format!("./{name}") } else { name.to_owned() };
     let options = SqliteConnectOptions::from_str(url).map_err(DatabaseError::from)?.read_only(true).create_if_missing(false);

@@ -113,7 +113,7 @@ impl Database {
     }
 
     /// Forgets a temp file and dooms its staging key, all or nothing; `false` when it is not `temp` any more or was re-issued.
-    /// Without `origin` nobody is told: nobody knew of it.
+    /// Without `origin` there is no event: nobody knew of it.
     ///
     /// # Errors
     /// See [`DatabaseError`].

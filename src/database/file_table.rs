@@ -7,7 +7,7 @@ pub(super) enum Value {
     Bound(&'static str),
     /// It is the same in all new records: this SQL.
     Fixed(&'static str),
-    /// It is that of another column, which Postgres need not be told twice.
+    /// It is that of another column, which Postgres need not have it twice.
     Like(&'static str),
 }
 

@@ -3,8 +3,8 @@
 //! A durable commit costs a flush of the disk, whatever is in it. So callers hand their records to a writer, which takes those that
 //! wait, writes them in one transaction and then tells each caller. Whoever comes alone is written at once and waits for nobody.
 //!
-//! - What is told is durable, and each record's number is that of its own row.
-//! - The queue is bounded: who finds it full for too long, or waits in it for too long, is told that the database is not available.
+//! - What is answered is durable, and each record's number is that of its own row.
+//! - The queue is bounded: who finds it full for too long, or waits in it for too long, gets the error that the database is not available.
 //! - A batch that the database refuses is written again in halves, so that it fails nobody but the caller it is about.
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl Writer {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
-    /// Ends the writers after what is under way; who waits still is told that the database is away.
+    /// Ends the writers after what is under way; who waits still gets the error that the database is away.
     pub(super) fn close(&self) {
         self.closing.cancel();
     }

@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Database, DatabaseError, Engine, instant, on_pool};
 
-/// For how long the time that the database told is counted on from here.
+/// For how long the time of the database is counted on from here.
 const COUNTED_ON: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// From when to when somebody has something to himself.
@@ -45,11 +45,11 @@ impl DatabaseClock {
     /// See [`DatabaseError`].
     pub async fn now(&mut self, database: &Database) -> Result<OffsetDateTime, DatabaseError> {
         match self.0 {
-            Some((told, at)) if at.elapsed() < COUNTED_ON => Ok(told + at.elapsed()),
+            Some((then, at)) if at.elapsed() < COUNTED_ON => Ok(then + at.elapsed()),
             _ => {
-                let told = database.clock().await?;
-                self.0 = Some((told, Instant::now()));
-                Ok(told)
+                let now = database.clock().await?;
+                self.0 = Some((now, Instant::now()));
+                Ok(now)
             }
         }
     }

@@ -47,7 +47,7 @@ pub(super) trait Stop: Send + Sync + 'static {
     /// Says so without waiting, where that is possible.
     fn wish(&self);
 
-    /// Has it told. Answers whether that is over: else it may yet meet what the connection does later.
+    /// Sends it. Answers whether that is over: else it may yet meet what the connection does later.
     fn tell(&self) -> impl Future<Output = bool> + Send;
 
     /// It has left it, and may do something else.

@@ -82,7 +82,7 @@ async fn nobody_starts(database: PathBuf) -> Result<Option<File>, DatabaseError>
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
-            // A thread that waits for the lock could not be told to give up.
+            // A thread that waits for the lock could not be stopped.
             Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(TryLockError::Error(error)) => return Err(away(error)),
         }

@@ -20,7 +20,7 @@ pub type Holding = Arc<dyn Any + Send + Sync>;
 
 /// Runs `body`, which ends in a `Result<_, sqlx::Error>`; a connection that does not answer is never used again.
 ///
-/// What is written is a change unless it says `@Read` or, for temp records, `@Slips`: times are told apart by that. With a [`Holding`], the
+/// What is written is a change unless it says `@Read` or, for temp records, `@Slips`: times are counted by that. With a [`Holding`], the
 /// statement is stopped when whoever asked is gone, and that is held until it has.
 macro_rules! within_time {
     ($pool:expr, $connection:ident => $body:expr) => {

@@ -1,4 +1,4 @@
-//! Who wants to be told of changes.
+//! Who subscribes to changes.
 
 use std::sync::{Arc, RwLock};
 
@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::domain::Subscription;
 
-/// Who wants to be told; the same for all clones of a store.
+/// Who subscribes; the same for all clones of a database.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Subscribers {
     pub(super) list: Arc<RwLock<Arc<[Subscription]>>>,

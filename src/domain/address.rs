@@ -51,7 +51,7 @@ impl TrustedProxies {
     }
 
     /// Whose share of the connections one from `peer` is. Nobody's when many people may be behind it: it is a trusted proxy, or no
-    /// proxies are told and it comes from a private network, where a proxy may stand.
+    /// proxies are configured and it comes from a private network, where a proxy may stand.
     #[must_use]
     pub fn of_connection(&self, peer: IpAddr) -> Option<Address> {
         let peer = peer.to_canonical();
@@ -157,7 +157,7 @@ mod tests {
             ("10.1.2.3", &["198.51.100.1, 203.0.113.9"], "203.0.113.9"),
             ("10.1.2.3", &["198.51.100.1", "203.0.113.9, 10.9.9.9", "192.0.2.7"], "203.0.113.9"),
             ("10.1.2.3", &["garbage, 203.0.113.9"], "203.0.113.9"),
-            // A private address is one like others to whoever has told their proxies.
+            // A private address is one like others to whoever has configured their proxies.
             ("10.1.2.3", &["192.168.1.5"], "192.168.1.5"),
             ("192.168.1.5", &["203.0.113.9"], "192.168.1.5"),
             ("127.0.0.1", &["203.0.113.9"], "127.0.0.1"),

@@ -32,7 +32,7 @@ pub struct ObjectCreated {
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum Message {
     /// These objects were written: none by a test message, or by one about deletions.
     Created(Vec<ObjectCreated>),
     /// A topic of Amazon SNS asks whether it may send messages.
@@ -41,7 +41,7 @@ pub enum Told {
     Unsubscribed,
 }
 
-/// What a topic must be told by whom it belongs to. Both are of letters that mean nothing to a shell.
+/// What the owner of a topic must send to it. Both are of letters that mean nothing to a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribing {
     /// The topic's name, such as `arn:aws:sns:eu-central-1:123456789012:uploads`.
@@ -54,7 +54,7 @@ pub struct Subscribing {
 ///
 /// # Errors
 /// When it is no such message, is wrapped more than [`MOST_WRAPPERS`] times, or is about more than [`MOST_OBJECTS`].
-pub fn parse(message: &[u8]) -> Result<Told, String> {
+pub fn parse(message: &[u8]) -> Result<Message, String> {
     let message = text::json(message).map_err(|why| match why {
         NotText::Utf16 => "must be JSON in UTF-8, but is UTF-16".to_owned(),
         NotText::Unknown(place) => format!("must be JSON in UTF-8, but is not from byte {place} on"),
@@ -62,12 +62,12 @@ pub fn parse(message: &[u8]) -> Result<Told, String> {
     let mut message = value(&message)?;
     for _ in 0..=MOST_WRAPPERS {
         message = match message["Type"].as_str() {
-            Some("SubscriptionConfirmation") => return subscribing(&message).map(Told::MaySubscribe),
-            Some("UnsubscribeConfirmation") => return Ok(Told::Unsubscribed),
+            Some("SubscriptionConfirmation") => return subscribing(&message).map(Message::MaySubscribe),
+            Some("UnsubscribeConfirmation") => return Ok(Message::Unsubscribed),
             // The message itself is text in it.
             _ => match message["Message"].as_str() {
                 Some(inner) => value(&text::whole_characters(text::without_mark(inner)))?,
-                None => return created(&message).map(Told::Created),
+                None => return created(&message).map(Message::Created),
             },
         }
     }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn keys(message: &Value) -> Result<Vec<(String, String)>, String> {
-        let Told::Created(found) = parse(message.to_string().as_bytes())? else { panic!("{message} is about no objects") };
+        let Message::Created(found) = parse(message.to_string().as_bytes())? else { panic!("{message} is about no objects") };
         Ok(found.into_iter().map(|object| (object.bucket, object.key)).collect())
     }
 
@@ -199,14 +199,14 @@ mod tests {
             parse(message.to_string().as_bytes())
         };
         let expected = Subscribing { topic: topic.to_owned(), token: "2336412f37fb68".to_owned() };
-        assert_eq!(asked(topic, "2336412f37fb68"), Ok(Told::MaySubscribe(expected)));
+        assert_eq!(asked(topic, "2336412f37fb68"), Ok(Message::MaySubscribe(expected)));
         for (topic, token) in
             [(topic, "$(reboot)"), (topic, ""), ("a; reboot", "a"), (topic, "--help"), (topic, "a\nb"), (topic, &"a".repeat(1025))]
         {
             assert!(asked(topic, token).is_err(), "{topic} {token}");
         }
         let ended = json!({"Type": "UnsubscribeConfirmation", "TopicArn": topic, "Token": "a", "Message": "You have chosen to deactivate"});
-        assert_eq!(parse(ended.to_string().as_bytes()), Ok(Told::Unsubscribed));
+        assert_eq!(parse(ended.to_string().as_bytes()), Ok(Message::Unsubscribed));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which type the first bytes of an upload show.
 //!
-//! Two kinds of bytes are told apart first. Bytes that are text throughout show a text format or nothing: `BM` begins many words, and a
+//! Text and other bytes are separated first. Bytes that are text throughout show a text format or nothing: `BM` begins many words, and a
 //! table whose first column is called `BMI` is no picture. All others show what they begin with.
 
 mod beginnings;

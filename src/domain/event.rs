@@ -56,7 +56,7 @@ impl Action {
         Self::TokenRevoked,
     ];
 
-    /// Those that webhooks are told.
+    /// Those that webhooks are sent.
     pub const EVENTS: [Self; 5] = [Self::Activated, Self::Rejected, Self::Deleted, Self::Restored, Self::Expired];
 
     /// The word used in the log, in webhooks and on the command line.

@@ -84,7 +84,7 @@ fn family(media_type: &MediaType) -> Option<&'static str> {
         "video/mpeg" | "video/mp2p" | "video/mp1s" | "video/x-vob" => "mpeg",
         "font/collection" => "sfnt",
         "application/x-ole-storage" => "ole",
-        // A text is no other text, and what lies in a RIFF file can be told.
+        // A text is no other text, and what lies in a RIFF file is known.
         _ => return media_type.container().filter(|container| !["text", "riff"].contains(container)),
     })
 }

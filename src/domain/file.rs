@@ -218,7 +218,7 @@ impl File {
         }
     }
 
-    /// What became of its forms; of a file that needs none any more nothing is told.
+    /// What became of its forms; of a file that needs none any more nothing is kept.
     #[must_use]
     pub fn attempts(&self) -> Attempts {
         match &self.state {

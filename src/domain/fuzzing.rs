@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::bucket_event::{MOST_OBJECTS, ObjectCreated, Subscribing, Told};
+use super::bucket_event::{MOST_OBJECTS, Message, ObjectCreated, Subscribing};
 use super::byte_range::ByteRange;
 use super::evidence::{Weighing, bytes_wanted, weigh};
 use super::image_header::{MOST_READ, MOST_READS, Pieces, Survey};
@@ -187,27 +187,27 @@ pub(crate) fn image_header(bytes: &[u8]) {
 /// Objects that a message speaks of are few, and each is one that it names.
 pub(crate) fn bucket_event(bytes: &[u8]) {
     match super::bucket_event::parse(bytes) {
-        Ok(Told::Created(objects)) => assert!(objects.len() <= MOST_OBJECTS),
-        Ok(Told::MaySubscribe(Subscribing { topic, token })) => {
-            // Both are told in a command.
+        Ok(Message::Created(objects)) => assert!(objects.len() <= MOST_OBJECTS),
+        Ok(Message::MaySubscribe(Subscribing { topic, token })) => {
+            // Both stand in a command.
             for word in [topic, token] {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || b":-_.".contains(&b);
                 assert!((1..=1024).contains(&word.len()) && !word.starts_with('-') && word.bytes().all(plain), "{word:?}");
             }
         }
-        Ok(Told::Unsubscribed) => {}
+        Ok(Message::Unsubscribed) => {}
         Err(why) => {
             assert!(!why.is_empty() && why.len() < 200, "{why}");
             assert!(!why.chars().any(char::is_control), "{why:?}");
         }
     }
-    // A key is told as in a form, and comes back as it was.
+    // A key is written as in a form, and comes back as it was.
     let key = String::from_utf8_lossy(bytes).into_owned();
-    let told = percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+");
+    let written = percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+");
     let message =
-        serde_json::json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": "b"}, "object": {"key": told}}}]});
+        serde_json::json!({"Records": [{"eventName": "ObjectCreated:Post", "s3": {"bucket": {"name": "b"}, "object": {"key": written}}}]});
     let event = serde_json::json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": key}}});
-    let one = Ok(Told::Created(vec![ObjectCreated { bucket: "b".to_owned(), key }]));
+    let one = Ok(Message::Created(vec![ObjectCreated { bucket: "b".to_owned(), key }]));
     for message in [message, event] {
         // However it is wrapped it is the same, and so is what came.
         let wrapped = serde_json::json!({"Type": "Notification", "Message": message.to_string()}).to_string();

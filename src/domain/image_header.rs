@@ -1,6 +1,6 @@
 //! How large an image is, as its headers say: nothing is decoded.
 //!
-//! A header may lie, so the largest size that any header says is told beside the size that is shown. A header may also stand late:
+//! A header may lie, so the largest size that any header says is kept beside the size that is shown. A header may also stand late:
 //! then a survey says which bytes it wants to see next, and [`Pieces`] bounds how many that are.
 //!
 //! All of it reads hostile bytes. Every number is checked, every place in the file is asked for through one reader, and that reader

@@ -12,7 +12,7 @@ pub enum Attribute {
     Id,
     /// Its name.
     Name,
-    /// Its content type, as it is told.
+    /// Its content type, as it is answered.
     ContentType,
     /// Bytes that landed.
     Size,

@@ -12,7 +12,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b':');
 /// The `sqlite:` URL that is read as exactly this path.
 ///
 /// `%`, `?`, `#`, `:` and controls are percent-encoded, as they have a meaning in a URL; all else stands as it is. A path that is not
-/// UTF-8 becomes a URL that is refused when it is opened, as `SQLite` is told names in UTF-8 only.
+/// UTF-8 becomes a URL that is refused when it is opened, as `SQLite` takes names in UTF-8 only.
 #[must_use]
 pub fn sqlite_url(path: &Path) -> String {
     // SQLite takes a name that begins so for a URL of its own.

@@ -49,7 +49,7 @@ pub fn json(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
 pub fn whole_characters(json: &str) -> Cow<'_, str> {
     let mut mended = String::new();
     let (mut done, mut at) = (0, 0);
-    // A backslash is JSON inside of strings alone, so one elsewhere need not be told apart: the parser refuses it in any case. So it does
+    // A backslash is JSON inside of strings alone, so one elsewhere need not be looked for: the parser refuses it in any case. So it does
     // where `at` comes to stand within a character, which ends the search.
     while let Some((rest, found)) = json.get(at..).and_then(|rest| Some((rest, rest.find('\\')?))) {
         at += found;

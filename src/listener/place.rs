@@ -28,13 +28,13 @@ pub(super) struct Shared {
 
 struct Holders {
     places: Places,
-    /// How each is told to look whether it has to go.
-    told: HashMap<Id, Arc<Notify>>,
+    /// How each is woken to look whether it has to go.
+    woken: HashMap<Id, Arc<Notify>>,
 }
 
 impl Shared {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { held: Mutex::new(Holders { places: Places::new(most), told: HashMap::new() }), changed: Notify::new() })
+        Arc::new(Self { held: Mutex::new(Holders { places: Places::new(most), woken: HashMap::new() }), changed: Notify::new() })
     }
 
     /// A place for a connection from there; `None` when its address has too many already. Waits for as long as all are busy.
@@ -53,18 +53,18 @@ impl Shared {
         let mut held = self.held();
         let entry = held.places.enter(address);
         if let Entry::Wait(Some(id)) = entry
-            && let Some(told) = held.told.get(&id)
+            && let Some(woken) = held.woken.get(&id)
         {
-            told.notify_one();
+            woken.notify_one();
         }
         entry
     }
 
     fn place(self: &Arc<Self>, id: Id) -> Place {
-        let told = Arc::new(Notify::new());
-        self.held().told.insert(id, told.clone());
+        let woken = Arc::new(Notify::new());
+        self.held().woken.insert(id, woken.clone());
         let (requests, is_busy, idle_since) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Instant::now()));
-        Place { shared: self.clone(), id, told, requests, is_busy, idle_since }
+        Place { shared: self.clone(), id, woken, requests, is_busy, idle_since }
     }
 
     fn held(&self) -> MutexGuard<'_, Holders> {
@@ -76,7 +76,7 @@ impl Shared {
 pub(super) struct Place {
     shared: Arc<Shared>,
     id: Id,
-    told: Arc<Notify>,
+    woken: Arc<Notify>,
     /// Requests that are not answered, or whose answers are not handed over to the last byte.
     requests: AtomicUsize,
     is_busy: AtomicBool,
@@ -106,7 +106,7 @@ impl Place {
     /// Ends when the connection has to make room for another.
     pub(super) async fn has_to_go(&self) {
         loop {
-            self.told.notified().await;
+            self.woken.notified().await;
             // The lock is free again before anybody waits.
             let asked = self.shared.held().places.has_to_go(self.id);
             let Some(at_once) = asked else { continue };
@@ -132,7 +132,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.shared.held();
         held.places.leave(self.id);
-        held.told.remove(&self.id);
+        held.woken.remove(&self.id);
         drop(held);
         self.shared.changed.notify_one();
     }

@@ -1,6 +1,6 @@
-//! How far files came, told apart by their types.
+//! How far files came, by their types.
 //!
-//! The types are those of the rules, which the operator writes, never what a caller asks for; and there is a bound to how many are told apart
+//! The types are those of the rules, which the operator writes, never what a caller asks for; and there is a bound to how many are counted each by itself
 //! in the life of a process. A name keeps its place for ever, so that its counts only grow, also over reloads.
 
 use std::fmt;
@@ -9,13 +9,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
-use super::kinds::{Counter, Label as _, Told as _};
+use super::kinds::{Counter, Exported as _, Label as _};
 use super::{Step, add};
 
-/// How many types are told apart. To look for one among them is a part of issuing a slip.
+/// How many types are counted each by itself. To look for one among them is a part of issuing a slip.
 const MOST: usize = 32;
 
-/// What all others are told as, and files whose type is in no rule: no type can be called that.
+/// The label of all others, and files whose type is in no rule: no type can be called that.
 const OTHERS: &str = "_other";
 
 /// Which type has which place; the places are taken in their order.
@@ -27,7 +27,7 @@ static GIVING: Mutex<()> = Mutex::new(());
 /// The last row is that of all others.
 static FILES: [[Counter; Step::ALL.len()]; MOST + 1] = [const { [const { Counter::new() }; Step::ALL.len()] }; MOST + 1];
 
-/// These are the types of the rules now: from here on each is told apart, as long as there are places.
+/// These are the types of the rules now: from here on each is counted by itself, as long as there are places.
 pub fn file_types<'a>(names: impl Iterator<Item = &'a str>) {
     let _giving = GIVING.lock().unwrap_or_else(PoisonError::into_inner);
     for name in names {

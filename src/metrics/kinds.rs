@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-/// What a metric is told apart by: a name and all its values, which are known when the program is built.
+/// What tells metrics apart: a name and all its values, which are known when the program is built.
 ///
 /// Nothing that a caller sends can become a label: tenants, actors, keys and names are for the log.
 pub(super) trait Label: Copy + 'static {
@@ -95,14 +95,14 @@ const SIZES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 #[derive(Debug)]
 pub(super) struct Histogram<const N: usize> {
     bounds: &'static [u64; N],
-    /// What one of the sum is told as.
+    /// The label of one part of a sum.
     unit: f64,
     counts: [AtomicU64; N],
     above: AtomicU64,
     sum: AtomicU64,
 }
 
-/// Of times, told in seconds.
+/// Of times, in seconds.
 pub(super) type Times = Histogram<{ TIMES.len() }>;
 
 /// Of batches.
@@ -165,13 +165,13 @@ impl Drop for Timed {
 
 // ---- telling ----
 
-/// What can be told of one metric.
-pub(super) trait Told {
+/// A metric that can be written out.
+pub(super) trait Exported {
     const TYPE: MetricType;
     fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result;
 }
 
-impl Told for Counter {
+impl Exported for Counter {
     const TYPE: MetricType = MetricType::Counter;
 
     fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
@@ -179,7 +179,7 @@ impl Told for Counter {
     }
 }
 
-impl Told for Gauge {
+impl Exported for Gauge {
     const TYPE: MetricType = MetricType::Gauge;
 
     fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
@@ -188,7 +188,7 @@ impl Told for Gauge {
 }
 
 /// A gauge that is measured when it is asked for.
-impl Told for f64 {
+impl Exported for f64 {
     const TYPE: MetricType = MetricType::Gauge;
 
     fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
@@ -196,10 +196,10 @@ impl Told for f64 {
     }
 }
 
-impl<const N: usize> Told for Histogram<N> {
+impl<const N: usize> Exported for Histogram<N> {
     const TYPE: MetricType = MetricType::Histogram;
 
-    #[expect(clippy::cast_precision_loss, reason = "a sum of times is told to the microsecond")]
+    #[expect(clippy::cast_precision_loss, reason = "a sum of times is exact to the microsecond")]
     fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let mut buckets: Vec<(f64, u64)> =
@@ -211,12 +211,12 @@ impl<const N: usize> Told for Histogram<N> {
 }
 
 /// A metric without labels.
-pub(super) fn one<M: Told>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &M) -> fmt::Result {
+pub(super) fn one<M: Exported>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &M) -> fmt::Result {
     metric.encode(&mut encoder.encode_descriptor(name, help, None, M::TYPE)?)
 }
 
 /// A metric with one label, one of it for each value.
-pub(super) fn by<L: Label, M: Told>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metrics: &[M]) -> fmt::Result {
+pub(super) fn by<L: Label, M: Exported>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metrics: &[M]) -> fmt::Result {
     let mut encoder = encoder.encode_descriptor(name, help, None, M::TYPE)?;
     for (label, metric) in L::ALL.iter().zip(metrics) {
         metric.encode(&mut encoder.encode_family(&[(L::KEY, label.text())])?)?;
@@ -225,7 +225,7 @@ pub(super) fn by<L: Label, M: Told>(encoder: &mut DescriptorEncoder<'_>, name: &
 }
 
 /// A metric with two labels.
-pub(super) fn by_both<A: Label, B: Label, M: Told, const N: usize>(
+pub(super) fn by_both<A: Label, B: Label, M: Exported, const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -16,7 +16,7 @@ pub(super) async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<T
     TcpListener::bind(address).await.with_context(|| format!("{setting}: cannot listen on {address}"))
 }
 
-/// The origins whose pages a bucket must let in: the configured ones, and that of the broker where browsers are told of it.
+/// The origins whose pages a bucket must let in: the configured ones, and that of the broker where browsers know it.
 #[must_use]
 pub fn page_origins(config: &Config) -> Vec<String> {
     let own = config.public_url.as_ref().map(|url| url.origin().ascii_serialization());

@@ -69,7 +69,7 @@ pub(super) async fn tokens(config: &Config, database: Database, development: Opt
     Ok(Tokens::new(database, development).and(file, jwt))
 }
 
-/// Who is told of events.
+/// Who is sent events.
 ///
 /// # Errors
 /// With what is wrong with the file, and where.

@@ -124,13 +124,13 @@ impl HttpClient for Sender {
         let sent = self.runtime.spawn(async move {
             // No URL in errors: it may hold a password.
             let mut answer = request.send().await.map_err(reqwest::Error::without_url)?;
-            let mut told = Vec::new();
-            while told.len() < LONGEST_ANSWER
+            let mut body = Vec::new();
+            while body.len() < LONGEST_ANSWER
                 && let Some(piece) = answer.chunk().await.map_err(reqwest::Error::without_url)?
             {
-                told.extend_from_slice(&piece);
+                body.extend_from_slice(&piece);
             }
-            let mut response = Response::new(Bytes::from(told));
+            let mut response = Response::new(Bytes::from(body));
             *response.status_mut() = answer.status();
             *response.headers_mut() = answer.headers().clone();
             Ok::<_, reqwest::Error>(response)

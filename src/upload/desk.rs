@@ -201,7 +201,7 @@ fn moved(response: &Response) -> Failure {
 
 pub(super) fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| match error.classify() {
-        // What is missing may be told; what is there may be a form.
+        // What is missing may be named; what is there may be a form.
         serde_json::error::Category::Data if error.to_string().starts_with("missing field") => Failure::BrokerNonsense(error.to_string()),
         _ => Failure::BrokerNonsense("it is not the JSON that was expected".to_owned()),
     })

@@ -17,7 +17,7 @@ use super::failure::Failure;
 /// Most parts of one upload, of S3.
 const MOST_PARTS: u64 = 10_000;
 
-/// What a request to the store may not be told to carry: what authorizes somebody, and what frames the request itself.
+/// What a request to the store may not be made to carry: what authorizes somebody, and what frames the request itself.
 pub(super) const NEVER_SENT: [HeaderName; 10] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,

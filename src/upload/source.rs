@@ -84,7 +84,7 @@ impl Source {
         Ok(STANDARD.encode(hasher.finalize()))
     }
 
-    /// Some of its bytes, for a request body; what happens to them on the way is told by the [`Reading`].
+    /// Some of its bytes, for a request body; what happens to them on the way is known by the [`Reading`].
     pub(super) async fn read(
         &self,
         range: Range<u64>,

@@ -22,7 +22,7 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// How many secrets an endpoint may have: the new one, and old ones that receivers still know.
 const MOST_SECRETS: usize = 4;
 
-/// Who is told of events.
+/// Who is sent events.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// What the command line and the log call it.

@@ -12,16 +12,16 @@ use time::{Date, OffsetDateTime, Time};
 use super::{LONGEST_RETRY_AFTER, Secret, parse, retry_after};
 use crate::domain::fuzzing::long_words;
 
-/// A list that reads has endpoints that can be told apart, whose URLs and secrets are as they must be; a complaint repeats no secret.
+/// A list that reads has endpoints of different names, whose URLs and secrets are as they must be; a complaint repeats no secret.
 pub(crate) fn file(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let endpoints = match parse(&text) {
         Ok(endpoints) => endpoints,
         Err(why) => {
             assert!(!why.is_empty() && why.len() < 400 && !why.chars().any(char::is_control), "{why:?}");
-            // The name of an endpoint is told, whatever it is.
-            let told = why.split_once(": ").map(|(name, _)| name).unwrap_or_default();
-            assert!(long_words(&text).all(|word| told.contains(word) || !why.contains(word)), "{why:?}");
+            // The name of an endpoint is shown, whatever it is.
+            let public = why.split_once(": ").map(|(name, _)| name).unwrap_or_default();
+            assert!(long_words(&text).all(|word| public.contains(word) || !why.contains(word)), "{why:?}");
             return;
         }
     };
@@ -35,9 +35,9 @@ pub(crate) fn file(bytes: &[u8]) {
         assert!(endpoint.url.scheme() == "https" || endpoint.url.scheme() == "http" && here, "{}", endpoint.url);
         assert!((1..=4).contains(&endpoint.secrets.len()));
         assert!(endpoint.secrets.iter().all(|secret| (24..=64).contains(&secret.0.len())));
-        // Whoever writes a secret into the name or the address has told it.
-        let (shown, told) = (format!("{endpoint:?}"), format!("{}{}", endpoint.name, endpoint.url));
-        let hidden = |secret: &Secret| told.contains(&BASE64.encode(&secret.0)) || !shown.contains(&BASE64.encode(&secret.0));
+        // Whoever writes a secret into the name or the address has shown it.
+        let (shown, public) = (format!("{endpoint:?}"), format!("{}{}", endpoint.name, endpoint.url));
+        let hidden = |secret: &Secret| public.contains(&BASE64.encode(&secret.0)) || !shown.contains(&BASE64.encode(&secret.0));
         assert!(endpoint.secrets.iter().all(hidden), "{shown}");
     }
 }

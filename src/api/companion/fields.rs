@@ -1,4 +1,4 @@
-//! What Uppy is told that complaints of the core are about.
+//! What Companion calls the fields that complaints of the core are about.
 
 use crate::domain::Field;
 

@@ -3,7 +3,7 @@
 //! Served under `/u/{upload token}/s3`, for clients that can send nothing but a URL (`companionEndpoint` of Uppy 6), and under
 //! `/companion/s3` and `/s3` for those that can send an `Authorization` header. `POST /companion/tokens.json` makes upload tokens.
 //!
-//! An upload is named by its staging key, which nobody knows but whom it was told: numbers of files can be counted up, so they
+//! An upload is named by its staging key, which nobody knows but who got it: numbers of files can be counted up, so they
 //! prove nothing among the many who may share one access token. Beyond Companion, `POST s3/confirm` confirms a single upload; the
 //! end of a multipart upload confirms by itself.
 

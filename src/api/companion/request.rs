@@ -157,7 +157,7 @@ pub(super) fn upload_token_terms(body: &[u8]) -> Result<UploadTokenTerms, FieldE
 /// The path's name for the number of the file, which is an upload's name in this dialect.
 pub(super) const UPLOAD_ID: &str = "upload_id";
 
-/// An upload of the caller's own, found by the `key` it was told.
+/// An upload of the caller's own, found by the `key` it got.
 pub(super) struct Upload {
     pub(super) caller: Caller,
     pub(super) file: File,

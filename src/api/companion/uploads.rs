@@ -67,7 +67,7 @@ pub(super) async fn params(
     }
 }
 
-/// Uppy 5 and older go by `method`, and are told by the `Accept` that 6 does not send.
+/// Uppy 5 and older go by `method`, and are known by the `Accept` that 6 does not send.
 fn knows_put(parts: &Parts) -> bool {
     parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/json")
 }

@@ -34,7 +34,7 @@ pub(super) fn cursor_of(order: Order, position: &Position) -> String {
     URL_SAFE_NO_PAD.encode([&[IN_ORDER, number_of(order.by), order.descending.into()][..], &id, &value].concat())
 }
 
-/// The place that a page of a list in this order told.
+/// The place that a page of a list in this order has in its answer.
 pub(super) fn position_of(order: Order, cursor: &str) -> Result<Position, FieldErrors> {
     let bytes = if cursor.len() > MOST_CHARS { Vec::new() } else { URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default() };
     let position = match bytes.split_first() {

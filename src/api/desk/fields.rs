@@ -1,4 +1,4 @@
-//! What Desk's clients are told that complaints of the core are about.
+//! What Desk calls the fields that complaints of the core are about.
 
 use super::attributes::names_of;
 use super::delete::removal_word;

@@ -1,6 +1,6 @@
 //! `GET /files.json`: files by any condition and in any order, page by page.
 //!
-//! Pages are told apart by number, as Desk's clients do, or by cursor: then a page far behind costs what the first one costs, new files
+//! Pages are asked for by number, as Desk's clients do, or by cursor: then a page far behind costs what the first one costs, new files
 //! move nothing, and nothing is counted. Members of the query that it does not know are ignored, as elsewhere.
 
 use axum::body::Body;

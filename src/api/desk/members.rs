@@ -1,4 +1,4 @@
-//! What of a file object is told (`fields`), and what beside it (`includes`).
+//! What of a file object is answered (`fields`), and what beside it (`includes`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;

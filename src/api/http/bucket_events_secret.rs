@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq as _;
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// The secret as the store was told it.
+    /// The secret as the object store has it.
     #[must_use]
     pub fn new(secret: &str) -> Self {
         Self(Sha256::digest(secret).into())

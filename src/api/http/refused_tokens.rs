@@ -20,25 +20,25 @@ struct Sample {
 
 /// What becomes of a refusal.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum Outcome {
     /// It has a line.
     Alone,
-    /// It is the first that has none; then all are to be told together.
+    /// It is the first that has none; then all are to be logged together.
     LeftOut(Instant),
     /// It is one more of these.
     OneMore,
 }
 
 impl Sample {
-    fn refused(&mut self, now: Instant) -> Told {
+    fn refused(&mut self, now: Instant) -> Outcome {
         match self.ends {
             Some(ends) if now < ends => {
                 self.left_out += 1;
-                if self.left_out == 1 { Told::LeftOut(ends) } else { Told::OneMore }
+                if self.left_out == 1 { Outcome::LeftOut(ends) } else { Outcome::OneMore }
             }
             _ => {
                 self.ends = Some(now + SAMPLED);
-                Told::Alone
+                Outcome::Alone
             }
         }
     }
@@ -50,15 +50,15 @@ fn sample() -> MutexGuard<'static, Sample> {
 
 /// Whether this refusal of a token has a line of its own.
 pub(in crate::api) fn has_a_line() -> bool {
-    let told = sample().refused(Instant::now());
-    if let Told::LeftOut(ends) = told {
+    let outcome = sample().refused(Instant::now());
+    if let Outcome::LeftOut(ends) = outcome {
         tokio::spawn(async move {
             tokio::time::sleep_until(ends).await;
             let left_out = std::mem::take(&mut sample().left_out);
             tracing::info!(left_out, "requests refused for their tokens, without a line each");
         });
     }
-    told == Told::Alone
+    outcome == Outcome::Alone
 }
 
 #[cfg(test)]
@@ -70,13 +70,13 @@ mod tests {
         let mut sample = Sample { ends: None, left_out: 0 };
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
-        assert_eq!(sample.refused(start), Told::Alone);
-        assert_eq!(sample.refused(after(10)), Told::LeftOut(after(1000)));
-        assert_eq!(sample.refused(after(999)), Told::OneMore);
+        assert_eq!(sample.refused(start), Outcome::Alone);
+        assert_eq!(sample.refused(after(10)), Outcome::LeftOut(after(1000)));
+        assert_eq!(sample.refused(after(999)), Outcome::OneMore);
         assert_eq!(sample.left_out, 2);
         sample.left_out = 0;
-        assert_eq!(sample.refused(after(1000)), Told::Alone);
-        assert_eq!(sample.refused(after(1500)), Told::LeftOut(after(2000)));
-        assert_eq!(sample.refused(after(9000)), Told::Alone);
+        assert_eq!(sample.refused(after(1000)), Outcome::Alone);
+        assert_eq!(sample.refused(after(1500)), Outcome::LeftOut(after(2000)));
+        assert_eq!(sample.refused(after(9000)), Outcome::Alone);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::media_type::MediaType;
 
-/// What is told here. One of these must show how it begins, like all that the library knows.
+/// What is recognized here. One of these must show how it begins, like all that the library knows.
 const KNOWN: [&str; 14] = [
     "application/postscript",
     "application/vnd.adobe.photoshop",

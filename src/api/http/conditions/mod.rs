@@ -38,7 +38,7 @@ pub(in crate::api) fn tags_in(list: &str) -> impl Iterator<Item = (bool, &str)> 
 pub(in crate::api) fn wanted(method: &Method, asked: &HeaderMap, etag: &str, size: u64) -> ByteRange {
     let mut ranges = asked.get_all(RANGE).iter();
     let (Some(range), None) = (ranges.next().and_then(|range| range.to_str().ok()), ranges.next()) else { return ByteRange::Whole };
-    // Dates are never told, so one in If-Range is about something else.
+    // Dates are never sent, so one in If-Range is about something else.
     let same = asked.get(IF_RANGE).is_none_or(|known| known.as_bytes() == etag.as_bytes());
     if method == Method::GET && same { ByteRange::of(range, size) } else { ByteRange::Whole }
 }

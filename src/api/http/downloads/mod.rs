@@ -1,7 +1,7 @@
 //! What dialects share about downloads: links to files, and how their bytes are answered.
 //!
 //! Either a redirect to a presigned URL of the store's, or the bytes themselves. A redirect has no entity tag: a browser that asked
-//! whether its copy of it is still good would be told yes, and go where nothing is answered any more.
+//! whether its copy of it is still good would get a yes, and go where nothing is answered any more.
 
 pub(in crate::api) mod places;
 mod settings;
@@ -78,7 +78,7 @@ impl<'a> Links<'a> {
 impl FromRequestParts<AppState> for Reader {
     type Rejection = Fault;
 
-    /// By a token where there is one; else by the link's key. What is wrong with a key is not told.
+    /// By a token where there is one; else by the link's key. What is wrong with a key is not said.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
         let key = Query::of(parts).at_most_one(PROXY_KEY).map_err(|_| Fault::Unauthenticated)?;
         let Some(key) = key.filter(|_| !parts.headers.contains_key(AUTHORIZATION)) else {
@@ -221,7 +221,7 @@ async fn proxied(
     Ok(response)
 }
 
-/// Nothing, of which no length is told: that of an absent body is the one that is there otherwise (RFC 9110, section 8.6).
+/// Nothing, without a length: that of an absent body is the one that is there otherwise (RFC 9110, section 8.6).
 pub(in crate::api) fn of_unknown_length() -> Body {
     Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
 }
