@@ -40,7 +40,7 @@ struct Dropslip {
     static let tries = 4
     static let passing: Set<Int> = [408, 429, 500, 502, 503, 504]
 
-    /// Waits at most a minute for each sign of life of the other side. No cookies, nothing kept.
+    /// Waits at most a minute for the next bytes of the other side. No cookies, nothing kept.
     static func configuration() -> URLSessionConfiguration {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.timeoutIntervalForRequest = 60

@@ -143,7 +143,7 @@ async fn a_stall_under_load_is_over_when_it_is_over() {
 /// sqlx waits for the answer to a ping before a connection goes back to the pool, without end: so many of them take all its places. Those
 /// that lay idle go back when somebody asks again.
 #[tokio::test(flavor = "multi_thread")]
-async fn signs_of_life_that_never_come_do_not_use_up_the_pool() {
+async fn pings_that_are_never_answered_do_not_use_up_the_pool() {
     let proxy = Proxy::to(&from_servers("TEST_POSTGRES_URL")).await;
     let world = world_behind(&proxy).await;
     let program = world.start(None).await;
