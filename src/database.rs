@@ -93,7 +93,7 @@ pub use statement::Holding;
 pub use tickets::Attached;
 pub use tokens::{NewToken, TokenRow};
 
-/// Most files and connections that a store has open: 17 connections to Postgres, or 11 to SQLite with three files each, and the
+/// Most files and connections that a database has open: 17 connections to Postgres, or 11 to SQLite with three files each, and the
 /// one that migrates.
 pub const MOST_HANDLES: u32 = 36;
 

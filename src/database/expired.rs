@@ -30,7 +30,7 @@ pub struct Doomed {
 pub enum OpenUpload {
     /// There never was one.
     None,
-    /// There may be one, or several; only the store knows their names.
+    /// There may be one, or several; only the object store knows their names.
     Unknown,
     /// This one may still be open.
     Named(String),

@@ -167,7 +167,7 @@ pub(super) fn signed(number: u64) -> Result<i64, DatabaseError> {
     i64::try_from(number).map_err(|_| DatabaseError::Broken(format!("{number} is more than the database can hold")))
 }
 
-/// How the column `upload_id` tells a multipart upload from none, and one that the store was not asked for yet.
+/// How the column `upload_id` tells a multipart upload from none, and one that the object store was not asked for yet.
 pub(super) fn upload_id(multipart: Option<&Multipart>) -> Option<&str> {
     multipart.map(|multipart| multipart.upload_id.as_deref().unwrap_or_default())
 }

@@ -20,7 +20,7 @@ pub struct NewRow<'a> {
     pub caller: &'a Caller,
     /// The key its form may write.
     pub staging_key: &'a StagingKey,
-    /// How it is uploaded in parts, if it is; the store was not asked for an upload yet.
+    /// How it is uploaded in parts, if it is; the object store was not asked for an upload yet.
     pub multipart: Option<Multipart>,
     /// Now.
     pub created_at: OffsetDateTime,

@@ -1,4 +1,4 @@
-//! Files in parts: which upload of the store's they are, and how long their slip lives.
+//! Files in parts: which upload of the object store's they are, and how long their slip lives.
 //!
 //! What changes a row and answers it is read to its end: for the first row alone sqlx lets SQLite commit without asking whether it could.
 
@@ -10,7 +10,7 @@ use super::{Database, DatabaseError, on_pool};
 use crate::domain::File;
 
 impl Database {
-    /// Remembers the store's name for the upload of a temp file that had none.
+    /// Remembers the object store's name for the upload of a temp file that had none.
     ///
     /// `None` when the file is not `temp` any more, was given another key, or somebody else began an upload meanwhile.
     ///

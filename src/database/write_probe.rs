@@ -36,7 +36,7 @@ enum Watched {
     Postgres(Weak<Connections>),
 }
 
-/// Begins to send probes when a write fails, as long as there is the store.
+/// Begins to send probes when a write fails, as long as the database is open.
 pub(super) fn watch(engine: &Engine) {
     let (watched, mut failed) = match engine {
         Engine::Sqlite { write, .. } => (Watched::Sqlite(Arc::downgrade(write)), write.writes().0.subscribe()),
@@ -53,7 +53,7 @@ pub(super) fn watch(engine: &Engine) {
 }
 
 impl Watched {
-    /// Writes, and takes note of it if that succeeds; `None` when the store was closed.
+    /// Writes, and takes note of it if that succeeds; `None` when the database was closed.
     async fn probe(&self) -> Option<()> {
         macro_rules! probe {
             ($connections:ident, $room:expr) => {{

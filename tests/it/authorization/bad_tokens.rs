@@ -162,6 +162,7 @@ async fn what_cannot_be_a_token_is_refused_while_the_database_says_nothing() {
     let world = World::through(Db::Postgres, Through { s3: None, database: Some(proxy.address) }).await;
     let program = world.start(None).await;
     world.assert_ready(&program, "before").await;
+    assert_eq!(world.authorize(&program, "kept", None).await.unwrap().status, 201, "a good token passes");
     proxy.breaks("", Break::Stall);
     let http = reqwest::Client::new();
     let asked = proxy.hits();
@@ -175,6 +176,7 @@ async fn what_cannot_be_a_token_is_refused_while_the_database_says_nothing() {
     assert_eq!(answer.status(), 503, "what can be a token is looked up");
     proxy.heals();
     world.assert_ready(&program, "after").await;
+    assert_eq!(world.authorize(&program, "kept", None).await.unwrap().status, 201, "and passes again");
     let answer = http.get(format!("{}/v2/files.json", program.base)).bearer_auth(unknown(1)).send().await.unwrap();
     assert_eq!(answer.status(), 401);
 }

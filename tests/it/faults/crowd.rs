@@ -31,6 +31,12 @@ const SHARE: usize = 64;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
+/// This process is all the clients, and the proxy: with the usual soft limit of 1024 it would run out of handles itself.
+fn may_be_a_crowd() {
+    let most = dropslip::handles::raise();
+    assert!(most.is_none_or(|most| most >= 4096), "{most:?} handles are too few for this test: raise the hard limit (ulimit -Hn)");
+}
+
 fn handles(program: &Program) -> usize {
     fs::read_dir(format!("/proc/{}/fd", program.pid())).unwrap().count()
 }
@@ -54,6 +60,7 @@ async fn other(program: &Program, token: &str, method: Method, path: &str, body:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn confirmations_that_are_hung_up_on_while_the_store_stalls_are_bounded_and_are_nobody_elses_matter() {
+    may_be_a_crowd();
     let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
     let world = World::through(Db::Sqlite, Through { s3: Some(proxy.address), database: None }).await;
     let program = world.start(None).await;
@@ -128,6 +135,7 @@ async fn confirmations_that_are_hung_up_on_while_the_store_stalls_are_bounded_an
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_to_a_store_that_stalls_are_bounded_and_go_on_when_it_is_back() {
     const REQUESTS: usize = 256;
+    may_be_a_crowd();
     let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
     let world = World::through(Db::Sqlite, Through { s3: Some(proxy.address), database: None }).await;
     let program = world.start(None).await;

@@ -75,10 +75,10 @@ async fn while_all_places_are_taken_stalled_readers_are_cut_off_and_fast_ones_ar
         stalled.push(stream);
     }
     let others_are_done = AtomicBool::new(false);
-    // Takes a few hundred kilobytes in a second until the others are done.
+    // Takes a few hundred kilobytes in a second until the others are done. It has the last place before anybody else asks for one.
+    let (mut stream, status) = begun(&broker, &broker.token, &path).await;
+    assert_eq!(status, "HTTP/1.1 200");
     let fast = async {
-        let (mut stream, status) = begun(&broker, &broker.token, &path).await;
-        assert_eq!(status, "HTTP/1.1 200");
         let (mut piece, mut taken) = (vec![0; 64 * 1024], Vec::new());
         while taken.len() < LARGE || !taken.ends_with(&bytes[LARGE - 1024..]) {
             let read = stream.read(&mut piece).await.unwrap();
