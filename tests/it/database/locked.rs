@@ -5,14 +5,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
-use crate::faults::away::assert_away;
+use crate::faults::away::{NO_WRITES, assert_away};
 use crate::faults::proxy::{Break, Proxy};
 use crate::faults::world::{Through, World, granted};
-use crate::harness::{Bed, Db, TestBroker, from_servers, new_file};
+use crate::harness::{Bed, Db, TestBroker, execute, from_servers, new_file, unique};
 
 const BOUND: Duration = Duration::from_secs(15);
-
-const NO_WRITES: (u16, &str) = (503, "the database takes no writes\n");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_sqlite_is_not_ready_until_it_takes_writes_again() {
@@ -22,7 +20,7 @@ async fn a_locked_sqlite_is_not_ready_until_it_takes_writes_again() {
     let mut other = SqliteConnection::connect(&world.database_url).await.unwrap();
     sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
     assert_away(&world.authorize(&program, "kept", None).await.unwrap(), BOUND, "locked");
-    assert_eq!(world.readiness(&program).await, (NO_WRITES.0, NO_WRITES.1.to_owned()));
+    assert_eq!(world.readiness(&program).await, (503, NO_WRITES.to_owned()));
     sqlx::query("COMMIT").execute(&mut other).await.unwrap();
     other.close().await.unwrap();
     // Nobody asks for a slip meanwhile.
@@ -34,7 +32,28 @@ async fn a_locked_sqlite_is_not_ready_until_it_takes_writes_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_postgres_is_not_ready_until_it_takes_writes_again() {
-    let world = World::new(Db::Postgres).await;
+    read_only_for_a_while(&World::new(Db::Postgres).await).await;
+}
+
+/// Whoever may make no temporary table is not asked for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_temporary_tables_is_ready_again_too() {
+    let server = from_servers("TEST_POSTGRES_URL");
+    let name = unique("untemporary_");
+    execute(&server, &format!("CREATE ROLE {name} LOGIN")).await;
+    execute(&server, &format!("CREATE DATABASE {name} OWNER {name}")).await;
+    execute(&server, &format!("REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC, {name}")).await;
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_username(&name).unwrap();
+    url.set_path(&name);
+    let world = World::at(url.as_str()).await;
+    let mut role = PgConnection::connect(url.as_str()).await.unwrap();
+    assert!(sqlx::query("CREATE TEMPORARY TABLE refused (id INT)").execute(&mut role).await.is_err(), "it may make one");
+    role.close().await.unwrap();
+    read_only_for_a_while(&world).await;
+}
+
+async fn read_only_for_a_while(world: &World) {
     let program = world.start(None).await;
     world.assert_ready(&program, "at first").await;
     let name = world.database_url.rsplit_once('/').unwrap().1.to_owned();
@@ -46,7 +65,7 @@ async fn a_read_only_postgres_is_not_ready_until_it_takes_writes_again() {
     };
     let deadline = Instant::now() + BOUND;
     // A connection that was just being opened may be none that is read-only, and none that is ended.
-    while world.readiness(&program).await != (NO_WRITES.0, NO_WRITES.1.to_owned()) {
+    while world.readiness(&program).await != (503, NO_WRITES.to_owned()) {
         assert!(Instant::now() < deadline, "{}", program.log());
         set("SET default_transaction_read_only = on").await;
         let _ = world.authorize(&program, "kept", None).await;
