@@ -193,6 +193,7 @@ impl Broker {
             actor: caller.actor,
             origin,
             at: now + began.elapsed(),
+            keep_until: None,
             late_uploads: self.grace,
         };
         let activated = self.database.activate(file, &activation).await?;

@@ -40,13 +40,13 @@ impl Database {
         Ok(deleted)
     }
 
-    /// Makes a deleted file what it was before, 60 times an hour at most. Outdated is what somebody else brought back, and what was purged.
+    /// Makes a deleted file what it was before, 60 times an hour at most, and for good: whoever brings it back wants it. Outdated is what somebody else brought back, and what was purged.
     ///
     /// # Errors
     /// See [`DatabaseError`].
     pub async fn restore_file(&self, file: &File, by: Actor, at: OffsetDateTime) -> Result<Changed, DatabaseError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET state = 'active', deleted_at = NULL, deleted_by_id = NULL, deleted_by_kind = NULL \
+            "UPDATE files SET state = 'active', deleted_at = NULL, deleted_by_id = NULL, deleted_by_kind = NULL, keep_until = NULL \
              WHERE id = $1 AND tenant = $2 AND state = 'deleted' RETURNING {COLUMNS}"
         ));
         let restored = on_pool!(self, write connection => {
@@ -68,6 +68,44 @@ impl Database {
         })?;
         self.announce();
         Ok(restored)
+    }
+
+    /// Deletes active files whose time came by `now` and that nobody holds, all or nothing. At most `limit`, those that ended first; answers
+    /// which. What somebody holds all the same, as a broker of the version before lets them, has no end from now on.
+    ///
+    /// On Postgres those that somebody works on at the moment are passed over.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn end_files(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<File>, DatabaseError> {
+        let due = sqlx::AssertSqlSafe(format!("{ENDING} {}", self.skip_locked()));
+        let those = match &self.engine {
+            Engine::Sqlite { .. } => "IN (SELECT value FROM json_each($1))",
+            Engine::Postgres(_) => "= ANY(ARRAY(SELECT json_array_elements_text($1::json)::bigint))",
+        };
+        let held = "EXISTS (SELECT 1 FROM ticket_files WHERE file_id = files.id)";
+        let keep = sqlx::AssertSqlSafe(format!("UPDATE files SET keep_until = NULL WHERE id {those} AND {held}"));
+        let end = sqlx::AssertSqlSafe(format!(
+            "UPDATE files SET state = 'deleted', deleted_at = CASE WHEN created_at > $2 THEN created_at ELSE $2 END, \
+             deleted_by_id = created_by_id, deleted_by_kind = created_by_kind \
+             WHERE id {those} AND state = 'active' AND keep_until <= $2 AND NOT {held} RETURNING {COLUMNS}"
+        ));
+        let ended = on_pool!(self, write connection => {
+            let mut transaction = connection.begin().await?;
+            // They are locked before anybody looks at who holds them: what is attached meanwhile waits, or is seen.
+            let due: Vec<i64> = sqlx::query_scalar(due).bind(Instant(now)).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
+            let ids = json!(due).to_string();
+            sqlx::query(keep).bind(&ids).execute(&mut *transaction).await?;
+            let rows: Vec<FileRow> = sqlx::query_as(end).bind(&ids).bind(Instant(now)).fetch_all(&mut *transaction).await?;
+            let ended = rows.into_iter().map(|row| File::try_from(row).map_err(unreadable)).collect::<Result<Vec<_>, _>>()?;
+            for file in &ended {
+                record!(self, transaction, &Change::new(file, Action::Deleted, Origin::Sweep, now));
+            }
+            transaction.commit().await?;
+            Ok(ended)
+        })?;
+        self.announce();
+        Ok(ended)
     }
 
     /// Forgets files that were deleted at `deleted_until` or before and dooms their sealed keys, all or nothing. At most `limit`,
@@ -103,5 +141,7 @@ impl Database {
         Ok(purged)
     }
 }
+
+const ENDING: &str = "SELECT id FROM files WHERE state = 'active' AND keep_until <= $1 ORDER BY keep_until, id LIMIT $2";
 
 const PURGEABLE: &str = "SELECT id FROM files WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY deleted_at, id LIMIT $2";

@@ -50,6 +50,7 @@ files_table! {
     created_at: Instant = timestamptz(Instant(file.created_at)),
     updated_at: Instant = like(created_at, Instant(file.created_at)),
     expires_at: Instant = timestamptz(Instant(file.expires_at)),
+    keep_until: Option<Instant>,
     created_by_id: i64 = bigint(file.created_by.id),
     created_by_kind: String = text(file.created_by.kind.as_str()),
     updated_by_id: i64 = like(created_by_id, file.created_by.id),
@@ -143,6 +144,7 @@ impl TryFrom<FileRow> for File {
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             expires_at: row.expires_at.0,
+            keep_until: row.keep_until.map(|at| at.0),
             created_by: Actor { id: row.created_by_id, kind: parsed(&row.created_by_kind)? },
             updated_by: Actor { id: row.updated_by_id, kind: parsed(&row.updated_by_kind)? },
         })

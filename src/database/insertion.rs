@@ -64,6 +64,7 @@ fn record(row: &NewRow<'_>) -> File {
         created_at: micros(row.created_at),
         updated_at: micros(row.created_at),
         expires_at: micros(row.expires_at),
+        keep_until: None,
         created_by: caller.actor,
         updated_by: caller.actor,
     }

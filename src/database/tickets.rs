@@ -45,8 +45,8 @@ impl Database {
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, ticket_id, file_id) DO NOTHING";
         // One at a time for each ticket, so that nobody fills it up meanwhile. SQLite has one writer anyway.
         let turn = matches!(self.engine, Engine::Postgres(_)).then_some("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))");
-        // It changes nothing, but keeps the file from being deleted before this has ended.
-        let active = format!("UPDATE files SET state = state WHERE id = $1 AND tenant = $2 AND state = 'active' RETURNING {COLUMNS}");
+        // Who is held does not end by itself any more. It also keeps the file from being deleted before this has ended.
+        let active = format!("UPDATE files SET keep_until = NULL WHERE id = $1 AND tenant = $2 AND state = 'active' RETURNING {COLUMNS}");
         let count = "SELECT COUNT(*) FROM ticket_files WHERE tenant = $1 AND ticket_id = $2";
         // In an order that is the same for all who attach: no deadlock.
         let files: BTreeSet<FileId> = files.iter().copied().collect();

@@ -182,6 +182,8 @@ pub struct File {
     pub updated_at: OffsetDateTime,
     /// When its current form dies.
     pub expires_at: OffsetDateTime,
+    /// When it ends by itself unless somebody holds it by then; `None` for never.
+    pub keep_until: Option<OffsetDateTime>,
     /// Who asked for the slip.
     pub created_by: Actor,
     /// Who changed it last.
@@ -216,6 +218,12 @@ impl File {
             State::Active(_) => FileState::Active,
             State::Deleted(..) => FileState::Deleted,
         }
+    }
+
+    /// Whether its bytes are on their way through the broker: until they are claimed, it is no file to anybody else.
+    #[must_use]
+    pub fn is_arriving(&self) -> bool {
+        self.state() == FileState::Temp && self.staging_key.is_of_received()
     }
 
     /// What became of its forms; of a file that needs none any more nothing is kept.

@@ -2,7 +2,7 @@
 //!
 //! `temp/` or `files/`, then up to 64 letters, digits and dashes. What a slip or a confirmation names is made of time and of
 //! randomness. `dropslip check` writes in a folder of each run's own, so that a broker that hears of such an object knows it for none
-//! of its uploads.
+//! of its uploads. The staging key of what comes through the broker says so: no form names it, and nothing is ever written there.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +11,9 @@ use time::OffsetDateTime;
 
 /// Longer than every key without its prefix. Nobody can have got a longer one from here.
 const LONGEST: usize = 64;
+
+/// What the staging key of a file begins with that comes through the broker.
+const THROUGH_BROKER: &str = "temp/received-";
 
 /// What stands between the folder of a check and a name in it.
 const SLASH: char = '/';
@@ -125,6 +128,22 @@ object_key! {
     SealedKey, "files/"
 }
 
+impl StagingKey {
+    /// A fresh key for a record whose bytes come through the broker: it stands where that of a form would.
+    ///
+    /// Brokers of older versions find nothing there, and so they never confirm such a record.
+    #[must_use]
+    pub fn of_received(at: OffsetDateTime, random: [u8; 16]) -> Self {
+        Self(fresh(THROUGH_BROKER, at, random))
+    }
+
+    /// Whether the bytes come through the broker.
+    #[must_use]
+    pub fn is_of_received(&self) -> bool {
+        self.0.starts_with(THROUGH_BROKER)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -140,6 +159,15 @@ mod tests {
         assert_eq!(sealed.as_str(), "files/019b7ca98f2e-00112233445566778899aabbccddeeff");
         assert_eq!(staging.as_str().parse(), Ok(staging));
         assert_eq!(sealed.as_str().parse(), Ok(sealed));
+    }
+
+    #[test]
+    fn what_comes_through_the_broker_has_a_key_that_no_slip_has() {
+        let (at, random) = (datetime!(2026-01-02 03:04:05.678 UTC), [0xab; 16]);
+        let key = StagingKey::of_received(at, random);
+        assert_eq!(key.as_str(), format!("temp/received-019b7ca98f2e-{}", "ab".repeat(16)));
+        assert_eq!(key.as_str().parse(), Ok(key.clone()));
+        assert!(key.is_of_received() && !key.is_of_check() && !StagingKey::fresh(at, random).is_of_received());
     }
 
     #[test]

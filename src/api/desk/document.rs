@@ -264,6 +264,7 @@ fn photo() -> Option<File> {
         created_at: datetime!(2026-01-02 03:04:05.789_919 UTC),
         updated_at: datetime!(2026-01-02 03:04:06.913_846 UTC),
         expires_at: datetime!(2026-01-02 04:04:05 UTC),
+        keep_until: None,
         created_by: somebody,
         updated_by: somebody,
     })
