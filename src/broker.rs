@@ -24,6 +24,7 @@ mod list_places;
 mod pace;
 mod parts;
 mod permits;
+mod receive;
 mod reconciliation;
 mod search_backfill;
 mod slip;
@@ -59,6 +60,8 @@ pub use delete::{Execution, Removal};
 pub use download::{Offered, Reader};
 pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
+pub use permits::places_for_uploads;
+pub use receive::{Described, Known, Receiving};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
 pub use tickets::AttachError;
@@ -105,6 +108,12 @@ pub enum BrokerError {
     /// The caller's actor or tenant asks for too much.
     #[error("too many {}", .0.what)]
     LimitExceeded(Exceeded),
+    /// The upload took longer than a slip lives.
+    #[error("the upload took longer than it may")]
+    TooLate,
+    /// More bytes come than go through the broker.
+    #[error("more bytes than go through the broker")]
+    TooLarge,
     /// As many of these are under way as there may be, and none ended in time.
     #[error("as many {0} are under way as there may be")]
     Busy(&'static str),
@@ -130,6 +139,8 @@ pub struct Broker {
     method: UploadMethod,
     multipart_threshold: u64,
     part_size: u64,
+    max_received: u64,
+    uploads: FairPermits,
     confirming: KeyedMutex<FileId>,
     permits: FairPermits,
     lists: Lists,
@@ -160,6 +171,10 @@ pub struct Rules {
     pub multipart_threshold: u64,
     /// Bytes of a part, as long as that does not make too many.
     pub part_size: u64,
+    /// Most bytes of one upload that comes through the broker.
+    pub max_received: u64,
+    /// How many of these one tenant has under way at most.
+    pub max_uploads: usize,
 }
 
 impl Broker {
@@ -177,6 +192,8 @@ impl Broker {
             method,
             multipart_threshold,
             part_size,
+            max_received,
+            max_uploads,
         } = rules;
         metrics::file_types(file_types.iter().map(|rule| rule.name.as_str()));
         Self {
@@ -192,6 +209,8 @@ impl Broker {
             method,
             multipart_threshold,
             part_size,
+            max_received,
+            uploads: FairPermits::new(permits::of_uploads(max_uploads)),
             confirming: KeyedMutex::default(),
             permits: FairPermits::new(permits::BOUNDS),
             lists: Lists::default(),
@@ -217,6 +236,12 @@ impl Broker {
     #[must_use]
     pub fn method(&self) -> UploadMethod {
         self.method
+    }
+
+    /// Most bytes of one upload that comes through the broker.
+    #[must_use]
+    pub fn max_received(&self) -> u64 {
+        self.max_received
     }
 
     /// Whether there is a rule of each of these names.
@@ -278,13 +303,13 @@ impl Broker {
 
     async fn find(&self, caller: &Caller, id: FileId) -> Result<File, BrokerError> {
         let file = self.database.find_file(&caller.tenant, id).await?;
-        file.filter(|file| caller.reach().sees(file)).ok_or(BrokerError::NotFound)
+        file.filter(|file| caller.reach().sees(file) && !file.is_arriving()).ok_or(BrokerError::NotFound)
     }
 }
 
 /// The key that a slip may have named: nobody can have got anything else from here, and not every database takes every text.
 fn key_of_slip(key: &str) -> Option<StagingKey> {
-    key.parse().ok().filter(|key: &StagingKey| !key.is_of_check())
+    key.parse().ok().filter(|key: &StagingKey| !key.is_of_check() && !key.is_of_received())
 }
 
 /// What a file that is deleted says to whoever wants to change it.

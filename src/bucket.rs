@@ -22,6 +22,7 @@ pub mod probe;
 mod reader;
 mod request_times;
 mod sdk_error;
+mod writing;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -124,8 +125,8 @@ pub struct SealedAs<'a> {
 /// The bucket.
 pub struct Bucket {
     client: Client,
-    /// For what lasts as long as somebody reads; whoever uses it has a bound of its own.
-    downloading: Client,
+    /// For bytes on their way to or from clients, which may take long; whoever uses it has a bound of its own.
+    transferring: Client,
     name: String,
     form_url: String,
     own_url: String,
@@ -191,7 +192,7 @@ impl Bucket {
         let form_url = form_url(&options.name, &region, public_endpoint, options.path_style).await?;
         Ok(Self {
             client: Client::from_conf(builder.clone().http_client(Bounded::new(http.clone(), at_once)).build()),
-            downloading: Client::from_conf(builder.http_client(http).build()),
+            transferring: Client::from_conf(builder.http_client(http).build()),
             name: options.name,
             form_url,
             own_url,

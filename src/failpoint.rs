@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 38] = [
+pub const ALL: [&str; 46] = [
     "authorize: judged",
     "authorize: form signed",
     "authorize: bytes reserved",
@@ -31,6 +31,14 @@ pub const ALL: [&str; 38] = [
     "refusal: judged",
     "refusal: written down",
     "refusal: object deleted",
+    "receive: doomed",
+    "receive: record written",
+    "receive: upload begun",
+    "receive: upload named",
+    "receive: part written",
+    "receive: object written",
+    "receive: claimed",
+    "end: recorded",
     "rename: recorded",
     "attach: found",
     "attach: one confirmed",

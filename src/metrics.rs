@@ -75,7 +75,7 @@ labels! {
 
 labels! {
     /// What a sweep did.
-    Swept, "what": Activated = "activated", Discarded = "discarded", Purged = "purged", Deleted = "deleted",
+    Swept, "what": Activated = "activated", Discarded = "discarded", Ended = "ended", Purged = "purged", Deleted = "deleted",
 }
 
 labels! {

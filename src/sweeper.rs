@@ -28,10 +28,11 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
             () = stop.cancelled() => return,
         };
         let done = swept.as_ref().ok().map(|swept| {
-            let Swept { activated, discarded, purged, deleted } = *swept;
+            let Swept { activated, discarded, ended, purged, deleted } = *swept;
             [
                 (metrics::Swept::Activated, activated),
                 (metrics::Swept::Discarded, discarded),
+                (metrics::Swept::Ended, ended),
                 (metrics::Swept::Purged, purged),
                 (metrics::Swept::Deleted, deleted),
             ]
@@ -39,7 +40,9 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
         metrics::sweep(started.elapsed(), done);
         match swept {
             Ok(swept) if swept == Swept::default() => {}
-            Ok(Swept { activated, discarded, purged, deleted }) => tracing::info!(activated, discarded, purged, deleted, "swept"),
+            Ok(Swept { activated, discarded, ended, purged, deleted }) => {
+                tracing::info!(activated, discarded, ended, purged, deleted, "swept")
+            }
             Err(error) => tracing::warn!(%error, "a sweep did not end; the next one goes on"),
         }
     }

@@ -34,7 +34,7 @@ pub enum Authorized {
 
 impl Broker {
     /// What the rules of now grant.
-    fn granted(&self, caller: &Caller, new: &NewFile) -> Result<Allowance, BrokerError> {
+    pub(super) fn granted(&self, caller: &Caller, new: &NewFile) -> Result<Allowance, BrokerError> {
         let file_types = self.file_types.load();
         let rule = file_types.get(&new.type_name).map_err(BrokerError::Invalid)?;
         if !caller.types.allows(&rule.name) {

@@ -118,7 +118,7 @@ impl Broker {
     }
 
     /// A file whose rule is not at hand is held to the strictest.
-    fn sniff(&self, file: &File) -> Sniff {
+    pub(super) fn sniff(&self, file: &File) -> Sniff {
         self.file_types.load().get(&file.type_name).map_or(Sniff::Reject, |rule| rule.sniff)
     }
 
@@ -138,15 +138,23 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::UnknownType`] when the file's rule is not at hand and might take what no rule must take. It may come back, or
     /// another broker may have it: that refuses nothing.
-    async fn judge_bytes(&self, file: &File, key: &str, object: &Landed, start: Option<Vec<u8>>) -> Result<Judged, BrokerError> {
+    pub(super) async fn judge_bytes(&self, file: &File, key: &str, object: &Landed, start: Option<Vec<u8>>) -> Result<Judged, BrokerError> {
         let Some(start) = start else { return Ok(Judged::Changed) };
         let Some(upload) = self.follow(key, object, start).await? else { return Ok(Judged::Changed) };
+        self.weighed(file, &upload)
+    }
+
+    /// What is decided from the bytes that are known.
+    ///
+    /// # Errors
+    /// As for [`Broker::judge_bytes`].
+    pub(super) fn weighed(&self, file: &File, upload: &Pieces) -> Result<Judged, BrokerError> {
         let file_types = self.file_types.load();
         let rule = file_types.get(&file.type_name).ok();
         let spelled = |detected: &MediaType| rule.and_then(|rule| rule.spelled(detected));
         let max_pixels = rule.map_or(PIXELS_WITHOUT_RULE, |rule| rule.max_pixels);
         let weighing = Weighing { sniff: rule.map_or(Sniff::Reject, |rule| rule.sniff), max_pixels, spelled: &spelled };
-        match weigh(&file.grant.content_type, &upload, &weighing) {
+        match weigh(&file.grant.content_type, upload, &weighing) {
             Ok(evidence) => Ok(Judged::Good(evidence)),
             Err(complaints) if rule.is_some() => Ok(Judged::Refused(complaints)),
             Err(_) => Err(BrokerError::UnknownType(file.type_name.clone())),

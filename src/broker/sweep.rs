@@ -50,6 +50,8 @@ pub struct Swept {
     pub activated: usize,
     /// Temp files that were forgotten.
     pub discarded: usize,
+    /// Active files whose time was over, and that nobody held.
+    pub ended: usize,
     /// Deleted files whose retention was over.
     pub purged: usize,
     /// Doomed keys whose objects are gone now.
@@ -81,6 +83,7 @@ impl Broker {
         let mut swept = Swept::default();
         // One file that cannot be settled, or a bucket that is away, keeps nothing else waiting; a database that is away is asked no more.
         let settled = self.settle_expired(now, &clock, &mut swept).await;
+        self.end_kept(now, &mut swept).await?;
         self.purge(now, &clock, &mut swept).await?;
         let deleted = match self.delete_doomed(&clock, leases_from - now, &mut swept).await {
             Err(error @ BrokerError::Bucket(_)) => Err(error),
@@ -199,6 +202,28 @@ impl Broker {
         Ok(())
     }
 
+    /// Deletes files whose time is over and that nobody holds. They can be brought back like all that are deleted.
+    async fn end_kept(&self, now: OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
+        let mut pace = Pace::new(&self.database);
+        loop {
+            let limit = pace.batch(PURGED_AT_ONCE, PURGED_AMONG_OTHERS);
+            let began = Instant::now();
+            let (due, ended) = self.database.end_files(now, limit).await?;
+            for file in &ended {
+                tracing::debug!(file.id = %file.id, "file ended");
+            }
+            if !ended.is_empty() {
+                failpoint::reach("end: recorded");
+                tracing::info!(count = ended.len(), duration_ms = millis(began.elapsed()), "files ended that nobody held");
+            }
+            swept.ended += ended.len();
+            if due < limit as usize {
+                return Ok(());
+            }
+            pace.rest(began.elapsed()).await;
+        }
+    }
+
     /// Forgets files that were deleted long enough ago; their objects go with what is doomed.
     async fn purge(&self, now: OffsetDateTime, clock: &impl Fn() -> OffsetDateTime, swept: &mut Swept) -> Result<(), BrokerError> {
         let (deleted_until, mut pace) = (now - self.deleted_retention, Pace::new(&self.database));
@@ -311,6 +336,10 @@ impl Broker {
 
     /// Activates one temp file whose form is long dead, where its type says so and its bytes have arrived.
     async fn settle(&self, file: &File, now: OffsetDateTime) -> Result<Settled, BrokerError> {
+        // Whoever sent it is gone, and nobody but the broker could write it.
+        if file.is_arriving() {
+            return Ok(Settled::Unwanted);
+        }
         let unconfirmed = self.file_types.load().get(&file.type_name).map(|rule| rule.unconfirmed);
         match unconfirmed {
             Ok(Unconfirmed::Activate) => {}

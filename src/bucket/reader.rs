@@ -83,7 +83,7 @@ impl Bucket {
     /// # Errors
     /// See [`BucketError`].
     pub async fn download(&self, key: &str, etag: &str, size: u64, part: Option<(u64, u64)>) -> Result<Option<ObjectBody>, BucketError> {
-        self.read(&self.downloading, key, etag, size, part).await
+        self.read(&self.transferring, key, etag, size, part).await
     }
 
     async fn read(

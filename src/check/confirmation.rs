@@ -74,6 +74,8 @@ impl Bench {
             method: UploadMethod::Post,
             multipart_threshold: u64::MAX,
             part_size: MIN_PART_SIZE,
+            max_received: 0,
+            max_uploads: 1,
         };
         let broker = Broker::new(database.clone(), bucket, rules);
         let caller = Caller {

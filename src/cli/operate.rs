@@ -61,8 +61,8 @@ pub(super) async fn sweep(options: SweepOptions, config: &Config) -> anyhow::Res
         let Waiting { expired_files, due_objects, purgeable_files } = waiting;
         say!("waiting: {expired_files} expired temp files, {due_objects} doomed objects, {purgeable_files} deleted files to purge")?;
     } else if options.once {
-        let Swept { activated, discarded, purged, deleted } = broker.sweep_now(OffsetDateTime::now_utc()).await?;
-        say!("swept: {activated} activated, {discarded} discarded, {purged} purged, {deleted} objects deleted")?;
+        let Swept { activated, discarded, ended, purged, deleted } = broker.sweep_now(OffsetDateTime::now_utc()).await?;
+        say!("swept: {activated} activated, {discarded} discarded, {ended} ended, {purged} purged, {deleted} objects deleted")?;
     } else {
         tokio::select! {
             () = sweeper::run(broker.clone(), config.sweep_interval, stop.clone()) => {}

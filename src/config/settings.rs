@@ -21,7 +21,7 @@ use super::secrets::{DatabaseUrl, database_url};
 use super::setting::{Default, Setting};
 use super::values::{
     audit_retention, boolean, bucket_name, byte_size, connections, copied_at_once, drain_delay, duration, endpoint, filled, log_filter,
-    log_format, origins, part_size, path, retention, share, socket_address, upload_method, whole_number,
+    log_format, origins, part_size, path, proxied, proxied_uploads, retention, share, socket_address, upload_method, whole_number,
 };
 use crate::domain::web::web_url;
 use crate::domain::{Tenant, TrustedProxies, UploadMethod};
@@ -284,6 +284,12 @@ settings! {
     required max_downloads: u32 = connections, text("100");
         "most downloads through the broker at the same time; more are answered with 503, and [a share of them](docs/downloads.md#through-the-broker) is the most for one link or address";
         "`500`";
+    required max_proxied_bytes: u64 = proxied, text("1 GiB");
+        "most bytes of one upload that comes [through the broker](docs/operating.md#uploads-through-the-broker), decoded; at most 64 GiB";
+        "`100 MiB`";
+    required max_proxied_uploads: u32 = proxied_uploads, text("16");
+        "how many of these one tenant has under way at most; a quarter as many more are kept for others. Each needs up to 16 MiB of memory; more are answered with 503";
+        "`64`";
     optional secrets: Secrets = str::parse, unset("one in the database; in the embedded mode in a file of `DROPSLIP_DATA_DIR`") [secret, reloaded];
         "[the installation secret](docs/operating.md#the-installation-secret), which signs links and upload tokens: 32 characters or more; several are separated by commas, the first signs, all verify";
         "`NEW,OLD`";

@@ -124,6 +124,15 @@ fn bounded(text: &str, least: u64, most: u64, bounds: &str) -> Result<u64, Strin
     if (least..=most).contains(&size) { Ok(size) } else { Err(format!("must be {bounds}, not ‘{text}’")) }
 }
 
+/// Beyond it, parts of 8 MiB would be more than S3 puts together.
+pub(super) fn proxied(text: &str) -> Result<u64, String> {
+    bounded(text, 1, 64 << 30, "1 byte to 64 GiB")
+}
+
+pub(super) fn proxied_uploads(text: &str) -> Result<u32, String> {
+    whole_number(text).ok().filter(|number| (1..=1000).contains(number)).ok_or_else(|| format!("must be 1 to 1000, not ‘{text}’"))
+}
+
 pub(super) fn part_size(text: &str) -> Result<u64, String> {
     bounded(text, MIN_PART_SIZE, MAX_PART_SIZE, "5 MiB to 5 GiB")
 }

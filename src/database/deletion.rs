@@ -71,13 +71,13 @@ impl Database {
     }
 
     /// Deletes active files whose time came by `now` and that nobody holds, all or nothing. At most `limit`, those that ended first; answers
-    /// which. What somebody holds all the same, as a broker of the version before lets them, has no end from now on.
+    /// how many were looked at, and which were deleted. What somebody holds all the same, as a broker of the version before lets them, has no end from now on.
     ///
     /// On Postgres those that somebody works on at the moment are passed over.
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn end_files(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<File>, DatabaseError> {
+    pub async fn end_files(&self, now: OffsetDateTime, limit: u32) -> Result<(usize, Vec<File>), DatabaseError> {
         let due = sqlx::AssertSqlSafe(format!("{ENDING} {}", self.skip_locked()));
         let those = match &self.engine {
             Engine::Sqlite { .. } => "IN (SELECT value FROM json_each($1))",
@@ -102,7 +102,7 @@ impl Database {
                 record!(self, transaction, &Change::new(file, Action::Deleted, Origin::Sweep, now));
             }
             transaction.commit().await?;
-            Ok(ended)
+            Ok((due.len(), ended))
         })?;
         self.announce();
         Ok(ended)

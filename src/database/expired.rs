@@ -134,8 +134,11 @@ impl Database {
                 .fetch_optional(&mut *transaction)
                 .await?;
             if let Some(upload_id) = &deleted {
-                let doom = sqlx::query(DOOM).bind(file.staging_key.as_str()).bind(Instant(delete_after)).bind(upload_id);
-                doom.execute(&mut *transaction).await?;
+                // Nothing was ever written there of what comes through the broker.
+                if !file.staging_key.is_of_received() {
+                    let doom = sqlx::query(DOOM).bind(file.staging_key.as_str()).bind(Instant(delete_after)).bind(upload_id);
+                    doom.execute(&mut *transaction).await?;
+                }
                 if let Some(origin) = origin {
                     record!(self, transaction, &Change::new(file, Action::Deleted, origin, at));
                 }

@@ -14,7 +14,7 @@ use super::instant::Instant;
 use super::search_name::{search_name, search_name_of};
 use super::{Database, DatabaseError, on_pool};
 use crate::domain::file::ChecksumSha256;
-use crate::domain::{Action, Actor, Change, File, FileId, FileState, Origin, Sealed, StagingKey, Tenant};
+use crate::domain::{Action, Actor, Change, File, FileId, FileState, Origin, Sealed, SealedKey, StagingKey, Tenant};
 
 /// What a file becomes active with.
 #[derive(Debug)]
@@ -78,6 +78,16 @@ impl Database {
             let query = sqlx::query(DOOM).bind(key).bind(Instant(delete_after)).bind(in_parts.then_some(""));
             query.execute(connection).await.map(drop)
         })?;
+        Ok(())
+    }
+
+    /// Remembers the object store's name for the upload in parts that is open on a doomed key.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn name_upload(&self, key: &SealedKey, upload_id: &str) -> Result<(), DatabaseError> {
+        let sql = "UPDATE doomed_objects SET upload_id = $2 WHERE key = $1";
+        on_pool!(self, write connection => sqlx::query(sql).bind(key.as_str()).bind(upload_id).execute(connection).await.map(drop))?;
         Ok(())
     }
 

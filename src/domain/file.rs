@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use time::OffsetDateTime;
 
 use super::wording::one_of;
@@ -64,6 +66,12 @@ impl FromStr for FileState {
 pub struct ChecksumSha256(String);
 
 impl ChecksumSha256 {
+    /// Of these bytes of a hash.
+    #[must_use]
+    pub fn of(hash: [u8; 32]) -> Self {
+        Self(BASE64.encode(hash))
+    }
+
     /// 44 characters of base64.
     #[must_use]
     pub fn as_base64(&self) -> &str {
@@ -75,8 +83,7 @@ impl FromStr for ChecksumSha256 {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        use base64::Engine as _;
-        let decoded = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+        let decoded = BASE64.decode(text).unwrap_or_default();
         if decoded.len() == 32 { Ok(Self(text.to_owned())) } else { Err("must be the base64 of a SHA-256, 44 characters".to_owned()) }
     }
 }

@@ -69,6 +69,8 @@ fn rules(config: &Config, identity: String, file_types: FileTypes, method: Uploa
         method,
         multipart_threshold: config.multipart_threshold,
         part_size: config.part_size,
+        max_received: config.max_proxied_bytes,
+        max_uploads: usize::try_from(config.max_proxied_uploads)?,
     })
 }
 

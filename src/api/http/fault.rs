@@ -100,6 +100,8 @@ impl From<BrokerError> for Fault {
             BrokerError::Conflict(complaints) => Self::Conflict(complaints.into()),
             BrokerError::LimitExceeded(exceeded) => Self::LimitExceeded(exceeded),
             BrokerError::Database(error) => error.into(),
+            BrokerError::TooLate => Self::TooSlow,
+            BrokerError::TooLarge => Self::BodyTooLarge,
             // Another broker may have the rule, or this one after a reload.
             BrokerError::Busy(_) | BrokerError::UnknownType(_) => Self::Unavailable(error.to_string()),
             // A bucket that says no is an operator's matter: the client has done nothing wrong and may try again.

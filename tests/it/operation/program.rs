@@ -175,7 +175,7 @@ fn operators_work_beside_a_running_broker_and_without_one() {
             let clean = "audited 0 files and 0 objects: 0 lost, 0 forged, 0 orphaned\n";
             assert_eq!(ask(&[name]), (0, clean.to_owned()), "{name}, {beside}");
         }
-        assert_eq!(ask(&["sweep", "--once"]), (0, "swept: 0 activated, 0 discarded, 0 purged, 0 objects deleted\n".to_owned()));
+        assert_eq!(ask(&["sweep", "--once"]), (0, "swept: 0 activated, 0 discarded, 0 ended, 0 purged, 0 objects deleted\n".to_owned()));
         assert_eq!(ask(&["sweep", "--dry-run"]).1, "waiting: 0 expired temp files, 0 doomed objects, 0 deleted files to purge\n");
         assert!(ask(&["lifecycle", "print"]).1.contains(r#""Prefix": "temp/""#));
         drop(serving.take());

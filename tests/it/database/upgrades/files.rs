@@ -81,7 +81,7 @@ pub async fn what_lay_for_a_year_is_swept(version: &Path, db: Db) {
     let swept = old.run(&["sweep", "--once"]);
     let (arrived, deleted) = (old.files("arrived"), old.files("deleted"));
     let waiting: Vec<_> = ["waiting", "in parts", "in parts of Uppy"].into_iter().flat_map(|is| old.files(is)).collect();
-    let told = format!("{} activated, {} discarded, {} purged", arrived.len(), waiting.len(), deleted.len());
+    let told = format!("{} activated, {} discarded, 0 ended, {} purged", arrived.len(), waiting.len(), deleted.len());
     assert!(swept.contains(&told), "{swept}");
     assert!(old.run(&["sweep", "--dry-run"]).contains("0 expired temp files, 0 doomed objects, 0 deleted files"));
     for file in waiting.into_iter().chain(deleted) {
