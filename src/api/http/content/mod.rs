@@ -21,6 +21,8 @@ mod multipart;
 mod part;
 mod raw;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub(in crate::api) use bounds::Limits;
 pub(in crate::api) use md5::md5;
