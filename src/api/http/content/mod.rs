@@ -15,6 +15,8 @@ mod bounds;
 mod disposition;
 mod encoded;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod json;
 mod md5;
 mod multipart;
