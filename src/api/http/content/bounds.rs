@@ -17,7 +17,7 @@ pub(super) const MOST_HEADER_BYTES: usize = 8 * 1024;
 pub(super) const MOST_PIECE_BYTES: usize = 64 * 1024;
 
 /// How long a client may send nothing.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// What one body may be.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,6 @@
 //! One part of a form: what its headers say, and its bytes as they are stored.
 
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, header};
 
 use super::base64::{Decoder, NOT_BASE64};
@@ -71,7 +72,7 @@ impl Part {
     }
 
     /// What the next bytes of it come to.
-    pub(super) fn take(&mut self, bytes: axum::body::Bytes) -> Result<axum::body::Bytes, Fault> {
+    pub(super) fn take(&mut self, bytes: Bytes) -> Result<Bytes, Fault> {
         if let Some(owed) = &mut self.owed {
             let left = owed.checked_sub(bytes.len() as u64);
             *owed = left.ok_or_else(|| invalid(self.called, "must not be longer than the Content-Length of its part"))?;
@@ -83,11 +84,11 @@ impl Part {
     }
 
     /// What its end comes to.
-    pub(super) fn end(&mut self) -> Result<axum::body::Bytes, Fault> {
+    pub(super) fn end(&mut self) -> Result<Bytes, Fault> {
         if self.owed.is_some_and(|owed| owed > 0) {
             return Err(invalid(self.called, "must not be shorter than the Content-Length of its part"));
         }
-        let Some(decoder) = &mut self.decoder else { return Ok(axum::body::Bytes::new()) };
+        let Some(decoder) = &mut self.decoder else { return Ok(Bytes::new()) };
         decoder.end().map(Into::into).map_err(|_| invalid(self.called, NOT_BASE64))
     }
 }

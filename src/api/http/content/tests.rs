@@ -216,3 +216,46 @@ async fn a_client_that_sends_nothing_is_too_slow() {
     request.headers_mut().insert("content-type", FORM.parse().unwrap());
     assert_eq!(held(ContentReader::multipart(request, "files", limits)).await, Err("TooSlow".to_owned()));
 }
+
+#[tokio::test]
+async fn nothing_is_read_before_it_is_asked_for_and_little_of_it_is_kept() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let (count, piece) = (1600, Bytes::from(vec![b'A'; 32 * 1024]));
+    for kind in ["raw", "json", "form", "parts"] {
+        let (before, behind) = match kind {
+            "json" => ("{\"content\":\"", "\"}"),
+            "form" => ("content=", "&name=x"),
+            "parts" => ("--XX\r\nContent-Disposition: form-data; filename=\"a\"\r\n\r\n", "\r\n--XX--\r\n"),
+            _ => ("", ""),
+        };
+        let given = Arc::new(AtomicUsize::new(0));
+        let (counter, all) = (given.clone(), std::iter::once(Bytes::from(before)));
+        let all = all.chain(std::iter::repeat_n(piece.clone(), count)).chain([Bytes::from(behind)]);
+        let body = Body::from_stream(stream::iter(all.map(move |piece| {
+            counter.fetch_add(piece.len(), Ordering::Relaxed);
+            Ok::<_, std::io::Error>(piece)
+        })));
+        let mut request = Request::new(body);
+        request.headers_mut().insert("content-type", FORM.parse().unwrap());
+        let limits = Limits::of(100 << 20);
+        let reader = match kind {
+            "json" => ContentReader::json(request, NAMES, limits),
+            "form" => ContentReader::form(request, NAMES, limits),
+            "parts" => ContentReader::multipart(request, "files", limits),
+            _ => ContentReader::raw(request, limits),
+        };
+        let mut reader = reader.unwrap();
+        assert_eq!(given.load(Ordering::Relaxed), 0, "{kind}: nobody asked yet");
+        let (mut taken, is_base64) = (0, matches!(kind, "json" | "form"));
+        while let Some(piece) = reader.next().await.unwrap() {
+            let Piece::Bytes(bytes) = piece else { continue };
+            taken += bytes.len();
+            let written = if is_base64 { taken / 3 * 4 } else { taken };
+            let kept = given.load(Ordering::Relaxed) - written;
+            assert!(kept <= 128 * 1024, "{kind}: {kept} bytes are kept");
+        }
+        let whole = count * piece.len();
+        assert_eq!(taken, if is_base64 { whole / 4 * 3 } else { whole }, "{kind}");
+    }
+}
