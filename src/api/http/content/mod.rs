@@ -3,12 +3,10 @@
 //! A body is a row of pieces: fields, and files with their bytes. Who takes them decides when the next byte is read from the socket.
 //! Raw bodies, JSON and forms with base64 are machines that are fed what came and have no IO; forms of parts are read by `multer`.
 
-use std::collections::VecDeque;
-
-use axum::body::Bytes;
+use axum::body::Body;
+use axum::http::Request;
 
 use super::Fault;
-use super::field_errors::FieldErrors;
 
 mod base64;
 mod bounds;
@@ -21,6 +19,7 @@ mod json;
 mod md5;
 mod multipart;
 mod part;
+mod piece;
 mod raw;
 mod source;
 #[cfg(test)]
@@ -28,47 +27,12 @@ mod tests;
 
 pub(in crate::api) use bounds::Limits;
 pub(in crate::api) use md5::md5;
+pub(in crate::api) use piece::{FileHead, Piece};
 
 use multipart::Multipart;
+use part::boundary;
+use piece::{Machine, Queue, invalid, not_whole};
 use source::Source;
-
-/// One thing that a body holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::api) enum Piece {
-    /// A field that is no file.
-    Field { name: String, value: String },
-    /// A file begins. Its bytes follow, then its end.
-    File(FileHead),
-    /// Some bytes of the file that began; never none, up to 64 KiB.
-    Bytes(Bytes),
-    /// The file is complete.
-    FileEnd,
-}
-
-/// What is said of a file before its bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::api) struct FileHead {
-    /// The field that it is the value of.
-    pub(in crate::api) field: Option<String>,
-    /// Its name as it was sent: paths and odd characters are for `FileName::sanitized`.
-    pub(in crate::api) name: Option<String>,
-    /// Its content type as it was sent.
-    pub(in crate::api) declared_type: Option<String>,
-    /// How many bytes it has as it is stored, where a header says so.
-    pub(in crate::api) size: Option<u64>,
-    /// Its MD5 as it was written, for [`md5`].
-    pub(in crate::api) md5: Option<String>,
-}
-
-/// Pieces that were read and not asked for yet.
-type Queue = VecDeque<Piece>;
-
-/// What makes pieces of bytes, however they are cut. What it leaves in the queue when it fails came before the failure.
-trait Machine {
-    fn take(&mut self, bytes: Bytes, queue: &mut Queue) -> Result<(), Fault>;
-
-    fn end(&mut self, queue: &mut Queue) -> Result<(), Fault>;
-}
 
 /// A body that carries files, one piece after the other.
 pub(in crate::api) struct ContentReader {
@@ -86,6 +50,16 @@ enum State {
 }
 
 impl ContentReader {
+    /// A form of parts. Complaints about its files are about what they are `called`.
+    ///
+    /// # Errors
+    /// It is compressed, names no boundary, or is longer than it may be by its `Content-Length`.
+    pub(in crate::api) fn multipart(request: Request<Body>, called: &'static str, limits: Limits) -> Result<Self, Fault> {
+        let boundary = boundary(request.headers())?;
+        let source = Source::new(request, limits, limits.plain())?;
+        Ok(Self { queue: Queue::new(), state: State::Multipart(Box::new(Multipart::new(source, boundary, called, limits))) })
+    }
+
     fn of(source: Source, machine: impl Machine + Send + 'static) -> Self {
         Self { queue: Queue::new(), state: State::Fed(source, Box::new(machine)) }
     }
@@ -119,13 +93,4 @@ impl ContentReader {
             }
         }
     }
-}
-
-/// A body that broke off, or whose length is not what it says.
-fn not_whole() -> Fault {
-    invalid("body", "must arrive whole")
-}
-
-fn invalid(name: &str, message: &str) -> Fault {
-    Fault::Invalid(FieldErrors::one(name, message))
 }

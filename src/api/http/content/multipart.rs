@@ -7,29 +7,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, Bytes};
-use axum::http::Request;
+use axum::body::Bytes;
 use futures_util::Stream;
 
 use super::bounds::{Left, Limits, MOST_FILES, MOST_HEADER_BYTES, MOST_PIECE_BYTES};
-use super::part::{Part, boundary, header_bytes, unreadable};
+use super::part::{Part, header_bytes, unreadable};
 use super::source::Source;
-use super::{ContentReader, Fault, Piece, Queue, State, invalid};
+use super::{Fault, Piece, Queue, invalid};
 
 /// What stands around each part beside its boundary: hyphens and line ends.
 const AROUND_A_PART: usize = 8;
-
-impl ContentReader {
-    /// A form of parts. Complaints about its files are about what they are `called`.
-    ///
-    /// # Errors
-    /// It is compressed, names no boundary, or is longer than it may be by its `Content-Length`.
-    pub(in crate::api) fn multipart(request: Request<Body>, called: &'static str, limits: Limits) -> Result<Self, Fault> {
-        let boundary = boundary(request.headers())?;
-        let source = Source::new(request, limits, limits.plain())?;
-        Ok(Self { queue: Queue::new(), state: State::Multipart(Box::new(Multipart::new(source, boundary, called, limits))) })
-    }
-}
 
 /// A form on its way.
 pub(super) struct Multipart {
@@ -48,7 +35,7 @@ pub(super) struct Multipart {
 }
 
 impl Multipart {
-    fn new(source: Source, boundary: String, called: &'static str, limits: Limits) -> Self {
+    pub(super) fn new(source: Source, boundary: String, called: &'static str, limits: Limits) -> Self {
         let shared = Arc::new(Mutex::new(Shared { source, failure: None, room: None, rests: true }));
         Self {
             around: boundary.len() + AROUND_A_PART,
