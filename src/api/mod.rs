@@ -54,6 +54,7 @@ pub(crate) mod fuzzing {
     pub(crate) use super::companion::fuzzing as companion;
     pub(crate) use super::desk::fuzzing as desk;
     pub(crate) use super::http::conditions::fuzzing as conditions;
+    pub(crate) use super::http::content::fuzzing as content;
     pub(crate) use super::http::fuzzing::{authorization, request_head};
 }
 

@@ -101,7 +101,7 @@ pub(in crate::api) async fn read_body_up_to(bytes: usize, request: Request<Body>
 }
 
 /// What a body is compressed with by its headers. Bodies are short: nothing is won by it, and a short one could stand for gigabytes.
-fn coding(headers: &HeaderMap) -> Option<String> {
+pub(in crate::api) fn coding(headers: &HeaderMap) -> Option<String> {
     let named = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     // A list may have blank entries (RFC 9110, section 5.6.1.2).
     let mut codings = named.flat_map(|list| list.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
