@@ -11,6 +11,7 @@ pub(super) mod conditions;
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the dialects that take files in bodies come next"))]
 pub(super) mod content;
 pub(super) mod dialect;
+mod dialect_settings;
 pub(super) mod downloads;
 pub(super) mod fault;
 pub(super) mod field_errors;
@@ -28,9 +29,11 @@ pub(super) mod wording;
 
 pub use bucket_events_secret::Secret as BucketEventsSecret;
 pub use dialect::Dialects;
+pub use dialect_settings::DialectSettings;
 pub use fault::Fault;
 pub(super) use fault::to_its_end;
 pub use field_errors::FieldErrors;
 pub use file_paths::FilePaths;
 pub(super) use request_log::answered;
+pub(super) use state::PublicUrl;
 pub use state::{AppState, Parts};
