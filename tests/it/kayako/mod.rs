@@ -1,0 +1,4 @@
+//! Kayako's Files API.
+
+mod errors;
+mod identity;
