@@ -5,29 +5,34 @@
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{Response, StatusCode};
-use serde::Serialize;
+use axum::Extension;
+use serde_json::Map;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::auth::Asking;
+use super::case::Case;
 use super::conditions::{is_meant, quoted};
 use super::ids::{id_of, ids_in};
+use super::request::Arguments;
+use super::response::enveloped;
 use crate::api::http::openapi::{AnyCall, AnyFile};
-use crate::api::http::query::Query;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::BrokerError;
 
 /// It is done.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = KayakoDone)]
+#[expect(dead_code, reason = "the schema of what is made member by member")]
 pub(super) struct DoneBody {
     #[schema(minimum = 200, maximum = 200)]
     status: u16,
 }
 
 /// So many files were deleted.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = KayakoDeleted)]
+#[expect(dead_code, reason = "the schema of what is made member by member")]
 pub(super) struct DeletedBody {
     #[schema(minimum = 200, maximum = 200)]
     status: u16,
@@ -55,6 +60,7 @@ pub(super) struct DeletedBody {
 pub(super) async fn delete(
     State(state): State<AppState>,
     asking: Asking,
+    Extension(case): Extension<Case>,
     Path(segment): Path<String>,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
@@ -64,7 +70,7 @@ pub(super) async fn delete(
     if !deleted {
         return Err(Fault::PreconditionFailed);
     }
-    Ok(asking.json(StatusCode::OK, &DoneBody { status: 200 }))
+    Ok(enveloped(&asking, case, StatusCode::OK, Map::new()))
 }
 
 /// Delete several files by their numbers in the query
@@ -80,11 +86,16 @@ pub(super) async fn delete(
         AnyCall
     )
 )]
-pub(super) async fn delete_listed(State(state): State<AppState>, asking: Asking, request: Request) -> Result<Response<Body>, Fault> {
-    let ids = ids_in(&Query::parsed(request.uri().query().unwrap_or_default()))?;
+pub(super) async fn delete_listed(
+    State(state): State<AppState>,
+    asking: Asking,
+    Extension(case): Extension<Case>,
+    request: Request,
+) -> Result<Response<Body>, Fault> {
+    let ids = ids_in(&Arguments::parsed(request.uri().query().unwrap_or_default()))?;
     let (broker, caller, now) = (state.broker.clone(), asking.caller.clone(), OffsetDateTime::now_utc());
     let deleted = to_its_end(async move {
-        let mut deleted = 0;
+        let mut deleted: u64 = 0;
         for id in ids {
             match broker.delete_active(&caller, id, |_| true, now).await {
                 Ok(_) => deleted += 1,
@@ -94,5 +105,6 @@ pub(super) async fn delete_listed(State(state): State<AppState>, asking: Asking,
         }
         Ok(deleted)
     });
-    Ok(asking.json(StatusCode::OK, &DeletedBody { status: 200, total_count: deleted.await? }))
+    let members = [("total_count".to_owned(), deleted.await?.into())].into_iter().collect();
+    Ok(enveloped(&asking, case, StatusCode::OK, members))
 }

@@ -8,6 +8,7 @@ use time::macros::format_description;
 use utoipa::ToSchema;
 
 use super::partial::Shown;
+use super::paths::PREFIX;
 use crate::domain::File;
 
 /// What the answer says a file is.
@@ -45,7 +46,7 @@ pub(super) enum Member {
 impl Showing<'_> {
     /// Its members, those that are asked for.
     pub(super) fn members(&self, file: &File) -> Vec<(&'static str, Member)> {
-        let url = format!("{}/api/v1/files/{}", self.public_url, file.id);
+        let url = format!("{}{PREFIX}/files/{}", self.public_url, file.id);
         let content = match file.size() {
             0 => Member::Value(json!("")),
             size if size <= self.content_max => Member::Content,

@@ -4,20 +4,25 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderValue, Response, StatusCode};
+use axum::Extension;
 use utoipa::ToSchema;
 
 use super::auth::Asking;
+use super::case::Case;
 use super::conditions::{is_unchanged, last_modified, quoted};
 use super::file::{FileBody, RESOURCE, Showing, version};
 use super::ids::id_of;
 use super::list_query::ListQuery;
 use super::partial::Shown;
+use super::paths::PREFIX;
+use super::request::Arguments;
+use super::response::{session_id, told};
+use super::settings::KayakoSettings;
 use super::streamed::Streamed;
 use crate::api::http::conditions::is_known;
 use crate::api::http::downloads::places::{Link, What};
 use crate::api::http::downloads::{AskedDisposition, answer, header, of_unknown_length};
 use crate::api::http::openapi::{AnyCall, AnyFile};
-use crate::api::http::query::Query;
 use crate::api::http::{AppState, Fault};
 use crate::broker::{PageWanted, Reader};
 use crate::domain::{Selection, Start};
@@ -75,10 +80,15 @@ pub(super) struct PageBody {
     ),
     responses((status = 200, body = PageBody, description = "A page of files."), AnyCall)
 )]
-pub(super) async fn list(State(state): State<AppState>, asking: Asking, request: Request) -> Result<Response<Body>, Fault> {
+pub(super) async fn list(
+    State(state): State<AppState>,
+    asking: Asking,
+    Extension(case): Extension<Case>,
+    request: Request,
+) -> Result<Response<Body>, Fault> {
     let (parts, _) = request.into_parts();
-    let query = Query::of(&parts);
-    let wanted = ListQuery::parse(&query).map_err(Fault::Invalid)?;
+    let query = parts.uri.query().unwrap_or_default();
+    let wanted = ListQuery::parse(query)?;
     let skipped = wanted.skipped();
     // Whoever asks from behind the last file that can be reached still wants to know how many there are.
     let (start, size) = (Start::Skip(skipped.unwrap_or_default()), if skipped.is_some() { wanted.limit } else { 1 });
@@ -86,24 +96,26 @@ pub(super) async fn list(State(state): State<AppState>, asking: Asking, request:
     let page = state.broker.list(&asking.caller, &page).await?;
     let total = page.records.unwrap_or_default();
 
-    let (shown, mut text) = (Shown::asked(&query, &parts.headers), Streamed::default());
+    let (shown, mut text) = (Shown::asked(&Arguments::parsed(query), &parts.headers), Streamed::default());
     let showing = showing(&state, &asking, &shown);
-    text.push(&format!("{{\"{}\":200,\"{}\":[", asking.name("status"), asking.name("data")));
+    text.push(&format!("{{\"{}\":200,\"{}\":[", case.name("status"), case.name("data")));
     let files = page.files.iter().filter(|_| skipped.is_some());
     for (place, file) in files.enumerate() {
         text.push(if place == 0 { "" } else { "," });
-        text.file(file, &showing, |name| asking.name(name));
+        text.file(file, &showing, |name| case.name(name));
     }
     text.push("]");
     let counts = [("offset", wanted.offset), ("limit", wanted.limit.into()), ("total_count", total.into())];
-    let links = wanted.links(&format!("{}/api/v1/files.json", state.public_url), total);
+    let links = wanted.links(&format!("{}{PREFIX}/files.json", state.public_url), total);
     let after = [("resource", RESOURCE.into())].into_iter().chain(counts.map(|(name, number)| (name, number.into())));
     for (name, value) in after.chain(links.into_iter().map(|(name, url)| (name, serde_json::Value::from(url)))) {
-        text.push(&format!(",\"{}\":{value}", asking.name(name)));
+        text.push(&format!(",\"{}\":{value}", case.name(name)));
     }
-    text.push("}");
+    end(&mut text, &asking, case);
     let link = Link { tenant: asking.caller.tenant.clone(), actor: Some(asking.caller.actor), what: What::List };
-    text.answer(&state, link, &parts).await
+    let mut response = text.answer(&state, link, &parts).await?;
+    told(&asking, &mut response);
+    Ok(response)
 }
 
 /// Read a file
@@ -127,16 +139,17 @@ pub(super) async fn list(State(state): State<AppState>, asking: Asking, request:
 pub(super) async fn read(
     State(state): State<AppState>,
     asking: Asking,
+    Extension(case): Extension<Case>,
     Path(segment): Path<String>,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
     let (parts, _) = request.into_parts();
     let file = state.broker.readable(&Reader::Caller(asking.caller.clone()), id_of(&segment)?).await?;
-    let shown = Shown::asked(&Query::of(&parts), &parts.headers);
+    let shown = Shown::asked(&Arguments::parsed(parts.uri.query().unwrap_or_default()), &parts.headers);
     let mut text = Streamed::default();
-    text.push(&format!("{{\"{}\":200,\"{}\":", asking.name("status"), asking.name("data")));
-    text.file(&file, &showing(&state, &asking, &shown), |name| asking.name(name));
-    text.push(&format!(",\"{}\":\"{RESOURCE}\"}}", asking.name("resource")));
+    text.push(&format!("{{\"{}\":200,\"{}\":", case.name("status"), case.name("data")));
+    text.file(&file, &showing(&state, &asking, &shown), |name| case.name(name));
+    text.push(&format!(",\"{}\":\"{RESOURCE}\"", case.name("resource")));
     // What is said of one file depends on who asks and how: so does the tag.
     let etag = format!("\"{}.{}\"", version(&file), text.tag());
     let asked = quoted(parts.headers.clone());
@@ -147,7 +160,10 @@ pub(super) async fn read(
         unchanged
     } else {
         let link = Link { tenant: file.tenant.clone(), actor: Some(asking.caller.actor), what: What::File(file.id) };
-        text.answer(&state, link, &parts).await?
+        end(&mut text, &asking, case);
+        let mut answer = text.answer(&state, link, &parts).await?;
+        told(&asking, &mut answer);
+        answer
     };
     response.headers_mut().insert(ETAG, header(&etag)?);
     response.headers_mut().insert(LAST_MODIFIED, header(&httpdate::fmt_http_date(last_modified(&file)))?);
@@ -159,7 +175,7 @@ pub(super) async fn read(
 /// Its bytes, or where they are, as `DROPSLIP_DOWNLOADS` says; one range of them where the broker sends them. `HEAD` works too.
 #[utoipa::path(
     get,
-    path = "/files/{id}/content",
+    path = "/files/{id}/content.json",
     operation_id = "kayakoDownloadFile",
     params(
         ("id" = i64, Path, description = "The file's number."),
@@ -189,6 +205,14 @@ pub(super) async fn content(
     answer(&state, &reader, &file, AskedDisposition::SAVED, &parts).await
 }
 
+/// What stands behind all else of an envelope: the session of whoever logged in. No entity tag knows of it, as it is another each time.
+fn end(text: &mut Streamed, asking: &Asking, case: Case) {
+    if let Some(session) = session_id(asking) {
+        text.push(&format!(",\"{}\":{}", case.name("session_id"), serde_json::Value::from(session)));
+    }
+    text.push("}");
+}
+
 fn showing<'a>(state: &'a AppState, asking: &'a Asking, shown: &'a Shown) -> Showing<'a> {
-    Showing { public_url: &state.public_url, group: &asking.group, content_max: asking.content_max(state), shown }
+    Showing { public_url: &state.public_url, group: &asking.group, content_max: KayakoSettings::of(state).content_max, shown }
 }

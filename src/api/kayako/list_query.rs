@@ -2,6 +2,9 @@
 
 use url::form_urlencoded::Serializer;
 
+use super::case::snake;
+use super::request::Arguments;
+use crate::api::http::Fault;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::query::Query;
 
@@ -29,20 +32,22 @@ pub(super) struct ListQuery {
 
 impl ListQuery {
     /// Every complaint at once.
-    pub(super) fn parse(query: &Query) -> Result<Self, FieldErrors> {
+    pub(super) fn parse(query: &str) -> Result<Self, Fault> {
+        let arguments = Arguments::parsed(query);
         let mut errors = FieldErrors::new();
         let mut number = |name: &str, default: u64, least: u64| {
-            let read = query.filled(name).and_then(|text| text.map_or(Ok(default), |text| whole(name, &text, least)));
-            read.unwrap_or_else(|complaint| {
+            let text = arguments.one(name)?.filter(|text| !text.is_empty());
+            let read = text.map_or(Ok(default), |text| whole(name, text, least));
+            Ok::<_, Fault>(read.unwrap_or_else(|complaint| {
                 errors.merge(complaint);
                 default
-            })
+            }))
         };
-        let (offset, limit) = (number("offset", 0, 0), number("limit", LIMIT.into(), 1));
+        let (offset, limit) = (number("offset", 0, 0)?, number("limit", LIMIT.into(), 1)?);
         let limit = u32::try_from(limit).map_or(MOST, |limit| limit.min(MOST));
-        let kept = |name: &str| name != "offset" && name != "limit" && !SECRETS.contains(&name);
-        let others = query.members().iter().filter(|(name, _)| kept(name)).cloned().collect();
-        errors.or_ok(Self { offset, limit, others })
+        let is_kept = |name: &str| !["offset", "limit"].contains(&name) && !SECRETS.contains(&name);
+        let others = Query::parsed(query).members().iter().filter(|(name, _)| is_kept(&snake(name))).cloned().collect();
+        errors.or_ok(Self { offset, limit, others }).map_err(Fault::Invalid)
     }
 
     /// How many files are passed over in the database: to pass over files costs as much as to read them.
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
 
     fn read(query: &str) -> Option<(u64, u32)> {
-        ListQuery::parse(&Query::parsed(query)).ok().map(|wanted| (wanted.offset, wanted.limit))
+        ListQuery::parse(query).ok().map(|wanted| (wanted.offset, wanted.limit))
     }
 
     #[test]
@@ -95,6 +100,7 @@ mod tests {
             ("", (0, 10)),
             ("offset=&limit=", (0, 10)),
             ("offset=7&limit=3&after_id=5", (7, 3)),
+            ("Offset=7&Limit=3&limit=3", (7, 3)),
             ("limit=101", (0, 100)),
             ("limit=99999999999999999999999", (0, 100)),
             ("offset=99999999999999999999999", (u64::MAX, 10)),
@@ -109,12 +115,12 @@ mod tests {
     #[test]
     fn links_keep_what_was_asked_and_nothing_that_opens() {
         let links = |query: &str, total| {
-            let links = ListQuery::parse(&Query::parsed(query)).unwrap().links("/f", total).into_iter();
+            let links = ListQuery::parse(query).unwrap().links("/f", total).into_iter();
             links.map(|(name, url)| format!("{} {url}", name.trim_end_matches("_url"))).collect::<Vec<_>>()
         };
         assert_eq!(links("", 0), ["first /f?offset=0&limit=10", "last /f?offset=0&limit=10"]);
         assert_eq!(
-            links("limit=2&offset=2&fields=a%26b&access_token=T&_session_id=S", 5),
+            links("limit=2&offset=2&fields=a%26b&access_token=T&_session_id=S&accessToken=T", 5),
             [
                 "first /f?fields=a%26b&offset=0&limit=2",
                 "previous /f?fields=a%26b&offset=0&limit=2",

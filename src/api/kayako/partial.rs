@@ -5,7 +5,7 @@
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use crate::api::http::query::Query;
+use super::request::Arguments;
 
 /// What a caller wants to see of each file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,12 +19,11 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn asked(query: &Query, headers: &HeaderMap) -> Self {
+    pub(super) fn asked(arguments: &Arguments, headers: &HeaderMap) -> Self {
         let mut shown = Self::default();
         // A name after a plus alone asks for what is there anyway, unless others are named without one.
         let mut more = Vec::new();
-        let given = |wanted: &'static str| query.members().iter().filter(move |(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        for word in given("fields").flat_map(|list| list.split(',')) {
+        for word in arguments.all("fields").flat_map(|list| list.split(',')) {
             let of = |name: &str| Some(compared(name)).filter(|name| !name.is_empty());
             match word.as_bytes().first() {
                 Some(b'-') => shown.without.extend(of(&word[1..])),
@@ -38,7 +37,7 @@ impl Shown {
         }
         let options = headers.get_all("x-options").iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
         let mut options = options.map(str::trim);
-        shown.no_empty = given("_empty").any(|value| ["false", "0"].contains(&value)) || options.any(|option| option == "no_empty");
+        shown.no_empty = arguments.all("_empty").any(|value| ["false", "0"].contains(&value)) || options.any(|option| option == "no_empty");
         shown
     }
 
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     fn shown(query: &str) -> Vec<&'static str> {
-        let shown = Shown::asked(&Query::parsed(query), &HeaderMap::new());
+        let shown = Shown::asked(&Arguments::parsed(query), &HeaderMap::new());
         ["id", "name", "content", "content_type", "resource_type"].into_iter().filter(|name| shown.has(name)).collect()
     }
 
@@ -92,7 +91,7 @@ mod tests {
     fn empty_members_are_left_out_where_that_is_asked_for() {
         let keeps = |query: &str, options: Option<&'static str>| {
             let headers = options.map(|options| ("x-options".parse().unwrap(), options.parse().unwrap())).into_iter().collect();
-            let shown = Shown::asked(&Query::parsed(query), &headers);
+            let shown = Shown::asked(&Arguments::parsed(query), &headers);
             [json!(null), json!(""), json!("a"), json!(0)].map(|value| shown.keeps(&value))
         };
         let all = [true; 4];
