@@ -30,9 +30,12 @@ pub enum Purpose {
     UploadTokens,
     /// Rights to download one file.
     Links,
-    /// What a secret in the database may not sign.
-    #[cfg(test)]
-    MoreThanThat,
+    /// Everything that a token may, for some hours.
+    Sessions,
+    /// Names that tell what belongs together, and open nothing.
+    Groups,
+    /// Numbers of customers who have no token.
+    Anonymous,
 }
 
 impl Purpose {
@@ -41,8 +44,9 @@ impl Purpose {
         match self {
             Self::UploadTokens => b"dropslip upload tokens",
             Self::Links => b"dropslip keys in links",
-            #[cfg(test)]
-            Self::MoreThanThat => b"dropslip tests",
+            Self::Sessions => b"dropslip sessions",
+            Self::Groups => b"dropslip groups",
+            Self::Anonymous => b"dropslip anonymous customers",
         }
     }
 
@@ -50,9 +54,8 @@ impl Purpose {
     /// one upload or one file needs a secret that lies elsewhere.
     fn is_signed_from_the_database(self) -> bool {
         match self {
-            Self::UploadTokens | Self::Links => true,
-            #[cfg(test)]
-            Self::MoreThanThat => false,
+            Self::UploadTokens | Self::Links | Self::Groups | Self::Anonymous => true,
+            Self::Sessions => false,
         }
     }
 }
@@ -278,7 +281,7 @@ mod tests {
     fn a_secret_in_the_database_signs_links_and_upload_tokens_only() {
         for source in [Source::Setting("DROPSLIP_SECRETS"), Source::DataFolder, Source::Database] {
             let secret = secret(OLD, source);
-            let signs = [Purpose::UploadTokens, Purpose::Links, Purpose::MoreThanThat].map(|purpose| secret.keys(purpose).is_some());
+            let signs = [Purpose::UploadTokens, Purpose::Links, Purpose::Sessions].map(|purpose| secret.keys(purpose).is_some());
             assert_eq!(signs, [true, true, source != Source::Database], "{source}");
         }
     }

@@ -26,12 +26,11 @@ use crate::api::{self, AppState, Dialects};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::database::Database;
-use crate::installation_secret::Purpose;
 use crate::listener::{self, Bounds};
 use crate::metrics;
 use crate::proxy_key::ProxyKeys;
 use crate::sweeper;
-use crate::tokens::{Token, Tokens};
+use crate::tokens::{Signing, Token, Tokens};
 use crate::webhooks::Webhooks;
 
 use addresses::{bind, origins, public_url};
@@ -114,13 +113,16 @@ impl Server {
         let Opened { database, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         sweeper::count_reserved(&broker).await.context("the bytes of living forms could not be counted")?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
+        configured::judge_dialects(config, &dialects, &broker)?;
         let (tokens, links) = tokens(config, &database, development_token.clone()).await?;
+        configured::log_sessions(&dialects, tokens.makes_sessions());
         let state = AppState::from(api::Parts {
             broker: broker.clone(),
             tokens: tokens.clone(),
             public_url: public_url.as_str().into(),
             files: dialects.files(),
             notifications: configured::bucket_events_secret(config)?,
+            settings: configured::dialect_settings(config),
             downloads: configured::downloads(config, links)?,
             stopping: stopping.clone(),
         });
@@ -188,5 +190,5 @@ async fn tokens(config: &Config, database: &Database, development: Option<Token>
     configured::log_signing(&signing);
     let first_signed_at = signing::first_signed_at(database, OffsetDateTime::now_utc()).await?;
     let tokens = configured::tokens(config, database.clone(), development).await?;
-    Ok((tokens.signing(signing.secret.keys(Purpose::UploadTokens), first_signed_at), signing.links))
+    Ok((tokens.signing(Signing::of(&signing.secret), first_signed_at), signing.links))
 }

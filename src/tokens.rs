@@ -5,6 +5,9 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod session;
+mod sessions;
+mod signing;
 mod strangers;
 mod token;
 mod token_file;
@@ -23,12 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, DatabaseError, NewToken, TokenRow};
 use crate::domain::{Actor, ActorKind, Address, Caller, Scope, Scopes, Tenant, TypeLimit};
-use crate::installation_secret::Keys;
 use crate::jwt::Verifier;
 use strangers::{Presented, Strangers};
 use token::{lookup_of, sha256};
 use upload_token::{Maker, UploadToken};
 
+pub use session::{Guard, NewSession, SESSION_LIFE};
+pub use sessions::Session;
+pub use signing::Signing;
 pub use token::Token;
 pub use token_file::{Entries, TokenFile};
 pub use unknown::Unknown;
@@ -116,8 +121,8 @@ pub struct Tokens {
     jwt: Option<Arc<Verifier>>,
     recent: Arc<Mutex<Recent>>,
     strangers: Arc<Strangers>,
-    /// What upload tokens are signed with; nothing in a command that makes none.
-    signing: Arc<ArcSwapOption<Keys>>,
+    /// What upload tokens and sessions are signed with; nothing in a command that makes none.
+    signing: Arc<ArcSwapOption<Signing>>,
     /// Until when upload tokens of the version before are taken.
     before_until: OffsetDateTime,
 }
@@ -143,17 +148,17 @@ impl Tokens {
         Self { file: file.map(Arc::new), jwt: jwt.map(Arc::new), ..self }
     }
 
-    /// The same, with upload tokens signed by `keys`. Those of the version before are good as well, for as long as one can live after
+    /// The same, signing upload tokens and sessions. Upload tokens of the version before are good as well, for as long as one can live after
     /// `first_signed_at`, when this installation first signed with its secret.
     #[must_use]
-    pub fn signing(self, keys: Option<Keys>, first_signed_at: OffsetDateTime) -> Self {
-        self.sign_with(keys);
+    pub fn signing(self, signing: Signing, first_signed_at: OffsetDateTime) -> Self {
+        self.sign_with(signing);
         Self { before_until: first_signed_at + LONGEST_LIFE, ..self }
     }
 
-    /// From now on upload tokens are made and judged with these keys.
-    pub fn sign_with(&self, keys: Option<Keys>) {
-        self.signing.store(keys.map(Arc::new));
+    /// From now on upload tokens and sessions are made and judged with these keys.
+    pub fn sign_with(&self, signing: Signing) {
+        self.signing.store(Some(Arc::new(signing)));
     }
 
     /// Who presents `text` from there; `None` when nobody does.
@@ -239,14 +244,15 @@ impl Tokens {
         expires_at: OffsetDateTime,
     ) -> Result<(String, OffsetDateTime), DatabaseError> {
         let expires_at = holder.expires_at.map_or(expires_at, |ends_at| ends_at.min(expires_at));
-        let Some(keys) = self.signing.load_full() else {
+        let signing = self.signing.load_full();
+        let Some(keys) = signing.as_ref().and_then(|signing| signing.upload_tokens.as_ref()) else {
             return Err(DatabaseError::Broken("there is no secret that signs upload tokens".to_owned()));
         };
         let maker = match &holder.proof {
             Proof::Stored { lookup, .. } => Maker::Token(lookup),
             Proof::Signed => Maker::Bearer(holder.caller.actor, holder.caller.tenant.clone()),
         };
-        Ok((upload_token::seal(&maker, &keys, types, expires_at), expires_at))
+        Ok((upload_token::seal(&maker, keys, types, expires_at), expires_at))
     }
 
     /// Who presents the upload token `text` from there, with the right to upload files of its types and no other.
@@ -262,7 +268,8 @@ impl Tokens {
     async fn uploader(&self, text: &str, presented: &mut Presented<'_>, now: OffsetDateTime) -> Result<Option<Caller>, DatabaseError> {
         let Some(token) = UploadToken::parse(text).filter(|token| token.lives(now)) else { return Ok(None) };
         // What the installation secret signed is proven before anything is looked up. What the version before signed is not.
-        let signed = self.signing.load().as_deref().and_then(|keys| token.open(keys, now));
+        let signing = self.signing.load_full();
+        let signed = signing.as_ref().and_then(|signing| token.open(signing.upload_tokens.as_ref()?, now));
         let may_be_of_before = token.is_of_before && now < self.before_until;
         if signed.is_none() && !may_be_of_before {
             return Ok(None);
@@ -271,14 +278,8 @@ impl Tokens {
         let scopes = Scopes::only(Scope::FilesWrite);
         match &token.maker {
             Maker::Token(lookup) => {
-                // What the file alone has is called by its hash; what the database has too, by its public half.
-                let mut holder = self.file.as_ref().and_then(|file| file.by_lookup(lookup));
-                if holder.is_none() {
-                    let proves = |holder: &Holder| holder.sha256().is_some_and(|hash| types_by(hash).is_some());
-                    let in_database = self.holder(lookup, signed.is_some(), presented, proves).await?;
-                    let in_file = in_database.as_ref().and_then(|holder| self.in_file(holder.sha256()?));
-                    holder = Holder::of_both(in_file, in_database);
-                }
+                let proves = |holder: &Holder| holder.sha256().is_some_and(|hash| types_by(hash).is_some());
+                let holder = self.named(lookup, signed.is_some(), presented, proves).await?;
                 let holder = holder.filter(|holder| holder.caller.scopes.contains(Scope::FilesWrite) && !holder.has_ended(now));
                 let Some(Holder { proof: Proof::Stored { secret_sha256, .. }, caller, .. }) = holder else { return Ok(None) };
                 let types = types_by(&secret_sha256).map(|types| types.within(&caller.types));
@@ -294,6 +295,23 @@ impl Tokens {
                 Ok(types.map(|types| Caller { actor, tenant, scopes, types }))
             }
         }
+    }
+
+    /// The token with that public half, in the file, in the database or in both.
+    async fn named(
+        &self,
+        lookup: &str,
+        is_known: bool,
+        presented: &mut Presented<'_>,
+        proves: impl Fn(&Holder) -> bool,
+    ) -> Result<Option<Holder>, DatabaseError> {
+        // What the file alone has is called by its hash; what the database has too, by its public half.
+        if let Some(holder) = self.file.as_ref().and_then(|file| file.by_lookup(lookup)) {
+            return Ok(Some(holder));
+        }
+        let in_database = self.holder(lookup, is_known, presented, proves).await?;
+        let in_file = in_database.as_ref().and_then(|holder| self.in_file(holder.sha256()?));
+        Ok(Holder::of_both(in_file, in_database))
     }
 
     /// What the version before signed upload tokens with that were made from what is kept nowhere; the same for all brokers of the database.
@@ -390,6 +408,12 @@ impl Tokens {
 
 /// The name of the version before's key in the database.
 const KEY_OF_BEFORE: &str = "upload tokens";
+
+/// Whether that looks like a token that somebody may hold: an access token, or a JWT, whose header is JSON.
+#[must_use]
+pub fn looks_like_token(text: &str) -> bool {
+    lookup_of(text).is_some() || (text.starts_with("eyJ") && text.split('.').count() == 3)
+}
 
 /// The person at the laptop.
 fn development_caller() -> Caller {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, Response, header};
+use axum::http::{HeaderName, Method, Request, Response, header};
 use axum::routing::future::RouteFuture;
 use hyper::body::Incoming;
 use tower::Service;
 use tower_http::cors::CorsLayer;
 
+use super::http::dialect::Dialects;
 use super::http::request_log::REQUEST_ID;
 use crate::origins::Origins;
 
@@ -21,6 +22,7 @@ pub struct Api {
     plain: Router,
     for_pages: Router,
     origins: Origins,
+    dialects: Dialects,
 }
 
 impl Service<Request<Incoming>> for Api {
@@ -33,6 +35,9 @@ impl Service<Request<Incoming>> for Api {
     }
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(uri) = self.dialects.lead(request.uri()) {
+            *request.uri_mut() = uri;
+        }
         let from_page = request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
         if !from_page {
             return self.plain.call(request);
@@ -44,9 +49,9 @@ impl Service<Request<Incoming>> for Api {
 
 impl Api {
     /// What `plain` answers, also to pages of these origins.
-    pub(super) fn new(plain: Router, origins: &[String]) -> Self {
+    pub(super) fn new(plain: Router, dialects: Dialects, origins: &[String]) -> Self {
         let origins = Origins::new(origins);
-        Self { for_pages: plain.clone().layer(cors(&origins)), plain, origins }
+        Self { for_pages: plain.clone().layer(cors(&origins)), plain, origins, dialects }
     }
 }
 
@@ -63,6 +68,8 @@ fn cors(origins: &Origins) -> CorsLayer {
             header::CONTENT_DISPOSITION,
             header::CONTENT_LENGTH,
             header::ETAG,
+            HeaderName::from_static("x-csrf-token"),
+            HeaderName::from_static("x-api-version"),
         ])
         // Set on every answer, also those that this layer does not see.
         .vary([])

@@ -13,6 +13,7 @@ mod cors;
 mod desk;
 mod health;
 mod http;
+mod kayako;
 mod openapi;
 mod page;
 
@@ -20,7 +21,8 @@ pub use cors::Api;
 #[doc(hidden)]
 pub use desk::bench;
 pub use http::downloads::Downloads;
-pub use http::{AppState, BucketEventsSecret, Dialects, Fault, FieldErrors, FilePaths, Parts};
+pub use http::{AppState, BucketEventsSecret, DialectSettings, Dialects, Fault, FieldErrors, FilePaths, Parts};
+pub use kayako::KayakoSettings;
 
 use std::sync::Arc;
 
@@ -32,13 +34,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::metrics::Operation;
-use http::answered;
 use http::dialect::Dialect;
 use http::request_log::{not_found, with_request_id};
+use http::{PublicUrl, answered};
 use openapi::Documents;
 
 /// Every dialect there is. No other file names more than one.
-static DIALECTS: [Dialect; 2] = [desk::DIALECT, companion::DIALECT];
+static DIALECTS: [Dialect; 3] = [desk::DIALECT, companion::DIALECT, kayako::DIALECT];
 
 /// Those of `DROPSLIP_DIALECTS`.
 ///
@@ -55,6 +57,7 @@ pub(crate) mod fuzzing {
     pub(crate) use super::desk::fuzzing as desk;
     pub(crate) use super::http::conditions::fuzzing as conditions;
     pub(crate) use super::http::fuzzing::{authorization, request_head};
+    pub(crate) use super::kayako::fuzzing as kayako;
 }
 
 /// What the dialects call things of the core, for the test that the core knows no such word. It promises nothing to anybody else.
@@ -71,20 +74,24 @@ pub fn router(state: AppState, dialects: &Dialects, origins: &[String], page_sen
     let page: Router<AppState> = page_sends_to.map(page::router).unwrap_or_default();
     // Each dialect gives its own answers an id, so that none passes two layers that do.
     let others = operating.layer(Extension(Arc::new(documents))).merge(page).layer(from_fn(with_request_id));
-    let all = dialects.iter().fold(others.merge(notifications), |router, dialect| router.merge(spoken(dialect)));
+    let all = dialects.iter().fold(others.merge(notifications), |router, dialect| router.merge(spoken(dialect, &state.public_url)));
     let known = dialects.clone();
     let nothing = move |request: Request| {
         let operation = known.label(request.method(), request.uri().path());
         std::future::ready(not_found(&request, operation))
     };
-    Api::new(all.fallback(nothing).with_state(state), origins)
+    Api::new(all.fallback(nothing).with_state(state), dialects.clone(), origins)
 }
 
 /// The URLs of a dialect, each answer in its words.
-fn spoken(dialect: &'static Dialect) -> Router<AppState> {
-    (dialect.routes)().layer(from_fn(async move |request: Request<Body>, next: Next| {
-        let operation = (dialect.label)(request.method(), request.uri().path()).unwrap_or(Operation::Other);
-        answered(next, request, operation, dialect.faults).await
+fn spoken(dialect: &'static Dialect, public_url: &Arc<str>) -> Router<AppState> {
+    let public_url = PublicUrl(public_url.clone());
+    (dialect.routes)().layer(from_fn(move |mut request: Request<Body>, next: Next| {
+        request.extensions_mut().insert(public_url.clone());
+        async move {
+            let operation = (dialect.label)(request.method(), request.uri().path()).unwrap_or(Operation::Other);
+            answered(next, request, operation, dialect.faults).await
+        }
     }))
 }
 

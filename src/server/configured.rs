@@ -3,7 +3,8 @@
 use anyhow::{Context as _, bail};
 
 use super::signing::Signing;
-use crate::api::{self, BucketEventsSecret, Dialects, Downloads};
+use crate::api::{self, BucketEventsSecret, DialectSettings, Dialects, Downloads, KayakoSettings};
+use crate::broker::Broker;
 use crate::bucket::bucket_events::{Queue, QueueOptions};
 use crate::config::{Config, DownloadMode, NotificationsToken, Storage};
 use crate::database::Database;
@@ -23,6 +24,38 @@ const LARGEST_LIST: usize = 1024 * 1024;
 /// With the name that no dialect has, and those that there are.
 pub fn dialects(config: &Config) -> anyhow::Result<Dialects> {
     api::dialects(&config.dialects).map_err(anyhow::Error::msg).context("DROPSLIP_DIALECTS")
+}
+
+/// What is configured of single dialects.
+pub(super) fn dialect_settings(config: &Config) -> DialectSettings {
+    DialectSettings::default().with(KayakoSettings {
+        file_type: config.kayako_file_type.as_str().into(),
+        file_lifetime: Some(config.kayako_file_lifetime).filter(|lifetime| !lifetime.is_zero()),
+        content_max: config.kayako_content_max,
+        fingerprints: config.kayako_fingerprints.then(|| config.kayako_tenant.clone()),
+    })
+}
+
+/// What a dialect that is on needs is there.
+///
+/// # Errors
+/// With the setting that names something else.
+pub(super) fn judge_dialects(config: &Config, dialects: &Dialects, broker: &Broker) -> anyhow::Result<()> {
+    let (name, on) = (&config.kayako_file_type, dialects.names().any(|name| name == "kayako"));
+    if on && broker.file_types().iter().all(|rule| rule.name != *name) {
+        bail!("DROPSLIP_KAYAKO_FILE_TYPE: there is no file type ‘{name}’");
+    }
+    Ok(())
+}
+
+/// Says where clients log in and no session comes of it.
+pub(super) fn log_sessions(dialects: &Dialects, can_be_made: bool) {
+    for dialect in dialects.with_sessions().filter(|_| !can_be_made) {
+        tracing::warn!(
+            dialect,
+            "a log-in begins no session: who reads the database could forge one. Set DROPSLIP_SECRETS or DROPSLIP_SECRETS_FILE"
+        );
+    }
 }
 
 pub(super) fn downloads(config: &Config, links: Option<ProxyKeys>) -> anyhow::Result<Downloads> {

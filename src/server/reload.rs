@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use super::policies::read_file_types;
 use super::{Server, endpoints, signing};
 use crate::config::Config;
-use crate::installation_secret::Purpose;
+use crate::tokens::Signing;
 
 /// What came of reading one thing again.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Server {
     async fn reload_signing(&self, config: &Config) -> anyhow::Result<String> {
         let signing = signing::signing(config, &self.database).await?;
         let names = signing.secret.names();
-        self.tokens.sign_with(signing.secret.keys(Purpose::UploadTokens));
+        self.tokens.sign_with(Signing::of(&signing.secret));
         self.state.downloads.replace_keys(signing.links);
         let verify = names.iter().skip(1).fold(String::new(), |list, name| format!("{list}, {name} verifies"));
         let first = names.first().map(String::as_str).unwrap_or_default();

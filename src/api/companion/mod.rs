@@ -41,6 +41,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     ),
     refusals: "for Uppy one message for a person",
     label: paths::label,
+    leads_to: |_| None,
+    has_sessions: false,
     faults: &errors::FAULTS,
     files: None,
     names: fields::names,

@@ -47,6 +47,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     tag: ("Files", "The three steps: ask for a slip, drop the bytes into the store, confirm."),
     refusals: "messages by field",
     label: paths::label,
+    leads_to: |_| None,
+    has_sessions: false,
     faults: &errors::FAULTS,
     files: Some(paths::FILES),
     names: fields::names,

@@ -16,8 +16,12 @@ use crate::tokens::Holder;
 
 /// Who asks by an access token or a JWT; with what can make upload tokens.
 pub(in crate::api) async fn holder(parts: &Parts, state: &AppState) -> Result<Holder, Fault> {
-    let presented = presented(&parts.headers).ok_or(Fault::Unauthenticated)?;
-    let known = state.tokens.authenticate(&presented, address(parts), OffsetDateTime::now_utc()).await?;
+    holder_of(&presented(&parts.headers).ok_or(Fault::Unauthenticated)?, parts, state).await
+}
+
+/// The same by this token, wherever the request has it.
+pub(in crate::api) async fn holder_of(token: &str, parts: &Parts, state: &AppState) -> Result<Holder, Fault> {
+    let known = state.tokens.authenticate(token, address(parts), OffsetDateTime::now_utc()).await?;
     let holder = known.ok_or(Fault::Unauthenticated)?;
     state.broker.admit(&holder.caller)?;
     Ok(holder)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Method;
+use axum::http::{Method, Uri};
 
 use super::file_paths::FilePaths;
 use super::openapi::{Installation, Part};
@@ -29,6 +29,10 @@ pub(in crate::api) struct Dialect {
     /// What a request asks for, as metrics tell it apart: by method and path, so that it costs nothing but a look. `None` where it is
     /// another's.
     pub(in crate::api) label: fn(&Method, &str) -> Option<Operation>,
+    /// Where a URL leads that is another spelling of one of its own; looked at before anything else is. `None` for all others.
+    pub(in crate::api) leads_to: fn(&Uri) -> Option<Uri>,
+    /// Whether its clients log in: sessions need a secret outside of the database.
+    pub(in crate::api) has_sessions: bool,
     /// How it says its faults.
     pub(in crate::api) faults: &'static Rendering,
     /// Where others may link to its files.
@@ -60,6 +64,16 @@ impl Dialects {
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.iter().map(|dialect| dialect.name)
+    }
+
+    /// The names of those whose clients log in.
+    pub fn with_sessions(&self) -> impl Iterator<Item = &'static str> {
+        self.iter().filter(|dialect| dialect.has_sessions).map(|dialect| dialect.name)
+    }
+
+    /// Where a URL leads that is another spelling of one that there is.
+    pub(in crate::api) fn lead(&self, uri: &Uri) -> Option<Uri> {
+        self.iter().find_map(|dialect| (dialect.leads_to)(uri))
     }
 
     /// Where files can be linked to, if one of them has such paths.

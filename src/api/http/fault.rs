@@ -24,8 +24,14 @@ pub(in crate::api) const BAD_TOKENS: &str = "bad tokens";
 pub enum Fault {
     /// 400: fields that cannot be granted.
     Invalid(FieldErrors),
+    /// 400: the same thing stands in these places, and says something else in each.
+    Contradiction(Vec<String>),
     /// 401: no token, or not a good one.
     Unauthenticated,
+    /// 401: a session that has ended, or that nobody began.
+    UnknownSession,
+    /// 403: a session asks for a change without the proof that its own page asks.
+    CsrfFailed,
     /// 403: the token lacks this scope.
     Forbidden(Scope),
     /// 403: the token is not for this file type.
@@ -34,6 +40,8 @@ pub enum Fault {
     NotFound,
     /// 405: the path knows other methods.
     MethodNotAllowed,
+    /// 406: the client takes nothing that could be answered.
+    NotAcceptable,
     /// 409: nothing was uploaded yet.
     NotUploaded,
     /// 409: it is active, and no form can change it any more.
@@ -67,11 +75,12 @@ impl Fault {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::ForbiddenType(_) => StatusCode::FORBIDDEN,
+            Self::Invalid(_) | Self::Contradiction(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated | Self::UnknownSession => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::ForbiddenType(_) | Self::CsrfFailed => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

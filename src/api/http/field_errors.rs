@@ -8,7 +8,7 @@ use crate::field_names;
 
 /// What a complaint is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Subject {
+pub(crate) enum Subject {
     /// A field of the core's, under whatever name the dialect has for it.
     Core(Field),
     /// What the dialect alone knows, such as a member of a query; in its own words.
@@ -17,7 +17,11 @@ enum Subject {
 
 /// Messages about fields and whatever else a request has, in order of arrival. A dialect spells them when they are answered.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct FieldErrors(Vec<(Subject, String)>);
+pub struct FieldErrors {
+    complaints: Vec<(Subject, String)>,
+    /// Which of several files it is all about, counted from 0.
+    file: Option<usize>,
+}
 
 impl FieldErrors {
     /// No complaint yet.
@@ -27,32 +31,49 @@ impl FieldErrors {
 
     /// Exactly one complaint, about what the dialect calls so.
     pub(crate) fn one(name: &str, message: impl Into<String>) -> Self {
-        Self(vec![(Subject::Own(name.to_owned()), message.into())])
+        let mut errors = Self::new();
+        errors.add(name, message);
+        errors
     }
 
     /// Adds a complaint about what the dialect calls so.
     pub(crate) fn add(&mut self, name: &str, message: impl Into<String>) {
-        self.0.push((Subject::Own(name.to_owned()), message.into()));
+        self.complaints.push((Subject::Own(name.to_owned()), message.into()));
     }
 
     /// Adds every complaint of `other`.
     pub(crate) fn merge(&mut self, other: impl Into<Self>) {
-        self.0.extend(other.into().0);
+        self.complaints.extend(other.into().complaints);
     }
 
     /// Whether nothing is wrong.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.complaints.is_empty()
     }
 
     /// Whether the dialect itself has complained about what it calls so.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(subject, _)| matches!(subject, Subject::Own(own) if own == name))
+        self.complaints.iter().any(|(subject, _)| matches!(subject, Subject::Own(own) if own == name))
     }
 
     /// Every message, in order of arrival.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(_, message)| message.as_str())
+        self.complaints.iter().map(|(_, message)| message.as_str())
+    }
+
+    /// What each is about, and its message, in order of arrival.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Subject, &str)> {
+        self.complaints.iter().map(|(subject, message)| (subject, message.as_str()))
+    }
+
+    /// The same about one of several files, counted from 0.
+    pub(crate) fn of_file(self, index: usize) -> Self {
+        Self { file: Some(index), ..self }
+    }
+
+    /// Which of several files it is about.
+    pub(crate) fn file(&self) -> Option<usize> {
+        self.file
     }
 
     /// All under the names of a dialect.
@@ -61,7 +82,7 @@ impl FieldErrors {
             Subject::Core(field) => (name(*field).to_owned(), message.clone()),
             Subject::Own(own) => (own.clone(), message.clone()),
         };
-        self.0.iter().map(named).collect()
+        self.complaints.iter().map(named).collect()
     }
 
     /// `Ok(value)` when nothing is wrong, the complaints otherwise.
@@ -72,7 +93,7 @@ impl FieldErrors {
 
 impl From<Complaints> for FieldErrors {
     fn from(complaints: Complaints) -> Self {
-        Self(complaints.into_iter().map(|(field, message)| (Subject::Core(field), message)).collect())
+        Self { complaints: complaints.into_iter().map(|(field, message)| (Subject::Core(field), message)).collect(), file: None }
     }
 }
 

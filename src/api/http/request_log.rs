@@ -114,7 +114,7 @@ impl Asked {
 /// Whether it can be had by anybody, with a bad token or none.
 fn is_of_a_token(fault: &Fault) -> bool {
     match fault {
-        Fault::Unauthenticated => true,
+        Fault::Unauthenticated | Fault::UnknownSession => true,
         Fault::LimitExceeded(exceeded) => exceeded.what == BAD_TOKENS,
         _ => false,
     }

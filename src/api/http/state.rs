@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::bucket_events_secret::Secret;
+use super::dialect_settings::DialectSettings;
 use super::downloads::Downloads;
 use super::file_paths::FilePaths;
 use crate::broker::Broker;
@@ -29,9 +30,15 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// Where files can be linked to; `None` where no dialect that is on has such paths.
     pub files: Option<FilePaths>,
+    /// What is configured of single dialects.
+    pub settings: DialectSettings,
     /// How files are downloaded.
     pub downloads: Downloads,
 }
+
+/// Where browsers reach the broker, for layers that have no state: an extension of each request of a dialect.
+#[derive(Clone)]
+pub(in crate::api) struct PublicUrl(pub(in crate::api) Arc<str>);
 
 impl From<Parts> for AppState {
     fn from(parts: Parts) -> Self {

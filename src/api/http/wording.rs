@@ -46,6 +46,10 @@ pub(in crate::api) fn wording(fault: &Fault) -> Wording<'_> {
     match fault {
         Fault::Invalid(fields) | Fault::Refused(fields) | Fault::Conflict(fields) => Wording::Fields(fields),
         Fault::Unauthenticated => one("authorization", "the authorization", "must be a good token, as Bearer or as the user of Basic"),
+        Fault::Contradiction(names) => one("request", "", format!("{} must say the same", names.join(" and "))),
+        Fault::UnknownSession => one("authorization", "the session", "has ended, or was never begun"),
+        Fault::CsrfFailed => one("authorization", "the session", "needs its proof for changes"),
+        Fault::NotAcceptable => one("accept", "the header Accept", "must allow what is answered"),
         Fault::Forbidden(scope) => one("authorization", "the token", format!("must have the scope {}", scope.as_str())),
         Fault::ForbiddenType(name) => one("authorization", "the token", format!("must be for the file type ‘{name}’")),
         Fault::NotFound => one("id", "", "not found"),
