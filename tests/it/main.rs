@@ -34,6 +34,7 @@ mod database;
 mod desk;
 mod dialects;
 mod faults;
+mod kayako;
 mod openapi;
 mod operation;
 mod oracles;

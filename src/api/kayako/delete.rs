@@ -2,10 +2,10 @@
 //!
 //! Clients send bodies here that say nothing, empty ones of JSON among them: nobody reads them.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{Response, StatusCode};
-use axum::Extension;
 use serde_json::Map;
 use time::OffsetDateTime;
 use utoipa::ToSchema;

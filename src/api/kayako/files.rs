@@ -1,10 +1,10 @@
 //! One file, its bytes, and lists of files.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderValue, Response, StatusCode};
-use axum::Extension;
 use utoipa::ToSchema;
 
 use super::auth::Asking;
