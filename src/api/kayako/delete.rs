@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::auth::Asking;
 use super::case::Case;
 use super::conditions::{is_meant, quoted};
+use super::errors::ErrorsBody;
 use super::ids::{id_of, ids_in};
 use super::request::Arguments;
 use super::response::enveloped;
@@ -53,7 +54,7 @@ pub(super) struct DeletedBody {
     ),
     responses(
         (status = 200, body = DoneBody, description = "It is deleted.", example = json!({"status": 200})),
-        (status = 412, description = "It has changed. Nothing was deleted."),
+        (status = 412, body = ErrorsBody, description = "It has changed. Nothing was deleted."),
         AnyFile, AnyCall
     )
 )]
@@ -83,6 +84,7 @@ pub(super) async fn delete(
     params(("ids" = String, Query, description = "1 to 1000 numbers of files, each once, commas between them. Also as `ids[]`.")),
     responses(
         (status = 200, body = DeletedBody, description = "So many were deleted.", example = json!({"status": 200, "total_count": 2})),
+        (status = 400, body = ErrorsBody, description = "`ids` are no 1 to 1000 whole numbers, or one is there twice."),
         AnyCall
     )
 )]

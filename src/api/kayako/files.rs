@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::auth::Asking;
 use super::case::Case;
 use super::conditions::{is_unchanged, last_modified, quoted};
+use super::errors::ErrorsBody;
 use super::file::{FileBody, RESOURCE, Showing, version};
 use super::ids::id_of;
 use super::list_query::ListQuery;
@@ -78,7 +79,7 @@ pub(super) struct PageBody {
         ("limit" = Option<u64>, Query, minimum = 1, description = "Most files of the page, 10 when absent; what is over 100 means 100. At most once."),
         ("fields" = Option<String>, Query, description = "`a,b`: these members alone. `-a`: all but this one."),
     ),
-    responses((status = 200, body = PageBody, description = "A page of files."), AnyCall)
+    responses((status = 200, body = PageBody, description = "A page of files."), (status = 400, body = ErrorsBody, description = "`offset` or `limit` are no such numbers."), AnyCall)
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
@@ -187,8 +188,8 @@ pub(super) async fn read(
         (status = 206, body = inline(Vec<u8>), content_type = "*/*", description = "The range of them that was asked for."),
         (status = 302, description = "The bytes are at `Location`, without a token, for a short time."),
         (status = 304, description = "You have it already."),
-        (status = 412, description = "The file has none of the entity tags in `If-Match`. Only where the broker sends the bytes."),
-        (status = 416, description = "The file has no such bytes."),
+        (status = 412, body = ErrorsBody, description = "The file has none of the entity tags in `If-Match`. Only where the broker sends the bytes."),
+        (status = 416, body = ErrorsBody, description = "The file has no such bytes."),
         AnyFile, AnyCall
     )
 )]

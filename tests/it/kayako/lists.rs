@@ -21,7 +21,10 @@ async fn pages_lead_to_each_other(db: Db) {
     let (status, first) = broker.kayako("GET", "/files.json").await;
     assert_eq!(status, 200, "{first}");
     assert_eq!(ids(&first), there[..10], "newest first");
-    assert_eq!((&first["status"], &first["resource"], &first["offset"], &first["limit"]), (&json!(200), &json!("file"), &json!(0), &json!(10)));
+    assert_eq!(
+        (&first["status"], &first["resource"], &first["offset"], &first["limit"]),
+        (&json!(200), &json!("file"), &json!(0), &json!(10))
+    );
     assert_eq!(first["total_count"], 12);
     assert!(first["data"].as_array().unwrap().iter().all(|file| file["content"] == "SGVsbG8="), "{first}");
     let (_, one) = broker.kayako("GET", &format!("/files/{}.json", there[0])).await;
@@ -57,7 +60,9 @@ async fn pages_lead_to_each_other(db: Db) {
     }
     let (_, camel) = broker.kayako("GET", "/files.json?_case=camel&limit=1").await;
     assert_eq!((&camel["totalCount"], &camel["data"][0]["resourceType"]), (&json!(12), &json!("file")), "{camel}");
-    for (query, parameter) in [("limit=0", "limit"), ("limit=-1", "limit"), ("limit=ten", "limit"), ("offset=-1", "offset"), ("offset=x", "offset")] {
+    for (query, parameter) in
+        [("limit=0", "limit"), ("limit=-1", "limit"), ("limit=ten", "limit"), ("offset=-1", "offset"), ("offset=x", "offset")]
+    {
         let (status, body) = broker.kayako("GET", &format!("/files.json?{query}")).await;
         let error = &body["errors"][0];
         assert_eq!((status.as_u16(), &error["code"], &error["parameter"]), (400, &json!("FIELD_INVALID"), &json!(parameter)), "{query}");
