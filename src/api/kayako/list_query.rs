@@ -58,7 +58,7 @@ impl ListQuery {
     /// Where the other pages are, by the names of the members that say so.
     pub(super) fn links(&self, list: &str, total: u32) -> Vec<(&'static str, String)> {
         let (total, limit) = (u64::from(total), u64::from(self.limit));
-        let last = total.saturating_sub(1) / limit * limit;
+        let end = total.saturating_sub(1) / limit * limit;
         let to = |offset: u64| {
             let query = Serializer::new(String::new()).extend_pairs(&self.others).finish();
             let between = if query.is_empty() { "" } else { "&" };
@@ -66,13 +66,13 @@ impl ListQuery {
         };
         let mut links = vec![("first_url", to(0))];
         if self.offset > 0 {
-            links.push(("previous_url", to(self.offset.min(last + limit).saturating_sub(limit))));
+            links.push(("previous_url", to(self.offset.min(end + limit).saturating_sub(limit))));
         }
         let next = self.offset.saturating_add(limit);
         if next < total {
             links.push(("next_url", to(next)));
         }
-        links.push(("last_url", to(last)));
+        links.push(("last_url", to(end)));
         links
     }
 }
