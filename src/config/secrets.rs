@@ -110,7 +110,7 @@ mod tests {
     ];
 
     /// Settings that are no secrets: names, places and rules, which `dropslip config` and the log may tell.
-    const NO_SECRETS: [&str; 21] = [
+    const NO_SECRETS: [&str; 23] = [
         "data_dir",
         "dialects",
         "jwt_actor_claim",
@@ -123,6 +123,8 @@ mod tests {
         "jwt_secret_file",
         "jwt_tenant",
         "jwt_tenant_claim",
+        "kayako_file_type",
+        "kayako_tenant",
         "log",
         "notifications_token_file",
         "policies",

@@ -3,11 +3,12 @@
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
+use super::session::{self, Claimed, Guard, SESSION_LIFE};
 use super::token::{LOOKUP_CHARS, Token, sha256};
 use super::token_file::Entries;
 use super::upload_token::{LONGEST_LIFE, MOST_UPLOAD_TYPES, Maker, UploadToken, seal};
 use crate::domain::fuzzing::long_words;
-use crate::domain::{Actor, ActorKind, Tenant};
+use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit};
 use crate::installation_secret::{InstallationSecret, Keys, Purpose, Source};
 
 const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
@@ -72,6 +73,41 @@ pub(crate) fn upload_token(bytes: &[u8]) {
     // The proof is in hexadecimal digits of either case.
     let same_digit = other.eq_ignore_ascii_case(&made);
     assert!(same_digit || UploadToken::parse(&other).is_none_or(|other| other.open(&key, NOW).is_none()), "{other} was never made");
+}
+
+/// Nobody makes a session up; one that was made says what it was made from, and is good with its own key in its own time.
+pub(crate) fn session(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(claimed) = Claimed::parse(&text) {
+        assert!(!claimed.is_good(&keys(7), NOW), "a session that nobody made: {text:?}");
+    }
+    let mut given = bytes.iter().copied();
+    let mut next = || given.next().unwrap_or_default();
+    let (seed, minutes, of_token, is_open) = (next(), i64::from(next()) * 4, next() < 128, next() < 128);
+    let types = match next() % 3 {
+        0 => TypeLimit::default(),
+        1 => TypeLimit::to([]),
+        _ => TypeLimit::to(["image".to_owned(), "a-1".to_owned()]),
+    };
+    let actor = Actor { id: i64::from(next()) * 77_777_777 + 1, kind: ActorKind::Customers };
+    let caller = Caller { actor, tenant: format!("t{seed}.eu_1-x").parse().unwrap_or_default(), scopes: Scopes::all(), types };
+    let maker = if of_token { session::Maker::Token("0123456789abcdef".to_owned()) } else { session::Maker::Bearer(caller) };
+    let guard = if is_open { Guard::Open } else { Guard::Guarded };
+    let (key, ends_at) = (keys(seed), NOW + Duration::minutes(minutes));
+    let made = session::seal(&format!("{seed:032x}"), &maker, &key, guard, ends_at);
+    let Some(read) = Claimed::parse(made.reveal()) else { panic!("{made:?} does not read back") };
+    assert_eq!((&read.maker, read.guard), (&maker, guard));
+    assert_eq!(read.is_good(&key, NOW), ends_at > NOW && ends_at <= NOW + SESSION_LIFE);
+    assert!(!read.is_good(&keys(seed.wrapping_add(1)), NOW), "another key opens {made:?}");
+    match made.reveal_proof_for_changes() {
+        Some(proof) => assert!(read.is_proven_for_changes(&key, proof) && !read.is_proven_for_changes(&keys(seed.wrapping_add(1)), proof)),
+        None => assert!(is_open),
+    }
+    let place = usize::from(seed) * made.reveal().len() / 256;
+    let mut other = made.reveal().as_bytes().to_vec();
+    other[place] ^= 1;
+    let other = String::from_utf8_lossy(&other).into_owned();
+    assert!(Claimed::parse(&other).is_none_or(|other| !other.is_good(&key, NOW)), "{other} was never made");
 }
 
 /// A file that reads has a token for each entry, which nothing but its own hash proves; a complaint repeats nothing that stands there.
