@@ -46,7 +46,7 @@ use crate::field_names;
 use crate::limits::{Exceeded, Limits};
 use crate::metrics;
 
-pub use crate::bucket::BucketError;
+pub use crate::bucket::{BucketError, ObjectBody};
 pub use crate::database::DatabaseError;
 pub use bucket_events::{Arrival, BucketEvents};
 use counts::Counts;

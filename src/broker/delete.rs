@@ -80,6 +80,33 @@ impl Broker {
         Ok(removals)
     }
 
+    /// Deletes a file that is active and that is the one which is meant; `false` when it is another. Of several at once exactly one does it.
+    ///
+    /// # Errors
+    /// [`BrokerError::NotFound`] when there is none, or it is not active (any more).
+    pub async fn delete_active(
+        &self,
+        caller: &Caller,
+        id: FileId,
+        is_meant: impl Fn(&File) -> bool + Send + Sync,
+        now: OffsetDateTime,
+    ) -> Result<bool, BrokerError> {
+        allowed(caller, Scope::FilesDelete)?;
+        for _ in 0..ATTEMPTS {
+            let file = self.find(caller, id).await?;
+            if file.state() != FileState::Active {
+                return Err(BrokerError::NotFound);
+            }
+            if !is_meant(&file) {
+                return Ok(false);
+            }
+            if self.put_away(caller, &file, now).await? {
+                return Ok(true);
+            }
+        }
+        Err(BrokerError::Changing)
+    }
+
     /// Brings a deleted file back as it was. Safe to repeat: one that is active is answered.
     ///
     /// # Errors
@@ -118,20 +145,23 @@ impl Broker {
             let removed = match file.state() {
                 FileState::Deleted => true,
                 FileState::Temp => self.give_up(&file, Some(Origin::Request(caller.actor)), now).await?,
-                FileState::Active => {
-                    let deleted = self.database.delete_file(&file, &Deletion { at: now, by: caller.actor }).await?.is_some();
-                    if deleted {
-                        failpoint::reach("delete: recorded");
-                        tracing::info!(file.id = %id, "file deleted");
-                    }
-                    deleted
-                }
+                FileState::Active => self.put_away(caller, &file, now).await?,
             };
             if removed {
                 return Ok((removal(file.state()), file));
             }
         }
         Err(BrokerError::Changing)
+    }
+
+    /// Deletes an active file; `false` when it has changed since it was looked at.
+    async fn put_away(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<bool, BrokerError> {
+        let deleted = self.database.delete_file(file, &Deletion { at: now, by: caller.actor }).await?.is_some();
+        if deleted {
+            failpoint::reach("delete: recorded");
+            tracing::info!(file.id = %file.id, "file deleted");
+        }
+        Ok(deleted)
     }
 }
 

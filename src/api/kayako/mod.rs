@@ -4,19 +4,28 @@
 //! Kayako is 404 in its words.
 
 mod auth;
+mod base64_text;
 mod case;
+mod conditions;
 mod credentials;
+mod delete;
 mod document;
 mod errors;
 mod fields;
+mod file;
+mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod ids;
 mod layer;
+mod list_query;
 mod me;
+mod partial;
 mod paths;
 mod request;
 mod response;
 mod settings;
+mod streamed;
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -66,6 +75,6 @@ fn described(_: &Installation<'_>) -> Part {
 }
 
 /// Routes and their documentation. A path that ends in `.json` is there without it too.
-fn resource() -> [UtoipaMethodRouter<AppState>; 1] {
-    [routes!(me::read)]
+fn resource() -> [UtoipaMethodRouter<AppState>; 4] {
+    [routes!(me::read), routes!(files::list, delete::delete_listed), routes!(files::read, delete::delete), routes!(files::content)]
 }

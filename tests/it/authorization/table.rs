@@ -61,6 +61,11 @@ GET    /companion/s3/multipart/{upload_id}/batch                parts    401  40
 POST   /companion/s3/multipart/{upload_id}/complete             uploaded 401  401 401  403  200   403 404  200  404    404    404   401 404 404   404 403   401   401  401
 
 GET    /api/v1/me.json                                          -        401  401 401  200  200   200 200  200  200    200    200   401 200 200   200 200   401   401  401
+GET    /api/v1/files.json                                       active   401  401 401  200  403   403 200  200  200    200    200   401 200 200   200 403   401   401  401
+GET    /api/v1/files/{id}                                       active   401  401 401  200  403   403 200  200  404    404    404   401 200 404   200 403   401   401  401
+GET    /api/v1/files/{id}/content.json                          active   401  401 401  302  403   403 302  302  404    404    404   401 302 404   302 403   401   401  401
+DELETE /api/v1/files.json                                       active   401  401 401  403  403   200 200  200  200    200    200   401 200 200   200 403   401   401  401
+DELETE /api/v1/files/{id}                                       active   401  401 401  403  403   200 200  200  404    404    404   401 200 404   200 403   401   401  401
 
 GET    /u/{upload_token}/s3/params                              -        401  401 401  x    200   x   200  200  200    200    200   x   200 400   200 x     x     x    x
 POST   /u/{upload_token}/s3/confirm                             arrived  401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x

@@ -1,4 +1,7 @@
-//! Kayako's Files API.
+//! Kayako's Files API: what its clients send and read.
 
+mod deleting;
 mod errors;
+mod files;
 mod identity;
+mod lists;

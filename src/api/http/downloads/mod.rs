@@ -95,6 +95,11 @@ impl FromRequestParts<AppState> for Reader {
 /// What a download is wished to be: shown, saved, or as the file was described.
 pub(in crate::api) struct AskedDisposition(Option<Disposition>);
 
+impl AskedDisposition {
+    /// To be saved, whatever its uploader wanted.
+    pub(in crate::api) const SAVED: Self = Self(Some(Disposition::Attachment));
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for AskedDisposition {
     type Rejection = Fault;
 

@@ -52,6 +52,8 @@ pub(in crate::api) struct Link {
 pub(in crate::api) enum What {
     File(FileId),
     Archive(TicketId),
+    /// Files in the answer that lists them.
+    List,
 }
 
 /// The connection that a download goes to.
