@@ -74,6 +74,24 @@ impl Broker {
         Err(BrokerError::Changing)
     }
 
+    /// The same without an Idempotency-Key, for a file that ends at `keep_until` unless somebody holds it by then.
+    ///
+    /// # Errors
+    /// As for [`Broker::authorize`].
+    pub async fn authorize_until(
+        &self,
+        caller: &Caller,
+        new: &NewFile,
+        keep_until: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Result<Authorized, BrokerError> {
+        let authorized = self.authorize(caller, new, None, now).await?;
+        if let (Authorized::Slip(file, _), Some(until)) = (&authorized, keep_until) {
+            self.database.keep_until(file, until).await?;
+        }
+        Ok(authorized)
+    }
+
     /// A fresh form for a temp file, on a fresh staging key: what the old form wrote or writes can no longer become the file.
     ///
     /// # Errors

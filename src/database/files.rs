@@ -27,7 +27,7 @@ pub struct Activation {
     pub origin: Origin,
     /// Now.
     pub at: OffsetDateTime,
-    /// When it ends by itself unless somebody holds it by then; `None` for never.
+    /// When it ends by itself unless somebody holds it by then; `None` leaves what is known of that.
     pub keep_until: Option<OffsetDateTime>,
     /// How long after its form's end the staging object is deleted (again): bytes may still be arriving.
     pub late_uploads: Duration,
@@ -91,6 +91,18 @@ impl Database {
         Ok(())
     }
 
+    /// Lets a temp file end then, unless somebody holds it once it is active.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn keep_until(&self, file: &File, until: OffsetDateTime) -> Result<(), DatabaseError> {
+        let sql = "UPDATE files SET keep_until = $3 WHERE id = $1 AND tenant = $2 AND state = 'temp'";
+        on_pool!(self, write connection => {
+            sqlx::query(sql).bind(file.id.0).bind(file.tenant.as_str()).bind(Instant(until)).execute(connection).await.map(drop)
+        })?;
+        Ok(())
+    }
+
     /// Makes a temp file active with the description and grant of `file`, claims its sealed key and dooms its staging key, all or
     /// nothing.
     ///
@@ -114,7 +126,7 @@ impl Database {
              detected_type = $12, decided_type = $13, verdict = $14, pixel_width = $15, pixel_height = $16, \
              upload_id = CASE WHEN upload_id IS NULL THEN NULL ELSE '' END, name = $17, disposition = $18, \
              search_name_of = $19, search_name = $20, declared_type = $21, granted_type = $22, min_size = $23, max_size = $24, \
-             checksum_sha256 = $25, keep_until = $26 \
+             checksum_sha256 = $25, keep_until = COALESCE($26, keep_until) \
              WHERE id = $8 AND tenant = $9 AND state = $10 AND staging_key = $11 RETURNING {COLUMNS}"
         );
         let mut sizes = Vec::with_capacity(files.len());

@@ -56,6 +56,11 @@ impl FieldErrors {
         self.complaints.iter().any(|(subject, _)| matches!(subject, Subject::Own(own) if own == name))
     }
 
+    /// Whether the core has complained about that field.
+    pub(crate) fn is_about(&self, field: Field) -> bool {
+        self.complaints.iter().any(|(subject, _)| *subject == Subject::Core(field))
+    }
+
     /// Every message, in order of arrival.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &str> {
         self.complaints.iter().map(|(_, message)| message.as_str())

@@ -8,7 +8,6 @@ pub(super) mod auth;
 pub(super) mod body;
 mod bucket_events_secret;
 pub(super) mod conditions;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the dialects that take files in bodies come next"))]
 pub(super) mod content;
 pub(super) mod dialect;
 mod dialect_settings;

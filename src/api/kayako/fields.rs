@@ -6,8 +6,7 @@ use crate::domain::Field;
 pub(super) fn field_name(field: Field) -> &'static str {
     match field {
         Field::Name => "name",
-        Field::DeclaredType => "content_type",
-        Field::Size | Field::Pixels | Field::State => "content",
+        Field::DeclaredType | Field::Size | Field::Pixels | Field::State => "content",
         Field::Checksum => "_md5",
         Field::FileType => "type",
         Field::Disposition => "disposition",

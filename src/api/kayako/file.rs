@@ -77,8 +77,8 @@ impl Showing<'_> {
 }
 
 /// When it ends unless something uses it by then.
-fn expiry_at(_: &File) -> Option<OffsetDateTime> {
-    None
+fn expiry_at(file: &File) -> Option<OffsetDateTime> {
+    file.keep_until
 }
 
 /// The same for a file all its life, another one for each, and nothing that anybody could make of what he knows: the sealed key is random,

@@ -207,13 +207,13 @@ pub(super) async fn content(
 }
 
 /// What stands behind all else of an envelope: the session of whoever logged in. No entity tag knows of it, as it is another each time.
-fn end(text: &mut Streamed, asking: &Asking, case: Case) {
+pub(super) fn end(text: &mut Streamed, asking: &Asking, case: Case) {
     if let Some(session) = session_id(asking) {
         text.push(&format!(",\"{}\":{}", case.name("session_id"), serde_json::Value::from(session)));
     }
     text.push("}");
 }
 
-fn showing<'a>(state: &'a AppState, asking: &'a Asking, shown: &'a Shown) -> Showing<'a> {
+pub(super) fn showing<'a>(state: &'a AppState, asking: &'a Asking, shown: &'a Shown) -> Showing<'a> {
     Showing { public_url: &state.public_url, group: &asking.group, content_max: KayakoSettings::of(state).content_max, shown }
 }

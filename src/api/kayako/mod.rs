@@ -7,6 +7,7 @@ mod auth;
 mod base64_text;
 mod case;
 mod conditions;
+mod create;
 mod credentials;
 mod delete;
 mod document;
@@ -17,15 +18,18 @@ mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod ids;
+mod incoming;
 mod layer;
 mod list_query;
 mod me;
 mod partial;
 mod paths;
+mod reference;
 mod request;
 mod response;
 mod settings;
 mod streamed;
+mod way;
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -75,6 +79,12 @@ fn described(_: &Installation<'_>) -> Part {
 }
 
 /// Routes and their documentation. A path that ends in `.json` is there without it too.
-fn resource() -> [UtoipaMethodRouter<AppState>; 4] {
-    [routes!(me::read), routes!(files::list, delete::delete_listed), routes!(files::read, delete::delete), routes!(files::content)]
+fn resource() -> [UtoipaMethodRouter<AppState>; 5] {
+    [
+        routes!(me::read),
+        routes!(files::list, create::create, delete::delete_listed),
+        routes!(reference::refer),
+        routes!(files::read, reference::confirm, delete::delete),
+        routes!(files::content),
+    ]
 }

@@ -41,7 +41,11 @@ pub(super) fn agreed(headers: &HeaderMap, header: &str, arguments: &Arguments, a
     Ok(value.map(ToOwned::to_owned))
 }
 
-fn same<'a>(values: impl Iterator<Item = &'a str>, names: impl FnOnce() -> Vec<String>) -> Result<Option<&'a str>, Fault> {
+/// What several places say together.
+///
+/// # Errors
+/// When they do not say the same.
+pub(super) fn same<'a>(values: impl Iterator<Item = &'a str>, names: impl FnOnce() -> Vec<String>) -> Result<Option<&'a str>, Fault> {
     let mut found = None;
     for value in values {
         if *found.get_or_insert(value) != value {

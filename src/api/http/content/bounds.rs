@@ -75,6 +75,7 @@ impl Left {
     }
 
     /// How many bytes of anything else may still come.
+    #[cfg(test)]
     pub(super) fn room_beside(&self) -> usize {
         self.beside
     }
