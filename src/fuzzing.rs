@@ -37,6 +37,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("desk_body", api::fuzzing::desk::body),
     ("desk_list", api::fuzzing::desk::list),
     ("kayako_head", api::fuzzing::kayako::head),
+    ("kayako_query", api::fuzzing::kayako::query),
     ("filter", api::fuzzing::desk::filter),
     ("request_head", api::fuzzing::request_head),
     ("traceparent", trace::fuzzing::traceparent),

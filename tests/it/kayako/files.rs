@@ -62,8 +62,9 @@ async fn what_is_not_there_or_not_ones_own_is_404(db: Db) {
         for path in
             [format!("/files/{id}.json"), format!("/files/{id}"), format!("/files/{id}/content"), format!("/files/{id}/content.json")]
         {
-            let (status, body) = broker.kayako("GET", &path).await;
-            assert_eq!(status == 404, place > 0, "{path}: {status} {body}");
+            let answered = broker.request("GET", &format!("/api/v1{path}")).send().await.unwrap().status();
+            assert_eq!(answered == 404, place > 0, "{path}: {answered}");
+            assert!(answered == 404 || answered == 200 || answered == 302, "{path}: {answered}");
             let url = format!("{}/api/v1{path}", broker.base);
             let (status, body) = answer(broker.http.get(url).bearer_auth(&stranger)).await;
             assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (404, &json!("RESOURCE_NOT_FOUND")), "{path}");

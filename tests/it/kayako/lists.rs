@@ -41,7 +41,7 @@ async fn pages_lead_to_each_other(db: Db) {
         assert!(!page.to_string().contains(&broker.token), "{page}");
         assert!(page["last_url"].as_str().unwrap().contains("offset=10") && page["first_url"].as_str().unwrap().contains("offset=0"));
         let Some(next) = page["next_url"].as_str() else { break };
-        url = next.to_owned();
+        next.clone_into(&mut url);
     }
     assert_eq!(met, there);
 
