@@ -117,6 +117,7 @@ fn file(new: NewFile, rule: &FileType) -> File {
         created_at: TODAY,
         updated_at: TODAY,
         expires_at: TODAY + TERMS.lifetime,
+        keep_until: None,
         created_by: actor,
         updated_by: actor,
     }

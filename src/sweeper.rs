@@ -41,7 +41,7 @@ pub async fn run(broker: Arc<Broker>, interval: Duration, stop: CancellationToke
         match swept {
             Ok(swept) if swept == Swept::default() => {}
             Ok(Swept { activated, discarded, ended, purged, deleted }) => {
-                tracing::info!(activated, discarded, ended, purged, deleted, "swept")
+                tracing::info!(activated, discarded, ended, purged, deleted, "swept");
             }
             Err(error) => tracing::warn!(%error, "a sweep did not end; the next one goes on"),
         }

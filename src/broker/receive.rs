@@ -208,7 +208,7 @@ impl Receiving {
         }
         let NewFile { name, declared_type, disposition, .. } = new;
         let checksum_sha256 = Some(ChecksumSha256::of(sha256));
-        arriving.file = File { name, declared_type, disposition, grant, checksum_sha256, ..arriving.file.clone() };
+        arriving.file = File { name, disposition, declared_type, grant, checksum_sha256, ..arriving.file.clone() };
         let sealed = Box::pin(self.broker.sealed(arriving)).await?;
         failpoint::reach("receive: object written");
         self.arrived.extend(self.current.take().map(|arriving| (arriving, sealed)));

@@ -149,7 +149,7 @@ settings! {
     required dialects: Vec<String> = dialect_names, computed(dialects, "`all`; with `DROPSLIP_S3_BUCKET` `desk,companion`");
         "which APIs are spoken: `desk` (which the page and `dropslip upload` need), `companion` ([Uppy](#uppy)), `kayako` (Kayako's Files API), or `all`; what is left out is 404 and not in the [document](#openapi)";
         "`desk`";
-    required kayako_file_type: String = filled, text("attachment");
+    optional kayako_file_type: String = filled, unset("`attachment`");
         "the [file type](#file-types) of what comes through the dialect `kayako`";
         "`artifact`";
     required kayako_file_lifetime: Duration = duration, text("3h");

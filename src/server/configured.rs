@@ -29,7 +29,7 @@ pub fn dialects(config: &Config) -> anyhow::Result<Dialects> {
 /// What is configured of single dialects.
 pub(super) fn dialect_settings(config: &Config) -> DialectSettings {
     DialectSettings::default().with(KayakoSettings {
-        file_type: config.kayako_file_type.as_str().into(),
+        file_type: kayako_file_type(config).into(),
         file_lifetime: Some(config.kayako_file_lifetime).filter(|lifetime| !lifetime.is_zero()),
         content_max: config.kayako_content_max,
         fingerprints: config.kayako_fingerprints.then(|| config.kayako_tenant.clone()),
@@ -41,11 +41,20 @@ pub(super) fn dialect_settings(config: &Config) -> DialectSettings {
 /// # Errors
 /// With the setting that names something else.
 pub(super) fn judge_dialects(config: &Config, dialects: &Dialects, broker: &Broker) -> anyhow::Result<()> {
-    let (name, on) = (&config.kayako_file_type, dialects.names().any(|name| name == "kayako"));
-    if on && broker.file_types().iter().all(|rule| rule.name != *name) {
+    let (name, on) = (kayako_file_type(config), dialects.names().any(|name| name == "kayako"));
+    if !on || broker.file_types().iter().any(|rule| rule.name == name) {
+        return Ok(());
+    }
+    if config.kayako_file_type.is_some() {
         bail!("DROPSLIP_KAYAKO_FILE_TYPE: there is no file type ‘{name}’");
     }
+    // Who has rules of their own and asked for nothing of this dialect is not kept from starting.
+    tracing::warn!("nothing can be created through the dialect kayako: there is no file type ‘{name}’. Set DROPSLIP_KAYAKO_FILE_TYPE");
     Ok(())
+}
+
+fn kayako_file_type(config: &Config) -> &str {
+    config.kayako_file_type.as_deref().unwrap_or("attachment")
 }
 
 /// Says where clients log in and no session comes of it.

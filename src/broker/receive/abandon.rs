@@ -20,7 +20,7 @@ impl Drop for Receiving {
         // Its place is free once its bytes are gone.
         let (broker, permit, at) = (self.broker.clone(), self.permit.take(), self.now + self.began.elapsed());
         if let Ok(runtime) = Handle::try_current() {
-            let give_up = async move {
+            let task = async move {
                 for arriving in given_up {
                     if let Err(error) = broker.abandon(arriving, at).await {
                         tracing::warn!(%error, "an upload through the broker is left to the sweeper");
@@ -28,7 +28,7 @@ impl Drop for Receiving {
                 }
                 drop(permit);
             };
-            runtime.spawn(give_up.in_current_span());
+            runtime.spawn(task.in_current_span());
         }
     }
 }

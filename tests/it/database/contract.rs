@@ -104,6 +104,7 @@ fn sealed(key: &str, evidence: &Evidence) -> Activation {
         actor: Actor { id: 6, kind: ActorKind::Users },
         origin: Origin::Request(Actor { id: 6, kind: ActorKind::Users }),
         at: NOW + Duration::MINUTE,
+        keep_until: None,
         late_uploads: Duration::HOUR,
     }
 }

@@ -67,6 +67,7 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
                 actor,
                 origin: dropslip::domain::Origin::Request(actor),
                 at,
+                keep_until: None,
                 late_uploads: Duration::ZERO,
             };
             file = database.activate(&file, &sealed).await.unwrap().unwrap();

@@ -73,10 +73,4 @@ impl Left {
         self.beside = self.beside.checked_sub(bytes).ok_or(Fault::BodyTooLarge)?;
         Ok(())
     }
-
-    /// How many bytes of anything else may still come.
-    #[cfg(test)]
-    pub(super) fn room_beside(&self) -> usize {
-        self.beside
-    }
 }

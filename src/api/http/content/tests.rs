@@ -32,23 +32,23 @@ async fn held(reader: Result<ContentReader, Fault>) -> Result<Held, String> {
         Fault::Invalid(errors) => format!("{errors:?}"),
         other => format!("{other:?}"),
     };
-    let (mut reader, mut held, mut is_open) = (reader.map_err(said)?, Held::default(), false);
+    let (mut reader, mut found, mut is_open) = (reader.map_err(said)?, Held::default(), false);
     while let Some(piece) = reader.next().await.map_err(said)? {
         match piece {
-            Piece::Field { name, value } => held.fields.push((name, value)),
+            Piece::Field { name, value } => found.fields.push((name, value)),
             Piece::File(head) => {
                 assert!(!std::mem::replace(&mut is_open, true), "a file in a file");
-                held.files.push((head, Vec::new()));
+                found.files.push((head, Vec::new()));
             }
             Piece::Bytes(bytes) => {
                 assert!(is_open && (1..=64 * 1024).contains(&bytes.len()));
-                held.files.last_mut().unwrap().1.extend_from_slice(&bytes);
+                found.files.last_mut().unwrap().1.extend_from_slice(&bytes);
             }
             Piece::FileEnd => assert!(std::mem::take(&mut is_open)),
         }
     }
     assert!(!is_open, "a file without an end");
-    Ok(held)
+    Ok(found)
 }
 
 fn limits() -> Limits {
