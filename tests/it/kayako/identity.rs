@@ -130,8 +130,8 @@ async fn a_session_stands_for_its_token_until_that_is_revoked() {
     assert_eq!(refused(ask(&broker, "GET", "me").header("cookie", format!("session_id={session}"))).await, failed());
     // What others are shown of it opens nothing, and a changed one was never made.
     let public = session.split('.').next().unwrap();
-    let last = if session.ends_with('0') { "1" } else { "0" };
-    for bad in [public, "x", "", &session[1..], &format!("{}{last}", &session[..session.len() - 1])] {
+    let other = if session.ends_with('0') { "1" } else { "0" };
+    for bad in [public, "x", "", &session[1..], &format!("{}{other}", &session[..session.len() - 1])] {
         assert_eq!(refused(by_header(bad)).await, lost, "{bad}");
     }
     // It is for this dialect alone.
