@@ -8,8 +8,7 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
-use super::pieces;
-use crate::broker::{Broker, BrokerError};
+use super::super::{Broker, BrokerError};
 use crate::bucket::{BucketError, SealedAs};
 use crate::domain::image_header::Pieces;
 use crate::domain::{Part, SealedKey};
@@ -167,4 +166,14 @@ impl Upload {
         failpoint::reach("receive: part written");
         Ok(())
     }
+}
+
+/// The first bytes of what is still whole in memory, with more of it where an image's size needs that; `None` where that is not in memory.
+fn pieces(start: &[u8], size: u64) -> Option<Pieces> {
+    let mut upload = Pieces::new(start.to_vec(), size);
+    while let Some(range) = upload.wanted() {
+        let bytes = start.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)?.to_vec();
+        upload.add(range.start, bytes);
+    }
+    Some(upload)
 }
