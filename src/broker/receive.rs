@@ -23,8 +23,8 @@ use crate::database::{Activation, NewForm, NewRow};
 use crate::domain::evidence::bytes_wanted;
 use crate::domain::file::{ChecksumSha256, Landed};
 use crate::domain::{
-    Caller, Complaints, Disposition, Evidence, Field, File, FileName, FileType, Grant, MediaType, NewFile, Origin, PartSizes, Scope,
-    Sealed, SealedKey, StagingKey,
+    Caller, Complaints, Disposition, Evidence, Field, File, FileName, FileType, Grant, MediaType, NewFile, PartSizes, Scope, Sealed,
+    SealedKey, StagingKey,
 };
 use crate::failpoint;
 use crate::fair::Permit;
@@ -224,7 +224,7 @@ impl Receiving {
             let activation = Activation {
                 sealed: sealed.clone(),
                 actor: self.caller.actor,
-                origin: Origin::Request(self.caller.actor),
+                origin: self.caller.origin(),
                 at,
                 keep_until: keep.map(|keep| at + keep),
                 late_uploads: self.broker.grace,
