@@ -64,6 +64,8 @@ impl Bucket {
     pub async fn put_together(&self, key: &SealedKey, upload_id: &str, parts: &[Part]) -> Result<(), BucketError> {
         match self.complete_upload(key.as_str(), upload_id, parts).await? {
             Completed::Done => Ok(()),
+            // The first try was done, and its answer was lost: nobody else writes there.
+            Completed::Gone if self.head(key.as_str()).await?.is_some() => Ok(()),
             Completed::Gone => Err(BucketError::Unavailable("it has dropped an upload in parts".to_owned())),
         }
     }
