@@ -36,6 +36,9 @@ use crate::metrics::{self, Step};
 use crate::random;
 use sink::Sink;
 
+/// Bytes of the two buffers of an upload: one is filled while the other is sent.
+pub const MEMORY_OF_UPLOAD: u64 = 2 * sink::BUFFER as u64;
+
 /// The name of a file while nobody knows its own.
 const UNNAMED: &str = "upload";
 

@@ -76,7 +76,7 @@ const EXPECTED: [(&str, &str, &str); 55] = [
     ("state = 'deleted' AND state", "files_deleted (tenant=?)", "files_deleted"),
     ("COUNT(*) FROM (SELECT 1 FROM files WHERE tenant = $1 AND state = 'active' LIMIT", "INDEX files_active", "files_active"),
     // Tickets.
-    ("UPDATE files SET state = state", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("UPDATE files SET keep_until = NULL WHERE id = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("FROM ticket_files WHERE tenant = $1 AND ticket_id = $2", "PRIMARY KEY (tenant=? AND ticket_id=?", "ticket_files_pkey"),
     ("SELECT file_id FROM ticket_files", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
