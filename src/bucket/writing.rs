@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
@@ -35,6 +36,19 @@ impl Bucket {
             .config_override(Builder::new().timeout_config(timeouts(WRITE_TIMEOUT, WRITING_TIMEOUT)));
         let output = request.send().await.map_err(|error| self.explained(&error))?;
         Ok(output.e_tag().map(unquoted))
+    }
+
+    /// Begins an upload in parts by one request alone: of two, the first may begin one whose name nobody hears.
+    ///
+    /// # Errors
+    /// See [`BucketError`]; an upload may have been begun whose name nobody knows then.
+    pub async fn begin_upload_once(&self, key: &SealedKey, content_type: &str, content_disposition: &str) -> Result<String, BucketError> {
+        let request = self.client.create_multipart_upload().bucket(&self.name).key(key.as_str()).content_type(content_type);
+        let request = request.content_disposition(content_disposition).customize();
+        let request = request.config_override(Builder::new().retry_config(RetryConfig::disabled()));
+        let output = request.send().await.map_err(|error| self.explained(&error))?;
+        let id = output.upload_id.filter(|id| !id.is_empty());
+        id.ok_or_else(|| BucketError::Unavailable("its answer about an upload has no name for it".to_owned()))
     }
 
     /// Writes one part of an upload.

@@ -48,14 +48,16 @@ pub(super) struct Sink {
 /// An upload in parts.
 struct Upload {
     id: String,
+    /// There may be another on the same key, whose name nobody heard.
+    may_have_twin: bool,
     start: Vec<u8>,
     sent: Vec<Part>,
 }
 
 /// What the store has done.
 enum Done {
-    /// It has begun an upload of that name.
-    Begun(String),
+    /// It has begun an upload of that name; the second try, if the first may have begun one too.
+    Begun(String, bool),
     /// It has one more part.
     Sent(Part),
     /// It has the object; its entity tag where the store told it.
@@ -149,9 +151,14 @@ impl Sink {
         self.settle().await?;
         let Some(upload) = &self.upload else { return Err(BrokerError::Changing) };
         let (broker, key, id, sent) = (broker.clone(), self.key.clone(), upload.id.clone(), upload.sent.clone());
+        let may_have_twin = upload.may_have_twin;
         self.is_written = true;
         self.ask(async move {
             broker.bucket.put_together(&key, &id, &sent).await?;
+            if may_have_twin {
+                // Once the key is claimed no sweeper looks for it any more.
+                broker.end_twins(&key).await?;
+            }
             Ok(Done::Written(None))
         });
         self.settle().await?;
@@ -178,9 +185,9 @@ impl Sink {
         let done = ended.map_err(|error| BucketError::Unavailable(error.to_string()))??;
         self.is_unsure = false;
         match done {
-            Done::Begun(id) => {
+            Done::Begun(id, may_have_twin) => {
                 let start = self.filling.iter().take(START).copied().collect();
-                self.upload = Some(Upload { id, start, sent: Vec::new() });
+                self.upload = Some(Upload { id, may_have_twin, start, sent: Vec::new() });
                 Ok(None)
             }
             Done::Sent(part) => {
@@ -196,7 +203,14 @@ impl Sink {
 /// Begins an upload in parts. Should this process end here, the doomed list says that there may be one.
 async fn begun(broker: Arc<Broker>, key: SealedKey, doomed_until: OffsetDateTime) -> Result<Done, BrokerError> {
     broker.database.doom(key.as_str(), doomed_until, true).await?;
-    let id = broker.bucket.begin_upload(key.as_str(), PLAINEST, Some("attachment")).await?;
+    let begin = || broker.bucket.begin_upload_once(&key, PLAINEST, "attachment");
+    let (id, may_have_twin) = match begin().await {
+        Ok(id) => (id, false),
+        Err(error) => {
+            tracing::warn!(%error, "an upload in parts was not begun; another try");
+            (begin().await?, true)
+        }
+    };
     failpoint::reach("receive: upload begun");
     if let Err(error) = broker.database.name_upload(&key, &id).await {
         // Nobody will know its name.
@@ -204,5 +218,16 @@ async fn begun(broker: Arc<Broker>, key: SealedKey, doomed_until: OffsetDateTime
         return Err(error.into());
     }
     failpoint::reach("receive: upload named");
-    Ok(Done::Begun(id))
+    Ok(Done::Begun(id, may_have_twin))
+}
+
+impl Broker {
+    /// Ends what else was begun on a key whose upload is put together.
+    async fn end_twins(&self, key: &SealedKey) -> Result<(), BucketError> {
+        match self.bucket.abort_uploads_on(key.as_str()).await {
+            // A store that lists no uploads has none that could be found.
+            Err(BucketError::Refused(_)) => Ok(()),
+            ended => ended,
+        }
+    }
 }

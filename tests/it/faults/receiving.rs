@@ -35,7 +35,8 @@ impl World {
     /// The body is the file.
     pub async fn send(&self, program: &Program, bytes: &[u8]) -> Result<Answer, String> {
         let started = Instant::now();
-        let http = reqwest::Client::builder().timeout(Duration::from_mins(2)).build().unwrap();
+        // A store that stalls makes the broker take no more bytes for a while.
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(2)).tcp_user_timeout(None).build().unwrap();
         let url = format!("{}/api/v1/files.json?_filename={NAME}&fields=id,size", program.base);
         let response = http.post(url).bearer_auth(self.token()).body(bytes.to_vec()).send().await.map_err(|error| format!("{error:?}"))?;
         let status = response.status();
