@@ -465,4 +465,5 @@ async fn a_database_prints_no_password() {
 
 mod deleting;
 mod discarding;
+mod keeping;
 mod tickets;
