@@ -36,14 +36,8 @@ async fn a_session_changes_nothing_without_its_proof(db: Db) {
     let (other, _) = log_in(&broker, "true").await;
     let proof = proof.unwrap();
     let create = format!("{FILES}?_filename=a.txt");
-    let slip = as_said(
-        &broker,
-        "POST",
-        "/api/v1/files/ref.json",
-        &[("x-session-id", &session), ("x-csrf-token", &proof)],
-        json!({"name": "a.txt"}),
-    );
-    let (status, slip) = slip.await;
+    let both = [("x-session-id", session.as_str()), ("x-csrf-token", &proof)];
+    let (status, slip) = as_said(&broker, "POST", "/api/v1/files/ref.json", &both, json!({"name": "a.txt"})).await;
     assert_eq!(status, 201, "{slip}");
     let file = format!("/api/v1/files/{}.json", slip["data"]["file"]["id"]);
     for (method, path, body, passes) in [
@@ -60,11 +54,9 @@ async fn a_session_changes_nothing_without_its_proof(db: Db) {
             let (status, answered) = as_said(&broker, method, path, &headers, body.clone()).await;
             assert_eq!((status, error(&answered).0), (403, "CSRF_FAILED"), "{method} {path}: {answered}");
         }
-        let headers = [("x-session-id", session.as_str()), ("x-csrf-token", &proof)];
-        assert_eq!(as_said(&broker, method, path, &headers, body.clone()).await.0, passes, "{method} {path}");
+        assert_eq!(as_said(&broker, method, path, &both, body.clone()).await.0, passes, "{method} {path}");
     }
-    let headers = [("x-session-id", session.as_str()), ("x-csrf-token", &proof)];
-    let (_, made) = as_said(&broker, "POST", &create, &headers, json!("Hello")).await;
+    let (_, made) = as_said(&broker, "POST", &create, &both, json!("Hello")).await;
     let public = made["data"]["group_hash"].as_str().unwrap().strip_prefix("s:").unwrap();
     assert!(session.starts_with(public) && session.len() > public.len(), "what others are shown opens nothing");
     assert_eq!(made.get("session_id"), None, "it had begun before");
