@@ -61,7 +61,7 @@ pub use download::{Offered, Reader};
 pub use list::{Page, PageWanted};
 pub use parts::{Arrived, SignedPart};
 pub use permits::places_for_uploads;
-pub use receive::{Described, Known, Receiving};
+pub use receive::{Described, Known, MEMORY_OF_UPLOAD, Receiving};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
 pub use tickets::AttachError;

@@ -15,16 +15,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use time::{Duration, OffsetDateTime};
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::judge::Judged;
 use super::{Broker, BrokerError, allowed};
-use crate::bucket::SealedAs;
+use crate::bucket::{BucketError, LONGEST_COPY};
 use crate::database::{Activation, NewForm, NewRow};
 use crate::domain::evidence::bytes_wanted;
 use crate::domain::file::{ChecksumSha256, Landed};
 use crate::domain::{
-    Caller, Complaints, Disposition, Evidence, Field, File, FileName, FileType, Grant, MediaType, NewFile, Origin, PartSizes, Scope,
-    Sealed, SealedKey, StagingKey,
+    Caller, Complaints, Disposition, Evidence, Field, File, FileName, FileType, Grant, MediaType, NewFile, PartSizes, Scope, Sealed,
+    SealedKey, StagingKey,
 };
 use crate::failpoint;
 use crate::fair::Permit;
@@ -33,8 +35,16 @@ use crate::metrics::{self, Step};
 use crate::random;
 use sink::Sink;
 
+/// Bytes of the two buffers of an upload: one is filled while the other is sent.
+pub const MEMORY_OF_UPLOAD: u64 = 2 * sink::BUFFER as u64;
+
 /// The name of a file while nobody knows its own.
 const UNNAMED: &str = "upload";
+
+/// How long after the end of its slip the store may still be at work on an upload: its last parts, then all of it put together.
+/// Before that no sweeper takes its key on, or an object would come to be that nobody knows of.
+const LATEST_WRITE: Duration = Duration::minutes(15);
+const _: () = assert!(LATEST_WRITE.whole_seconds().cast_unsigned() > 2 * LONGEST_COPY.as_secs());
 
 /// What is known of a file before its bytes come.
 #[derive(Debug, Clone, Default)]
@@ -68,9 +78,22 @@ pub struct Receiving {
     lifetime: Duration,
     now: OffsetDateTime,
     began: Instant,
+    /// Its record is being written, to the end whatever becomes of the client.
+    beginning: Option<JoinHandle<Result<Arriving, BrokerError>>>,
     current: Option<Arriving>,
     arrived: Vec<(Arriving, Sealed)>,
     permit: Option<Permit>,
+}
+
+/// A file whose record is to be written.
+struct Wanted {
+    new: NewFile,
+    grant: Grant,
+    known: Known,
+    most: u64,
+    bytes: u64,
+    at: OffsetDateTime,
+    expires_at: OffsetDateTime,
 }
 
 /// A file whose bytes come, or came.
@@ -102,8 +125,8 @@ impl Broker {
         };
         let permit = Some(self.may_receive(caller).await?);
         let (broker, caller, type_name) = (self.clone(), caller.clone(), type_name.to_owned());
-        let (began, current, arrived) = (Instant::now(), None, Vec::new());
-        Ok(Receiving { broker, caller, type_name, lifetime, now, began, current, arrived, permit })
+        let (began, beginning, current, arrived) = (Instant::now(), None, None, Vec::new());
+        Ok(Receiving { broker, caller, type_name, lifetime, now, began, beginning, current, arrived, permit })
     }
 }
 
@@ -130,28 +153,13 @@ impl Receiving {
                 (new, Grant { content_type: MediaType::octet_stream(), min_size: 0, max_size: most })
             }
         };
-        let key = SealedKey::fresh(at, random::bytes());
-        let staging_key = StagingKey::of_received(at, random::bytes());
-        let expires_at = self.now + self.lifetime;
-        let (tenant, actor, bytes) = (&self.caller.tenant, self.caller.actor, known.size.unwrap_or(most.min(broker.max_received)));
-        let form = NewForm { staging_key: &staging_key, tenant, actor, bytes, ends_at: expires_at };
-        broker.limits.slip(&broker.database, &self.caller, &form, at).await?.map_err(BrokerError::LimitExceeded)?;
-        broker.database.doom(key.as_str(), expires_at + broker.grace, false).await?;
-        failpoint::reach("receive: doomed");
-        let row = NewRow {
-            new: &new,
-            grant: &grant,
-            caller: &self.caller,
-            staging_key: &staging_key,
-            multipart: None,
-            created_at: at,
-            expires_at,
-        };
-        let Some(file) = broker.database.insert_file(&row, None).await? else { return Err(BrokerError::Changing) };
-        failpoint::reach("receive: record written");
-        metrics::file(Step::Issued, &file.type_name);
-        let sink = Sink::new(key.clone(), expires_at + broker.grace);
-        self.current = Some(Arriving { file: *file, key, known, most, sink });
+        let bytes = known.size.unwrap_or(most.min(broker.max_received));
+        let wanted = Wanted { new, grant, known, most, bytes, at, expires_at: self.now + self.lifetime };
+        let (broker, caller) = (broker.clone(), self.caller.clone());
+        let beginning = tokio::spawn(async move { Box::pin(broker.arriving(&caller, wanted)).await }.in_current_span());
+        let begun = self.beginning.insert(beginning).await;
+        self.beginning = None;
+        self.current = Some(begun.map_err(|error| BucketError::Unavailable(error.to_string()))??);
         Ok(())
     }
 
@@ -224,7 +232,7 @@ impl Receiving {
             let activation = Activation {
                 sealed: sealed.clone(),
                 actor: self.caller.actor,
-                origin: Origin::Request(self.caller.actor),
+                origin: self.caller.origin(),
                 at,
                 keep_until: keep.map(|keep| at + keep),
                 late_uploads: self.broker.grace,
@@ -266,6 +274,38 @@ impl Receiving {
 }
 
 impl Broker {
+    /// The record for a file whose bytes are about to come, with its bytes reserved and its key doomed.
+    async fn arriving(self: &Arc<Self>, caller: &Caller, wanted: Wanted) -> Result<Arriving, BrokerError> {
+        let Wanted { new, grant, known, most, bytes, at, expires_at } = wanted;
+        let key = SealedKey::fresh(at, random::bytes());
+        let staging_key = StagingKey::of_received(at, random::bytes());
+        let form = NewForm { staging_key: &staging_key, tenant: &caller.tenant, actor: caller.actor, bytes, ends_at: expires_at };
+        self.limits.slip(&self.database, caller, &form, at).await?.map_err(BrokerError::LimitExceeded)?;
+        let doomed_until = expires_at + self.grace + LATEST_WRITE;
+        let created_at = at;
+        let row = NewRow { new: &new, grant: &grant, caller, staging_key: &staging_key, multipart: None, created_at, expires_at };
+        match self.recorded(&key, doomed_until, &row).await {
+            Ok(file) => {
+                metrics::file(Step::Issued, &file.type_name);
+                Ok(Arriving { file, sink: Sink::new(key.clone(), doomed_until), key, known, most })
+            }
+            Err(error) => {
+                // Nothing was written to that key. Where a record was written all the same, the sweeper forgets it.
+                self.limits.release(&self.database, &staging_key).await?;
+                self.database.forget_doomed(&[key.to_string()]).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn recorded(&self, key: &SealedKey, doomed_until: OffsetDateTime, row: &NewRow<'_>) -> Result<File, BrokerError> {
+        self.database.doom(key.as_str(), doomed_until, false).await?;
+        failpoint::reach("receive: doomed");
+        let file = self.database.insert_file(row, None).await?.ok_or(BrokerError::Changing)?;
+        failpoint::reach("receive: record written");
+        Ok(*file)
+    }
+
     /// Refuses at once what its first bytes show to be something else, where the name is known by then.
     fn judge_beginning(&self, arriving: &Arriving) -> Result<(), BrokerError> {
         if arriving.known.name.is_none() {
@@ -288,8 +328,7 @@ impl Broker {
             let evidence = good(file, self.weighed(file, &upload)?)?;
             let content_type = evidence.decided.as_served().to_string();
             let content_disposition = file.name.content_disposition(file.disposition, &evidence.decided);
-            let sealed_as = SealedAs { key, content_type: &content_type, content_disposition: &content_disposition };
-            let tag = sink.put(self, &sealed_as).await?;
+            let tag = sink.put(self, content_type, content_disposition).await?;
             let etag = match tag {
                 Some(etag) => etag,
                 None => self.seen(key, size).await?.etag,

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
@@ -37,6 +38,19 @@ impl Bucket {
         Ok(output.e_tag().map(unquoted))
     }
 
+    /// Begins an upload in parts by one request alone: of two, the first may begin one whose name nobody hears.
+    ///
+    /// # Errors
+    /// See [`BucketError`]; an upload may have been begun whose name nobody knows then.
+    pub async fn begin_upload_once(&self, key: &SealedKey, content_type: &str, content_disposition: &str) -> Result<String, BucketError> {
+        let request = self.client.create_multipart_upload().bucket(&self.name).key(key.as_str()).content_type(content_type);
+        let request = request.content_disposition(content_disposition).customize();
+        let request = request.config_override(Builder::new().retry_config(RetryConfig::disabled()));
+        let output = request.send().await.map_err(|error| self.explained(&error))?;
+        let id = output.upload_id.filter(|id| !id.is_empty());
+        id.ok_or_else(|| BucketError::Unavailable("its answer about an upload has no name for it".to_owned()))
+    }
+
     /// Writes one part of an upload.
     ///
     /// # Errors
@@ -64,6 +78,8 @@ impl Bucket {
     pub async fn put_together(&self, key: &SealedKey, upload_id: &str, parts: &[Part]) -> Result<(), BucketError> {
         match self.complete_upload(key.as_str(), upload_id, parts).await? {
             Completed::Done => Ok(()),
+            // The first try was done, and its answer was lost: nobody else writes there.
+            Completed::Gone if self.head(key.as_str()).await?.is_some() => Ok(()),
             Completed::Gone => Err(BucketError::Unavailable("it has dropped an upload in parts".to_owned())),
         }
     }

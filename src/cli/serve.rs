@@ -13,7 +13,7 @@ use crate::domain::UploadMethod;
 use crate::handles;
 use crate::metrics::{self, Reload};
 use crate::output::out;
-use crate::server::{Needed, Reloaded, Server};
+use crate::server::{Needed, Reloaded, Server, warn_of_uploads};
 use crate::tokens::Token;
 use crate::trace::Exporter;
 
@@ -23,6 +23,7 @@ pub(super) async fn run(load: impl Fn() -> anyhow::Result<Config>) -> anyhow::Re
     let exporter = exporter(&config)?;
     let filter = log::to_stderr(&config, exporter.as_ref())?;
     Needed::by(&config).warn_beyond(handles::raise());
+    warn_of_uploads(&config);
     // Listened for from here on, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
     let server = Server::start(&config).await?;

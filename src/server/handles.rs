@@ -26,6 +26,10 @@ impl Needed {
         if config.downloads == DownloadMode::Proxy {
             needed.push(("downloads (DROPSLIP_MAX_DOWNLOADS)", u64::from(config.max_downloads).min(connections)));
         }
+        let uploads = super::memory::uploads(config);
+        if uploads > 0 {
+            needed.push(("uploads to the store (DROPSLIP_MAX_PROXIED_UPLOADS)", uploads));
+        }
         if config.admin_listen.is_some() {
             needed.push(("connections to DROPSLIP_ADMIN_LISTEN", u64::from(super::ADMIN_BOUNDS.connections)));
         }

@@ -42,6 +42,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     refusals: "for Uppy one message for a person",
     label: paths::label,
     leads_to: |_| None,
+    takes_bytes: false,
     has_sessions: false,
     faults: &errors::FAULTS,
     files: None,

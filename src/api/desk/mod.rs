@@ -48,6 +48,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     refusals: "messages by field",
     label: paths::label,
     leads_to: |_| None,
+    takes_bytes: false,
     has_sessions: false,
     faults: &errors::FAULTS,
     files: Some(paths::FILES),

@@ -31,6 +31,8 @@ pub(in crate::api) struct Dialect {
     pub(in crate::api) label: fn(&Method, &str) -> Option<Operation>,
     /// Where a URL leads that is another spelling of one of its own; looked at before anything else is. `None` for all others.
     pub(in crate::api) leads_to: fn(&Uri) -> Option<Uri>,
+    /// Whether files come through the broker by it, which takes memory and handles.
+    pub(in crate::api) takes_bytes: bool,
     /// Whether its clients log in: sessions need a secret outside of the database.
     pub(in crate::api) has_sessions: bool,
     /// How it says its faults.
@@ -69,6 +71,12 @@ impl Dialects {
     /// The names of those whose clients log in.
     pub fn with_sessions(&self) -> impl Iterator<Item = &'static str> {
         self.iter().filter(|dialect| dialect.has_sessions).map(|dialect| dialect.name)
+    }
+
+    /// Whether files come through the broker by one of them.
+    #[must_use]
+    pub fn take_bytes(&self) -> bool {
+        self.iter().any(|dialect| dialect.takes_bytes)
     }
 
     /// Where a URL leads that is another spelling of one that there is.

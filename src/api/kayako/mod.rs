@@ -55,6 +55,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     refusals: "for Kayako's clients a list of errors with a code each",
     label: paths::label,
     leads_to: paths::leads_to,
+    takes_bytes: true,
     has_sessions: true,
     faults: &errors::FAULTS,
     files: None,

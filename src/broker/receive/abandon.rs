@@ -13,14 +13,18 @@ impl Drop for Receiving {
     /// Whatever the reason: a refusal, a client that hung up, a bucket that is away.
     fn drop(&mut self) {
         let arrived = std::mem::take(&mut self.arrived).into_iter().map(|(arriving, _)| arriving);
-        let given_up: Vec<Arriving> = arrived.chain(self.current.take()).collect();
-        if given_up.is_empty() {
+        let mut given_up: Vec<Arriving> = arrived.chain(self.current.take()).collect();
+        let beginning = self.beginning.take();
+        if given_up.is_empty() && beginning.is_none() {
             return;
         }
         // Its place is free once its bytes are gone.
         let (broker, permit, at) = (self.broker.clone(), self.permit.take(), self.now + self.began.elapsed());
         if let Ok(runtime) = Handle::try_current() {
             let task = async move {
+                if let Some(beginning) = beginning {
+                    given_up.extend(beginning.await.ok().and_then(Result::ok));
+                }
                 for arriving in given_up {
                     if let Err(error) = broker.abandon(arriving, at).await {
                         tracing::warn!(%error, "an upload through the broker is left to the sweeper");
@@ -38,12 +42,14 @@ impl Broker {
     /// at work on it.
     async fn abandon(self: &Arc<Self>, mut arriving: Arriving, at: time::OffsetDateTime) -> Result<(), BrokerError> {
         let Arriving { file, key, sink, .. } = &mut arriving;
-        // Should the last step have been done all the same, the file is active, and its bytes stay.
-        if !self.database.discard_temp_file(file, at, None, at).await? {
+        if self.database.discard_temp_file(file, at, None, at).await? {
+            metrics::file(Step::GivenUp, &file.type_name);
+            tracing::info!(file.id = %file.id, size_bytes = sink.size(), "upload through the broker given up");
+        } else if self.database.find_file(&file.tenant, file.id).await?.is_some() {
+            // The last step was done all the same: the file is active, and its bytes stay.
             return Ok(());
         }
-        metrics::file(Step::GivenUp, &file.type_name);
-        tracing::info!(file.id = %file.id, size_bytes = sink.size(), "upload through the broker given up");
+        // Otherwise a sweeper was faster.
         self.limits.release(&self.database, &file.staging_key).await?;
         if let Some(upload_id) = sink.settled().await {
             self.bucket.abort_upload(key.as_str(), upload_id).await?;

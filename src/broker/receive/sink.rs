@@ -7,6 +7,7 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::super::{Broker, BrokerError};
 use crate::bucket::{BucketError, SealedAs};
@@ -34,7 +35,10 @@ pub(super) struct Sink {
     md5: Md5,
     sha256: Sha256,
     upload: Option<Upload>,
-    /// A write was begun whose end nobody has seen: the object may still come to be.
+    /// What the store is asked for at the moment, one thing at a time. It goes to its end when nobody waits for it any more: whoever gives
+    /// all of it up must know what came of it.
+    asked: Option<JoinHandle<Result<Done, BrokerError>>>,
+    /// The store was asked for something whose end nobody has seen: an object or an upload may still come to be.
     pub(super) is_unsure: bool,
     /// There may be an object.
     pub(super) is_written: bool,
@@ -43,15 +47,27 @@ pub(super) struct Sink {
 /// An upload in parts.
 struct Upload {
     id: String,
+    /// There may be another on the same key, whose name nobody heard.
+    may_have_twin: bool,
     start: Vec<u8>,
     sent: Vec<Part>,
-    sending: Option<JoinHandle<Result<Part, BucketError>>>,
+}
+
+/// What the store has done.
+enum Done {
+    /// It has begun an upload of that name; the second try, if the first may have begun one too.
+    Begun(String, bool),
+    /// It has one more part.
+    Sent(Part),
+    /// It has the object; its entity tag where the store told it.
+    Written(Option<String>),
 }
 
 impl Sink {
     pub(super) fn new(key: SealedKey, doomed_until: OffsetDateTime) -> Self {
+        let (filling, upload, asked) = (Vec::new(), None, None);
         let (md5, sha256) = (Md5::new(), Sha256::new());
-        Self { key, doomed_until, filling: Vec::new(), size: 0, md5, sha256, upload: None, is_unsure: false, is_written: false }
+        Self { key, doomed_until, filling, size: 0, md5, sha256, upload, asked, is_unsure: false, is_written: false }
     }
 
     /// Bytes that came.
@@ -101,70 +117,117 @@ impl Sink {
     /// Sends the buffer as a part, once the one before has arrived.
     pub(super) async fn send(&mut self, broker: &Arc<Broker>) -> Result<(), BrokerError> {
         if self.upload.is_none() {
-            self.begin(broker).await?;
+            self.ask(begun(broker.clone(), self.key.clone(), self.doomed_until));
         }
-        let filled = Bytes::from(std::mem::take(&mut self.filling));
-        let Some(upload) = &mut self.upload else { return Err(BrokerError::Changing) };
-        upload.settle(&mut self.is_unsure).await?;
+        self.settle().await?;
+        let Some(upload) = &self.upload else { return Err(BrokerError::Changing) };
         let number = u32::try_from(upload.sent.len() + 1).unwrap_or(u32::MAX);
         let (broker, key, id) = (broker.clone(), self.key.clone(), upload.id.clone());
-        upload.sending = Some(tokio::spawn(async move { broker.bucket.put_part(&key, &id, number, filled).await }));
-        Ok(())
-    }
-
-    /// Begins an upload in parts. Should this process end here, the doomed list says that there may be one.
-    async fn begin(&mut self, broker: &Arc<Broker>) -> Result<(), BrokerError> {
-        broker.database.doom(self.key.as_str(), self.doomed_until, true).await?;
-        self.is_unsure = true;
-        let id = broker.bucket.begin_upload(self.key.as_str(), PLAINEST, Some("attachment")).await?;
-        failpoint::reach("receive: upload begun");
-        let start = self.filling.iter().take(START).copied().collect();
-        self.upload = Some(Upload { id: id.clone(), start, sent: Vec::new(), sending: None });
-        self.is_unsure = false;
-        broker.database.name_upload(&self.key, &id).await?;
-        failpoint::reach("receive: upload named");
+        let filled = Bytes::from(std::mem::take(&mut self.filling));
+        self.ask(async move { Ok(Done::Sent(broker.bucket.put_part(&key, &id, number, filled).await?)) });
         Ok(())
     }
 
     /// Writes what is whole in the buffer; answers its entity tag where the store tells it.
-    pub(super) async fn put(&mut self, broker: &Arc<Broker>, sealed_as: &SealedAs<'_>) -> Result<Option<String>, BrokerError> {
-        (self.is_unsure, self.is_written) = (true, true);
-        let tag = broker.bucket.put_sealed(sealed_as, Bytes::from(std::mem::take(&mut self.filling))).await?;
-        self.is_unsure = false;
-        Ok(tag)
+    pub(super) async fn put(
+        &mut self,
+        broker: &Arc<Broker>,
+        content_type: String,
+        content_disposition: String,
+    ) -> Result<Option<String>, BrokerError> {
+        let (broker, key, bytes) = (broker.clone(), self.key.clone(), Bytes::from(std::mem::take(&mut self.filling)));
+        self.is_written = true;
+        self.ask(async move {
+            let sealed_as = SealedAs { key: &key, content_type: &content_type, content_disposition: &content_disposition };
+            Ok(Done::Written(broker.bucket.put_sealed(&sealed_as, bytes).await?))
+        });
+        self.settle().await
     }
 
     /// Sends the last part and puts all of them together.
     pub(super) async fn put_together(&mut self, broker: &Arc<Broker>) -> Result<(), BrokerError> {
         self.send(broker).await?;
-        let Some(upload) = &mut self.upload else { return Err(BrokerError::Changing) };
-        upload.settle(&mut self.is_unsure).await?;
-        (self.is_unsure, self.is_written) = (true, true);
-        broker.bucket.put_together(&self.key, &upload.id, &upload.sent).await?;
-        self.is_unsure = false;
+        self.settle().await?;
+        let Some(upload) = &self.upload else { return Err(BrokerError::Changing) };
+        let (broker, key, id, sent) = (broker.clone(), self.key.clone(), upload.id.clone(), upload.sent.clone());
+        let may_have_twin = upload.may_have_twin;
+        self.is_written = true;
+        self.ask(async move {
+            broker.bucket.put_together(&key, &id, &sent).await?;
+            if may_have_twin {
+                // Once the key is claimed no sweeper looks for it any more.
+                broker.end_twins(&key).await?;
+            }
+            Ok(Done::Written(None))
+        });
+        self.settle().await?;
         Ok(())
     }
 
-    /// Waits for the part that is under way; the name of the upload that is to be ended, if one was begun.
+    /// Waits for what the store is asked for; the name of the upload that is to be ended, if one was begun.
     pub(super) async fn settled(&mut self) -> Option<&str> {
-        let upload = self.upload.as_mut()?;
         // What became of it is in `is_unsure`.
-        let _ = upload.settle(&mut self.is_unsure).await;
-        Some(&upload.id)
+        let _ = self.settle().await;
+        self.upload.as_ref().map(|upload| upload.id.as_str())
+    }
+
+    fn ask(&mut self, work: impl Future<Output = Result<Done, BrokerError>> + Send + 'static) {
+        self.is_unsure = true;
+        self.asked = Some(tokio::spawn(work.in_current_span()));
+    }
+
+    /// Waits for what the store is asked for; of an object that is written, its entity tag where the store told it.
+    async fn settle(&mut self) -> Result<Option<String>, BrokerError> {
+        let Some(asked) = &mut self.asked else { return Ok(None) };
+        let ended = asked.await;
+        self.asked = None;
+        let done = ended.map_err(|error| BucketError::Unavailable(error.to_string()))??;
+        self.is_unsure = false;
+        match done {
+            Done::Begun(id, may_have_twin) => {
+                let start = self.filling.iter().take(START).copied().collect();
+                self.upload = Some(Upload { id, may_have_twin, start, sent: Vec::new() });
+                Ok(None)
+            }
+            Done::Sent(part) => {
+                self.upload.as_mut().ok_or(BrokerError::Changing)?.sent.push(part);
+                failpoint::reach("receive: part written");
+                Ok(None)
+            }
+            Done::Written(tag) => Ok(tag),
+        }
     }
 }
 
-impl Upload {
-    /// Waits for the part that is under way.
-    async fn settle(&mut self, is_unsure: &mut bool) -> Result<(), BrokerError> {
-        let Some(sending) = &mut self.sending else { return Ok(()) };
-        let sent = sending.await;
-        self.sending = None;
-        let part = sent.map_err(|error| BucketError::Unavailable(error.to_string())).and_then(|part| part);
-        let part = part.inspect_err(|_| *is_unsure = true)?;
-        self.sent.push(part);
-        failpoint::reach("receive: part written");
-        Ok(())
+/// Begins an upload in parts. Should this process end here, the doomed list says that there may be one.
+async fn begun(broker: Arc<Broker>, key: SealedKey, doomed_until: OffsetDateTime) -> Result<Done, BrokerError> {
+    broker.database.doom(key.as_str(), doomed_until, true).await?;
+    let begin = || broker.bucket.begin_upload_once(&key, PLAINEST, "attachment");
+    let (id, may_have_twin) = match begin().await {
+        Ok(id) => (id, false),
+        Err(error) => {
+            tracing::warn!(%error, "an upload in parts was not begun; another try");
+            (begin().await?, true)
+        }
+    };
+    failpoint::reach("receive: upload begun");
+    if let Err(error) = broker.database.name_upload(&key, &id).await {
+        // Nobody will know its name.
+        broker.bucket.abort_upload(key.as_str(), &id).await?;
+        return Err(error.into());
+    }
+    failpoint::reach("receive: upload named");
+    Ok(Done::Begun(id, may_have_twin))
+}
+
+impl Broker {
+    /// Ends what else was begun on a key whose upload is put together.
+    async fn end_twins(&self, key: &SealedKey) -> Result<(), BucketError> {
+        match self.bucket.abort_uploads_on(key.as_str()).await {
+            // A store that lists no uploads has none that could be found.
+            Err(BucketError::Refused(_)) => Ok(()),
+            ended => ended,
+        }
     }
 }
 

@@ -183,7 +183,7 @@ impl World {
 
     async fn new_token(&self, tenant: &str, kind: ActorKind, id: i64, scopes: &str, types: TypeLimit) -> (i64, String) {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types };
+        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types, dialect: None };
         let tokens = Tokens::new(self.broker.database.clone(), None);
         let (number, token) = tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         (number, token.reveal().to_owned())

@@ -20,7 +20,7 @@ const LARGE: [&str; 9] =
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 55] = [
+const EXPECTED: [(&str, &str, &str); 58] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -44,7 +44,7 @@ const EXPECTED: [(&str, &str, &str); 55] = [
     ("UPDATE files SET state = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
     ("UPDATE files SET staging_key = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
     ("UPDATE files SET name = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
-    ("UPDATE files SET state = 'deleted'", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("UPDATE files SET state = 'deleted'", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_kept"),
     ("UPDATE files SET state = 'active'", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("UPDATE files SET upload_id = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging"),
     ("DELETE FROM doomed_objects WHERE key = $1 AND leased_until IS NULL", "PRIMARY KEY (key=?)", "doomed_objects_pkey"),
@@ -76,13 +76,16 @@ const EXPECTED: [(&str, &str, &str); 55] = [
     ("state = 'deleted' AND state", "files_deleted (tenant=?)", "files_deleted"),
     ("COUNT(*) FROM (SELECT 1 FROM files WHERE tenant = $1 AND state = 'active' LIMIT", "INDEX files_active", "files_active"),
     // Tickets.
-    ("UPDATE files SET state = state", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("UPDATE files SET keep_until = NULL WHERE id = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("FROM ticket_files WHERE tenant = $1 AND ticket_id = $2", "PRIMARY KEY (tenant=? AND ticket_id=?", "ticket_files_pkey"),
     ("SELECT file_id FROM ticket_files", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),
     ("WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY", "COVERING INDEX files_purgeable (deleted_at<?)", "files_purgeable"),
+    ("AND keep_until <= $1 ORDER BY", "COVERING INDEX files_kept (keep_until<?)", "files_kept"),
+    ("UPDATE files SET keep_until = NULL WHERE id ", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("AND NOT EXISTS (SELECT 1 FROM ticket_files", "ticket_files_file (file_id=?)", "ticket_files_file"),
     ("COUNT(*) FROM files WHERE state = 'deleted'", "COVERING INDEX files_purgeable (deleted_at<?)", "files_purgeable"),
     ("DELETE FROM files", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey|files_staging|files_expiring"),
     ("AS wanted", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
@@ -117,7 +120,7 @@ const MORE: [&str; 8] = [
      'e' || i % 4, 't0', 'file.activated', i / 6, '{}', CASE WHEN i % 199 < 100 THEN 'pending' ELSE 'delivered' END, AT, AT, \
      CASE WHEN i % 199 < 100 THEN NULL ELSE AT END FROM NUMBERS",
     "INSERT INTO audit_log (at, tenant, action, file_id, details) SELECT AT, 't' || i % 4, 'activate', i / 5, '{}' FROM NUMBERS",
-    "INSERT INTO ticket_files SELECT tenant, 1 + (id * i) % 900, id, created_at, 1, 'users' FROM files, NUMBERS WHERE state = 'active' AND i <= 8 \
+    "INSERT INTO ticket_files (tenant, ticket_id, file_id, added_at, added_by_id, added_by_kind) SELECT tenant, 1 + (id * i) % 900, id, created_at, 1, 'users' FROM files, NUMBERS WHERE state = 'active' AND i <= 8 \
      ON CONFLICT DO NOTHING",
     "INSERT INTO idempotency_keys SELECT 't' || i % 4, 'users', i % 50, 'key' || i, BYTES, (SELECT MIN(id) FROM files), AT FROM NUMBERS",
     "INSERT INTO doomed_objects (key, delete_after) SELECT 'temp/' || i, AT FROM NUMBERS",

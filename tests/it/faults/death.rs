@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 
 use super::all;
 use super::parts::{dies_in_parts, dies_while_giving_up};
+use super::receiving::{dies_while_ending, dies_while_receiving};
 use super::world::{Answer, Program, World, granted, unique_bytes};
 use crate::harness::{Db, Slip};
 use crate::receiver::Receiver;
@@ -56,6 +57,8 @@ async fn dies(db: Db, point: &'static str, asked: Asked) {
         "abort" => dies_while_giving_up(db, point).await,
         "confirm" => dies_while_confirming(db, point).await,
         "refusal" => dies_while_refusing(db, point).await,
+        "receive" => dies_while_receiving(db, point).await,
+        "end" => dies_while_ending(db, point).await,
         "rename" => dies_while_renaming(db, point).await,
         "attach" => dies_while_attaching(db, point).await,
         "delete" | "restore" => dies_while_deleting_or_restoring(db, point).await,
@@ -78,14 +81,14 @@ async fn death_at_any_step_loses_nothing_on_postgres() {
 
 impl World {
     /// Runs another command to its end.
-    async fn run(&self, dies_at: Option<&str>, arguments: &[&str]) -> Output {
+    pub async fn run(&self, dies_at: Option<&str>, arguments: &[&str]) -> Output {
         let mut command = self.command(dies_at, arguments);
         tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
     }
 }
 
 /// Whether it was killed, not ended.
-fn was_killed(status: ExitStatus) -> bool {
+pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }
 

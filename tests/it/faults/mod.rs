@@ -19,6 +19,8 @@ mod parts;
 mod postgres;
 pub mod power;
 pub mod proxy;
+mod receiving;
+mod receiving_clients;
 mod s3;
 mod stopping;
 pub mod world;

@@ -4,4 +4,5 @@ mod deleting;
 mod errors;
 mod files;
 mod identity;
+mod lifetime;
 mod lists;
