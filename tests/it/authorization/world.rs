@@ -304,6 +304,8 @@ fn said(row: &Row, object: &Object) -> (&'static str, Value) {
     let below = row.path.trim_start_matches("/companion").trim_start_matches("/u/{upload_token}");
     match (row.method, below) {
         ("POST", "/v2/files/ref.json") => ("", new_file("a.txt", "text/plain")),
+        ("POST", "/api/v1/files.json") => ("_filename=a.txt", json!("Hello")),
+        ("POST", "/api/v1/files/ref.json") => ("", json!({"name": "a.txt"})),
         ("DELETE", "/v2/files.json" | "/api/v1/files.json") => ("ids={id}", Value::Null),
         ("PUT", "/v2/tickets/{tid}/files.json") | ("POST", "/v2/files/delete.json") => ("", json!({"ids": [object.id]})),
         ("POST", "/v2/files/{id}/parts.json") => ("", json!({"partNumbers": [1]})),
