@@ -56,6 +56,10 @@ pub enum Fault {
     PreconditionFailed,
     /// 413: the body is longer than any description of a file.
     BodyTooLarge,
+    /// 413: the files of the body have more bytes than these, or all else of it is too long.
+    ContentTooLarge(u64),
+    /// 408: the files of the body stopped coming, or took too long in all.
+    ContentTooSlow,
     /// 415: the body is compressed, with this.
     Coded(String),
     /// 416: the file has so many bytes, and none of those that were asked for.
@@ -82,9 +86,9 @@ impl Fault {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::NotUploaded | Self::AlreadyActive | Self::Changing | Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooSlow | Self::ContentTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::ContentTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Coded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -144,6 +148,18 @@ impl IntoResponse for Fault {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(Arc::new(self));
         response
+    }
+}
+
+impl Fault {
+    /// The same of a body that carries files, which may be longer than others and take longer.
+    #[must_use]
+    pub(in crate::api) fn of_content(self, most: u64) -> Self {
+        match self {
+            Self::BodyTooLarge => Self::ContentTooLarge(most),
+            Self::TooSlow => Self::ContentTooSlow,
+            other => other,
+        }
     }
 }
 

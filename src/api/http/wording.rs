@@ -64,6 +64,10 @@ pub(in crate::api) fn wording(fault: &Fault) -> Wording<'_> {
         Fault::RangeNotSatisfiable(size) => one("range", "the range", format!("must begin below {size}")),
         Fault::PreconditionFailed => one("etag", "the entity tag", "must be that of the file"),
         Fault::BodyTooLarge => one("body", "the request", format!("must be {MAX_BODY_BYTES} bytes or shorter")),
+        Fault::ContentTooLarge(most) => {
+            one("body", "the files", format!("must have {most} bytes or fewer together, and all else {MAX_BODY_BYTES}"))
+        }
+        Fault::ContentTooSlow => one("body", "the files", "must arrive without long pauses, and in the life of a slip"),
         Fault::Coded(coding) => {
             one("body", "the request", format!("must be sent as it is, without Content-Encoding: ‘{coding}’ is not read"))
         }

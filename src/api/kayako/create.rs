@@ -64,8 +64,9 @@ pub(super) async fn create(
     let settings = KayakoSettings::of(&state);
     let receiving = state.broker.receive(&asking.caller, &settings.file_type, OffsetDateTime::now_utc()).await?;
     let whole = Request::from_parts(parts.clone(), body);
-    let reader = way.reader(whole, Limits::of(state.broker.max_received()))?;
-    let receiving = incoming.take(reader, receiving).await?;
+    let most = state.broker.max_received();
+    let reader = way.reader(whole, Limits::of(most)).map_err(|fault| fault.of_content(most))?;
+    let receiving = incoming.take(reader, receiving).await.map_err(|fault| fault.of_content(most))?;
     let lifetime = settings.file_lifetime.map(|lifetime| time::Duration::try_from(lifetime).unwrap_or(time::Duration::MAX));
     let files = to_its_end(receiving.claim(lifetime)).await?;
     answer(&state, &asking, case, StatusCode::CREATED, &files, &parts).await
