@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use super::request::{Arguments, same};
 use super::way::{CONTENT, Way};
 use crate::api::http::Fault;
-use crate::api::http::content::{ContentReader, FileHead, Piece, md5};
+use crate::api::http::content::{ContentReader, FileHead, Piece, decoded, md5};
 use crate::api::http::field_errors::FieldErrors;
 use crate::broker::{Described, Known, Receiving};
 use crate::domain::media_type::declared_type;
@@ -15,6 +15,7 @@ const NAME: &str = "name";
 const FILENAME: &str = "_filename";
 const MD5: &str = "_md5";
 const CONTENT_TYPE: &str = "content_type";
+const FIELD: &str = "content";
 const MUST_BE_SET: &str = "must be set";
 
 /// What is known of the files of a request before their bytes, and what comes to be known.
@@ -26,6 +27,8 @@ pub(super) struct Incoming {
     md5: Vec<[u8; 16]>,
     name: Option<String>,
     content_type: Option<String>,
+    /// A form of parts may have the one file as a field, in base64, as forms of the other kind do.
+    content: Option<String>,
     files: usize,
     /// The file whose bytes came: what is said behind them may be about it.
     waiting: Option<FileHead>,
@@ -54,7 +57,7 @@ impl Incoming {
             }
             sums = vec![sum];
         }
-        Ok(Self { way, filename, md5: sums, name: None, content_type: None, files: 0, waiting: None, size: 0 })
+        Ok(Self { way, filename, md5: sums, name: None, content_type: None, content: None, files: 0, waiting: None, size: 0 })
     }
 
     /// Takes all files of a body; they are still to be claimed.
@@ -75,6 +78,14 @@ impl Incoming {
             }
         }
         self.end(&mut receiving).await?;
+        if let Some(content) = self.content.take().filter(|_| self.files == 0) {
+            let bytes = decoded(&content).map_err(|why| Fault::Invalid(FieldErrors::one(FIELD, why)))?;
+            self.begin(FileHead::default(), &mut receiving).await?;
+            self.size = bytes.len() as u64;
+            let written = receiving.write(bytes.into()).await;
+            written.map_err(|error| self.about(error.into()))?;
+            self.end(&mut receiving).await?;
+        }
         if self.files == 0 {
             return Err(self.nothing());
         }
@@ -88,6 +99,7 @@ impl Incoming {
         match super::case::snake(name).as_str() {
             NAME if !value.is_empty() => self.name = Some(value),
             CONTENT_TYPE if !value.is_empty() => self.content_type = Some(value),
+            FIELD if !value.is_empty() => self.content = Some(value),
             _ => {}
         }
     }

@@ -12,4 +12,5 @@ mod makers;
 mod parts;
 mod raw;
 mod reference;
+mod refused_early;
 mod sending;

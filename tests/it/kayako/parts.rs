@@ -35,7 +35,13 @@ async fn parts_are_files_whatever_they_are_called(db: Db) {
         let (status, body) = broker.sends("", PARTS, parts(&form)).await;
         assert_eq!((status, &body["data"]["name"]), (201, &json!("other.txt")), "{body}");
     }
-    broker.comes_to(9, "all of them").await;
+    // And the file itself, as forms of the other kind have it.
+    let encoded = |content: &'static [u8]| parts(&[field, ("Content-Disposition: form-data; name=\"content\"", content)]);
+    let (status, body) = broker.sends("", PARTS, encoded(b"SGVsbG8=")).await;
+    assert_eq!((status, &body["data"]["name"], &body["data"]["content"]), (201, &json!("other.txt"), &json!("SGVsbG8=")), "{body}");
+    let (status, body) = broker.sends("", PARTS, encoded(b"SGVsbG8=?")).await;
+    assert_eq!((status, error(&body)), (400, ("FIELD_INVALID", "content")), "{body}");
+    broker.comes_to(10, "all of them").await;
 }
 
 async fn a_form_of_several_is_taken_whole_or_not_at_all(db: Db) {

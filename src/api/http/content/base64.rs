@@ -49,3 +49,14 @@ impl Decoder {
         }
     }
 }
+
+/// What a whole text comes to.
+///
+/// # Errors
+/// Why it comes to nothing.
+pub(in crate::api) fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
+    let mut decoder = Decoder::default();
+    let mut bytes = decoder.take(text.as_bytes()).map_err(|_| NOT_BASE64)?;
+    bytes.extend(decoder.end().map_err(|_| NOT_BASE64)?);
+    Ok(bytes)
+}

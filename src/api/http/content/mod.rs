@@ -26,6 +26,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::api) use base64::decoded;
 pub(in crate::api) use bounds::Limits;
 pub(in crate::api) use md5::md5;
 pub(in crate::api) use piece::{FileHead, Piece};
