@@ -89,7 +89,9 @@ impl Sink {
         let piece = bytes.split_to(bytes.len().min(BUFFER.saturating_sub(self.filling.len())));
         let needed = self.filling.len() + piece.len();
         if needed > self.filling.capacity() {
-            let wished = (self.filling.capacity() * 2).max(FIRST_BUFFER).max(needed).min(BUFFER);
+            // While another buffer is sent there is no room for an old and a new one: to grow is to have both for a moment.
+            let first = if self.is_whole() { FIRST_BUFFER } else { BUFFER };
+            let wished = (self.filling.capacity() * 2).max(first).max(needed).min(BUFFER);
             self.filling.reserve_exact(wished - self.filling.len());
         }
         self.filling.extend_from_slice(&piece);
