@@ -50,6 +50,10 @@ def targets(figures):
             most(f"cold start to the first 201, {engine}, a bucket (median)", 150, figures["cold_start_ms"][engine], " ms")
     if "presign_us" in figures:
         most("one POST policy signed, key at hand", 3, figures["presign_us"], " µs")
+    if "receive_peak_mb" in figures:
+        most("peak memory at 16 uploads through the broker at once", 400, figures["receive_peak_mb"], " MB")
+        least("one upload through the broker, of the speed of curl to the store", 0.8, figures["receive_ratio"])
+        most("p99 of `ref.json` beside 16 uploads, by that alone", 2, figures["receive_p99_ratio"])
     for way, ratio in figures.get("upload_ratio", {}).items():
         most(f"`dropslip upload`, {way}, by the time of curl", 1.2, ratio)
     return table(["target", "limit", "this run", "verdict"], lines)

@@ -9,6 +9,7 @@ rounds, and what counts are ratios to the floor of the same run. From the enviro
   BENCH_SECTIONS                some of SECTIONS, separated by commas; all
   BENCH_TENANTS                 1000
   BENCH_UPLOAD_MB               1000
+  BENCH_RECEIVE_MB              1024; each of 16 uploads through the broker at once
   BENCH_SETTINGS                settings of dropslip, as in "LOG=warn MAX_CONNECTIONS=5000"
   BENCH_PROFILE                 release; or debug, to try this program
   BENCH_TMPDIR                  where databases and files go; /var/tmp
@@ -19,6 +20,7 @@ import glob, os, pathlib, shutil, signal, sys, tempfile, time, traceback
 import confirming
 import pure
 import reading
+import receiving
 import slips
 import starting
 import uploading
@@ -36,6 +38,7 @@ SECTIONS = {
     "read": ("Reading: `GET /v2/files/{id}.json` and the list", reading.read),
     "start": ("Start, memory, size", starting.start),
     "pure": ("The pure parts of step 1, by criterion", pure.pure),
+    "receive": ("Uploads through the broker", receiving.receive),
     "upload": ("`dropslip upload` beside curl", uploading.upload),
 }
 NEEDED_GB = 8
@@ -48,6 +51,7 @@ class Bench:
         option = lambda name, default: os.environ.get(f"BENCH_{name}") or default
         self.seconds, self.rounds, self.tenants = int(option("SECONDS", 3)), int(option("ROUNDS", 5)), int(option("TENANTS", 1000))
         self.upload_mb = int(option("UPLOAD_MB", 1000))
+        self.receive_mb = int(option("RECEIVE_MB", 1024))
         self.connections = [int(number) for number in option("CONNECTIONS", "1,16,64,256").split(",")]
         self.middle = 64
         self.sections = option("SECTIONS", ",".join(SECTIONS)).split(",")
@@ -56,9 +60,12 @@ class Bench:
         settings = dict(pair.split("=", 1) for pair in option("SETTINGS", "").split())
         self.profile = option("PROFILE", "release")
         self.out = option("OUT", ROOT / "BENCHMARKS.md" if set(self.sections) == set(SECTIONS) and self.profile == "release" else None)
-        self.eatmydata = next(iter(glob.glob(slips.EATMYDATA)), None) or sys.exit("no libeatmydata here: run localstack/setup.sh eatmydata")
-        if shutil.disk_usage(tempfile.gettempdir()).free < NEEDED_GB * 1e9:
-            sys.exit(f"less than {NEEDED_GB} GB free in {tempfile.gettempdir()}; BENCH_TMPDIR names another place")
+        self.eatmydata = next(iter(glob.glob(slips.EATMYDATA)), None)
+        if not self.eatmydata and "volatile" in self.sections:
+            sys.exit("no libeatmydata here: run localstack/setup.sh eatmydata")
+        needed_gb = NEEDED_GB + ("receive" in self.sections and receiving.needed_gb(self.receive_mb))
+        if shutil.disk_usage(tempfile.gettempdir()).free < needed_gb * 1e9:
+            sys.exit(f"less than {needed_gb:.0f} GB free in {tempfile.gettempdir()}; BENCH_TMPDIR names another place")
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="dropslip-bench-"))
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         self.stage = Stage(self.scratch, target / self.profile, settings)

@@ -88,6 +88,8 @@ pub struct Secret {
     pub is_readable: bool,
     /// Why links to files have no keys, if they have none.
     pub why_no_keys: Option<String>,
+    /// The dialects that are on and whose log-in begins a session, if the secret may sign one.
+    pub log_in: Vec<&'static str>,
 }
 
 /// What a run came to.

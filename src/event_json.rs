@@ -13,6 +13,9 @@ pub fn audited_details(change: &Change<'_>) -> String {
     if let Some(via) = change.origin.via() {
         details.insert("via".to_owned(), via.into());
     }
+    if let Some(dialect) = change.origin.dialect() {
+        details.insert("dialect".to_owned(), dialect.into());
+    }
     details.insert("filename".to_owned(), change.file.name.as_str().into());
     Value::Object(details).to_string()
 }

@@ -71,6 +71,14 @@ pub enum Source {
     Database,
 }
 
+impl Source {
+    /// Whether a secret that lies there does for that purpose.
+    #[must_use]
+    pub fn may_sign(self, purpose: Purpose) -> bool {
+        self != Self::Database || purpose.is_signed_from_the_database()
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -145,8 +153,7 @@ impl InstallationSecret {
     /// The keys for a purpose; `None` where this secret lies too open for it.
     #[must_use]
     pub fn keys(&self, purpose: Purpose) -> Option<Keys> {
-        let may_sign = self.source != Source::Database || purpose.is_signed_from_the_database();
-        may_sign.then(|| self.each(|secret| derived(secret, purpose)))
+        self.source.may_sign(purpose).then(|| self.each(|secret| derived(secret, purpose)))
     }
 
     /// The secrets themselves as keys. So the version before signed keys in links, and those are still to be verified.

@@ -268,7 +268,7 @@ mod tests {
         for id in 0..=i64::from(BETWEEN_CLEANINGS) {
             let actor = Actor { id, kind: ActorKind::Users };
             let tenant = format!("t{id}").parse().unwrap();
-            limits.request(&Caller { actor, tenant, scopes: Scopes::all(), types: TypeLimit::default() }).unwrap();
+            limits.request(&Caller { actor, tenant, scopes: Scopes::all(), types: TypeLimit::default(), dialect: None }).unwrap();
         }
         for rate in limits.rates.iter().flatten() {
             assert!(rate.len() < BETWEEN_CLEANINGS as usize / 2, "{} are remembered", rate.len());

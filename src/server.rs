@@ -115,7 +115,7 @@ impl Server {
         let Opened { database, broker, form_url, embedded } = open(config, &origins, Alone::Required, stop_rest.clone()).await?;
         sweeper::count_reserved(&broker).await.context("the bytes of living forms could not be counted")?;
         let development_token = embedded.as_ref().and_then(|embedded| embedded.token.clone());
-        configured::judge_dialects(config, &dialects, &broker)?;
+        configured::judge_dialects(config, &dialects, &broker.file_types())?;
         let (tokens, links) = tokens(config, &database, development_token.clone()).await?;
         configured::log_sessions(&dialects, tokens.makes_sessions());
         let state = AppState::from(api::Parts {

@@ -292,7 +292,7 @@ impl Tokens {
                 }
                 let (actor, tenant) = (*actor, tenant.clone());
                 let types = if signed.is_some() { signed } else { self.key_of_before(presented).await?.and_then(|key| types_by(&key)) };
-                Ok(types.map(|types| Caller { actor, tenant, scopes, types }))
+                Ok(types.map(|types| Caller { actor, tenant, scopes, types, dialect: None }))
             }
         }
     }
@@ -418,5 +418,5 @@ pub fn looks_like_token(text: &str) -> bool {
 /// The person at the laptop.
 fn development_caller() -> Caller {
     let actor = Actor { id: 1, kind: ActorKind::Users };
-    Caller { actor, tenant: Tenant::default(), scopes: Scopes::all(), types: TypeLimit::default() }
+    Caller { actor, tenant: Tenant::default(), scopes: Scopes::all(), types: TypeLimit::default(), dialect: None }
 }

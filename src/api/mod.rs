@@ -34,6 +34,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::metrics::Operation;
+use http::auth::SpokenIn;
 use http::dialect::Dialect;
 use http::request_log::{not_found, with_request_id};
 use http::{PublicUrl, answered};
@@ -89,6 +90,7 @@ fn spoken(dialect: &'static Dialect, public_url: &Arc<str>) -> Router<AppState> 
     let public_url = PublicUrl(public_url.clone());
     (dialect.routes)().layer(from_fn(move |mut request: Request<Body>, next: Next| {
         request.extensions_mut().insert(public_url.clone());
+        request.extensions_mut().insert(SpokenIn(dialect.name));
         async move {
             let operation = (dialect.label)(request.method(), request.uri().path()).unwrap_or(Operation::Other);
             answered(next, request, operation, dialect.faults).await

@@ -49,7 +49,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Invalid`] when the file's rule does not take the name or disposition, and as for [`Broker::confirm`].
     pub async fn confirm_as(&self, caller: &Caller, id: FileId, wished: Describe<'_>, now: OffsetDateTime) -> Result<File, BrokerError> {
-        self.confirm_from(Origin::Request(caller.actor), caller, id, wished, now).await
+        self.confirm_from(caller.origin(), caller, id, wished, now).await
     }
 
     /// Step 3 for whatever reason: a client's request, a sweep, or the bucket's word that something arrived.
@@ -88,7 +88,7 @@ impl Broker {
             seen_by(caller, &file)?;
             return Ok(Some(file));
         }
-        let changed = self.database.describe(&file, &described, caller.actor, now).await?;
+        let changed = self.database.describe(&file, &described, caller.by(), now).await?;
         failpoint::reach("rename: recorded");
         match changed {
             Changed::Done(file) => {

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{ATTEMPTS, Broker, BrokerError, allowed, seen_by, too_often};
 use crate::database::Changed;
-use crate::domain::{Caller, Complaints, Deletion, Field, File, FileId, FileState, Origin, Scope};
+use crate::domain::{Caller, Complaints, Deletion, Field, File, FileId, FileState, Scope};
 use crate::failpoint;
 
 /// What deleting a file comes to.
@@ -125,7 +125,7 @@ impl Broker {
                     return Err(BrokerError::Conflict(Complaints::one(Field::State, "is temp: there is nothing to restore")));
                 }
             }
-            match self.database.restore_file(&file, caller.actor, now).await? {
+            match self.database.restore_file(&file, caller.by(), now).await? {
                 Changed::Done(file) => {
                     failpoint::reach("restore: recorded");
                     tracing::info!(file.id = %id, "file restored");
@@ -144,7 +144,7 @@ impl Broker {
             let file = self.find(caller, id).await?;
             let removed = match file.state() {
                 FileState::Deleted => true,
-                FileState::Temp => self.give_up(&file, Some(Origin::Request(caller.actor)), now).await?,
+                FileState::Temp => self.give_up(&file, Some(caller.origin()), now).await?,
                 FileState::Active => self.put_away(caller, &file, now).await?,
             };
             if removed {
@@ -156,7 +156,7 @@ impl Broker {
 
     /// Deletes an active file; `false` when it has changed since it was looked at.
     async fn put_away(&self, caller: &Caller, file: &File, now: OffsetDateTime) -> Result<bool, BrokerError> {
-        let deleted = self.database.delete_file(file, &Deletion { at: now, by: caller.actor }).await?.is_some();
+        let deleted = self.database.delete_file(file, &Deletion { at: now, by: caller.actor }, caller.dialect).await?.is_some();
         if deleted {
             failpoint::reach("delete: recorded");
             tracing::info!(file.id = %file.id, "file deleted");

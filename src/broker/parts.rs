@@ -125,7 +125,7 @@ impl Broker {
         if self.find(caller, id).await?.multipart.is_none() {
             return Err(in_one_request());
         }
-        self.forget(caller, id, Some(Origin::Request(caller.actor)), now).await
+        self.forget(caller, id, Some(caller.origin()), now).await
     }
 
     /// Forgets a slip that its client never got.

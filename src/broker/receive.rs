@@ -24,10 +24,9 @@ use crate::bucket::{BucketError, LONGEST_COPY};
 use crate::database::{Activation, NewForm, NewRow};
 use crate::domain::evidence::bytes_wanted;
 use crate::domain::file::{ChecksumSha256, Landed};
-use crate::domain::image_header::Pieces;
 use crate::domain::{
-    Caller, Complaints, Disposition, Evidence, Field, File, FileName, FileType, Grant, MediaType, NewFile, Origin, PartSizes, Scope,
-    Sealed, SealedKey, StagingKey,
+    Caller, Complaints, Disposition, Evidence, Field, File, FileName, FileType, Grant, MediaType, NewFile, PartSizes, Scope, Sealed,
+    SealedKey, StagingKey,
 };
 use crate::failpoint;
 use crate::fair::Permit;
@@ -233,7 +232,7 @@ impl Receiving {
             let activation = Activation {
                 sealed: sealed.clone(),
                 actor: self.caller.actor,
-                origin: Origin::Request(self.caller.actor),
+                origin: self.caller.origin(),
                 at,
                 keep_until: keep.map(|keep| at + keep),
                 late_uploads: self.broker.grace,
@@ -372,14 +371,4 @@ fn too_many(most: u64) -> BrokerError {
 fn usual_disposition(rule: &FileType) -> Disposition {
     let usual = Disposition::default();
     if rule.dispositions.contains(&usual) { usual } else { rule.dispositions.first().copied().unwrap_or(usual) }
-}
-
-/// The first bytes of what is still whole in memory, with more of it where an image's size needs that; `None` where that is not in memory.
-fn pieces(start: &[u8], size: u64) -> Option<Pieces> {
-    let mut upload = Pieces::new(start.to_vec(), size);
-    while let Some(range) = upload.wanted() {
-        let bytes = start.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)?.to_vec();
-        upload.add(range.start, bytes);
-    }
-    Some(upload)
 }

@@ -361,7 +361,7 @@ impl Broker {
 
 /// Whoever asked for the slip, with every right: in whose name dropslip acts by itself.
 pub(super) fn owner(file: &File) -> Caller {
-    Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all(), types: TypeLimit::default() }
+    Caller { actor: file.created_by, tenant: file.tenant.clone(), scopes: Scopes::all(), types: TypeLimit::default(), dialect: None }
 }
 
 /// What became of an expired temp file, or is to become of it.

@@ -76,7 +76,7 @@ impl Broker {
         if !unconfirmed.is_empty() {
             return Err(AttachError::Unconfirmed(unconfirmed));
         }
-        match self.database.attach(&caller.tenant, ticket, ids, MOST_ON_TICKET, caller.actor, clock()).await? {
+        match self.database.attach(&caller.tenant, ticket, ids, MOST_ON_TICKET, caller.by(), clock()).await? {
             Attached::All => {
                 failpoint::reach("attach: recorded");
                 Ok(())
@@ -134,7 +134,7 @@ impl Broker {
         changes_tickets(caller)?;
         // What the caller cannot see it cannot take off either.
         self.find(caller, id).await?;
-        if self.database.detach(&caller.tenant, ticket, id, caller.actor, now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
+        if self.database.detach(&caller.tenant, ticket, id, caller.by(), now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
     }
 
     /// Whether a file is on a ticket of the caller's tenant.

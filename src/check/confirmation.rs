@@ -83,6 +83,7 @@ impl Bench {
             tenant: "check".parse()?,
             scopes: "files:read,files:write".parse()?,
             types: TypeLimit::default(),
+            dialect: None,
         };
         Ok(Self { broker, database, caller, _folder: folder })
     }

@@ -1,12 +1,13 @@
-//! Where the installation secret lies, and whether links to files have keys.
+//! Where the installation secret lies, whether links to files have keys, and whether a log-in begins a session.
 
 use super::{Installation, Report, Secret, Status};
-use crate::installation_secret::Source;
+use crate::installation_secret::{Purpose, Source};
 
 pub(super) fn look(installation: &Installation, report: &mut Report) {
     const SECRET: &str = "secret";
     const KEYS: &str = "proxy-keys";
-    let Secret { source, is_readable, why_no_keys } = match &installation.secret {
+    const SESSIONS: &str = "sessions";
+    let Secret { source, is_readable, why_no_keys, log_in } = match &installation.secret {
         Ok(secret) => secret,
         Err(why) => return report.advise(SECRET, Status::Error, why.clone(), "correct that setting; dropslip does not start with it"),
     };
@@ -23,5 +24,20 @@ pub(super) fn look(installation: &Installation, report: &mut Report) {
     match why_no_keys {
         None => report.ok(KEYS, "links to files have keys"),
         Some(why) => report.info(KEYS, format!("links to files have no keys, each needs a token: {why}")),
+    }
+    if log_in.is_empty() {
+        return;
+    }
+    let dialects = log_in.join(", ");
+    if source.may_sign(Purpose::Sessions) {
+        report.ok(SESSIONS, format!("a log-in begins a session ({dialects})"));
+    } else {
+        let found = format!("a log-in begins no session ({dialects}): who reads the database could forge one");
+        report.advise(
+            SESSIONS,
+            Status::Warning,
+            found,
+            "set DROPSLIP_SECRETS_FILE or DROPSLIP_SECRETS, or tell clients to send their token each time",
+        );
     }
 }

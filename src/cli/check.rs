@@ -119,7 +119,8 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
 
 fn secret(config: &Config) -> anyhow::Result<check::Secret> {
     let server::Found { source, is_readable, why_no_keys } = server::find_secret(config)?;
-    Ok(check::Secret { source, is_readable, why_no_keys })
+    let log_in = server::dialects(config)?.with_sessions().collect();
+    Ok(check::Secret { source, is_readable, why_no_keys, log_in })
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {

@@ -79,7 +79,7 @@ impl NewToken {
 
     fn caller(self) -> Caller {
         let Self { user, kind, tenant, scopes, file_types, .. } = self;
-        Caller { actor: Actor { id: user, kind }, tenant, scopes, types: file_types.unwrap_or_default() }
+        Caller { actor: Actor { id: user, kind }, tenant, scopes, types: file_types.unwrap_or_default(), dialect: None }
     }
 }
 
@@ -130,7 +130,7 @@ async fn run_on(command: TokenCommand, tokens: &Tokens, now: OffsetDateTime) -> 
                 "revoked"
             )?;
             for row in tokens.list().await? {
-                let Caller { actor, tenant, scopes, types } = &row.caller;
+                let Caller { actor, tenant, scopes, types, .. } = &row.caller;
                 let actor = format!("{} {}", actor.kind.as_str(), actor.id);
                 let or_none = |at: Option<OffsetDateTime>| at.map_or_else(|| "-".to_owned(), instant);
                 let (created, expires, revoked) = (instant(row.created_at), or_none(row.expires_at), or_none(row.revoked_at));
@@ -168,7 +168,7 @@ fn hash() -> anyhow::Result<()> {
 
 /// What stands in the file for that token.
 fn entry(token: &Token, caller: &Caller, expires_at: Option<OffsetDateTime>) -> String {
-    let Caller { actor, tenant, scopes, types } = caller;
+    let Caller { actor, tenant, scopes, types, .. } = caller;
     let types = types.names().map(|_| format!("file_types = \"{types}\"\n")).unwrap_or_default();
     let expires_at = expires_at.map(|at| format!("expires_at = {}\n", instant(at))).unwrap_or_default();
     format!(

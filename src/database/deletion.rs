@@ -13,14 +13,19 @@ use super::doomed_keys::doom;
 use super::file_row::{COLUMNS, FileRow};
 use super::instant::Instant;
 use super::{Database, DatabaseError, Engine, on_pool};
-use crate::domain::{Action, Actor, Change, Deletion, File, Origin};
+use crate::domain::{Action, By, Change, Deletion, File, Origin};
 
 impl Database {
     /// Deletes an active file. `None` when it is not `active` any more.
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn delete_file(&self, file: &File, deletion: &Deletion) -> Result<Option<File>, DatabaseError> {
+    pub async fn delete_file(
+        &self,
+        file: &File,
+        deletion: &Deletion,
+        dialect: Option<&'static str>,
+    ) -> Result<Option<File>, DatabaseError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = 'deleted', deleted_at = CASE WHEN created_at > $1 THEN created_at ELSE $1 END, deleted_by_id = $2, deleted_by_kind = $3 \
              WHERE id = $4 AND tenant = $5 AND state = 'active' RETURNING {COLUMNS}"
@@ -31,7 +36,7 @@ impl Database {
             let row: Option<FileRow> = query.bind(file.id.0).bind(file.tenant.as_str()).fetch_optional(&mut *transaction).await?;
             let deleted = row.map(File::try_from).transpose().map_err(unreadable)?;
             if let Some(file) = &deleted {
-                record!(self, transaction, &Change::new(file, Action::Deleted, Origin::Request(deletion.by), deletion.at));
+                record!(self, transaction, &Change::new(file, Action::Deleted, Origin::Request(By { actor: deletion.by, dialect }), deletion.at));
             }
             transaction.commit().await?;
             Ok(deleted)
@@ -44,7 +49,7 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn restore_file(&self, file: &File, by: Actor, at: OffsetDateTime) -> Result<Changed, DatabaseError> {
+    pub async fn restore_file(&self, file: &File, by: impl Into<By>, at: OffsetDateTime) -> Result<Changed, DatabaseError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET state = 'active', deleted_at = NULL, deleted_by_id = NULL, deleted_by_kind = NULL, keep_until = NULL \
              WHERE id = $1 AND tenant = $2 AND state = 'deleted' RETURNING {COLUMNS}"
@@ -57,7 +62,7 @@ impl Database {
                 transaction.rollback().await?;
                 return Ok(Changed::Outdated);
             };
-            let change = Change::new(&file, Action::Restored, Origin::Request(by), at);
+            let change = Change::new(&file, Action::Restored, Origin::Request(by.into()), at);
             if let Some(wait) = churn::wait!(transaction, &change) {
                 transaction.rollback().await?;
                 return Ok(Changed::TooOften(wait));

@@ -14,7 +14,7 @@ use super::instant::Instant;
 use super::search_name::{search_name, search_name_of};
 use super::{Database, DatabaseError, on_pool};
 use crate::domain::file::ChecksumSha256;
-use crate::domain::{Action, Actor, Change, File, FileId, FileState, Origin, Sealed, SealedKey, StagingKey, Tenant};
+use crate::domain::{Action, Actor, By, Change, File, FileId, FileState, Origin, Sealed, SealedKey, StagingKey, Tenant};
 
 /// What a file becomes active with.
 #[derive(Debug)]
@@ -194,7 +194,8 @@ impl Database {
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn describe(&self, seen: &File, wished: &File, by: Actor, at: OffsetDateTime) -> Result<Changed, DatabaseError> {
+    pub async fn describe(&self, seen: &File, wished: &File, by: impl Into<By>, at: OffsetDateTime) -> Result<Changed, DatabaseError> {
+        let by = by.into();
         let before = json!({"filename": seen.name.as_str(), "disposition": seen.disposition.as_str()});
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE files SET name = $1, disposition = $2, updated_at = CASE WHEN created_at > $3 THEN created_at ELSE $3 END, updated_by_id = $4, updated_by_kind = $5, \
@@ -207,8 +208,8 @@ impl Database {
                 .bind(wished.name.as_str())
                 .bind(wished.disposition.as_str())
                 .bind(Instant(at))
-                .bind(by.id)
-                .bind(by.kind.as_str())
+                .bind(by.actor.id)
+                .bind(by.actor.kind.as_str())
                 .bind(seen.id.0)
                 .bind(seen.tenant.as_str())
                 .bind(seen.name.as_str())

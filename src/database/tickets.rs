@@ -11,7 +11,7 @@ use super::churn;
 use super::file_row::{COLUMNS, FileRow};
 use super::instant::Instant;
 use super::{Database, DatabaseError, Engine, on_pool};
-use crate::domain::{Action, Actor, Change, File, FileId, Origin, Tenant, TicketId};
+use crate::domain::{Action, By, Change, File, FileId, Origin, Tenant, TicketId};
 use crate::failpoint;
 
 /// What became of files that were to be attached.
@@ -38,9 +38,10 @@ impl Database {
         ticket: TicketId,
         files: &[FileId],
         most: u32,
-        actor: Actor,
+        by: impl Into<By>,
         at: OffsetDateTime,
     ) -> Result<Attached, DatabaseError> {
+        let by = by.into();
         let insert = "INSERT INTO ticket_files (tenant, ticket_id, file_id, added_at, added_by_id, added_by_kind) \
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, ticket_id, file_id) DO NOTHING";
         // One at a time for each ticket, so that nobody fills it up meanwhile. SQLite has one writer anyway.
@@ -63,9 +64,9 @@ impl Database {
                     return Ok(Attached::Gone(*id));
                 };
                 let query = sqlx::query(insert).bind(tenant.as_str()).bind(ticket.0).bind(id.0).bind(Instant(at));
-                let done = query.bind(actor.id).bind(actor.kind.as_str()).execute(&mut *transaction).await?;
+                let done = query.bind(by.actor.id).bind(by.actor.kind.as_str()).execute(&mut *transaction).await?;
                 if done.rows_affected() > 0 {
-                    let change = Change::new(&file, Action::Attached, Origin::Request(actor), at).with("ticket", ticket.0);
+                    let change = Change::new(&file, Action::Attached, Origin::Request(by), at).with("ticket", ticket.0);
                     if let Some(wait) = churn::wait!(transaction, &change) {
                         transaction.rollback().await?;
                         return Ok(Attached::TooOften(wait));
@@ -94,9 +95,10 @@ impl Database {
         tenant: &Tenant,
         ticket: TicketId,
         file: FileId,
-        actor: Actor,
+        by: impl Into<By>,
         at: OffsetDateTime,
     ) -> Result<bool, DatabaseError> {
+        let by = by.into();
         let delete = "DELETE FROM ticket_files WHERE tenant = $1 AND ticket_id = $2 AND file_id = $3";
         let find = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM files WHERE id = $1 AND tenant = $2"));
         on_pool!(self, write connection => {
@@ -109,7 +111,7 @@ impl Database {
             // A file that is on a ticket has a record.
             let row: FileRow = sqlx::query_as(find).bind(file.0).bind(tenant.as_str()).fetch_one(&mut *transaction).await?;
             let file = File::try_from(row).map_err(unreadable)?;
-            record!(self, transaction, &Change::new(&file, Action::Detached, Origin::Request(actor), at).with("ticket", ticket.0));
+            record!(self, transaction, &Change::new(&file, Action::Detached, Origin::Request(by), at).with("ticket", ticket.0));
             transaction.commit().await?;
             Ok(true)
         })

@@ -65,6 +65,7 @@ impl TryFrom<Row> for TokenRow {
             tenant: parsed(&row.tenant)?,
             scopes: parsed(&row.scopes)?,
             types: row.file_types.as_deref().map_or_else(|| Ok(TypeLimit::default()), parsed)?,
+            dialect: None,
         };
         let (expires_at, revoked_at) = (row.expires_at.map(|at| at.0), row.revoked_at.map(|at| at.0));
         Ok(Self { id: row.id, secret_sha256: row.secret_sha256, caller, created_at: row.created_at.0, expires_at, revoked_at })

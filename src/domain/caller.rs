@@ -237,6 +237,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The file types that it is allowed for.
     pub types: TypeLimit,
+    /// In which dialect it asks; `None` for what is no request of a client's.
+    pub dialect: Option<&'static str>,
 }
 
 #[cfg(test)]

@@ -98,11 +98,26 @@ impl fmt::Display for Action {
     }
 }
 
+/// Who asked for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct By {
+    /// The person or program.
+    pub actor: Actor,
+    /// In which dialect; `None` where that is not known.
+    pub dialect: Option<&'static str>,
+}
+
+impl From<Actor> for By {
+    fn from(actor: Actor) -> Self {
+        Self { actor, dialect: None }
+    }
+}
+
 /// What made dropslip do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A request of this actor.
-    Request(Actor),
+    /// A request.
+    Request(By),
     /// A sweep.
     Sweep,
     /// The bucket said that an object arrived.
@@ -114,7 +129,16 @@ impl Origin {
     #[must_use]
     pub fn actor(self) -> Option<Actor> {
         match self {
-            Self::Request(actor) => Some(actor),
+            Self::Request(by) => Some(by.actor),
+            _ => None,
+        }
+    }
+
+    /// In which dialect somebody asked for it.
+    #[must_use]
+    pub fn dialect(self) -> Option<&'static str> {
+        match self {
+            Self::Request(by) => by.dialect,
             _ => None,
         }
     }

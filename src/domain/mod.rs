@@ -69,7 +69,7 @@ pub use changes::Changes;
 pub use complaints::Complaints;
 pub use composed::composed;
 pub use disposition::Disposition;
-pub use event::{Action, Change, Origin, Subscription};
+pub use event::{Action, By, Change, Origin, Subscription};
 pub use evidence::{Evidence, Sniff, Verdict};
 pub use field::Field;
 pub use file::{Attempts, Deletion, File, FileId, FileState, NewFile, Sealed, State, TicketId, UploadMethod};

@@ -1,6 +1,6 @@
 //! What a caller may see.
 
-use super::{Actor, ActorKind, Caller, File, Tenant, TypeLimit};
+use super::{Actor, ActorKind, By, Caller, File, Origin, Tenant, TypeLimit};
 
 /// The files that somebody may see: those of a tenant, or of one maker in it, of some types or all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,18 @@ pub struct Reach<'a> {
 }
 
 impl Caller {
+    /// What makes dropslip do what it asks for.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin::Request(self.by())
+    }
+
+    /// Who asks, and in which words.
+    #[must_use]
+    pub fn by(&self) -> By {
+        By { actor: self.actor, dialect: self.dialect }
+    }
+
     /// What the caller may see. Customers are strangers to each other: what one uploads is nothing to another. Users work on the same files.
     #[must_use]
     pub fn reach(&self) -> Reach<'_> {
@@ -56,6 +68,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             scopes: Scopes::all(),
             types: TypeLimit::to(["image".to_owned()]),
+            dialect: None,
         };
         let (user, customer) = (caller(1, ActorKind::Users), caller(1, ActorKind::Customers));
         assert_eq!((user.reach().maker, user.own().maker), (None, Some(user.actor)));

@@ -93,7 +93,7 @@ fn caller(claims: &Claims, names: &ClaimNames) -> Result<Caller, &'static str> {
             TypeLimit::to(types.into_iter().map(ToOwned::to_owned))
         }
     };
-    Ok(Caller { actor: Actor { id, kind }, tenant, scopes: scopes(claims, names)?, types })
+    Ok(Caller { actor: Actor { id, kind }, tenant, scopes: scopes(claims, names)?, types, dialect: None })
 }
 
 /// A whole number, or the same as text, as `sub` must be. Each number has one spelling.

@@ -4,10 +4,10 @@ use anyhow::{Context as _, bail};
 
 use super::signing::Signing;
 use crate::api::{self, BucketEventsSecret, DialectSettings, Dialects, Downloads, KayakoSettings};
-use crate::broker::Broker;
 use crate::bucket::bucket_events::{Queue, QueueOptions};
 use crate::config::{Config, DownloadMode, NotificationsToken, Storage};
 use crate::database::Database;
+use crate::domain::FileTypes;
 use crate::installation_secret::Source;
 use crate::jwt::{KeySource, Verifier};
 use crate::proxy_key::ProxyKeys;
@@ -40,9 +40,9 @@ pub(super) fn dialect_settings(config: &Config) -> DialectSettings {
 ///
 /// # Errors
 /// With the setting that names something else.
-pub(super) fn judge_dialects(config: &Config, dialects: &Dialects, broker: &Broker) -> anyhow::Result<()> {
+pub(super) fn judge_dialects(config: &Config, dialects: &Dialects, file_types: &FileTypes) -> anyhow::Result<()> {
     let (name, on) = (kayako_file_type(config), dialects.names().any(|name| name == "kayako"));
-    if !on || broker.file_types().iter().any(|rule| rule.name == name) {
+    if !on || file_types.iter().any(|rule| rule.name == name) {
         return Ok(());
     }
     if config.kayako_file_type.is_some() {

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use super::policies::read_file_types;
-use super::{Server, endpoints, signing};
+use super::{Server, configured, endpoints, signing};
 use crate::config::Config;
 use crate::tokens::Signing;
 
@@ -30,6 +30,7 @@ impl Server {
 
     fn reload_file_types(&self, config: &Config) -> anyhow::Result<String> {
         let file_types = read_file_types(config.policies.as_deref())?.with_max_request(self.max_request);
+        configured::judge_dialects(config, &self.dialects, &file_types)?;
         let names: Vec<&str> = file_types.iter().map(|rule| rule.name.as_str()).collect();
         let names = names.join(", ");
         self.broker.replace_file_types(file_types);

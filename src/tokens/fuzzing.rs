@@ -90,7 +90,8 @@ pub(crate) fn session(bytes: &[u8]) {
         _ => TypeLimit::to(["image".to_owned(), "a-1".to_owned()]),
     };
     let actor = Actor { id: i64::from(next()) * 77_777_777 + 1, kind: ActorKind::Customers };
-    let caller = Caller { actor, tenant: format!("t{seed}.eu_1-x").parse().unwrap_or_default(), scopes: Scopes::all(), types };
+    let caller =
+        Caller { actor, tenant: format!("t{seed}.eu_1-x").parse().unwrap_or_default(), scopes: Scopes::all(), types, dialect: None };
     let maker = if of_token { session::Maker::Token("0123456789abcdef".to_owned()) } else { session::Maker::Bearer(caller) };
     let guard = if is_open { Guard::Open } else { Guard::Guarded };
     let (key, ends_at) = (keys(seed), NOW + Duration::minutes(minutes));

@@ -49,7 +49,7 @@ impl fmt::Display for Maker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(lookup) => write!(f, "t{lookup}"),
-            Self::Bearer(Caller { actor, tenant, scopes, types }) => {
+            Self::Bearer(Caller { actor, tenant, scopes, types, .. }) => {
                 let types = types.names().map_or_else(|| "*".to_owned(), |names| names.join("+"));
                 let said = format!("{} {} {} {scopes} {types}", actor.kind.as_str(), actor.id, tenant.as_str());
                 write!(f, "b{}", URL_SAFE_NO_PAD.encode(said))
@@ -74,7 +74,7 @@ impl Maker {
         };
         let scopes = if scopes.is_empty() { Scopes::default() } else { scopes.parse().ok()? };
         let tenant: Tenant = tenant.parse().ok()?;
-        Some(Self::Bearer(Caller { actor: Actor { id: id.parse().ok()?, kind: kind.parse().ok()? }, tenant, scopes, types }))
+        Some(Self::Bearer(Caller { actor: Actor { id: id.parse().ok()?, kind: kind.parse().ok()? }, tenant, scopes, types, dialect: None }))
     }
 }
 

@@ -56,6 +56,7 @@ impl Entries {
                     tenant: tenant.0,
                     scopes: scopes.map_or_else(Scopes::all, |scopes| scopes.0),
                     types: file_types.map(|types| types.0).unwrap_or_default(),
+                    dialect: None,
                 },
                 expires_at: expires_at.map(|at| at.0),
             };

@@ -273,6 +273,7 @@ impl TestBroker {
             tenant: tenant.parse().unwrap(),
             scopes,
             types: TypeLimit::default(),
+            dialect: None,
         };
         let (_, token) = Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         token.reveal().to_owned()
@@ -284,6 +285,7 @@ impl TestBroker {
             tenant: tenant.parse().unwrap(),
             scopes: Scopes::all(),
             types: TypeLimit::default(),
+            dialect: None,
         };
         let (_, token) = Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         token.reveal().to_owned()

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use time::OffsetDateTime;
 
-use crate::api::http::auth::{address, holder};
+use crate::api::http::auth::{address, admitted, holder};
 use crate::api::http::{AppState, Fault};
 use crate::domain::Caller;
 use crate::tokens::Holder;
@@ -24,9 +24,7 @@ impl FromRequestParts<AppState> for Uploader {
             return Ok(Self(holder(parts, state).await?.caller));
         };
         let known = state.tokens.authenticate_upload(token, address(parts), OffsetDateTime::now_utc()).await?;
-        let caller = known.ok_or(Fault::Unauthenticated)?;
-        state.broker.admit(&caller)?;
-        Ok(Self(caller))
+        Ok(Self(admitted(known.ok_or(Fault::Unauthenticated)?, parts, state)?))
     }
 }
 

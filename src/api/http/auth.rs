@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::fault::Fault;
 use super::state::AppState;
-use crate::domain::Address;
+use crate::domain::{Address, Caller};
 use crate::tokens::Holder;
 
 /// Who asks by an access token or a JWT; with what can make upload tokens.
@@ -22,9 +22,20 @@ pub(in crate::api) async fn holder(parts: &Parts, state: &AppState) -> Result<Ho
 /// The same by this token, wherever the request has it.
 pub(in crate::api) async fn holder_of(token: &str, parts: &Parts, state: &AppState) -> Result<Holder, Fault> {
     let known = state.tokens.authenticate(token, address(parts), OffsetDateTime::now_utc()).await?;
-    let holder = known.ok_or(Fault::Unauthenticated)?;
-    state.broker.admit(&holder.caller)?;
+    let mut holder = known.ok_or(Fault::Unauthenticated)?;
+    holder.caller = admitted(holder.caller, parts, state)?;
     Ok(holder)
+}
+
+/// The dialect of a request, as the router says it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::api) struct SpokenIn(pub(in crate::api) &'static str);
+
+/// Whoever is known, as one who asks in this dialect, and not too often.
+pub(in crate::api) fn admitted(caller: Caller, parts: &Parts, state: &AppState) -> Result<Caller, Fault> {
+    let caller = Caller { dialect: parts.extensions.get::<SpokenIn>().map(|spoken| spoken.0), ..caller };
+    state.broker.admit(&caller)?;
+    Ok(caller)
 }
 
 /// Whom the request comes from, where that is known.

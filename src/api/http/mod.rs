@@ -18,6 +18,7 @@ mod file_paths;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(super) mod instants;
+pub(super) mod lingering;
 pub(super) mod openapi;
 pub(super) mod query;
 mod refused_tokens;

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::credentials::{Credentials, uuid};
 use super::settings::KayakoSettings;
-use crate::api::http::auth::{address, holder_of};
+use crate::api::http::auth::{address, admitted, holder_of};
 use crate::api::http::{AppState, Fault};
 use crate::domain::{Caller, Scope, Scopes, TypeLimit};
 use crate::tokens::{Guard, NewSession};
@@ -45,7 +45,7 @@ impl FromRequestParts<AppState> for Asking {
         match (&credentials.token, &credentials.session, &credentials.fingerprint) {
             (Some(token), session, _) => by_token(token, session.as_deref(), credentials.is_basic, parts, state).await,
             (None, Some(session), _) => by_session(session, parts, state).await,
-            (None, None, Some(fingerprint)) => by_fingerprint(fingerprint, state),
+            (None, None, Some(fingerprint)) => by_fingerprint(fingerprint, parts, state),
             (None, None, None) => Err(Fault::Unauthenticated),
         }
     }
@@ -56,7 +56,7 @@ async fn by_token(token: &str, session: Option<&str>, is_basic: bool, parts: &Pa
     let holder = holder_of(token, parts, state).await?;
     if let Some(session) = session {
         let known = state.tokens.session(session, None, address(parts), OffsetDateTime::now_utc()).await?;
-        if known.ok_or(Fault::UnknownSession)?.caller != holder.caller {
+        if known.ok_or(Fault::UnknownSession)?.caller != (Caller { dialect: None, ..holder.caller.clone() }) {
             return Err(Fault::Contradiction(vec!["Authorization".to_owned(), "X-Session-ID".to_owned()]));
         }
     }
@@ -72,21 +72,21 @@ async fn by_session(session: &str, parts: &Parts, state: &AppState) -> Result<As
     let proof = proofs.next().filter(|_| proofs.next().is_none()).and_then(|value| value.to_str().ok());
     let known = state.tokens.session(session, proof, address(parts), OffsetDateTime::now_utc()).await?;
     let session = known.ok_or(Fault::UnknownSession)?;
-    state.broker.admit(&session.caller)?;
+    let caller = admitted(session.caller, parts, state)?;
     let changes = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method);
     if changes && !session.may_change {
         return Err(Fault::CsrfFailed);
     }
-    Ok(Asking { caller: session.caller, group: session.group, began: None, is_anonymous: false })
+    Ok(Asking { caller, group: session.group, began: None, is_anonymous: false })
 }
 
-fn by_fingerprint(fingerprint: &str, state: &AppState) -> Result<Asking, Fault> {
+fn by_fingerprint(fingerprint: &str, parts: &Parts, state: &AppState) -> Result<Asking, Fault> {
     let settings = KayakoSettings::of(state);
     let (Some(tenant), Some(name)) = (settings.fingerprints.clone(), uuid(fingerprint)) else { return Err(Fault::Unauthenticated) };
     let actor = state.tokens.anonymous(&tenant, &name).ok_or(Fault::Unauthenticated)?;
     let types = TypeLimit::to([settings.file_type.to_string()]);
-    let caller = Caller { actor, tenant, scopes: Scopes::only(Scope::FilesWrite), types };
-    state.broker.admit(&caller)?;
+    let caller = Caller { actor, tenant, scopes: Scopes::only(Scope::FilesWrite), types, dialect: None };
+    let caller = admitted(caller, parts, state)?;
     let group = state.tokens.group(&caller.tenant, actor);
     Ok(Asking { caller, group, began: None, is_anonymous: true })
 }

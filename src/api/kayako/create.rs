@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use super::auth::Asking;
 use super::case::Case;
 use super::errors::ErrorsBody;
-use super::file::RESOURCE;
-use super::files::{OneBody, end, showing};
+use super::file::{FileBody, RESOURCE};
+use super::files::{end, showing};
 use super::incoming::Incoming;
 use super::partial::Shown;
 use super::request::Arguments;
@@ -46,7 +46,7 @@ use crate::domain::File;
         (Vec<u8> = "application/octet-stream")
     )),
     responses(
-        (status = 201, body = OneBody, description = "The file. Of several, `data` is a list and `total_count` their number."),
+        (status = 201, body = CreatedBody, description = "The file. Of several, `data` is a list and `total_count` their number."),
         (status = 400, body = ErrorsBody, description = "Something is missing, the body cannot be read, the file type does not take the file, or its bytes are not what was meant."),
         WithBody, AnyCall
     )
@@ -128,6 +128,31 @@ pub(super) struct NewFileBody {
     /// The content type that it may have; without one, the name tells.
     #[schema(nullable = false)]
     content_type: Option<String>,
+}
+
+/// One file, or several that came in one form.
+#[derive(utoipa::ToSchema)]
+#[schema(as = KayakoCreated)]
+#[expect(dead_code, reason = "the schema of what is written member by member")]
+pub(super) struct CreatedBody {
+    #[schema(minimum = 201, maximum = 201)]
+    status: u16,
+    data: CreatedFiles,
+    #[schema(pattern = "^file$")]
+    resource: String,
+    /// Of several, how many.
+    #[schema(nullable = false, minimum = 2)]
+    total_count: Option<u32>,
+}
+
+/// One file, or several.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = KayakoCreatedFiles)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the schema of what is written member by member")]
+enum CreatedFiles {
+    One(Box<FileBody>),
+    Several(Vec<FileBody>),
 }
 
 /// Files as parts, under whatever names.

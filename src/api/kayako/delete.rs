@@ -81,7 +81,7 @@ pub(super) async fn delete(
     delete,
     path = "/files.json",
     operation_id = "kayakoDeleteFiles",
-    params(("ids" = String, Query, description = "1 to 1000 numbers of files, each once, commas between them. Also as `ids[]`.")),
+    params(("ids" = String, Query, pattern = "^[0-9]{1,18}(,[0-9]{1,18})*$", description = "1 to 1000 numbers of files, each once, commas between them. Also as `ids[]`.")),
     responses(
         (status = 200, body = DeletedBody, description = "So many were deleted.", example = json!({"status": 200, "total_count": 2})),
         (status = 400, body = ErrorsBody, description = "`ids` are no 1 to 1000 whole numbers, or one is there twice."),

@@ -19,6 +19,10 @@ use crate::domain::Field;
 /// How messages about what is missing begin.
 const MISSING: &str = "must be set";
 
+/// Bytes that are not those which were meant, and what Kayako says of them.
+const MISMATCH: &str = "CHECKSUM_MISMATCH";
+const ALTERED: &str = "File data has been corrupted or altered during transfer";
+
 /// Where a client learns more: the document says what each code means.
 const MORE: &str = "/openapi.json#/components/schemas/KayakoErrors";
 
@@ -107,12 +111,13 @@ fn parameter(name: &str, case: Case) -> Value {
 fn by_field(fields: &FieldErrors, otherwise: &str, case: Case) -> Vec<Value> {
     let error = |(subject, message): (&Subject, &str)| {
         let (name, code) = match subject {
-            Subject::Core(Field::Checksum) => (field_name(Field::Checksum), "CHECKSUM_MISMATCH"),
+            Subject::Core(Field::Checksum) => (field_name(Field::Checksum), MISMATCH),
             Subject::Core(field) => (field_name(*field), otherwise),
             Subject::Own(own) => (own.as_str(), otherwise),
         };
         let code = if otherwise == "FIELD_INVALID" && message.starts_with(MISSING) { "FIELD_REQUIRED" } else { code };
-        let mut error = json!({"code": code, "parameter": parameter(name, case), "message": format!("{name} {message}")});
+        let message = if code == MISMATCH { ALTERED.to_owned() } else { format!("{name} {message}") };
+        let mut error = json!({"code": code, "parameter": parameter(name, case), "message": message});
         if let Some(file) = fields.file() {
             error["pointer"] = format!("/files/{file}").into();
         }

@@ -116,9 +116,8 @@ pub(super) fn tag_part<T: AsRef<[u8]>>(said: &[T]) -> String {
 }
 
 /// A file.
-#[derive(ToSchema)]
+#[derive(serde::Serialize, ToSchema)]
 #[schema(as = KayakoFile)]
-#[expect(dead_code, reason = "the schema of what is written member by member")]
 pub(super) struct FileBody {
     id: i64,
     name: String,

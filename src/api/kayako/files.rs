@@ -75,8 +75,8 @@ pub(super) struct PageBody {
     path = "/files.json",
     operation_id = "kayakoListFiles",
     params(
-        ("offset" = Option<u64>, Query, description = "So many files are passed over. At most once."),
-        ("limit" = Option<u64>, Query, minimum = 1, description = "Most files of the page, 10 when absent; what is over 100 means 100. At most once."),
+        ("offset" = Option<i64>, Query, minimum = 0, description = "So many files are passed over. At most once."),
+        ("limit" = Option<i64>, Query, minimum = 1, description = "Most files of the page, 10 when absent; what is over 100 means 100. At most once."),
         ("fields" = Option<String>, Query, description = "`a,b`: these members alone. `-a`: all but this one."),
     ),
     responses((status = 200, body = PageBody, description = "A page of files."), (status = 400, body = ErrorsBody, description = "`offset` or `limit` are no such numbers."), AnyCall)

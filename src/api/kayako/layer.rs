@@ -9,6 +9,7 @@ use super::case::Case;
 use super::errors::Told;
 use super::paths::is_content;
 use super::request::Arguments;
+use crate::api::http::lingering::lingering;
 use crate::api::http::{Fault, PublicUrl};
 
 /// Handlers find the [`Case`] as an extension of the request, refusals as one of the answer.
@@ -19,7 +20,7 @@ pub(super) async fn answered(mut request: Request<Body>, next: Next) -> Response
     let is_script = request.headers().contains_key("x-requested-with");
     request.extensions_mut().insert(case);
     let takes = is_content(request.uri().path()) || takes_json(request.headers());
-    let mut response = if takes { next.run(request).await } else { Fault::NotAcceptable.into_response() };
+    let mut response = if takes { next.run(lingering(request)).await } else { Fault::NotAcceptable.into_response() };
     response.extensions_mut().insert(Told { case, is_script, public_url });
     response
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
+use super::super::{Broker, BrokerError};
 use super::{Arriving, Receiving};
-use crate::broker::{Broker, BrokerError};
 use crate::metrics::{self, Step};
 
 impl Drop for Receiving {

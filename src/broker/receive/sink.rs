@@ -9,8 +9,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use super::pieces;
-use crate::broker::{Broker, BrokerError};
+use super::super::{Broker, BrokerError};
 use crate::bucket::{BucketError, SealedAs};
 use crate::domain::image_header::Pieces;
 use crate::domain::{Part, SealedKey};
@@ -230,4 +229,14 @@ impl Broker {
             ended => ended,
         }
     }
+}
+
+/// The first bytes of what is still whole in memory, with more of it where an image's size needs that; `None` where that is not in memory.
+fn pieces(start: &[u8], size: u64) -> Option<Pieces> {
+    let mut upload = Pieces::new(start.to_vec(), size);
+    while let Some(range) = upload.wanted() {
+        let bytes = start.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)?.to_vec();
+        upload.add(range.start, bytes);
+    }
+    Some(upload)
 }

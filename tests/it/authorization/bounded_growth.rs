@@ -120,7 +120,7 @@ async fn parts_of_a_dead_slip_are_not_signed(db: Db) {
 
 fn user(id: i64) -> Caller {
     let actor = Actor { id, kind: ActorKind::Users };
-    Caller { actor, tenant: "default".parse().unwrap(), scopes: Scopes::all(), types: TypeLimit::default() }
+    Caller { actor, tenant: "default".parse().unwrap(), scopes: Scopes::all(), types: TypeLimit::default(), dialect: None }
 }
 
 async fn a_file_is_named_anew_sixty_times_an_hour(db: Db) {

@@ -22,6 +22,7 @@ impl TestBroker {
             tenant: "default".parse().unwrap(),
             scopes: Scopes::all(),
             types: if types.is_empty() { TypeLimit::default() } else { types.parse().unwrap() },
+            dialect: None,
         };
         let tokens = Tokens::new(self.database.clone(), None);
         tokens.create_until(&caller, expires_at, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()

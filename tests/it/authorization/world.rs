@@ -183,7 +183,7 @@ impl World {
 
     async fn new_token(&self, tenant: &str, kind: ActorKind, id: i64, scopes: &str, types: TypeLimit) -> (i64, String) {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types };
+        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types, dialect: None };
         let tokens = Tokens::new(self.broker.database.clone(), None);
         let (number, token) = tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         (number, token.reveal().to_owned())
@@ -304,6 +304,8 @@ fn said(row: &Row, object: &Object) -> (&'static str, Value) {
     let below = row.path.trim_start_matches("/companion").trim_start_matches("/u/{upload_token}");
     match (row.method, below) {
         ("POST", "/v2/files/ref.json") => ("", new_file("a.txt", "text/plain")),
+        ("POST", "/api/v1/files.json") => ("_filename=a.txt", json!("Hello")),
+        ("POST", "/api/v1/files/ref.json") => ("", json!({"name": "a.txt"})),
         ("DELETE", "/v2/files.json" | "/api/v1/files.json") => ("ids={id}", Value::Null),
         ("PUT", "/v2/tickets/{tid}/files.json") | ("POST", "/v2/files/delete.json") => ("", json!({"ids": [object.id]})),
         ("POST", "/v2/files/{id}/parts.json") => ("", json!({"partNumbers": [1]})),

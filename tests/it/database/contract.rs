@@ -38,6 +38,7 @@ fn caller(tenant: &str) -> Caller {
         tenant: tenant.parse().unwrap(),
         scopes: Scopes::all(),
         types: TypeLimit::default(),
+        dialect: None,
     }
 }
 
@@ -102,7 +103,7 @@ fn sealed(key: &str, evidence: &Evidence) -> Activation {
     Activation {
         sealed: Sealed { key: key.parse().unwrap(), size: 7, etag: "abc".to_owned(), evidence: evidence.clone() },
         actor: Actor { id: 6, kind: ActorKind::Users },
-        origin: Origin::Request(Actor { id: 6, kind: ActorKind::Users }),
+        origin: Origin::Request(Actor { id: 6, kind: ActorKind::Users }.into()),
         at: NOW + Duration::MINUTE,
         keep_until: None,
         late_uploads: Duration::HOUR,

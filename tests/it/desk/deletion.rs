@@ -36,7 +36,8 @@ impl TestBroker {
     }
 
     async fn actors_token(&self, tenant: &str, actor: Actor, scopes: &str) -> String {
-        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: scopes.parse().unwrap(), types: TypeLimit::default() };
+        let caller =
+            Caller { actor, tenant: tenant.parse().unwrap(), scopes: scopes.parse().unwrap(), types: TypeLimit::default(), dialect: None };
         Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     }
 

@@ -144,7 +144,8 @@ async fn one_renames_what_one_reaches() {
     let broker = TestBroker::on(Bed::Embedded).await;
     let token = async |tenant: &str, id: i64, kind: ActorKind, scopes: &str| {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default() };
+        let caller =
+            Caller { actor: Actor { id, kind }, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default(), dialect: None };
         Tokens::new(broker.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     };
     let owner = token("default", 5, ActorKind::Customers, "files:read,files:write").await;

@@ -16,7 +16,7 @@ impl TestBroker {
 
     async fn token_of(&self, tenant: &str, actor: Actor, scopes: &str) -> String {
         let scopes: Scopes = scopes.parse().unwrap();
-        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default() };
+        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes, types: TypeLimit::default(), dialect: None };
         Tokens::new(self.database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()
     }
 

@@ -270,6 +270,7 @@ async fn customers_do_not_reach_each_others_files() {
             tenant: "default".parse().unwrap(),
             scopes: Scopes::all(),
             types: TypeLimit::default(),
+            dialect: None,
         };
         let tokens = dropslip::tokens::Tokens::new(broker.database.clone(), None);
         tokens.create(&caller, time::OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()

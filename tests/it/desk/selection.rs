@@ -27,7 +27,7 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
     for number in 0..count {
         let kind = *dice.of(&[ActorKind::Users, ActorKind::Customers]);
         let actor = Actor { id: i64::try_from(dice.below(4)).unwrap() + 1, kind };
-        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: Scopes::all(), types: TypeLimit::default() };
+        let caller = Caller { actor, tenant: tenant.parse().unwrap(), scopes: Scopes::all(), types: TypeLimit::default(), dialect: None };
         let at = START + Duration::microseconds(i64::try_from(dice.below(40)).unwrap());
         let new = NewFile {
             type_name: (*dice.of(&["attachment", "image"])).to_owned(),
@@ -65,7 +65,7 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
             let sealed = Activation {
                 sealed: Sealed { key: key.parse().unwrap(), size, etag: "e".to_owned(), evidence },
                 actor,
-                origin: dropslip::domain::Origin::Request(actor),
+                origin: dropslip::domain::Origin::Request(actor.into()),
                 at,
                 keep_until: None,
                 late_uploads: Duration::ZERO,
@@ -74,7 +74,7 @@ async fn fill(database: &Database, dice: &mut Dice, tenant: &str, count: usize) 
         }
         if fate > 7 {
             let at = START + Duration::microseconds(i64::try_from(dice.below(9)).unwrap());
-            file = database.delete_file(&file, &Deletion { at, by: actor }).await.unwrap().unwrap();
+            file = database.delete_file(&file, &Deletion { at, by: actor }, None).await.unwrap().unwrap();
         }
         files.push(file);
     }
@@ -190,7 +190,7 @@ async fn a_walk_in_any_order_meets_what_stays_once_while_files_come_and_go(db: D
             // Others come, and one that was met goes and comes back.
             fill(&broker.database, &mut dice, "default", usize::from(met.len() < 24)).await;
             let gone = there.iter().rfind(|file| met.contains(&file.id.0)).unwrap();
-            let deleted = broker.database.delete_file(gone, &Deletion { at: START, by: gone.created_by }).await.unwrap().unwrap();
+            let deleted = broker.database.delete_file(gone, &Deletion { at: START, by: gone.created_by }, None).await.unwrap().unwrap();
             let Some(next) = page["meta"]["page"]["nextCursor"].as_str() else {
                 broker.database.restore_file(&deleted, deleted.created_by, OffsetDateTime::now_utc()).await.unwrap();
                 break;
@@ -319,6 +319,7 @@ async fn no_filter_shows_what_one_may_not_read() {
                 tenant: tenant.parse().unwrap(),
                 scopes: "files:read".parse().unwrap(),
                 types: TypeLimit::default(),
+                dialect: None,
             };
             let tokens = dropslip::tokens::Tokens::new(broker.database.clone(), None);
             tokens.create(&caller, OffsetDateTime::now_utc()).await.unwrap().1.reveal().to_owned()

@@ -65,8 +65,13 @@ async fn confirmations_that_are_hung_up_on_while_the_store_stalls_are_bounded_an
     let world = World::through(Db::Sqlite, Through { s3: Some(proxy.address), database: None }).await;
     let program = world.start(None).await;
     let scopes: Scopes = "files:read,files:write".parse().unwrap();
-    let stranger =
-        Caller { actor: Actor { id: 1, kind: ActorKind::Users }, tenant: "other".parse().unwrap(), scopes, types: TypeLimit::default() };
+    let stranger = Caller {
+        actor: Actor { id: 1, kind: ActorKind::Users },
+        tenant: "other".parse().unwrap(),
+        scopes,
+        types: TypeLimit::default(),
+        dialect: None,
+    };
     let (_, token) = Tokens::new(world.database.clone(), None).create(&stranger, OffsetDateTime::now_utc()).await.unwrap();
     let token = token.reveal();
     let mut files = Vec::new();

@@ -119,6 +119,7 @@ impl World {
             tenant: "default".parse().unwrap(),
             scopes,
             types: TypeLimit::default(),
+            dialect: None,
         };
         let (_, token) = Tokens::new(database.clone(), None).create(&caller, OffsetDateTime::now_utc()).await.unwrap();
         Self {

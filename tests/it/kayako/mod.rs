@@ -1,8 +1,15 @@
 //! Kayako's Files API: what its clients send and read.
 
 mod deleting;
+mod encoded;
 mod errors;
 mod files;
 mod identity;
+mod judged;
 mod lifetime;
 mod lists;
+mod makers;
+mod parts;
+mod raw;
+mod reference;
+mod sending;

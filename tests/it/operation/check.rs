@@ -162,11 +162,12 @@ const ROWS: [&str; 46] = [
 ];
 const VERSIONING: &str = "versioning";
 
-fn assert_complete(checked: &Checked, origins: usize) {
+/// All those rows are there, and so many more.
+fn assert_complete(checked: &Checked, more: usize) {
     for row in ROWS.into_iter().chain([VERSIONING]) {
         assert!(checked.rows.contains_key(row), "no row {row}");
     }
-    assert_eq!(checked.rows.len(), ROWS.len() + 1 + origins, "{:?}", checked.rows.keys());
+    assert_eq!(checked.rows.len(), ROWS.len() + 1 + more, "{:?}", checked.rows.keys());
 }
 
 const EMBEDDED: [(&str, &str); 2] = [("DROPSLIP_LISTEN", "127.0.0.1:0"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
@@ -179,7 +180,9 @@ fn the_embedded_store_is_checked_before_serve_ever_ran_and_beside_it() {
     let check = || Checked::from(&run(folder.path(), &settings, &["check", "--json"]));
     let known = [("lifecycle", "info"), ("region", "info"), (VERSIONING, "info")];
     let fresh = check();
-    assert_complete(&fresh, 1);
+    // An origin, and the sessions of a dialect that is on without a bucket.
+    assert_complete(&fresh, 2);
+    assert_eq!(fresh.status("sessions"), "ok");
     let mut expected = known.to_vec();
     expected.insert(0, ("database", "info"));
     assert_eq!(fresh.not_ok(), expected);
@@ -318,6 +321,18 @@ async fn who_may_call_is_looked_at_too() {
     let away = site.check();
     let (status, found, advice) = away.row("jwt-keys");
     assert!(status == "error" && found.contains("refused") && advice.contains("503"), "{found} {advice}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_that_begins_no_session_is_warned_of() {
+    let mut site = Site::on(Bed::SeaweedFs).await;
+    assert!(!site.check().rows.contains_key("sessions"), "no dialect with a log-in is on");
+    site.set("DROPSLIP_DIALECTS", "desk,kayako");
+    let open = site.check();
+    let (status, found, advice) = open.row("sessions");
+    assert!(status == "warning" && found.contains("kayako") && advice.contains("DROPSLIP_SECRETS_FILE"), "{found} {advice}");
+    site.set("DROPSLIP_SECRETS", &"0123456789abcdef".repeat(4));
+    assert_eq!(site.check().status("sessions"), "ok", "after what was advised");
 }
 
 #[tokio::test(flavor = "multi_thread")]

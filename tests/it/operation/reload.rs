@@ -181,6 +181,24 @@ async fn a_broken_file_changes_nothing_and_the_log_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_that_lack_the_file_type_of_a_dialect_stay_out_of_force() {
+    let mut world = with_file("").await;
+    world.set("DROPSLIP_DIALECTS", "desk,kayako");
+    world.set("DROPSLIP_KAYAKO_FILE_TYPE", "lost");
+    let program = world.start(None).await;
+    let path = world.folder.path().join("policies/lost.toml");
+    let lost = fs::read_to_string(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    reloaded(&program, "not reloaded: the old one stays in force").await;
+    assert!(program.log().contains("DROPSLIP_KAYAKO_FILE_TYPE: there is no file type ‘lost’"), "{}", program.log());
+    granted(world.authorize(&program, "lost", None).await);
+    fs::write(&path, lost).unwrap();
+    fs::write(world.folder.path().join("policies/new.toml"), policy(&world, "new")).unwrap();
+    reloaded(&program, "kept, lost, new").await;
+    granted(world.authorize(&program, "new", None).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_log_filter_is_replaced_and_what_needs_a_restart_is_named() {
     let world = with_file("log = \"info\"\n").await;
     let program = world.start(None).await;

@@ -326,9 +326,9 @@ async fn senders_share_the_outbox(db: Db) {
         let id = active(&broker).await;
         let file = database.find_file(&"default".parse().unwrap(), dropslip::domain::FileId(id)).await.unwrap().unwrap();
         let now = OffsetDateTime::now_utc();
-        database.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
+        database.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }, None).await.unwrap().unwrap();
         assert!(matches!(database.restore_file(&file, file.created_by, now).await.unwrap(), Changed::Done(_)));
-        database.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }).await.unwrap().unwrap();
+        database.delete_file(&file, &dropslip::domain::Deletion { at: now, by: file.created_by }, None).await.unwrap().unwrap();
         files.push(id);
     }
     let later = OffsetDateTime::now_utc() + time::Duration::minutes(1);
@@ -378,7 +378,7 @@ async fn a_replay_sends_what_waits_and_what_waits_behind_it(db: Db) {
     let file = FileId(active(&broker).await);
     let file = database.find_file(&"default".parse().unwrap(), file).await.unwrap().unwrap();
     let deletion = Deletion { at: OffsetDateTime::now_utc(), by: file.created_by };
-    database.delete_file(&file, &deletion).await.unwrap().unwrap();
+    database.delete_file(&file, &deletion, None).await.unwrap().unwrap();
     assert!(matches!(database.restore_file(&file, file.created_by, deletion.at).await.unwrap(), Changed::Done(_)));
     let sender = Webhooks::new(database.clone(), endpoints, vec![Duration::from_hours(1); 5]).unwrap();
     let head = events(&broker, None).await.pop().unwrap();

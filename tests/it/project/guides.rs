@@ -320,6 +320,28 @@ async fn the_guides_programs_give_up_on_a_broker_that_is_away() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn kayakos_page_prints_its_program_and_that_uploads_past_the_broker() {
+    let page = std::fs::read_to_string(project().join("docs/kayako-files.md")).unwrap();
+    let code = std::fs::read_to_string(example("kayako/upload.sh")).unwrap();
+    assert!(page.contains(&format!("\n```bash\n{code}```\n")), "docs/kayako-files.md does not hold examples/kayako/upload.sh as it is");
+    let broker = Setup::on(Bed::Embedded).start().await;
+    let (server, token, folder) = (broker.base.clone(), broker.token.clone(), tempfile::tempdir().unwrap());
+    let path = file(&folder, "it's a \"note\" \u{e4}.txt", b"past the broker");
+    let output = tokio::task::spawn_blocking(move || {
+        let mut command = Command::new(example("kayako/upload.sh"));
+        command.env_clear().env("PATH", std::env::var("PATH").unwrap()).env("LC_ALL", "C.UTF-8");
+        command.env("DROPSLIP_SERVER", server).env("DROPSLIP_TOKEN", token).arg(path).output().unwrap()
+    });
+    let output = output.await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{printed}"));
+    let (_, read) = broker.read(told["data"]["id"].as_i64().unwrap()).await;
+    assert_eq!((&read["file"]["state"], &read["file"]["filename"]), (&"active".into(), &told["data"]["name"]), "{read}");
+    assert_eq!((&told["data"]["size"], &told["status"]), (&15.into(), &200.into()), "{told}");
+}
+
 #[test]
 fn every_guide_prints_the_programs_that_are_tested() {
     for (guide, files) in GUIDES {

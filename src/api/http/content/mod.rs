@@ -15,6 +15,7 @@ mod encoded;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod headers;
 mod json;
 mod md5;
 mod multipart;

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use super::base64::{Decoder, NOT_BASE64};
 use super::bounds::MOST_HEADER_BYTES;
 use super::disposition::Named;
-use super::raw::{CONTENT_MD5, text};
+use super::headers::{CONTENT_MD5, text};
 use super::{Fault, FileHead, invalid, not_whole};
 
 const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");

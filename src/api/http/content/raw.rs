@@ -1,21 +1,13 @@
 //! A body that is the file.
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, Request, header};
+use axum::http::{Request, header};
 
 use super::bounds::{Left, Limits};
 use super::disposition::Named;
+use super::headers::{CONTENT_MD5, text};
 use super::source::Source;
 use super::{ContentReader, Fault, FileHead, Machine, Piece, Queue};
-
-/// The MD5 of a file as headers give it (RFC 1864). No list of names has it.
-pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
-
-/// The text of a header, where it is one.
-pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let value = headers.get(name)?.to_str().ok()?.trim();
-    (!value.is_empty()).then(|| value.to_owned())
-}
 
 impl ContentReader {
     /// A body that is one file, which the headers of the request describe.

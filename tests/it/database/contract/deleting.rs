@@ -47,18 +47,18 @@ async fn a_deleted_file_is_the_same_file_and_comes_back_as_it_was(db: Db) {
     let Fixture { database, _folder, .. } = fixture(db).await;
     let temp = insert(&database, "one", "temp/t").await;
     let file = active(&database, 1).await;
-    assert_eq!(database.delete_file(&temp, &by(9)).await.unwrap(), None, "a temp file has nothing that could be kept");
-    let deleted = database.delete_file(&file, &by(9)).await.unwrap().unwrap();
+    assert_eq!(database.delete_file(&temp, &by(9), None).await.unwrap(), None, "a temp file has nothing that could be kept");
+    let deleted = database.delete_file(&file, &by(9), None).await.unwrap().unwrap();
     let kept = file.sealed().unwrap().clone();
     assert_eq!(deleted, File { state: State::Deleted(kept, by(9)), ..file.clone() });
     assert_eq!(database.find_file(&file.tenant, file.id).await.unwrap(), Some(deleted.clone()));
-    assert_eq!(database.delete_file(&file, &by(10)).await.unwrap(), None, "once");
+    assert_eq!(database.delete_file(&file, &by(10), None).await.unwrap(), None, "once");
     assert_eq!(listed(&database, &file).await, [], "lists hide it");
     assert!(database.owned_keys(&[file.sealed_key().unwrap().to_string()]).await.unwrap().len() == 1, "its object is owned");
 
     let foreign = File { tenant: "two".parse().unwrap(), ..deleted.clone() };
     assert_eq!(changed(database.restore_file(&foreign, foreign.created_by, NOW).await), None);
-    assert_eq!(database.delete_file(&foreign, &by(9)).await.unwrap(), None);
+    assert_eq!(database.delete_file(&foreign, &by(9), None).await.unwrap(), None);
     assert_eq!(changed(database.restore_file(&deleted, deleted.created_by, NOW).await), Some(file.clone()));
     assert_eq!(changed(database.restore_file(&deleted, deleted.created_by, NOW).await), None, "once");
     assert_eq!(listed(&database, &file).await, [file]);
@@ -69,7 +69,7 @@ async fn of_many_who_delete_or_restore_one_does(db: Db) {
     let file = active(&database, 1).await;
     let deletions: Vec<_> = (1..=8).map(by).collect();
     let won: Vec<File> =
-        join_all(deletions.iter().map(|by| database.delete_file(&file, by))).await.into_iter().filter_map(Result::unwrap).collect();
+        join_all(deletions.iter().map(|by| database.delete_file(&file, by, None))).await.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(won.len(), 1);
     let found = database.find_file(&file.tenant, file.id).await.unwrap().unwrap();
     assert_eq!(found.deletion(), won[0].deletion());
@@ -85,7 +85,7 @@ async fn a_file_is_described_anew_if_it_is_as_it_was_seen(db: Db) {
     let described = changed(database.describe(&file, &wished, who, LATER).await).unwrap();
     assert_eq!(described, File { updated_at: LATER, updated_by: who, ..wished.clone() });
     assert_eq!(changed(database.describe(&file, &wished, who, LATER).await), None, "it has another name since");
-    let deleted = database.delete_file(&described, &by(9)).await.unwrap().unwrap();
+    let deleted = database.delete_file(&described, &by(9), None).await.unwrap().unwrap();
     assert_eq!(changed(database.describe(&deleted, &file, who, LATER).await), None, "a deleted file stays as it is");
     // In the step that makes it active, too.
     let temp = insert(&database, "one", "temp/named").await;
@@ -104,7 +104,7 @@ async fn purging_takes_what_was_deleted_long_ago_and_dooms_its_object(db: Db) {
     assert_eq!(doomed(&database).await.len(), 6, "the staging keys");
     for (number, file) in files.iter().enumerate().take(5) {
         let at = LATER + Duration::seconds(i64::try_from(number).unwrap());
-        database.delete_file(file, &Deletion { at, ..by(9) }).await.unwrap().unwrap();
+        database.delete_file(file, &Deletion { at, ..by(9) }, None).await.unwrap().unwrap();
     }
     let ids = |files: &[File]| files.iter().map(|file| file.id).collect::<std::collections::BTreeSet<FileId>>();
     let until = LATER + Duration::seconds(3);
@@ -137,7 +137,7 @@ async fn each_file_is_restored_or_purged_and_never_both(db: Db) {
     let mut files = Vec::new();
     for number in 0..120 {
         let file = active(&database, number).await;
-        files.push(database.delete_file(&file, &by(9)).await.unwrap().unwrap());
+        files.push(database.delete_file(&file, &by(9), None).await.unwrap().unwrap());
     }
     let purging = (0..4).map(async |_| {
         let mut gone = Vec::new();
