@@ -74,7 +74,7 @@ impl Request {
 /// The status and the whole answer.
 async fn answered(mut stream: TcpStream) -> (u16, String) {
     let mut text = Vec::new();
-    tokio::time::timeout(BOUND, stream.read_to_end(&mut text)).await.expect("an answer in time").unwrap();
+    tokio::time::timeout(BOUND, stream.read_to_end(&mut text)).await.unwrap().unwrap();
     let text = String::from_utf8(text).unwrap();
     (text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no answer: {text}")), text)
 }
@@ -216,7 +216,7 @@ async fn an_upload_is_over_when_its_slip_is(db: Db) {
         }
     });
     let mut text = Vec::new();
-    let _ = tokio::time::timeout(BOUND, theirs.read_to_end(&mut text)).await.expect("an end in time");
+    let _ = tokio::time::timeout(BOUND, theirs.read_to_end(&mut text)).await.unwrap();
     dripping.abort();
     let text = String::from_utf8(text).unwrap();
     assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("REQUEST_TIMEOUT"), "{text}");
