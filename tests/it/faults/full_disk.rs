@@ -21,15 +21,15 @@ use crate::upload::multipart::{content, in_parts, large};
 const BOUND: Duration = Duration::from_secs(10);
 
 /// A file system of that size on `path`; gone when dropped.
-struct SmallDisk<'a>(&'a Path);
+pub struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path, size: &str) -> Self {
+    pub fn mount(path: &'a Path, size: &str) -> Self {
         Self::run(path, &format!("size={size}"));
         Self(path)
     }
 
-    fn grow(&self, size: &str) {
+    pub fn grow(&self, size: &str) {
         Self::run(self.0, &format!("remount,size={size}"));
     }
 
@@ -49,7 +49,7 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
-fn fill(path: &Path) {
+pub fn fill(path: &Path) {
     let mut file = std::fs::File::create(path).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
 }

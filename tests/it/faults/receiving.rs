@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::all;
 #[cfg(feature = "failpoints")]
 use super::death::{assert_dead, populated};
+use super::full_disk::{SmallDisk, fill};
 use super::proxy::{Break, INTERNAL_ERROR, Proxy, SLOW_DOWN};
 use super::world::{Answer, Program, Through, World, unique_bytes};
-use crate::harness::{Db, from_servers};
+use crate::harness::{Db, count, from_servers};
 
 const NAME: &str = "received.txt";
 
@@ -173,4 +174,37 @@ async fn one_lost_answer_of_the_store_is_made_good() {
         assert_eq!(proxy.hits(), 1, "{step}");
         world.sweep_and_audit(step).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_the_database_is_503_and_leaves_nothing() {
+    let mount_point = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(mount_point.path(), "2m");
+    let mut world = World::at(&dropslip::domain::sqlite_url(&mount_point.path().join("test.db"))).await;
+    world.receives();
+    let program = world.start(None).await;
+    let bytes = bytes_of(1000);
+    world.sent(&program, &bytes, "there is room").await;
+    fill(&mount_point.path().join("rest"));
+    // The journal may have some room left.
+    let mut taken = 0;
+    let refused = loop {
+        let answer = world.send(&program, &bytes).await.unwrap();
+        if answer.status != 201 {
+            break answer;
+        }
+        world.must_keep(answer.body["data"]["id"].as_i64().unwrap(), &bytes);
+        taken += 1;
+        assert!(taken < 2000, "the disk does not fill up");
+    };
+    let code = &refused.body["errors"][0]["code"];
+    assert_eq!((refused.status.as_u16(), code.as_str()), (503, Some("SERVICE_UNAVAILABLE")), "{refused:?}");
+    assert!(refused.retry_after.is_some(), "{refused:?}");
+    disk.grow("64m");
+    world.assert_ready(&program, "there is room again").await;
+    world.sent(&program, &bytes, "there is room again").await;
+    let files = count(&world.database_url, "SELECT COUNT(*) FROM files WHERE state = 'active'").await;
+    assert_eq!(files, taken + 2, "what was refused is no file");
+    world.sweep_and_audit("the disk was full").await;
+    drop((program, world, disk));
 }

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use dropslip::embedded_s3::BUCKET;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::full_disk::{SmallDisk, fill};
+use super::world::LONG;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, count, short_lived};
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -71,7 +74,7 @@ impl Request {
 /// The status and the whole answer.
 async fn answered(mut stream: TcpStream) -> (u16, String) {
     let mut text = Vec::new();
-    tokio::time::timeout(BOUND, stream.read_to_end(&mut text)).await.expect("an answer in time").unwrap();
+    tokio::time::timeout(BOUND, stream.read_to_end(&mut text)).await.unwrap().unwrap();
     let text = String::from_utf8(text).unwrap();
     (text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no answer: {text}")), text)
 }
@@ -213,7 +216,7 @@ async fn an_upload_is_over_when_its_slip_is(db: Db) {
         }
     });
     let mut text = Vec::new();
-    let _ = tokio::time::timeout(BOUND, theirs.read_to_end(&mut text)).await.expect("an end in time");
+    let _ = tokio::time::timeout(BOUND, theirs.read_to_end(&mut text)).await.unwrap();
     dripping.abort();
     let text = String::from_utf8(text).unwrap();
     assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("REQUEST_TIMEOUT"), "{text}");
@@ -299,3 +302,34 @@ on_both_engines!(
     what_comes_through_the_broker_counts_as_slips_do,
     nothing_else_confirms_what_is_still_coming
 );
+
+/// The embedded store's disk is full: what it cannot keep is refused, whole or in parts, and nothing of it is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_the_store_is_503_and_leaves_nothing() {
+    let broker = receiving(Db::Sqlite).start().await;
+    let bucket = broker.folder.path().join("bucket");
+    let disk = SmallDisk::mount(&bucket, "12m");
+    std::fs::create_dir(bucket.join(BUCKET)).unwrap();
+    let requests = [Request::raw(noise(100_000)), Request::raw(noise(20_000_000))];
+    let (status, refused) = broker.send_it(&requests[1], &broker.token).await;
+    assert!(status == 503 && refused.contains("SERVICE_UNAVAILABLE"), "room for its first part alone: {refused}");
+    broker.server.broker.sweep(time::OffsetDateTime::now_utc() + LONG).await.unwrap();
+    broker.until_nothing_is_left(0, "amid parts").await;
+    fill(&bucket.join("rest"));
+    for request in &requests {
+        let (status, refused) = broker.send_it(request, &broker.token).await;
+        assert!(status == 503 && refused.contains("SERVICE_UNAVAILABLE") && refused.contains("retry-after: "), "{refused}");
+        broker.until_records(0, "full").await;
+    }
+    broker.server.broker.sweep(time::OffsetDateTime::now_utc() + LONG * 2).await.unwrap();
+    broker.until_nothing_is_left(0, "full").await;
+    disk.grow("64m");
+    for (place, request) in requests.iter().enumerate() {
+        let (status, taken) = broker.send_it(request, &broker.token).await;
+        assert_eq!(status, 201, "{taken}");
+        broker.until_nothing_is_left(place + 1, "there is room again").await;
+    }
+    let audit = broker.server.broker.reconcile().await.unwrap();
+    assert!(audit.is_clean() && audit.files == 2, "{audit:?}");
+    drop((broker, disk));
+}
