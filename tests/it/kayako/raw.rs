@@ -133,9 +133,9 @@ async fn what_is_not_whole_or_not_named_is_refused_and_nothing_is_kept(db: Db) {
     assert!(status == 400 || status == 0, "{status}");
     broker.comes_to(0, "the last chunk is missing").await;
 
-    let (status, body) = broker.by_hand(&head("transfer-encoding: chunked"), b"5\r\nHello\r\n0\r\n\r\n").await;
+    let (status, body) = broker.answered_early(&head("transfer-encoding: chunked"), b"5\r\nHello\r\n0\r\n\r\n").await;
     assert_eq!((status, body["data"]["size"].clone()), (201, json!(5)), "{body}");
-    let (status, body) = broker.by_hand(&head("content-length: 5"), b"Hello").await;
+    let (status, body) = broker.answered_early(&head("content-length: 5"), b"Hello").await;
     assert_eq!((status, body["data"]["content"].clone()), (201, json!("SGVsbG8=")), "{body}");
     let same = [("content-disposition", disposition)];
     assert_eq!(broker.sends_with("?_filename=a.txt", &same, "Hello").await.0, 201);

@@ -36,7 +36,7 @@ pub(super) struct Multipart {
 
 impl Multipart {
     pub(super) fn new(source: Source, boundary: String, called: &'static str, limits: Limits) -> Self {
-        let shared = Arc::new(Mutex::new(Shared { source, failure: None, room: None, rests: true }));
+        let shared = Arc::new(Mutex::new(Shared { source, failure: None, room: None, rests: 1 }));
         Self {
             around: boundary.len() + AROUND_A_PART,
             form: multer::Multipart::new(Bounded(shared.clone()), boundary),
@@ -157,18 +157,19 @@ struct Shared {
     failure: Option<Fault>,
     /// How many bytes may come before headers end, while they are looked for.
     room: Option<usize>,
-    /// Whether it pauses before it reads.
-    rests: bool,
+    /// How often it pauses before it reads.
+    rests: u8,
 }
 
 impl Shared {
     fn rest(&mut self, room: Option<usize>) {
-        self.rests = true;
+        self.rests = 1;
         self.room = room;
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {
-        if std::mem::take(&mut self.rests) {
+        if let Some(left) = self.rests.checked_sub(1) {
+            self.rests = left;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -176,7 +177,8 @@ impl Shared {
             return Poll::Ready(Err(Fault::BodyTooLarge));
         }
         let next = ready!(self.source.poll_next(self.room.unwrap_or(MOST_PIECE_BYTES), context));
-        self.rests = true;
+        // Twice: while it looks for the first boundary, `multer` asks once more before it looks at what came.
+        self.rests = 2;
         if let (Some(room), Ok(Some(bytes))) = (&mut self.room, &next) {
             *room -= bytes.len();
         }
