@@ -42,7 +42,7 @@ impl Form {
         let mut plain = Vec::with_capacity(text.len());
         for byte in text {
             if *byte != b'%' && self.escape.is_empty() {
-                plain.push(*byte);
+                plain.push(if *byte == b' ' { b'+' } else { *byte });
                 continue;
             }
             self.escape.push(*byte);
