@@ -23,6 +23,7 @@ find_python() {
 have_postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 have_chromium() { have chromium || have chromium-browser || have google-chrome; }
+have_firefox() { have firefox-esr || have firefox; }
 
 # What the Kotlin guide's code is compiled against and run on; its compiler is an npm package.
 have_jvm() { have java && [[ -e /usr/share/java/okhttp.jar && -e /usr/share/java/com.android.json.jar ]]; }
@@ -50,6 +51,7 @@ missing_packages() {
   have_node || echo nodejs
   have npm || echo npm
   have_chromium || echo chromium
+  have_firefox || echo firefox-esr
   have_jvm || printf '%s\n' default-jre-headless libokhttp-java libandroid-json-java
   have systemd-analyze || echo systemd
   have sqlite3 || echo sqlite3

@@ -221,7 +221,8 @@ export TEST_PYTHON=$venv/bin/python TEST_CARGO_DENY=$here/.tools/bin/cargo-deny
 TEST_ORACLES=$(cd "$here/../tests/oracles" && pwd)
 TEST_BROWSER=$(cd "$here/../tests/browser" && pwd)
 TEST_CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
-export TEST_ORACLES TEST_BROWSER TEST_CHROMIUM
+TEST_FIREFOX=$(command -v firefox-esr || command -v firefox)
+export TEST_ORACLES TEST_BROWSER TEST_CHROMIUM TEST_FIREFOX
 
 # SeaweedFS answers before it can store anything, and LocalStack loads its S3 only when it is asked for: an upload that
 # went through shows that a server is ready.

@@ -116,7 +116,7 @@ mod tests {
             "limit=5&limit=6",
             "offset=%D9%A1",
             "limit=",
-            "offset=9223372036854775808",
+            "offset=",
         ] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -1,5 +1,6 @@
 //! Kayako's Files API: what its clients send and read.
 
+mod browsers;
 mod deleting;
 mod encoded;
 mod errors;
