@@ -9,36 +9,55 @@ const NOTIFICATIONS: &str = "the-store-knows-this-secret";
 
 const PREFIXES: [&str; 2] = ["/v2", "/desk/api/v2"];
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Desk,
+    Companion,
+    Kayako,
+}
+
 /// A request with a body: what is answered where the body is read.
 struct Sent {
     method: &'static str,
     path: String,
     body: String,
     good: u16,
-    /// Whether its errors are Companion's.
-    to_uppy: bool,
+    /// Whose errors it has.
+    dialect: Dialect,
     /// Whether any bytes will do.
     unread: bool,
 }
 
 impl Sent {
     fn to_desk(method: &'static str, path: String, body: &Value, good: u16) -> Self {
-        Self { method, path, body: body.to_string(), good, to_uppy: false, unread: false }
+        Self { method, path, body: body.to_string(), good, dialect: Dialect::Desk, unread: false }
     }
 
     fn to_uppy(method: &'static str, path: String, body: &Value, good: u16) -> Self {
-        Self { to_uppy: true, ..Self::to_desk(method, path, body, good) }
+        Self { dialect: Dialect::Companion, ..Self::to_desk(method, path, body, good) }
+    }
+
+    fn to_kayako(method: &'static str, path: String, body: &Value, good: u16) -> Self {
+        Self { dialect: Dialect::Kayako, ..Self::to_desk(method, path, body, good) }
     }
 
     fn request(&self, broker: &TestBroker) -> RequestBuilder {
         let token = if self.path.starts_with("/notifications") { NOTIFICATIONS } else { &broker.token };
-        broker.http.request(self.method.parse::<Method>().unwrap(), format!("{}{}", broker.base, self.path)).bearer_auth(token)
+        let request =
+            broker.http.request(self.method.parse::<Method>().unwrap(), format!("{}{}", broker.base, self.path)).bearer_auth(token);
+        // Without a type, a body is the file itself there.
+        if self.dialect == Dialect::Kayako { request.header("content-type", "application/json") } else { request }
     }
 
     /// The message of a refusal, in the shape of its dialect.
     fn message(&self, body: &Value) -> String {
-        if self.to_uppy {
-            return body["message"].as_str().unwrap_or_else(|| panic!("{}: {body}", self.path)).to_owned();
+        let message = match self.dialect {
+            Dialect::Desk => Value::Null,
+            Dialect::Companion => body["message"].clone(),
+            Dialect::Kayako => body["errors"][0]["message"].clone(),
+        };
+        if self.dialect != Dialect::Desk {
+            return message.as_str().unwrap_or_else(|| panic!("{}: {body}", self.path)).to_owned();
         }
         assert_eq!(error_fields(body), ["body"], "{} {}", self.method, self.path);
         body["errors"]["body"][0].as_str().unwrap().to_owned()
@@ -94,6 +113,12 @@ async fn every_route(broker: &TestBroker) -> Vec<Sent> {
         ]);
     }
     all.push(Sent::to_uppy("POST", "/companion/tokens.json".to_owned(), &json!({"types": ["attachment"]}), 201));
+    let temp = broker.text_slip().await.id;
+    all.extend([
+        Sent::to_kayako("POST", "/api/v1/files.json".to_owned(), &json!({"name": "a.txt", "content": "aGVsbG8="}), 201),
+        Sent::to_kayako("POST", "/api/v1/files/ref.json".to_owned(), &json!({"name": "a.txt"}), 201),
+        Sent { unread: true, ..Sent::to_kayako("PUT", format!("/api/v1/files/{temp}.json"), &whatever, 404) },
+    ]);
     all.push(Sent::to_desk("POST", "/notifications/s3".to_owned(), &json!({"Records": []}), 200));
     all
 }
@@ -147,7 +172,8 @@ async fn a_compressed_body_is_refused_by_the_name_of_its_coding_on_every_route()
     assert_eq!(nothing.send().await.unwrap().status(), 200);
     // Each is documented once for its prefixes; Companion's for the header and for the upload token, but for the one that makes tokens.
     let desk = routes.iter().filter(|sent| sent.path.starts_with("/v2")).count();
-    assert_eq!(documented(&broker, "415").await, desk + 3 * 2 + 2);
+    let kayako = routes.iter().filter(|sent| sent.dialect == Dialect::Kayako).count();
+    assert_eq!(documented(&broker, "415").await, desk + 3 * 2 + 2 + kayako);
 }
 
 #[tokio::test]
