@@ -64,7 +64,7 @@ labels! {
     /// A request to the bucket.
     S3, "operation": HeadObject = "HeadObject", GetObject = "GetObject", PutObject = "PutObject", CopyObject = "CopyObject",
     DeleteObject = "DeleteObject", DeleteObjects = "DeleteObjects", ListObjects = "ListObjectsV2", HeadBucket = "HeadBucket",
-    CreateUpload = "CreateMultipartUpload", CopyPart = "UploadPartCopy", CompleteUpload = "CompleteMultipartUpload",
+    CreateUpload = "CreateMultipartUpload", UploadPart = "UploadPart", CopyPart = "UploadPartCopy", CompleteUpload = "CompleteMultipartUpload",
     AbortUpload = "AbortMultipartUpload", ListParts = "ListParts", ListUploads = "ListMultipartUploads", Other = "other",
 }
 
