@@ -58,6 +58,14 @@ async fn a_file_ends_when_its_time_is_over(db: Db) {
     assert_eq!(swept.ended, 0, "whoever brings it back wants it");
     let (status, again) = broker.kayako("GET", &path).await;
     assert_eq!((status.as_u16(), &again["data"]["expiry_at"]), (200, &Value::Null), "{again}");
+    // Each line says in whose words it was asked for; what nobody asked for has none.
+    let lines = broker.database.audit_log(&AuditFilter::default(), 20).await.unwrap();
+    let dialects = |action: Action| {
+        let lines = lines.iter().filter(move |line| line.action == action.as_str());
+        lines.map(|line| line.details["dialect"].as_str().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    assert_eq!(dialects(Action::Activated), ["kayako", "kayako"], "{lines:?}");
+    assert_eq!((dialects(Action::Attached), dialects(Action::Restored), dialects(Action::Deleted)), (vec!["desk"], vec!["desk"], vec![""]));
 }
 
 async fn without_a_lifetime_files_stay(db: Db) {
