@@ -145,7 +145,7 @@ pub(super) async fn refer(
     responses(
         (status = 200, body = OneBody, description = "The file."),
         (status = 400, body = ErrorsBody, description = "What landed is not what was granted. It is deleted; the slip stays good."),
-        (status = 409, body = ErrorsBody, description = "The upload keeps changing, or the file is deleted."),
+        (status = 409, body = ErrorsBody, description = "The upload keeps changing."),
         AnyFile, WithBody, AnyCall
     )
 )]
