@@ -41,6 +41,7 @@ pub async fn every_file_is_there_after_an_upgrade(version: &Path, db: Db) {
             assert_eq!(listed(&old, token, filter).await, expected, "{tenant}: {state}");
         }
     }
+    old.wait_for_names().await;
     for file in old.files("active") {
         old.assert_has_its_bytes(file).await;
         let (id, name, token) = (file["id"].as_i64().unwrap(), &file["record"]["filename"], old.of_all(&file["tenant"]));

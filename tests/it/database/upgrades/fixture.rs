@@ -230,6 +230,15 @@ impl Installation {
         assert!(said.contains(": 0 lost, 0 forged, 0 orphaned"), "{said}");
     }
 
+    /// Waits until names of before are found in each spelling: a start begins with that, but does not wait for it.
+    pub async fn wait_for_names(&self) {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        while rows::names_to_look_at(&self.database_url).await > 0 {
+            assert!(Instant::now() < deadline, "{}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until no event is to be sent any more.
     pub async fn wait_for_events(&self) {
         let deadline = Instant::now() + Duration::from_secs(40);

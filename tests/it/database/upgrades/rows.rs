@@ -42,6 +42,17 @@ pub async fn open_uploads(url: &str) -> Vec<(Value, String, String)> {
     texts(url, sql).await.into_iter().map(split).collect()
 }
 
+/// How many names the program has not looked at yet, so that they are found in one spelling alone.
+pub async fn names_to_look_at(url: &str) -> u64 {
+    let unlike = if url.starts_with("sqlite:") {
+        "length(CAST(name AS BLOB)) <> length(name) AND search_name_of IS NOT name"
+    } else {
+        "octet_length(name) <> char_length(name) AND search_name_of IS DISTINCT FROM name"
+    };
+    let count = texts(url, &format!("SELECT CAST(COUNT(*) AS TEXT) FROM files WHERE state <> 'temp' AND {unlike}")).await;
+    count[0].parse().unwrap()
+}
+
 /// What a column takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {

@@ -162,6 +162,7 @@ pub async fn an_older_broker_finds_its_tables(version: &Path, db: Db) {
     let token = old.token("all of default");
     let said = old.must(200, "GET", &format!("/v2/files/{file}.json"), token, None).await;
     assert_eq!((&said["file"]["state"], &said["file"]["filename"]), (&json!("active"), &json!(NAME)), "{said}");
+    old.wait_for_names().await;
     for query in [format!("q={}", encoded(NAME)), format!("q={}", encoded("VON EINEM ALTEN"))] {
         assert_eq!(listed(&old, token, &query).await, BTreeSet::from([file]), "{query}");
     }
