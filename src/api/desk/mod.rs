@@ -50,6 +50,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     leads_to: |_| None,
     takes_bytes: false,
     has_sessions: false,
+    signs_calls: false,
     faults: &errors::FAULTS,
     files: Some(paths::FILES),
     names: fields::names,

@@ -54,6 +54,11 @@ impl Streamed {
         texts.chain([self.text.as_bytes()]).collect()
     }
 
+    /// All of it, where no file is in it.
+    pub(in crate::api) fn into_text(self) -> String {
+        self.text
+    }
+
     /// What it is made of, to be a part of a longer one.
     pub(in crate::api) fn into_segments(mut self) -> Vec<Segment> {
         self.end_text();

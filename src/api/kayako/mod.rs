@@ -55,6 +55,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     leads_to: paths::leads_to,
     takes_bytes: true,
     has_sessions: true,
+    signs_calls: false,
     faults: &errors::FAULTS,
     files: None,
     names: fields::names,
