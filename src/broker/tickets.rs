@@ -157,6 +157,7 @@ impl Broker {
         if released == Released::Absent {
             return Err(BrokerError::NotFound);
         }
+        failpoint::reach("release: recorded");
         tracing::info!(file.id = %id, deleted = released == Released::Deleted, "file taken off a ticket");
         Ok(())
     }
