@@ -60,35 +60,35 @@ mod tests {
 
     use super::*;
 
-    fn address(last: u8) -> Option<Address> {
-        Some(IpAddr::from([192, 0, 2, last]).into())
+    fn address(last: u8) -> Address {
+        IpAddr::from([192, 0, 2, last]).into()
     }
 
     #[test]
     fn one_address_has_half_of_the_places_and_whoever_leaves_makes_room() {
         let places = UnsignedPlaces::new(4);
-        let (one, two) = (places.take(address(1)).unwrap(), places.take(address(1)).unwrap());
-        assert!(places.take(address(1)).is_none(), "half is the most");
-        let three = places.take(address(2)).unwrap();
+        let (one, two) = (places.take(Some(address(1))).unwrap(), places.take(Some(address(1))).unwrap());
+        assert!(places.take(Some(address(1))).is_none(), "half is the most");
+        let three = places.take(Some(address(2))).unwrap();
         drop(one);
-        let _again = places.take(address(1)).unwrap();
+        let _again = places.take(Some(address(1))).unwrap();
         let _unknown = places.take(None).unwrap();
-        assert!(places.take(address(3)).is_none() && places.take(None).is_none(), "all are taken");
+        assert!(places.take(Some(address(3))).is_none() && places.take(None).is_none(), "all are taken");
         drop((two, three));
-        let _more = [places.take(address(1)).unwrap(), places.take(address(3)).unwrap()];
-        assert!(places.take(address(4)).is_none());
+        let _more = [places.take(Some(address(1))).unwrap(), places.take(Some(address(3))).unwrap()];
+        assert!(places.take(Some(address(4))).is_none());
     }
 
     #[test]
     fn an_address_that_is_not_known_has_no_share_and_a_single_place_is_anybodys() {
         let places = UnsignedPlaces::new(4);
         let all: Vec<_> = (0..4).map(|_| places.take(None).unwrap()).collect();
-        assert!(places.take(None).is_none() && places.take(address(1)).is_none());
+        assert!(places.take(None).is_none() && places.take(Some(address(1))).is_none());
         drop(all);
         let places = UnsignedPlaces::new(1);
-        let one = places.take(address(1)).unwrap();
-        assert!(places.take(address(2)).is_none());
+        let one = places.take(Some(address(1))).unwrap();
+        assert!(places.take(Some(address(2))).is_none());
         drop(one);
-        assert!(places.take(address(2)).is_some());
+        assert!(places.take(Some(address(2))).is_some());
     }
 }

@@ -41,8 +41,8 @@ fn described(name: &str) -> Described {
     Described { name: FileName::sanitized(name), declared_type: None, md5: None }
 }
 
-fn address(last: u8) -> Option<Address> {
-    Some(IpAddr::from([192, 0, 2, last]).into())
+fn address(last: u8) -> Address {
+    IpAddr::from([192, 0, 2, last]).into()
 }
 
 async fn begun(broker: &TestBroker, from: Option<Address>) -> Result<Unsigned, BrokerError> {
@@ -163,17 +163,17 @@ async fn places_are_few_and_shared_by_address(db: Db) {
     let broker = Setup::on(Bed::SeaweedFs).database(db).start().await;
     let busy = |outcome: Result<Unsigned, BrokerError>| matches!(outcome, Err(BrokerError::Busy(_)));
     let before = told("busy");
-    let (one, two) = (begun(&broker, address(1)).await.unwrap(), begun(&broker, address(1)).await.unwrap());
-    assert!(busy(begun(&broker, address(1)).await), "half is the most for one");
-    let mut others = vec![begun(&broker, address(2)).await.unwrap(), begun(&broker, None).await.unwrap()];
-    assert!(busy(begun(&broker, address(3)).await) && busy(begun(&broker, None).await), "all are taken");
+    let (one, two) = (begun(&broker, Some(address(1))).await.unwrap(), begun(&broker, Some(address(1))).await.unwrap());
+    assert!(busy(begun(&broker, Some(address(1))).await), "half is the most for one");
+    let mut others = vec![begun(&broker, Some(address(2))).await.unwrap(), begun(&broker, None).await.unwrap()];
+    assert!(busy(begun(&broker, Some(address(3))).await) && busy(begun(&broker, None).await), "all are taken");
     assert!(told("busy") >= before + 3.0);
     // Whoever is known leaves the place at once, and goes on.
     let before = told("signed");
     let mut signed = others.pop().unwrap().signed(&user(), Known::default()).await.unwrap();
     assert!(told("signed") > before);
-    let fourth = begun(&broker, address(3)).await.unwrap();
-    assert!(busy(begun(&broker, address(4)).await));
+    let fourth = begun(&broker, Some(address(3))).await.unwrap();
+    assert!(busy(begun(&broker, Some(address(4))).await));
     signed.write(noise(10).into()).await.unwrap();
     signed.end(described("a.bin")).await.unwrap();
     assert_eq!(signed.claim(None).await.unwrap().len(), 1);
@@ -188,7 +188,7 @@ async fn places_are_few_and_shared_by_address(db: Db) {
             large.write(Bytes::copy_from_slice(piece)).await.unwrap();
         }
         let second = free(&broker).await;
-        assert!(busy(begun(&broker, address(1)).await));
+        assert!(busy(begun(&broker, Some(address(1))).await));
         drop(large);
         let third = free(&broker).await;
         let open = broker.s3.list_multipart_uploads().bucket(&broker.bucket).send().await.unwrap();
@@ -203,7 +203,7 @@ async fn places_are_few_and_shared_by_address(db: Db) {
 async fn free(broker: &TestBroker) -> Unsigned {
     let deadline = Instant::now() + BOUND;
     loop {
-        match begun(broker, address(1)).await {
+        match begun(broker, Some(address(1))).await {
             Ok(unsigned) => return unsigned,
             Err(BrokerError::Busy(_)) => assert!(Instant::now() < deadline, "a place stays taken"),
             Err(error) => panic!("{error}"),

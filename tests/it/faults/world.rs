@@ -139,6 +139,7 @@ impl World {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    #[cfg(feature = "failpoints")]
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
     }
