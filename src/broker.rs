@@ -31,6 +31,7 @@ mod search_backfill;
 mod slip;
 mod sweep;
 mod tickets;
+mod unsigned_places;
 
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ use counts::Counts;
 use keyed_mutex::KeyedMutex;
 use list_permits::Lists;
 pub use reconciliation::Reconciliation;
+use unsigned_places::UnsignedPlaces;
 
 pub use archive::FileArchive;
 pub use authorize::Authorized;
@@ -62,7 +64,7 @@ pub use download::{Offered, Reader};
 pub use list::{Page, PageWanted, TicketPage};
 pub use parts::{Arrived, SignedPart};
 pub use permits::places_for_uploads;
-pub use receive::{Described, Known, MEMORY_OF_UPLOAD, Receiving};
+pub use receive::{Described, Known, MEMORY_OF_UPLOAD, Receiving, Unsigned};
 pub use slip::{InParts, Slip};
 pub use sweep::Swept;
 pub use tickets::AttachError;
@@ -142,6 +144,7 @@ pub struct Broker {
     part_size: u64,
     max_received: u64,
     uploads: FairPermits,
+    unsigned: UnsignedPlaces,
     confirming: KeyedMutex<FileId>,
     permits: FairPermits,
     lists: Lists,
@@ -176,6 +179,8 @@ pub struct Rules {
     pub max_received: u64,
     /// How many of these one tenant has under way at most.
     pub max_uploads: usize,
+    /// How many there are at most, beside these, of which nobody knows yet whose they are.
+    pub max_unsigned: usize,
 }
 
 impl Broker {
@@ -195,6 +200,7 @@ impl Broker {
             part_size,
             max_received,
             max_uploads,
+            max_unsigned,
         } = rules;
         metrics::file_types(file_types.iter().map(|rule| rule.name.as_str()));
         Self {
@@ -212,6 +218,7 @@ impl Broker {
             part_size,
             max_received,
             uploads: FairPermits::new(permits::of_uploads(max_uploads)),
+            unsigned: UnsignedPlaces::new(max_unsigned),
             confirming: KeyedMutex::default(),
             permits: FairPermits::new(permits::BOUNDS),
             lists: Lists::default(),

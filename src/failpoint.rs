@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Every place, by use case and by what was done last.
 #[cfg(feature = "failpoints")]
-pub const ALL: [&str; 46] = [
+pub const ALL: [&str; 50] = [
     "authorize: judged",
     "authorize: form signed",
     "authorize: bytes reserved",
@@ -38,12 +38,16 @@ pub const ALL: [&str; 46] = [
     "receive: part written",
     "receive: object written",
     "receive: claimed",
+    "unsigned: doomed",
+    "unsigned: recorded",
     "end: recorded",
     "rename: recorded",
     "attach: found",
     "attach: one confirmed",
     "attach: one recorded",
     "attach: recorded",
+    "release: taken off",
+    "release: recorded",
     "delete: recorded",
     "restore: recorded",
     "purge: records gone",

@@ -105,6 +105,11 @@ labels! {
     Outbox, "state": Waiting = "waiting", Dead = "dead",
 }
 
+labels! {
+    /// What came of an upload that began before it was known whose it is: it was somebody's; there was no place for it; it was given up.
+    Unsigned, "outcome": Signed = "signed", Busy = "busy", Gone = "gone",
+}
+
 impl Operation {
     /// What it is called.
     #[must_use]
@@ -141,6 +146,7 @@ static LAST_SWEEP: Gauge = Gauge::new();
 static DELIVERIES: [Counter; Delivery::ALL.len()] = [const { Counter::new() }; Delivery::ALL.len()];
 static NOTIFICATIONS: [Counter; Notification::ALL.len()] = [const { Counter::new() }; Notification::ALL.len()];
 static QUEUE_FAILURES: Counter = Counter::new();
+static UNSIGNED: [Counter; Unsigned::ALL.len()] = [const { Counter::new() }; Unsigned::ALL.len()];
 static RELOADS: [Counter; Reload::ALL.len()] = [const { Counter::new() }; Reload::ALL.len()];
 
 // ---- counting ----
@@ -258,6 +264,11 @@ pub fn queue_failed() {
     QUEUE_FAILURES.add(1);
 }
 
+/// An upload that began before it was known whose it is came to that.
+pub fn unsigned(outcome: Unsigned) {
+    add(&UNSIGNED, outcome, 1);
+}
+
 /// The configuration was read again.
 pub fn reloaded(outcome: Reload) {
     add(&RELOADS, outcome, 1);
@@ -323,6 +334,8 @@ impl Collector for Gauges {
         funnel::encode(encoder)?;
         by::<Reason, _>(encoder, "dropslip_rejections", "Complaints about uploads that were not as granted.", &REJECTED)?;
         by::<Limit, _>(encoder, "dropslip_limited", "Requests refused because an actor or tenant asks for too much.", &LIMITED)?;
+        let help = "Uploads that began before it was known whose they are.";
+        by::<Unsigned, _>(encoder, "dropslip_unsigned_uploads", help, &UNSIGNED)?;
         by_both::<Operation, Status, _, _>(encoder, "dropslip_request_seconds", "Time to answer requests, in seconds.", &REQUESTS)?;
         self.database(encoder)?;
         by::<S3, _>(encoder, "dropslip_s3_seconds", "Time of requests to the bucket with all their tries, in seconds.", &S3_TIMES)?;

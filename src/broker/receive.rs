@@ -10,6 +10,7 @@
 mod abandon;
 mod claim;
 mod sink;
+mod unsigned;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +36,8 @@ use crate::field_names;
 use crate::metrics::{self, Step};
 use crate::random;
 use sink::Sink;
+
+pub use unsigned::Unsigned;
 
 /// Bytes of the two buffers of an upload: one is filled while the other is sent.
 pub const MEMORY_OF_UPLOAD: u64 = 2 * sink::BUFFER as u64;
@@ -117,14 +120,8 @@ impl Broker {
     /// [`Broker::authorize`].
     pub async fn receive(self: &Arc<Self>, caller: &Caller, type_name: &str, now: OffsetDateTime) -> Result<Receiving, BrokerError> {
         allowed(caller, Scope::FilesWrite)?;
-        let lifetime = {
-            let file_types = self.file_types.load();
-            let rule = file_types.get(type_name).map_err(BrokerError::Invalid)?;
-            if !caller.types.allows(&rule.name) {
-                return Err(BrokerError::ForbiddenType(rule.name.clone()));
-            }
-            rule.slip_lifetime
-        };
+        let lifetime = self.file_types.load().get(type_name).map_err(BrokerError::Invalid)?.slip_lifetime;
+        may_upload(caller, type_name)?;
         let permit = Some(self.may_receive(caller).await?);
         let (broker, caller, type_name) = (self.clone(), caller.clone(), type_name.to_owned());
         let (began, beginning, current, arrived) = (Instant::now(), None, None, Vec::new());
@@ -138,6 +135,17 @@ impl Receiving {
     /// # Errors
     /// [`BrokerError::Invalid`] with every complaint when its rule does not take what is known; as for [`Broker::authorize`] otherwise.
     pub async fn begin(&mut self, known: Known) -> Result<(), BrokerError> {
+        let wanted = self.wanted(known)?;
+        let (broker, caller) = (self.broker.clone(), self.caller.clone());
+        let beginning = tokio::spawn(async move { Box::pin(broker.arriving(&caller, wanted)).await }.in_current_span());
+        let begun = self.beginning.insert(beginning).await;
+        self.beginning = None;
+        self.current = Some(begun.map_err(|error| BucketError::Unavailable(error.to_string()))??);
+        Ok(())
+    }
+
+    /// What the record is to be of a file of which that is known.
+    fn wanted(&self, known: Known) -> Result<Wanted, BrokerError> {
         let (at, broker) = (self.at()?, &self.broker);
         let most = self.most()?;
         if known.size.is_some_and(|size| size > broker.max_received) {
@@ -156,13 +164,7 @@ impl Receiving {
             }
         };
         let bytes = known.size.unwrap_or(most.min(broker.max_received));
-        let wanted = Wanted { new, grant, known, most, bytes, at, expires_at: self.now + self.lifetime };
-        let (broker, caller) = (broker.clone(), self.caller.clone());
-        let beginning = tokio::spawn(async move { Box::pin(broker.arriving(&caller, wanted)).await }.in_current_span());
-        let begun = self.beginning.insert(beginning).await;
-        self.beginning = None;
-        self.current = Some(begun.map_err(|error| BucketError::Unavailable(error.to_string()))??);
-        Ok(())
+        Ok(Wanted { new, grant, known, most, bytes, at, expires_at: self.now + self.lifetime })
     }
 
     /// More bytes of the file that was begun.
@@ -173,24 +175,13 @@ impl Receiving {
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), BrokerError> {
         self.at()?;
         let Some(arriving) = &mut self.current else { return Err(BrokerError::NotFound) };
-        let size = arriving.sink.size() + bytes.len() as u64;
-        if size > arriving.most {
-            return Err(too_many(arriving.most));
-        }
-        if size > self.broker.max_received {
-            return Err(BrokerError::TooLarge);
-        }
-        while !bytes.is_empty() {
-            if arriving.sink.is_full() {
-                if arriving.sink.is_whole() {
-                    metrics::file(Step::Arrived, &arriving.file.type_name);
-                    self.broker.judge_beginning(arriving)?;
-                }
-                arriving.sink.send(&self.broker).await?;
-            }
+        self.broker.has_room(arriving.sink.size() + bytes.len() as u64, arriving.most)?;
+        if arriving.sink.is_whole() && arriving.sink.overflows(bytes.len()) {
             arriving.sink.fill(&mut bytes);
+            metrics::file(Step::Arrived, &arriving.file.type_name);
+            self.broker.judge_beginning(arriving)?;
         }
-        Ok(())
+        arriving.sink.write(&self.broker, bytes).await
     }
 
     /// The file that was begun has no more bytes: it is judged as what it is described as now, and written to its end.
@@ -246,34 +237,57 @@ impl Receiving {
 impl Broker {
     /// The record for a file whose bytes are about to come, with its bytes reserved and its key doomed.
     async fn arriving(self: &Arc<Self>, caller: &Caller, wanted: Wanted) -> Result<Arriving, BrokerError> {
-        let Wanted { new, grant, known, most, bytes, at, expires_at } = wanted;
-        let key = SealedKey::fresh(at, random::bytes());
-        let staging_key = StagingKey::of_received(at, random::bytes());
-        let form = NewForm { staging_key: &staging_key, tenant: &caller.tenant, actor: caller.actor, bytes, ends_at: expires_at };
-        self.limits.slip(&self.database, caller, &form, at).await?.map_err(BrokerError::LimitExceeded)?;
-        let doomed_until = expires_at + self.grace + LATEST_WRITE;
-        let created_at = at;
-        let row = NewRow { new: &new, grant: &grant, caller, staging_key: &staging_key, multipart: None, created_at, expires_at };
-        match self.recorded(&key, doomed_until, &row).await {
-            Ok(file) => {
-                metrics::file(Step::Issued, &file.type_name);
-                Ok(Arriving { file, sink: Sink::new(key.clone(), doomed_until), key, known, most })
-            }
+        let sink = Sink::new(SealedKey::fresh(wanted.at, random::bytes()), self.doomed_until(wanted.expires_at));
+        match self.recorded(caller, &wanted, Some(&sink)).await {
+            Ok(file) => Ok(Arriving { file, key: sink.key().clone(), known: wanted.known, most: wanted.most, sink }),
             Err(error) => {
                 // Nothing was written to that key. Where a record was written all the same, the sweeper forgets it.
-                self.limits.release(&self.database, &staging_key).await?;
-                self.database.forget_doomed(&[key.to_string()]).await?;
+                self.database.forget_doomed(&[sink.key().to_string()]).await?;
                 Err(error)
             }
         }
     }
 
-    async fn recorded(&self, key: &SealedKey, doomed_until: OffsetDateTime, row: &NewRow<'_>) -> Result<File, BrokerError> {
-        self.database.doom(key.as_str(), doomed_until, false).await?;
-        failpoint::reach("receive: doomed");
-        let file = self.database.insert_file(row, None).await?.ok_or(BrokerError::Changing)?;
-        failpoint::reach("receive: record written");
-        Ok(*file)
+    /// How long a key is left alone whose bytes come within a slip that ends then.
+    fn doomed_until(&self, expires_at: OffsetDateTime) -> OffsetDateTime {
+        expires_at + self.grace + LATEST_WRITE
+    }
+
+    /// The record of a file, with its bytes reserved; before it the key of that sink is doomed, where it is not yet.
+    async fn recorded(&self, caller: &Caller, wanted: &Wanted, sink: Option<&Sink>) -> Result<File, BrokerError> {
+        let Wanted { new, grant, bytes, at, expires_at, .. } = wanted;
+        let (bytes, at, expires_at) = (*bytes, *at, *expires_at);
+        let staging_key = StagingKey::of_received(at, random::bytes());
+        let form = NewForm { staging_key: &staging_key, tenant: &caller.tenant, actor: caller.actor, bytes, ends_at: expires_at };
+        self.limits.slip(&self.database, caller, &form, at).await?.map_err(BrokerError::LimitExceeded)?;
+        let row = NewRow { new, grant, caller, staging_key: &staging_key, multipart: None, created_at: at, expires_at };
+        let inserted = async {
+            if let Some(sink) = sink {
+                sink.doom(self).await?;
+                failpoint::reach("receive: doomed");
+            }
+            let file = self.database.insert_file(&row, None).await?.ok_or(BrokerError::Changing)?;
+            failpoint::reach("receive: record written");
+            Ok(*file)
+        };
+        match inserted.await {
+            Ok(file) => {
+                metrics::file(Step::Issued, &file.type_name);
+                Ok(file)
+            }
+            Err(error) => {
+                self.limits.release(&self.database, &staging_key).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether so many bytes of one file may come.
+    fn has_room(&self, size: u64, most: u64) -> Result<(), BrokerError> {
+        if size > most {
+            return Err(too_many(most));
+        }
+        if size > self.max_received { Err(BrokerError::TooLarge) } else { Ok(()) }
     }
 
     /// Refuses at once what its first bytes show to be something else, where the name is known by then.
@@ -318,6 +332,11 @@ impl Broker {
         let landed = self.bucket.head(key.as_str()).await?;
         landed.filter(|landed| landed.size == size).ok_or(BrokerError::Changing)
     }
+}
+
+/// Whether the caller may send files of that type.
+fn may_upload(caller: &Caller, type_name: &str) -> Result<(), BrokerError> {
+    if caller.types.allows(type_name) { Ok(()) } else { Err(BrokerError::ForbiddenType(type_name.to_owned())) }
 }
 
 fn good(file: &File, judged: Judged) -> Result<Evidence, BrokerError> {

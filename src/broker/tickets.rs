@@ -62,11 +62,12 @@ impl Broker {
         ids: &[FileId],
         now: OffsetDateTime,
     ) -> Result<(), AttachError> {
+        allowed(caller, Scope::FilesWrite)?;
         let began = Instant::now();
         let clock = || now + began.elapsed();
         // Who attaches is answered the ticket's files: nothing is done for whoever may not read them.
-        self.may_attach(caller)?;
         allowed(caller, Scope::FilesRead)?;
+        self.may_attach(caller)?;
         let (mut unknown, mut waiting) = (Vec::new(), Vec::new());
         for (index, id) in ids.iter().enumerate() {
             match self.find(caller, *id).await {
@@ -157,6 +158,7 @@ impl Broker {
         if released == Released::Absent {
             return Err(BrokerError::NotFound);
         }
+        failpoint::reach("release: recorded");
         tracing::info!(file.id = %id, deleted = released == Released::Deleted, "file taken off a ticket");
         Ok(())
     }

@@ -76,6 +76,7 @@ impl Bench {
             part_size: MIN_PART_SIZE,
             max_received: 0,
             max_uploads: 1,
+            max_unsigned: 0,
         };
         let broker = Broker::new(database.clone(), bucket, rules);
         let caller = Caller {

@@ -308,6 +308,9 @@ settings! {
     required max_proxied_uploads: u32 = proxied_uploads, text("16");
         "how many of these one tenant has under way at most; a quarter as many more are kept for others. Each needs up to 16 MiB of memory; more are answered with 503";
         "`64`";
+    required unsigned_uploads: u32 = proxied_uploads, text("4");
+        "how many uploads a broker takes beside these before it is known whose they are, for clients that send who they are behind the bytes; half of them at most from one address. Each needs up to 16 MiB of memory; more are answered with 503";
+        "`16`";
     optional secrets: Secrets = str::parse, unset("one in the database; in the embedded mode in a file of `DROPSLIP_DATA_DIR`") [secret, reloaded];
         "[the installation secret](docs/operating.md#the-installation-secret), which signs links and upload tokens: 32 characters or more; several are separated by commas, the first signs, all verify";
         "`NEW,OLD`";

@@ -15,6 +15,7 @@ use super::deletion::delete;
 use super::file_row::{COLUMNS, FileRow};
 use super::{Database, DatabaseError, Engine, on_pool};
 use crate::domain::{Action, By, Change, File, FileId, Origin, PostId, Tenant, TicketId, TicketPlace};
+use crate::failpoint;
 
 /// What became of files that were to be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,6 +219,7 @@ impl Database {
                 return Ok(Released::Absent);
             };
             record!(self, transaction, &with_place(Change::new(&held, Action::Detached, Origin::Request(by), at), place));
+            failpoint::reach("release: taken off");
             let others: i64 = sqlx::query_scalar(HELD).bind(file.0).fetch_one(&mut *transaction).await?;
             let released = if others > 0 { Released::Held } else { Released::Deleted };
             if released == Released::Deleted && delete!(self, transaction, file, tenant, by, at).is_none() {

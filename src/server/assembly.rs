@@ -71,6 +71,7 @@ fn rules(config: &Config, identity: String, file_types: FileTypes, method: Uploa
         part_size: config.part_size,
         max_received: config.max_proxied_bytes,
         max_uploads: usize::try_from(config.max_proxied_uploads)?,
+        max_unsigned: usize::try_from(config.unsigned_uploads)?,
     })
 }
 

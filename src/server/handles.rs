@@ -28,7 +28,7 @@ impl Needed {
         }
         let uploads = super::memory::uploads(config);
         if uploads > 0 {
-            needed.push(("uploads to the store (DROPSLIP_MAX_PROXIED_UPLOADS)", uploads));
+            needed.push(("uploads to the store (DROPSLIP_MAX_PROXIED_UPLOADS, DROPSLIP_UNSIGNED_UPLOADS)", uploads));
         }
         if config.admin_listen.is_some() {
             needed.push(("connections to DROPSLIP_ADMIN_LISTEN", u64::from(super::ADMIN_BOUNDS.connections)));

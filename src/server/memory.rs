@@ -18,15 +18,19 @@ pub fn warn_of_uploads(config: &Config) {
         buffers_mib,
         memory_mib,
         "uploads through the broker may need {buffers_mib} MiB for their buffers, and there are {memory_mib} MiB of memory in all. \
-         Give it more, or lower DROPSLIP_MAX_PROXIED_UPLOADS"
+         Give it more, or lower DROPSLIP_MAX_PROXIED_UPLOADS and DROPSLIP_UNSIGNED_UPLOADS"
     );
 }
 
 /// How many uploads may come through the broker at the same time, with these settings.
 pub(super) fn uploads(config: &Config) -> u64 {
-    if !dialects(config).is_ok_and(|dialects| dialects.take_bytes()) {
-        return 0;
-    }
+    let Ok(dialects) = dialects(config) else { return 0 };
+    let known = if dialects.take_bytes() { places(config) } else { 0 };
+    let unsigned = if dialects.take_unsigned() { config.unsigned_uploads } else { 0 };
+    known + u64::from(unsigned)
+}
+
+fn places(config: &Config) -> u64 {
     places_for_uploads(usize::try_from(config.max_proxied_uploads).unwrap_or(usize::MAX)) as u64
 }
 

@@ -43,6 +43,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     label: paths::label,
     leads_to: |_| None,
     takes_bytes: false,
+    takes_unsigned: false,
     has_sessions: false,
     signs_calls: false,
     faults: &errors::FAULTS,

@@ -56,12 +56,12 @@ impl Members {
 
     /// The members that are wanted of a file object.
     pub(super) fn of<'a>(&'a self, file: &'a File, links: &'a Links<'a>) -> SomeOf<'a> {
-        SomeOf { file, fields: self.fields.as_ref(), links, on_ticket: None }
+        SomeOf { file, fields: self.fields.as_ref(), links, stands: Stands::Alone }
     }
 
     /// The same of a file on a ticket, where it belongs to that post or to none.
     pub(super) fn on_ticket<'a>(&'a self, file: &'a File, post: Option<PostId>, links: &'a Links<'a>) -> SomeOf<'a> {
-        SomeOf { on_ticket: Some(post), ..self.of(file, links) }
+        SomeOf { stands: Stands::OnTicket(post), ..self.of(file, links) }
     }
 
     /// The actors that are wanted, each once; `None` when nobody asked for any.
@@ -99,9 +99,16 @@ pub(super) struct SomeOf<'a> {
     fields: Option<&'a BTreeSet<String>>,
     #[schema(ignore)]
     links: &'a Links<'a>,
-    /// On a ticket: the post that it belongs to there.
     #[schema(ignore)]
-    on_ticket: Option<Option<PostId>>,
+    stands: Stands,
+}
+
+/// Among which files a file object stands.
+#[derive(Clone, Copy)]
+enum Stands {
+    Alone,
+    /// Among those of a ticket, and of which of its posts.
+    OnTicket(Option<PostId>),
 }
 
 /// A file object on a ticket.
@@ -118,9 +125,9 @@ pub(super) struct OnTicketBody<'a> {
 impl Serialize for SomeOf<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let file = FileBody::new(self.file).linked(self.file, self.links);
-        match self.on_ticket {
-            Some(post) => self.some(&OnTicketBody { file, post: post.map(|post| post.0) }, serializer),
-            None => self.some(&file, serializer),
+        match self.stands {
+            Stands::OnTicket(post) => self.some(&OnTicketBody { file, post: post.map(|post| post.0) }, serializer),
+            Stands::Alone => self.some(&file, serializer),
         }
     }
 }

@@ -33,6 +33,8 @@ pub(in crate::api) struct Dialect {
     pub(in crate::api) leads_to: fn(&Uri) -> Option<Uri>,
     /// Whether files come through the broker by it, which takes memory and handles.
     pub(in crate::api) takes_bytes: bool,
+    /// Whether some of those come before it is known whose they are.
+    pub(in crate::api) takes_unsigned: bool,
     /// Whether its clients log in: sessions need a secret outside of the database.
     pub(in crate::api) has_sessions: bool,
     /// Whether its clients sign their calls: their pairs need such a secret too.
@@ -84,6 +86,12 @@ impl Dialects {
     #[must_use]
     pub fn take_bytes(&self) -> bool {
         self.iter().any(|dialect| dialect.takes_bytes)
+    }
+
+    /// Whether some of those come before it is known whose they are.
+    #[must_use]
+    pub fn take_unsigned(&self) -> bool {
+        self.iter().any(|dialect| dialect.takes_unsigned)
     }
 
     /// Where a URL leads that is another spelling of one that there is.

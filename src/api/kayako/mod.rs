@@ -54,6 +54,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     label: paths::label,
     leads_to: paths::leads_to,
     takes_bytes: true,
+    takes_unsigned: false,
     has_sessions: true,
     signs_calls: false,
     faults: &errors::FAULTS,

@@ -6,12 +6,12 @@ use axum::http::{HeaderValue, Method, Response, header};
 use axum::response::IntoResponse as _;
 use time::OffsetDateTime;
 
-use super::request::Arguments;
 use super::errors::About;
 use super::hook;
 use super::incoming::{ATTACHMENTS, Incoming};
 use super::numbers::{self, HIGHEST};
 use super::paths::{CONTROLLER, named};
+use super::request::Arguments;
 use super::response::{self as xml, Contents};
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::openapi::{AnyCall, WithForm};

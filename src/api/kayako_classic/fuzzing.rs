@@ -2,10 +2,10 @@
 
 use axum::http::Uri;
 
-use super::request::Arguments;
 use super::auth::Credentials;
 use super::numbers::{HIGHEST, number};
 use super::paths::{leads_to, named};
+use super::request::Arguments;
 use super::response as xml;
 
 /// A call leads to one path, whatever its spelling, and nothing that is signed stands in that path.

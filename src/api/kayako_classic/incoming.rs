@@ -9,11 +9,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use time::OffsetDateTime;
 
-use super::request::Arguments;
 use super::auth::{Credentials, signer};
 use super::held::{Held, MOST_OF_BODY};
 use super::pace::Pace;
 use super::paths::{CONTROLLER, named};
+use super::request::Arguments;
 use super::settings::ClassicSettings;
 use crate::api::http::auth::address;
 use crate::api::http::content::{ContentReader, Limits, Piece};

@@ -48,6 +48,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     label: paths::label,
     leads_to: paths::leads_to,
     takes_bytes: true,
+    takes_unsigned: true,
     has_sessions: false,
     signs_calls: true,
     faults: &errors::FAULTS,

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
 use super::super::{Broker, BrokerError};
+use super::sink::Sink;
 use super::{Arriving, Receiving};
 use crate::metrics::{self, Step};
 
@@ -41,7 +42,7 @@ impl Broker {
     /// Forgets the record, then ends and deletes what was written for it. The key stays on the doomed list where the store may still be
     /// at work on it.
     async fn abandon(self: &Arc<Self>, mut arriving: Arriving, at: time::OffsetDateTime) -> Result<(), BrokerError> {
-        let Arriving { file, key, sink, .. } = &mut arriving;
+        let Arriving { file, sink, .. } = &mut arriving;
         if self.database.discard_temp_file(file, at, None, at).await? {
             metrics::file(Step::GivenUp, &file.type_name);
             tracing::info!(file.id = %file.id, size_bytes = sink.size(), "upload through the broker given up");
@@ -51,6 +52,12 @@ impl Broker {
         }
         // Otherwise a sweeper was faster.
         self.limits.release(&self.database, &file.staging_key).await?;
+        self.discard_bytes(sink).await
+    }
+
+    /// Ends and deletes what was written, unless the store may still be at work on it.
+    pub(super) async fn discard_bytes(&self, sink: &mut Sink) -> Result<(), BrokerError> {
+        let key = sink.key().clone();
         if let Some(upload_id) = sink.settled().await {
             self.bucket.abort_upload(key.as_str(), upload_id).await?;
         }

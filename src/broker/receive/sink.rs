@@ -70,6 +70,16 @@ impl Sink {
         Self { key, doomed_until, filling, size: 0, md5, sha256, upload, asked, is_unsure: false, is_written: false }
     }
 
+    /// Where they go.
+    pub(super) fn key(&self) -> &SealedKey {
+        &self.key
+    }
+
+    /// Puts the key on the doomed list, before anything is written there.
+    pub(super) async fn doom(&self, broker: &Broker) -> Result<(), BrokerError> {
+        Ok(broker.database.doom(self.key.as_str(), self.doomed_until, false).await?)
+    }
+
     /// Bytes that came.
     pub(super) fn size(&self) -> u64 {
         self.size
@@ -80,8 +90,20 @@ impl Sink {
         self.upload.is_none()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.filling.len() >= BUFFER
+    /// Whether the buffer is to be sent before all of so many more bytes are in it.
+    pub(super) fn overflows(&self, more: usize) -> bool {
+        self.filling.len() + more > BUFFER
+    }
+
+    /// Takes bytes, and sends each buffer that is full once there are more.
+    pub(super) async fn write(&mut self, broker: &Arc<Broker>, mut bytes: Bytes) -> Result<(), BrokerError> {
+        while !bytes.is_empty() {
+            if self.filling.len() >= BUFFER {
+                self.send(broker).await?;
+            }
+            self.fill(&mut bytes);
+        }
+        Ok(())
     }
 
     /// Takes as many bytes as there is room for.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
+use crate::faults::use_cases::{doing, outcomes};
 use crate::harness::{Db, answer, database, execute, from_servers, new_file, project, slip};
 use crate::process::{Serving, run, text};
 
@@ -20,7 +21,7 @@ const LARGE: [&str; 9] =
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 59] = [
+const EXPECTED: [(&str, &str, &str); 62] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -79,6 +80,9 @@ const EXPECTED: [(&str, &str, &str); 59] = [
     ("UPDATE files SET keep_until = NULL WHERE id = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("FROM ticket_files WHERE tenant = $1 AND ticket_id = $2", "PRIMARY KEY (tenant=? AND ticket_id=?", "ticket_files_pkey"),
     ("SELECT file_id FROM ticket_files", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("AS held", "ticket_files_file (file_id=?)", "ticket_files_file"),
+    ("AND file_id > $3) AS on_ticket", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id>?)", "ticket_files_pkey"),
+    ("AND post_id = $4) AS on_ticket", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id>?)", "ticket_files_pkey"),
     ("AND post_id > 0", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     // Sweeps.
@@ -268,7 +272,30 @@ impl Subject {
         assert_eq!(counts.len(), 3, "{counts:?}");
         let mut statements = statements(&fs::read_to_string(&log).unwrap());
         statements.extend(counts);
+        statements.extend(self.by_themselves());
         statements
+    }
+
+    /// What no request of before asks: the files of a ticket and of a post, and one that is taken off.
+    fn by_themselves(&self) -> BTreeSet<String> {
+        let body = self.folder.path().join("body");
+        fs::write(&body, "Hello").unwrap();
+        let cases = [
+            json!({"do": "unsigned", "file_type": "attachment", "name": "a.txt", "bytes": body, "ticket": 2, "post": 31}),
+            json!({"do": "attachments", "ticket": 2}),
+            json!({"do": "attachments", "ticket": 2, "post": 31}),
+        ];
+        let doing = |cases: &[Value]| {
+            let output = doing(&self.settings, self.folder.path(), None, "t0", cases).output().unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            (outcomes(&output), statements(&text(&output.stderr)))
+        };
+        let (told, mut sent) = doing(&cases);
+        assert_eq!((&told[1], &told[2]), (&json!([[told[0], 31]]), &json!([[told[0], 31]])));
+        let (told, more) = doing(&[json!({"do": "release", "ticket": 2, "file": told[0]})]);
+        assert_eq!(told, [Value::Null]);
+        sent.extend(more);
+        sent
     }
 
     /// A file in one request, re-issued before; one in parts that is given up; one of Uppy's; and a ticket.

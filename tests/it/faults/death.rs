@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::all;
 use super::parts::{dies_in_parts, dies_while_giving_up};
 use super::receiving::{dies_while_ending, dies_while_receiving};
+use super::unsigned::{dies_while_releasing, dies_while_unsigned};
 use super::world::{Answer, Program, World, granted, unique_bytes};
 use crate::harness::{Db, Slip};
 use crate::receiver::Receiver;
@@ -31,6 +32,9 @@ async fn dies_at_every_point(db: Db) {
         if point.starts_with("confirm:") {
             cases.push(dies(db, point, Asked::ByTicket));
         }
+        if point.starts_with("receive:") && point != "receive: doomed" {
+            cases.push(dies(db, point, Asked::Unsigned));
+        }
     }
     all(cases, AT_ONCE).await;
 }
@@ -41,12 +45,15 @@ enum Asked {
     Plainly,
     BySweeper,
     ByTicket,
+    /// Somebody whose credentials come behind the bytes.
+    Unsigned,
 }
 
 async fn dies(db: Db, point: &'static str, asked: Asked) {
     match (point.split_once(": ").unwrap().0, asked) {
         ("confirm" | "refusal", Asked::BySweeper) => return dies_while_the_sweeper_confirms(db, point).await,
         ("confirm", Asked::ByTicket) => return dies_while_attaching(db, point).await,
+        ("receive", Asked::Unsigned) => return dies_while_unsigned(db, point).await,
         _ => {}
     }
     match point.split_once(": ").unwrap().0 {
@@ -58,9 +65,11 @@ async fn dies(db: Db, point: &'static str, asked: Asked) {
         "confirm" => dies_while_confirming(db, point).await,
         "refusal" => dies_while_refusing(db, point).await,
         "receive" => dies_while_receiving(db, point).await,
+        "unsigned" => dies_while_unsigned(db, point).await,
         "end" => dies_while_ending(db, point).await,
         "rename" => dies_while_renaming(db, point).await,
         "attach" => dies_while_attaching(db, point).await,
+        "release" => dies_while_releasing(db, point).await,
         "delete" | "restore" => dies_while_deleting_or_restoring(db, point).await,
         "purge" => dies_while_purging(db, point).await,
         "sweep" => dies_while_sweeping(db, point).await,

@@ -23,6 +23,8 @@ mod receiving;
 mod receiving_clients;
 mod s3;
 mod stopping;
+mod unsigned;
+pub mod use_cases;
 pub mod world;
 
 use futures_util::{StreamExt as _, stream};

@@ -19,7 +19,7 @@ struct Request {
     body: Vec<u8>,
 }
 
-fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect()
 }
 
@@ -80,7 +80,7 @@ async fn answered(mut stream: TcpStream) -> (u16, String) {
 }
 
 impl TestBroker {
-    async fn records(&self) -> i64 {
+    pub async fn records(&self) -> i64 {
         count(&self.database_url, "SELECT COUNT(*) FROM files WHERE state = 'temp'").await
     }
 
@@ -93,7 +93,7 @@ impl TestBroker {
     }
 
     /// Waits until of what was given up nothing is left, without any sweep: only so many files and their objects.
-    async fn until_nothing_is_left(&self, files: usize, case: &str) {
+    pub async fn until_nothing_is_left(&self, files: usize, case: &str) {
         let deadline = Instant::now() + BOUND;
         loop {
             let rows = self.records().await;

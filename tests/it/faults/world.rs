@@ -139,6 +139,11 @@ impl World {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    #[cfg(feature = "failpoints")]
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
     pub fn command(&self, dies_at: Option<&str>, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dropslip"));
         let kept =
