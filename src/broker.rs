@@ -9,6 +9,7 @@
 //! - A file of another tenant is the same as no file, and so is one of a type that the token is not for.
 
 mod archive;
+mod attachments;
 mod authorize;
 mod bucket_events;
 mod confirm;
@@ -58,7 +59,7 @@ pub use archive::FileArchive;
 pub use authorize::Authorized;
 pub use delete::{Execution, Removal};
 pub use download::{Offered, Reader};
-pub use list::{Page, PageWanted};
+pub use list::{Page, PageWanted, TicketPage};
 pub use parts::{Arrived, SignedPart};
 pub use permits::places_for_uploads;
 pub use receive::{Described, Known, MEMORY_OF_UPLOAD, Receiving};

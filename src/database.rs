@@ -12,6 +12,8 @@
 //! safe. A change is made as a whole or not at all; when the answer to its commit got lost, only asking again tells which. Every
 //! other failure is [`DatabaseError::Broken`].
 
+mod activation;
+mod attachments;
 mod audit_log;
 mod audit_retention;
 pub mod backup;
@@ -73,12 +75,12 @@ use subscribers::Subscribers;
 
 use crate::disk;
 
+pub use activation::{Activation, Claimed};
 pub use audit_log::{AuditFilter, Audited, AuditedActor};
 pub use audit_retention::Mark;
 pub use churn::Changed;
 pub use error::DatabaseError;
 pub use expired::{Doomed, OpenUpload, Waiting};
-pub use files::Activation;
 pub use health::{Load, Oldest, Unfit};
 pub use idempotency::Idempotency;
 pub use insertion::NewRow;
@@ -90,7 +92,7 @@ pub use reservations::{NewForm, ReservedBytes};
 pub use search_backfill::Filled;
 pub use selection::Selected;
 pub use statement::Holding;
-pub use tickets::Attached;
+pub use tickets::{Attached, Released};
 pub use tokens::{NewToken, TokenRow};
 
 /// Most files and connections that a database has open: 17 connections to Postgres, or 11 to SQLite with three files each, and the

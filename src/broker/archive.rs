@@ -53,10 +53,7 @@ impl Broker {
             async move {
                 let Some(start) = start else { return Ok::<_, BrokerError>(None) };
                 let wanted = PageWanted { selection, start, size: ARCHIVE_PAGE, counted: false };
-                let Page { files, next, .. } = match ticket {
-                    Some(ticket) => broker.ticket_files(&caller, ticket, &wanted).await?,
-                    None => broker.list(&caller, &wanted).await?,
-                };
+                let Page { files, next, .. } = broker.page(&caller, ticket, &wanted).await?;
                 Ok(Some((stream::iter(files.into_iter().map(Ok)), next.map(Start::After))))
             }
         });

@@ -1,12 +1,13 @@
 //! Lists of files, page by page.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
 use super::{Broker, BrokerError, allowed};
 use crate::database::{DatabaseError, Selected};
-use crate::domain::{Caller, File, Position, Scope, Selection, Start, TicketId};
+use crate::domain::{Caller, File, FileId, Position, PostId, Scope, Selection, Start, TicketId};
 
 /// How far files are counted: what lies behind is said to be as many.
 const COUNTED: u32 = 100_000;
@@ -25,6 +26,15 @@ pub struct Page {
     /// How many there are on all pages, up to 100 000; `None` when nobody wanted to know. Where counting took too long, what was counted
     /// before, or how many there are at least.
     pub records: Option<u32>,
+}
+
+/// Some files of a ticket.
+#[derive(Debug)]
+pub struct TicketPage {
+    /// The files.
+    pub page: Page,
+    /// The posts of those that belong to one.
+    pub posts: BTreeMap<FileId, PostId>,
 }
 
 /// A page that is asked for.
@@ -52,15 +62,18 @@ impl Broker {
         self.page(caller, None, wanted).await
     }
 
-    /// The same of those that are attached to a ticket.
+    /// The same of those that are attached to a ticket, and the posts that they belong to.
     ///
     /// # Errors
     /// [`BrokerError::Forbidden`] without the right to read.
-    pub async fn ticket_files(&self, caller: &Caller, ticket: TicketId, wanted: &PageWanted) -> Result<Page, BrokerError> {
-        self.page(caller, Some(ticket), wanted).await
+    pub async fn ticket_files(&self, caller: &Caller, ticket: TicketId, wanted: &PageWanted) -> Result<TicketPage, BrokerError> {
+        let page = self.page(caller, Some(ticket), wanted).await?;
+        let ids: Vec<FileId> = page.files.iter().map(|file| file.id).collect();
+        let posts = if ids.is_empty() { BTreeMap::new() } else { self.database.posts_of(&caller.tenant, ticket, &ids).await? };
+        Ok(TicketPage { page, posts })
     }
 
-    async fn page(&self, caller: &Caller, ticket: Option<TicketId>, wanted: &PageWanted) -> Result<Page, BrokerError> {
+    pub(super) async fn page(&self, caller: &Caller, ticket: Option<TicketId>, wanted: &PageWanted) -> Result<Page, BrokerError> {
         allowed(caller, Scope::FilesRead)?;
         let PageWanted { selection, start, size, counted } = wanted;
         let selected = Selected { reach: caller.reach(), ticket, selection };

@@ -8,6 +8,7 @@
 //! - Dropping a [`Receiving`] gives all of it up. After a crash the sweeper does.
 
 mod abandon;
+mod claim;
 mod sink;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tracing::Instrument as _;
 use super::judge::Judged;
 use super::{Broker, BrokerError, allowed};
 use crate::bucket::{BucketError, LONGEST_COPY};
-use crate::database::{Activation, NewForm, NewRow};
+use crate::database::{NewForm, NewRow};
 use crate::domain::evidence::bytes_wanted;
 use crate::domain::file::{ChecksumSha256, Landed};
 use crate::domain::{
@@ -70,7 +71,8 @@ pub struct Described {
 
 /// Files that come through the broker together: all of them become active, or none does.
 ///
-/// [`Receiving::begin`], [`Receiving::write`] as often as bytes come, [`Receiving::end`]; the same for the next file; [`Receiving::claim`].
+/// [`Receiving::begin`], [`Receiving::write`] as often as bytes come, [`Receiving::end`]; the same for the next file; [`Receiving::claim`], or
+/// [`Receiving::claim_on`] where they are for a ticket.
 pub struct Receiving {
     broker: Arc<Broker>,
     caller: Caller,
@@ -220,38 +222,6 @@ impl Receiving {
         failpoint::reach("receive: object written");
         self.arrived.extend(self.current.take().map(|arriving| (arriving, sealed)));
         Ok(())
-    }
-
-    /// Makes all files active that came, each until `keep` after now; `None` for ever. To be run to its end when the client hangs up.
-    ///
-    /// # Errors
-    /// [`BrokerError::TooLate`], and when the database fails: all of it is given up then, unless it was done all the same.
-    pub async fn claim(mut self, keep: Option<Duration>) -> Result<Vec<File>, BrokerError> {
-        let at = self.at()?;
-        let activations = self.arrived.iter().map(|(arriving, sealed)| {
-            let activation = Activation {
-                sealed: sealed.clone(),
-                actor: self.caller.actor,
-                origin: self.caller.origin(),
-                at,
-                keep_until: keep.map(|keep| at + keep),
-                late_uploads: self.broker.grace,
-            };
-            (&arriving.file, activation)
-        });
-        let activations: Vec<_> = activations.collect();
-        let files: Vec<_> = activations.iter().map(|(file, activation)| (*file, activation)).collect();
-        let Some(active) = self.broker.database.activate_all(&files).await? else { return Err(BrokerError::Changing) };
-        failpoint::reach("receive: claimed");
-        for (arriving, _) in std::mem::take(&mut self.arrived) {
-            let file = &arriving.file;
-            metrics::file(Step::Confirmed, &file.type_name);
-            tracing::info!(file.id = %file.id, size_bytes = arriving.sink.size(), "file received");
-            if let Err(error) = self.broker.limits.release(&self.broker.database, &file.staging_key).await {
-                tracing::warn!(file.id = %file.id, %error, "the bytes of a file stay reserved until its slip would have ended");
-            }
-        }
-        Ok(active)
     }
 
     /// Now, unless it took longer than a slip lives.

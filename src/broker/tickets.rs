@@ -7,12 +7,12 @@ use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use super::{Broker, BrokerError, allowed, too_often};
-use crate::database::{Attached, DatabaseError};
-use crate::domain::{Caller, FileId, FileState, Scope, TicketId};
+use crate::database::{Attached, DatabaseError, Released};
+use crate::domain::{Caller, FileId, FileState, Scope, TicketId, TicketPlace};
 use crate::failpoint;
 
 /// Most files of one ticket: so many entries of an archive's directory are kept in memory while it is sent.
-const MOST_ON_TICKET: u32 = 10_000;
+pub(super) const MOST_ON_TICKET: u32 = 10_000;
 
 /// How many uploads are confirmed at the same time for one request.
 const CONFIRMED_AT_ONCE: usize = 4;
@@ -41,24 +41,32 @@ impl From<DatabaseError> for AttachError {
 }
 
 impl Broker {
-    /// Attaches files to a ticket, all or none; those on it already stay. What is still `temp` is confirmed first, because some clients
-    /// never do.
+    /// Whether the caller may put files on tickets.
+    ///
+    /// # Errors
+    /// [`BrokerError::Forbidden`] without the right to write; [`BrokerError::NotFound`] where tickets are not the caller's to change.
+    pub fn may_attach(&self, caller: &Caller) -> Result<(), BrokerError> {
+        allowed(caller, Scope::FilesWrite)?;
+        changes_tickets(caller)
+    }
+
+    /// Attaches files to a ticket, all or none; those on it already stay, or move to the post that is named. What is still `temp` is
+    /// confirmed first, because some clients never do.
     ///
     /// # Errors
     /// See [`AttachError`].
     pub async fn attach(
         self: &Arc<Self>,
         caller: &Caller,
-        ticket: TicketId,
+        place: TicketPlace,
         ids: &[FileId],
         now: OffsetDateTime,
     ) -> Result<(), AttachError> {
-        allowed(caller, Scope::FilesWrite)?;
         let began = Instant::now();
         let clock = || now + began.elapsed();
         // Who attaches is answered the ticket's files: nothing is done for whoever may not read them.
+        self.may_attach(caller)?;
         allowed(caller, Scope::FilesRead)?;
-        changes_tickets(caller)?;
         let (mut unknown, mut waiting) = (Vec::new(), Vec::new());
         for (index, id) in ids.iter().enumerate() {
             match self.find(caller, *id).await {
@@ -76,7 +84,7 @@ impl Broker {
         if !unconfirmed.is_empty() {
             return Err(AttachError::Unconfirmed(unconfirmed));
         }
-        match self.database.attach(&caller.tenant, ticket, ids, MOST_ON_TICKET, caller.by(), clock()).await? {
+        match self.database.attach(&caller.tenant, place, ids, MOST_ON_TICKET, caller.by(), clock()).await? {
             Attached::All => {
                 failpoint::reach("attach: recorded");
                 Ok(())
@@ -135,6 +143,22 @@ impl Broker {
         // What the caller cannot see it cannot take off either.
         self.find(caller, id).await?;
         if self.database.detach(&caller.tenant, ticket, id, caller.by(), now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
+    }
+
+    /// Takes an active file off a ticket, and deletes it when nothing else holds it: it can be brought back, and is on no ticket then.
+    ///
+    /// # Errors
+    /// [`BrokerError::NotFound`] when it was not on it, also the second time.
+    pub async fn release(&self, caller: &Caller, ticket: TicketId, id: FileId, now: OffsetDateTime) -> Result<(), BrokerError> {
+        allowed(caller, Scope::FilesDelete)?;
+        changes_tickets(caller)?;
+        self.find(caller, id).await?;
+        let released = self.database.release_file(&caller.tenant, ticket, id, caller.by(), now).await?;
+        if released == Released::Absent {
+            return Err(BrokerError::NotFound);
+        }
+        tracing::info!(file.id = %id, deleted = released == Released::Deleted, "file taken off a ticket");
+        Ok(())
     }
 
     /// Whether a file is on a ticket of the caller's tenant.

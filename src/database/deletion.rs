@@ -3,6 +3,8 @@
 //! A deleted file keeps its record and owns its sealed object. Both go when it is purged: the record at once, the object by way of the
 //! doomed list.
 
+use std::sync::LazyLock;
+
 use serde_json::json;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
@@ -15,6 +17,32 @@ use super::instant::Instant;
 use super::{Database, DatabaseError, Engine, on_pool};
 use crate::domain::{Action, By, Change, Deletion, File, Origin};
 
+/// Deletes an active file in a transaction; `None` when it is not `active`.
+macro_rules! delete {
+    ($database:expr, $transaction:expr, $id:expr, $tenant:expr, $by:expr, $at:expr) => {{
+        let by: $crate::domain::By = $by;
+        let query = sqlx::query_as($crate::database::deletion::DELETE.as_str());
+        let query = query.bind($crate::database::instant::Instant($at)).bind(by.actor.id).bind(by.actor.kind.as_str());
+        let row: Option<$crate::database::file_row::FileRow> =
+            query.bind($id.0).bind($tenant.as_str()).fetch_optional(&mut *$transaction).await?;
+        let deleted = row.map(File::try_from).transpose().map_err($crate::database::audit_log::unreadable)?;
+        if let Some(file) = &deleted {
+            let change = $crate::domain::Change::new(file, $crate::domain::Action::Deleted, $crate::domain::Origin::Request(by), $at);
+            $crate::database::audit_log::record!($database, $transaction, &change);
+        }
+        deleted
+    }};
+}
+pub(super) use delete;
+
+/// What it sends.
+pub(super) static DELETE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE files SET state = 'deleted', deleted_at = CASE WHEN created_at > $1 THEN created_at ELSE $1 END, \
+         deleted_by_id = $2, deleted_by_kind = $3 WHERE id = $4 AND tenant = $5 AND state = 'active' RETURNING {COLUMNS}"
+    )
+});
+
 impl Database {
     /// Deletes an active file. `None` when it is not `active` any more.
     ///
@@ -26,18 +54,10 @@ impl Database {
         deletion: &Deletion,
         dialect: Option<&'static str>,
     ) -> Result<Option<File>, DatabaseError> {
-        let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE files SET state = 'deleted', deleted_at = CASE WHEN created_at > $1 THEN created_at ELSE $1 END, deleted_by_id = $2, deleted_by_kind = $3 \
-             WHERE id = $4 AND tenant = $5 AND state = 'active' RETURNING {COLUMNS}"
-        ));
+        let by = By { actor: deletion.by, dialect };
         let deleted: Option<File> = on_pool!(self, write connection => {
             let mut transaction = connection.begin().await?;
-            let query = sqlx::query_as(sql).bind(Instant(deletion.at)).bind(deletion.by.id).bind(deletion.by.kind.as_str());
-            let row: Option<FileRow> = query.bind(file.id.0).bind(file.tenant.as_str()).fetch_optional(&mut *transaction).await?;
-            let deleted = row.map(File::try_from).transpose().map_err(unreadable)?;
-            if let Some(file) = &deleted {
-                record!(self, transaction, &Change::new(file, Action::Deleted, Origin::Request(By { actor: deletion.by, dialect }), deletion.at));
-            }
+            let deleted = delete!(self, transaction, file.id, file.tenant, by, deletion.at);
             transaction.commit().await?;
             Ok(deleted)
         })?;

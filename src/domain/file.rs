@@ -17,10 +17,6 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub i64);
 
-/// A ticket's number, in the system that keeps tickets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TicketId(pub i64);
-
 impl fmt::Display for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -26,6 +26,7 @@
 //! | [`bucket_event`] | what a bucket says when an object was written |
 //! | [`selection`] | which files a list has, and in which order |
 //! | [`mod@sqlite_url`] | paths of databases as URLs |
+//! | `ticket` | tickets and their posts, by number |
 //! | [`text`] | texts as programs write them down: marks, encodings, halves of characters |
 //! | [`web`] | addresses of servers |
 //! | [`field`], [`complaints`] | what is wrong with a request, field by field |
@@ -59,6 +60,7 @@ pub mod reach;
 pub mod selection;
 pub mod sqlite_url;
 pub mod text;
+mod ticket;
 pub mod toml_failure;
 pub mod web;
 pub mod wording;
@@ -72,7 +74,7 @@ pub use disposition::Disposition;
 pub use event::{Action, By, Change, Origin, Subscription};
 pub use evidence::{Evidence, Sniff, Verdict};
 pub use field::Field;
-pub use file::{Attempts, Deletion, File, FileId, FileState, NewFile, Sealed, State, TicketId, UploadMethod};
+pub use file::{Attempts, Deletion, File, FileId, FileState, NewFile, Sealed, State, UploadMethod};
 pub use file_name::FileName;
 pub use file_type::{Allowance, FileType, FileTypes};
 pub use grant::Grant;
@@ -83,4 +85,5 @@ pub use pixels::Pixels;
 pub use reach::Reach;
 pub use selection::{Attribute, Condition, Order, Position, Selection, Start};
 pub use sqlite_url::sqlite_url;
+pub use ticket::{Attachment, PostId, TicketId, TicketPlace};
 pub use toml_failure::toml_failure;

@@ -174,8 +174,10 @@ async fn desk_says_what_it_said() {
     wire.ask(&with(&format!("DELETE {parts}")), None).await;
     wire.ask(&with("PUT /v2/tickets/7/files.json"), json!({"ids": [first.id]})).await;
     wire.ask(&with("PUT /v2/tickets/7/files.json"), json!({"files": [{"id": first.id}, {"id": 999}]})).await;
-    wire.ask(&with("PUT /v2/tickets/7/files.json"), json!({"ids": ["x"]})).await;
+    wire.ask(&with("PUT /v2/tickets/7/files.json"), json!({"ids": ["x"], "post": 0})).await;
+    wire.ask(&with("PUT /v2/tickets/7/files.json"), json!({"ids": [first.id], "post": 31})).await;
     wire.ask(&with("GET /v2/tickets/7/files.json"), None).await;
+    wire.ask(&with("GET /v2/tickets/7/files.json?fields=post"), None).await;
     wire.ask(&with("GET /v2/tickets/7/files.zip"), None).await;
     wire.ask(&with(&format!("GET /v2/tickets/7/files/{}/download", first.id)), None).await;
     wire.ask(&with(&format!("DELETE /v2/tickets/7/files/{}.json", first.id)), None).await;

@@ -13,11 +13,11 @@ use super::response::{Envelope, FileBody, SlipBody};
 use crate::api::http::downloads::{Links, PROXY_KEY};
 use crate::api::http::openapi::{Installation, Part, media_type, server, shared_responses};
 use crate::api::http::query::Query;
-use crate::broker::{Page, Slip};
+use crate::broker::{Page, Slip, TicketPage};
 use crate::domain::media_type::MAX_CHARS;
 use crate::domain::{
     Actor, ActorKind, Attempts, Disposition, Evidence, File, FileId, FileName, FileType, FileTypes, Grant, MediaType, NewFile, Pixels,
-    Sealed, State, Tenant, UploadMethod, Verdict,
+    PostId, Sealed, State, Tenant, UploadMethod, Verdict,
 };
 use crate::post_policy::PresignedPost;
 
@@ -46,6 +46,7 @@ pub(super) fn part(described: OpenApi, installation: &Installation<'_>) -> Part 
                 Some("Slip") => slip_example(),
                 Some("FileAnswer" | "FoundFile") => file_example(),
                 Some("FilePage") => page_example(),
+                Some("TicketFilePage") => ticket_example(),
                 _ => None,
             };
             if let Some(example) = example {
@@ -76,7 +77,12 @@ pub(super) fn part(described: OpenApi, installation: &Installation<'_>) -> Part 
     if let Some(mut some) = schemas.get("File").cloned() {
         some["required"] = json!(["id"]);
         some["description"] = json!("A file object, or with `fields` some of its members.");
-        schemas.insert("SomeOfFile".to_owned(), some);
+        schemas.insert("SomeOfFile".to_owned(), some.clone());
+        if let Some(post) = schemas.get("SomeOfTicketFile").and_then(post_of) {
+            some["description"] = json!("A file object on a ticket, or with `fields` some of its members.");
+            some["properties"]["post"] = post;
+            schemas.insert("SomeOfTicketFile".to_owned(), some);
+        }
     }
     for method in ["patch", "put"] {
         let body =
@@ -103,6 +109,11 @@ pub(super) fn part(described: OpenApi, installation: &Installation<'_>) -> Part 
         item["servers"] = json!([server(url, ""), server(url, OTHER_ROOT)]);
     }
     Part { paths, schemas, responses: shared_responses("", "Errors", &FAULTS), security_schemes: key_in_links() }
+}
+
+/// What a file on a ticket has beside all others.
+fn post_of(on_ticket: &Value) -> Option<Value> {
+    on_ticket["allOf"].as_array()?.iter().find_map(|part| part.pointer("/properties/post").cloned())
 }
 
 /// What opens a download beside a token.
@@ -230,8 +241,18 @@ fn file_example() -> Option<Value> {
     serde_json::to_value(Envelope { file: FileBody::new(&photo).linked(&photo, &Links::of_example(FILES)) }).ok()
 }
 
+fn ticket_example() -> Option<Value> {
+    let ticket = TicketPage { page: page()?, posts: [(FileId(1), PostId(31))].into() };
+    let wanted = ListQuery::parse(&Query::parsed("")).ok()?;
+    serde_json::to_value(PageBody::of_ticket(&ticket, &wanted, &Links::of_example(FILES))).ok()
+}
+
+fn page() -> Option<Page> {
+    Some(Page { files: vec![photo()?], next: None, records: Some(1) })
+}
+
 fn page_example() -> Option<Value> {
-    let page = Page { files: vec![photo()?], next: None, records: Some(1) };
+    let page = page()?;
     let wanted = ListQuery::parse(&Query::parsed("")).ok()?;
     serde_json::to_value(PageBody::new(&page, &wanted, &Links::of_example(FILES))).ok()
 }

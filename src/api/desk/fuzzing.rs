@@ -49,12 +49,13 @@ fn other_bodies(bytes: &[u8]) {
         Err(errors) => said_well(&errors, &["body", "filename", "fileName", "disposition"]),
     }
     match tickets::wanted(bytes) {
-        Ok((ids, places)) => {
+        Ok(tickets::Wanted { ids, places, post }) => {
+            assert!(post.is_none_or(|post| (1..=1 << 53).contains(&post.0)));
             let distinct: BTreeSet<i64> = ids.iter().map(|id| id.0).collect();
             assert!((1..=100).contains(&distinct.len()) && distinct.len() == ids.len() && distinct.iter().all(|id| *id > 0));
             assert_eq!(places.len(), ids.len());
         }
-        Err(errors) => said_well(&errors, &["body", "files", "ids"]),
+        Err(errors) => said_well(&errors, &["body", "files", "ids", "post"]),
     }
     match delete::FilesToDelete::in_body(&Query::parsed(""), bytes) {
         Ok(wanted) => assert!((1..=MOST_IDS).contains(&wanted.ids.len())),

@@ -13,13 +13,14 @@ use utoipa::ToSchema;
 use super::auth::Authenticated;
 use super::cursor::cursor_of;
 use super::list_query::ListQuery;
-use super::members::{Included, SomeOf};
+use super::members::{Included, OnTicketBody, SomeOf};
 use crate::api::http::body::json_of;
 use crate::api::http::downloads::Links;
 use crate::api::http::openapi::AnyCall;
 use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault};
-use crate::broker::Page;
+use crate::broker::{Page, TicketPage};
+use crate::domain::File;
 
 /// Some files.
 #[derive(Serialize, ToSchema)]
@@ -27,6 +28,19 @@ use crate::broker::Page;
 pub(super) struct PageBody<'a> {
     /// In the order that was asked for; newest first when none was.
     files: Vec<SomeOf<'a>>,
+    /// The actors that `includes` asks for.
+    included: Included,
+    pagination: PaginationBody,
+    meta: MetaBody,
+}
+
+/// Some files of a ticket, for the document: what is written is a [`PageBody`].
+#[derive(ToSchema)]
+#[schema(as = TicketFilePage)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) struct TicketPageBody<'a> {
+    /// In the order that was asked for; newest first when none was.
+    files: Vec<OnTicketBody<'a>>,
     /// The actors that `includes` asks for.
     included: Included,
     pagination: PaginationBody,
@@ -123,12 +137,22 @@ pub(super) async fn list(
 
 impl<'a> PageBody<'a> {
     pub(super) fn new(page: &'a Page, wanted: &'a ListQuery, links: &'a Links<'a>) -> Self {
+        Self::of(page, wanted, |file| wanted.members.of(file, links))
+    }
+
+    /// The same with the files of a ticket, which say to which post they belong.
+    pub(super) fn of_ticket(ticket: &'a TicketPage, wanted: &'a ListQuery, links: &'a Links<'a>) -> Self {
+        let TicketPage { page, posts } = ticket;
+        Self::of(page, wanted, |file| wanted.members.on_ticket(file, posts.get(&file.id).copied(), links))
+    }
+
+    fn of(page: &'a Page, wanted: &'a ListQuery, body: impl Fn(&'a File) -> SomeOf<'a>) -> Self {
         let ListQuery { page: asked, offset, members } = wanted;
         let (page_size, offset, more) = (asked.size, *offset, page.next.is_some());
         let pages = page.records.map(|records| records.div_ceil(page_size));
         let next_cursor = page.next.as_ref().map(|position| cursor_of(asked.selection.order, position));
         Self {
-            files: page.files.iter().map(|file| members.of(file, links)).collect(),
+            files: page.files.iter().map(body).collect(),
             included: members.included(&page.files).unwrap_or_default(),
             pagination: PaginationBody {
                 records: page.records,

@@ -13,7 +13,7 @@ use utoipa::openapi::{Object, Type};
 use super::response::{ActorBody, FileBody};
 use crate::api::http::downloads::Links;
 use crate::api::http::query::{Query, parameter};
-use crate::domain::{Actor, ActorKind, File};
+use crate::domain::{Actor, ActorKind, File, PostId};
 
 /// Which members of file objects are wanted, and which actors beside them. Names that mean nothing here are passed over: clients send the
 /// same ones for every kind of object.
@@ -56,7 +56,12 @@ impl Members {
 
     /// The members that are wanted of a file object.
     pub(super) fn of<'a>(&'a self, file: &'a File, links: &'a Links<'a>) -> SomeOf<'a> {
-        SomeOf { file, fields: self.fields.as_ref(), links }
+        SomeOf { file, fields: self.fields.as_ref(), links, on_ticket: None }
+    }
+
+    /// The same of a file on a ticket, where it belongs to that post or to none.
+    pub(super) fn on_ticket<'a>(&'a self, file: &'a File, post: Option<PostId>, links: &'a Links<'a>) -> SomeOf<'a> {
+        SomeOf { on_ticket: Some(post), ..self.of(file, links) }
     }
 
     /// The actors that are wanted, each once; `None` when nobody asked for any.
@@ -94,11 +99,35 @@ pub(super) struct SomeOf<'a> {
     fields: Option<&'a BTreeSet<String>>,
     #[schema(ignore)]
     links: &'a Links<'a>,
+    /// On a ticket: the post that it belongs to there.
+    #[schema(ignore)]
+    on_ticket: Option<Option<PostId>>,
+}
+
+/// A file object on a ticket.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SomeOfTicketFile)]
+pub(super) struct OnTicketBody<'a> {
+    #[serde(flatten)]
+    file: FileBody<'a>,
+    /// The post of the ticket that the file belongs to; null for none.
+    #[schema(required, minimum = 1)]
+    post: Option<i64>,
 }
 
 impl Serialize for SomeOf<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let whole = FileBody::new(self.file).linked(self.file, self.links);
+        let file = FileBody::new(self.file).linked(self.file, self.links);
+        match self.on_ticket {
+            Some(post) => self.some(&OnTicketBody { file, post: post.map(|post| post.0) }, serializer),
+            None => self.some(&file, serializer),
+        }
+    }
+}
+
+impl SomeOf<'_> {
+    /// Of all members those that are wanted.
+    fn some<S: serde::Serializer>(&self, whole: &impl Serialize, serializer: S) -> Result<S::Ok, S::Error> {
         let Some(fields) = self.fields else { return whole.serialize(serializer) };
         let mut some = serde_json::to_value(whole).map_err(serde::ser::Error::custom)?;
         if let Some(members) = some.as_object_mut() {

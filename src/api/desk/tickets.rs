@@ -16,7 +16,7 @@ use utoipa::openapi::{Array, Object, Type};
 
 use super::auth::Authenticated;
 use super::fields::field_name;
-use super::list::PageBody;
+use super::list::{PageBody, TicketPageBody};
 use super::list_query::ListQuery;
 use super::request::{IGNORED, ignore_body};
 use crate::api::http::archives::answer_archive;
@@ -29,10 +29,13 @@ use crate::api::http::query::Query;
 use crate::api::http::wording::Errors;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::{AttachError, BrokerError, Reader};
-use crate::domain::{Caller, FileId, Selection, TicketId};
+use crate::domain::{Caller, FileId, PostId, Selection, TicketId, TicketPlace};
 
 /// How many files are attached in one request.
 const MOST_AT_ONCE: usize = 100;
+
+/// The highest number of a post: the highest that every client can write in JSON.
+const MOST_POST: i64 = 1 << 53;
 
 /// Which files to attach: one of the two members, with 1 to 100 files.
 #[derive(Deserialize, ToSchema)]
@@ -44,6 +47,14 @@ struct ToAttach {
     /// The same as numbers alone.
     #[schema(schema_with = ids_schema, required = false)]
     ids: Option<Value>,
+    /// The post of the ticket that they belong to from now on; null or absent: none, and those that are on the ticket stay where they are.
+    #[schema(schema_with = post_schema, required = false)]
+    post: Option<Value>,
+}
+
+fn post_schema() -> Object {
+    let types = SchemaType::from_iter([Type::Integer, Type::Null]);
+    Object::builder().schema_type(types).minimum(Some(1)).maximum(Some(MOST_POST)).build()
 }
 
 fn id_schema() -> Object {
@@ -75,7 +86,7 @@ fn ids_schema() -> Array {
     params(OfTicket),
     request_body(content = ToAttach),
     responses(
-        (status = 200, body = PageBody, description = "The first page of the ticket's files."),
+        (status = 200, body = TicketPageBody, description = "The first page of the ticket's files."),
         (status = 400, body = Errors, description = "A file is not there or not yours to see, or it is not such JSON.",
             example = json!({"errors": {"files[1].id": ["not found"]}})),
         (status = 409, body = Errors, description = "The bytes of a file have not arrived, or the ticket has as many files as it may.",
@@ -91,11 +102,11 @@ pub(super) async fn attach(
     OfTicket(ticket): OfTicket,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
-    let (ids, places) = wanted(&read_json(request).await?).map_err(Fault::Invalid)?;
+    let Wanted { ids, places, post } = wanted(&read_json(request).await?).map_err(Fault::Invalid)?;
     let (broker, asking) = (state.broker.clone(), caller.clone());
     // Confirming is what may take long.
     to_its_end(async move {
-        let attached = broker.attach(&asking, ticket, &ids, OffsetDateTime::now_utc()).await;
+        let attached = broker.attach(&asking, TicketPlace { ticket, post }, &ids, OffsetDateTime::now_utc()).await;
         attached.map_err(|error| unattached(error, &places))
     })
     .await?;
@@ -112,7 +123,7 @@ pub(super) async fn attach(
     operation_id = "listTicketFiles",
     params(OfTicket, ListQuery),
     responses(
-        (status = 200, body = PageBody, description = "A page of files; none for a ticket that nothing is attached to."),
+        (status = 200, body = TicketPageBody, description = "A page of files; none for a ticket that nothing is attached to."),
         (status = 400, body = Errors, description = "A member of the query is not as described; of a filter, the place in it is named.",
             example = json!({"errors": {"cursor": ["must be the nextCursor of a page in the same order"]}})),
         AnyFile, AnyCall
@@ -130,7 +141,7 @@ pub(super) async fn list(
 async fn page(state: AppState, caller: Caller, ticket: TicketId, wanted: ListQuery) -> Result<Response<Body>, Fault> {
     let page = state.broker.ticket_files(&caller, ticket, &wanted.page).await?;
     let links = Links::new(&state, &caller, OffsetDateTime::now_utc());
-    Ok(json_of(page.files.len(), StatusCode::OK, &PageBody::new(&page, &wanted, &links)))
+    Ok(json_of(page.page.files.len(), StatusCode::OK, &PageBody::of_ticket(&page, &wanted, &links)))
 }
 
 /// Take a file off a ticket
@@ -253,9 +264,37 @@ fn unattached(error: AttachError, places: &[String]) -> Fault {
     }
 }
 
-/// What a request wants to attach, each file once, with every complaint; and the name of each file's place in it.
-pub(super) fn wanted(body: &[u8]) -> Result<(Vec<FileId>, Vec<String>), FieldErrors> {
-    let ToAttach { files, ids } = object(or_empty(body))?;
+/// What a request wants to attach.
+pub(super) struct Wanted {
+    /// Each file once.
+    pub(super) ids: Vec<FileId>,
+    /// The name of each file's place in the request.
+    pub(super) places: Vec<String>,
+    pub(super) post: Option<PostId>,
+}
+
+/// What a request wants to attach, with every complaint.
+pub(super) fn wanted(body: &[u8]) -> Result<Wanted, FieldErrors> {
+    let ToAttach { files, ids, post } = object(or_empty(body))?;
+    let mut errors = FieldErrors::new();
+    let post = post.filter(|post| !post.is_null()).and_then(|post| {
+        let number = whole(&post).and_then(|post| i64::try_from(post).ok()).filter(|post| (1..=MOST_POST).contains(post));
+        if number.is_none() {
+            errors.add("post", format!("must be a whole number, 1 to {MOST_POST}"));
+        }
+        number.map(PostId)
+    });
+    match listed(files, ids) {
+        Ok((ids, places)) => errors.or_ok(Wanted { ids, places, post }),
+        Err(mut others) => {
+            others.merge(errors);
+            Err(others)
+        }
+    }
+}
+
+/// The files of a request, each once, and the name of each one's place in it.
+fn listed(files: Option<Value>, ids: Option<Value>) -> Result<(Vec<FileId>, Vec<String>), FieldErrors> {
     let (list, name, member) = match (files.filter(|files| !files.is_null()), ids.filter(|ids| !ids.is_null())) {
         (Some(files), None) => (files, "files", ".id"),
         (None, Some(ids)) => (ids, "ids", ""),
@@ -333,13 +372,19 @@ mod tests {
     #[test]
     fn both_shapes_name_files_and_each_complaint_its_place() {
         let places = |body: &str| {
-            wanted(body.as_bytes()).map(|(ids, places)| places.into_iter().zip(ids.into_iter().map(|id| id.0)).collect::<Vec<_>>())
+            wanted(body.as_bytes()).map(|wanted| wanted.places.into_iter().zip(wanted.ids.iter().map(|id| id.0)).collect::<Vec<_>>())
         };
         assert_eq!(
             places(r#"{"files":[{"id":7,"x":1},{"id":9.0},{"id":7}]}"#).unwrap(),
             [("files[0].id".to_owned(), 7), ("files[1].id".to_owned(), 9)]
         );
         assert_eq!(places(r#"{"ids":[1],"files":null}"#).unwrap(), [("ids[0]".to_owned(), 1)]);
+        for (body, post) in
+            [("", None), (",\"post\":null", None), (",\"post\":31.0", Some(31)), (",\"post\":9007199254740992", Some(1 << 53))]
+        {
+            let wanted = wanted(format!("{{\"ids\":[1]{body}}}").as_bytes()).ok().unwrap();
+            assert_eq!(wanted.post.map(|post| post.0), post, "{body}");
+        }
         let of_many = |count: usize| format!("{{\"ids\":[{}]}}", vec!["1"; count].join(","));
         assert!(wanted(of_many(100).as_bytes()).is_ok());
         let many = of_many(101);
@@ -351,10 +396,13 @@ mod tests {
             (r#"{"ids":[1],"files":[{"id":1}]}"#, vec!["ids"]),
             (r#"{"files":[{"id":1},{},{"id":"2"},3,{"id":0}]}"#, vec!["files[1].id", "files[2].id", "files[3].id", "files[4].id"]),
             (r#"{"ids":[-1,99999999999999999999,1]}"#, vec!["ids[0]", "ids[1]"]),
+            (r#"{"ids":[0],"post":0}"#, vec!["ids[0]", "post"]),
+            (r#"{"post":"1"}"#, vec!["files", "post"]),
+            (r#"{"ids":[1],"post":9007199254740993}"#, vec!["post"]),
             ("[1]", vec!["body"]),
             (&many, vec!["ids"]),
         ] {
-            assert_eq!(wanted(bad.as_bytes()).unwrap_err().spelled(field_name).by_name().keys().collect::<Vec<_>>(), fields, "{bad}");
+            assert_eq!(wanted(bad.as_bytes()).err().unwrap().spelled(field_name).by_name().keys().collect::<Vec<_>>(), fields, "{bad}");
         }
     }
 }

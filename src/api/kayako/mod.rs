@@ -4,7 +4,6 @@
 //! Kayako is 404 in its words.
 
 mod auth;
-mod base64_text;
 mod case;
 mod conditions;
 mod create;
@@ -28,7 +27,6 @@ mod reference;
 mod request;
 mod response;
 mod settings;
-mod streamed;
 mod way;
 
 use axum::Router;

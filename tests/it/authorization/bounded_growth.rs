@@ -187,8 +187,9 @@ async fn attaching_and_taking_off_in_turn_ends(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;
     let (file, other) = (active(&broker).await, active(&broker).await);
     let (tenant, actor, now) = ("default".parse().unwrap(), user(1).actor, OffsetDateTime::now_utc());
-    let attach =
-        async |file: i64, ticket: i64| broker.database.attach(&tenant, TicketId(ticket), &[FileId(file)], 100, actor, now).await.unwrap();
+    let attach = async |file: i64, ticket: i64| {
+        broker.database.attach(&tenant, TicketId(ticket).into(), &[FileId(file)], 100, actor, now).await.unwrap()
+    };
     for time in 0..600 {
         let ticket = 1 + time / 2;
         assert_eq!(attach(file, ticket).await, Attached::All);
@@ -200,7 +201,7 @@ async fn attaching_and_taking_off_in_turn_ends(db: Db) {
     assert_eq!(broker.call("GET", "/v2/tickets/1000/files.json", None).await.1["files"], json!([]), "all or none");
     assert_eq!(attach(other, 1000).await, Attached::All);
     let later = now + Duration::minutes(61);
-    assert_eq!(broker.database.attach(&tenant, TicketId(1), &[FileId(file)], 100, actor, later).await.unwrap(), Attached::All);
+    assert_eq!(broker.database.attach(&tenant, TicketId(1).into(), &[FileId(file)], 100, actor, later).await.unwrap(), Attached::All);
 }
 
 async fn active(broker: &TestBroker) -> i64 {

@@ -465,5 +465,6 @@ async fn a_database_prints_no_password() {
 
 mod deleting;
 mod discarding;
+mod holding;
 mod keeping;
 mod tickets;

@@ -20,7 +20,7 @@ const LARGE: [&str; 9] =
 
 /// What the program must be seen to send, by words of it, and the index that must serve it: of SQLite, of Postgres. With a bar between them,
 /// one does as well as the other.
-const EXPECTED: [(&str, &str, &str); 58] = [
+const EXPECTED: [(&str, &str, &str); 59] = [
     // Step 1.
     ("FROM tokens WHERE lookup = $1", "sqlite_autoindex_tokens_1", "tokens_lookup_key"),
     (COUNTS, "SEARCH files USING COVERING INDEX files_expiring", "files_expiring"),
@@ -79,6 +79,7 @@ const EXPECTED: [(&str, &str, &str); 58] = [
     ("UPDATE files SET keep_until = NULL WHERE id = $1", "INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
     ("FROM ticket_files WHERE tenant = $1 AND ticket_id = $2", "PRIMARY KEY (tenant=? AND ticket_id=?", "ticket_files_pkey"),
     ("SELECT file_id FROM ticket_files", "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)", "files_pkey"),
+    ("AND post_id > 0", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     ("DELETE FROM ticket_files", "PRIMARY KEY (tenant=? AND ticket_id=? AND file_id=?)", "ticket_files_pkey"),
     // Sweeps.
     ("AND expires_at >= $2 AND", "files_expiring (expires_at>? AND expires_at<?)", "files_expiring"),

@@ -105,6 +105,49 @@ async fn files_are_attached_listed_and_taken_off_on_postgres() {
     files_are_attached_listed_and_taken_off(Db::Postgres).await;
 }
 
+/// The number of a post is another system's: it is told again, and moves a file.
+async fn files_of_a_ticket_say_to_which_post_they_belong(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).start().await;
+    let (a, b) = (broker.active_note("a").await, broker.active_note("b").await);
+    let posts = |page: &Value| page["files"].as_array().unwrap().iter().map(|file| file["post"].clone()).collect::<Vec<_>>();
+    let largest = 9_007_199_254_740_992_i64;
+    for (body, expected) in [
+        (json!({"ids": [a, b]}), [json!(null), json!(null)]),
+        (json!({"ids": [a], "post": 31}), [json!(null), json!(31)]),
+        (json!({"ids": [a, b], "post": null}), [json!(null), json!(31)]),
+        (json!({"files": [{"id": b}], "post": largest}), [json!(largest), json!(31)]),
+        (json!({"files": [{"id": a}, {"id": b}], "post": 32}), [json!(32), json!(32)]),
+    ] {
+        let (status, page) = broker.attach(7, &body).await;
+        assert_eq!((status.as_u16(), posts(&page)), (200, expected.to_vec()), "{body}: {page}");
+        let (_, page) = broker.call("GET", "/v2/tickets/7/files.json", None).await;
+        assert_eq!(posts(&page), expected, "{body}");
+    }
+    for bad in [json!(0), json!(-1), json!("31"), json!(1.5), json!(largest + 1), json!([31]), json!(true)] {
+        let (status, answer) = broker.attach(8, &json!({"ids": [a], "post": bad})).await;
+        assert_eq!((status.as_u16(), error_fields(&answer)), (400, vec!["post".to_owned()]), "{bad}: {answer}");
+    }
+    assert_eq!(broker.on_ticket(8).await, [0; 0]);
+    assert_eq!(broker.attach(8, &json!({"ids": [a]})).await.0, 200, "another ticket");
+    let (_, page) = broker.call("GET", "/v2/tickets/8/files.json", None).await;
+    assert_eq!(posts(&page), [json!(null)]);
+    let (_, page) = broker.call("GET", "/v2/tickets/7/files.json?fields=post&filter={}", None).await;
+    assert_eq!(page["files"], json!([{"id": b, "post": 32}, {"id": a, "post": 32}]));
+    let (_, page) = broker.call("GET", "/v2/files.json", None).await;
+    assert!(page["files"].as_array().unwrap().iter().all(|file| file.get("post").is_none()), "no post without a ticket: {page}");
+    assert!(broker.read(a).await.1["file"].get("post").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_ticket_say_to_which_post_they_belong_on_sqlite() {
+    files_of_a_ticket_say_to_which_post_they_belong(Db::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_ticket_say_to_which_post_they_belong_on_postgres() {
+    files_of_a_ticket_say_to_which_post_they_belong(Db::Postgres).await;
+}
+
 /// There is no deadlock, and who is told that a file is attached finds it attached.
 async fn attaching_at_once_is_as_one_after_the_other(db: Db) {
     let broker = Setup::on(Bed::Embedded).database(db).start().await;

@@ -26,7 +26,7 @@ async fn found(database: &Database, id: FileId) -> File {
 
 async fn attach(database: &Database, files: &[FileId]) -> Attached {
     let one = caller("one");
-    database.attach(&one.tenant, TICKET, files, 1000, one.actor, NOW).await.unwrap()
+    database.attach(&one.tenant, TICKET.into(), files, 1000, one.actor, NOW).await.unwrap()
 }
 
 fn ids(files: &[File]) -> Vec<FileId> {

@@ -41,7 +41,7 @@ async fn files_are_attached_all_or_none(db: Db) {
     let (a, b, c) = (active(&database, "one", "a").await, active(&database, "one", "b").await, active(&database, "one", "c").await);
     let temp = insert(&database, "one", "temp/t").await.id;
     let theirs = active(&database, "two", "x").await;
-    let attach = async |ids: &[FileId]| database.attach(&one.tenant, TICKET, ids, 2, one.actor, NOW).await.unwrap();
+    let attach = async |ids: &[FileId]| database.attach(&one.tenant, TICKET.into(), ids, 2, one.actor, NOW).await.unwrap();
     for gone in [temp, theirs, FileId(999)] {
         assert_eq!(attach(&[a, gone, b]).await, Attached::Gone(gone));
         assert_eq!(listed(&database, "one").await, []);
@@ -51,7 +51,7 @@ async fn files_are_attached_all_or_none(db: Db) {
     assert_eq!(attach(&[c]).await, Attached::TooMany);
     assert_eq!(listed(&database, "one").await, [b, a]);
     // The same number of another tenant's is another ticket.
-    assert_eq!(database.attach(&two.tenant, TICKET, &[theirs], 2, two.actor, NOW).await.unwrap(), Attached::All);
+    assert_eq!(database.attach(&two.tenant, TICKET.into(), &[theirs], 2, two.actor, NOW).await.unwrap(), Attached::All);
     assert_eq!((listed(&database, "one").await, listed(&database, "two").await), (vec![b, a], vec![theirs]));
     // Of one maker, its own.
     let listed_by = async |maker, types: &TypeLimit, start| on_ticket(&database, &one, maker, types, &start).await;
@@ -100,7 +100,7 @@ async fn a_ticket_is_filled_once(db: Db) {
     for name in ["a", "b", "c", "d", "e"] {
         ids.push(active(&database, "one", name).await);
     }
-    let attach = async |id: &FileId| database.attach(&one.tenant, TICKET, &[*id], 2, one.actor, NOW).await.unwrap();
+    let attach = async |id: &FileId| database.attach(&one.tenant, TICKET.into(), &[*id], 2, one.actor, NOW).await.unwrap();
     assert_eq!(attach(&ids[0]).await, Attached::All);
     let outcomes = futures_util::future::join_all(ids[1..].iter().map(|id| Box::pin(attach(id)))).await;
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Attached::All).count(), 1, "{outcomes:?}");
