@@ -29,7 +29,9 @@ pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 /// A broker that speaks this dialect: `SQLite` goes with the embedded store, Postgres with `SeaweedFS`.
 pub fn classic(db: Db) -> Setup {
     let bed = if db == Db::Sqlite { Bed::Embedded } else { Bed::SeaweedFs };
-    Setup::on(bed).database(db).setting("DROPSLIP_DIALECTS", "all").setting("DROPSLIP_SECRETS", SECRET)
+    let setup = Setup::on(bed).database(db).setting("DROPSLIP_DIALECTS", "all").setting("DROPSLIP_SECRETS", SECRET);
+    // Whoever says where they come from is believed: tests have but one address.
+    setup.setting("DROPSLIP_TRUSTED_PROXIES", "127.0.0.0/8")
 }
 
 fn mac(key: &[u8], said: &[u8]) -> [u8; 32] {

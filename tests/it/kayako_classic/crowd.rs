@@ -12,7 +12,9 @@ const MIB: usize = 1 << 20;
 
 /// Those who come from there.
 fn from(address: [u8; 4]) -> reqwest::Client {
-    reqwest::Client::builder().local_address(std::net::IpAddr::from(address)).build().unwrap()
+    let told = std::net::Ipv4Addr::from(address).to_string().parse().unwrap();
+    let headers = [(reqwest::header::HeaderName::from_static("x-forwarded-for"), told)].into_iter().collect();
+    reqwest::Client::builder().default_headers(headers).build().unwrap()
 }
 
 struct Hammer {
@@ -32,7 +34,7 @@ impl Hammer {
         for _ in 0..many {
             let (on, answers, body, url) = (on.clone(), answers.clone(), body.clone(), url.clone());
             running.spawn(async move {
-                let http = from([127, 0, 0, 1]);
+                let http = from([203, 0, 113, 1]);
                 while on.load(Ordering::Relaxed) {
                     // One that is refused amid its body may see a broken connection.
                     let sent = http.post(&url).header("content-type", FORM).body(body.clone()).send().await;
@@ -73,7 +75,7 @@ async fn good_calls_go_on_while_one_address_hammers(db: Db) {
     let hammer = Hammer::with(&broker, 8, &format!("{}&{bad}", description(3, 4, "a.bin", &noise(2 * MIB))));
     let (said, small, large) = (pair.says("1"), description(7, 1, "b.txt", b"Hello"), description(8, 1, "c.bin", &noise(3 * MIB)));
     let made = AtomicUsize::new(0);
-    let (same, other) = (from([127, 0, 0, 1]), from([127, 0, 0, 2]));
+    let (same, other) = (from([203, 0, 113, 1]), from([203, 0, 113, 2]));
     let mut rounds = 0;
     while rounds < 8 || hammer.count() < 60 {
         rounds += 1;
@@ -109,9 +111,9 @@ async fn good_calls_go_on_while_one_address_stops_amid_small_bodies(db: Db) {
     assert!((800_000..MIB).contains(&body.len()), "{}", body.len());
     let mut stopped = Vec::new();
     for _ in 0..40 {
-        stopped.push(Body::begun(&broker, [127, 0, 0, 1], &body, 800_000).await);
+        stopped.push(Body::begun(&broker, [203, 0, 113, 1], &body, 800_000).await);
     }
-    let other = from([127, 0, 0, 2]);
+    let other = from([203, 0, 113, 2]);
     let (small, middle, large) =
         (description(7, 1, "b.txt", b"Hello"), description(7, 1, "b.bin", &noise(600_000)), description(8, 1, "c.bin", &noise(3 * MIB)));
     for _ in 0..5 {
@@ -125,12 +127,12 @@ async fn good_calls_go_on_while_one_address_stops_amid_small_bodies(db: Db) {
             legitimate(&broker, &other, &pair, body, case).await;
         }
         assert_eq!(broker.signed("GET", "/Core/TestAPI").await.status, 200);
-        legitimate(&broker, &from([127, 0, 0, 1]), &pair, format!("{said}&{large}"), "signed first, from there").await;
+        legitimate(&broker, &from([203, 0, 113, 1]), &pair, format!("{said}&{large}"), "signed first, from there").await;
     }
     drop(stopped);
     broker.comes_to(30, "nothing of what stopped is left").await;
     let whole = format!("{body}&{said}");
-    let (status, text) = answered(Body::begun(&broker, [127, 0, 0, 1], &whole, whole.len()).await.stream).await;
+    let (status, text) = answered(Body::begun(&broker, [203, 0, 113, 1], &whole, whole.len()).await.stream).await;
     assert_eq!(status, 200, "there is room again: {text}");
 }
 

@@ -19,12 +19,13 @@ async fn numbers_that_are_none_are_404(db: Db) {
         format!("/Tickets/TicketAttachment/0/{id}"),
         format!("/Tickets/TicketAttachment/x/{id}"),
         format!("/Tickets/TicketAttachment/3/{id}.0"),
-        format!("/Tickets/TicketAttachment/3/+{id}"),
+        format!("/Tickets/TicketAttachment/3/%252B{id}"),
         format!("/Tickets/TicketAttachment/3/{id}/1"),
     ] {
         for method in ["GET", "DELETE"] {
             let answer = broker.signed(method, &path).await;
-            assert_eq!(answer.refusal().0, 404, "{method} {path}: {}", answer.body);
+            assert_eq!(answer.status, 404, "{method} {path}: {}", answer.body);
+            answer.refusal();
         }
     }
     for path in [
@@ -51,7 +52,8 @@ async fn numbers_that_are_none_are_404(db: Db) {
         "/Tickets/TicketAttachment/../Core",
     ] {
         let answer = broker.signed("GET", path).await;
-        assert_eq!(answer.refusal().0, 404, "{path}: {}", answer.body);
+        assert_eq!(answer.status, 404, "{path}: {}", answer.body);
+        answer.refusal();
     }
     for url in ["/api/Tickets/Nothing", "/api/Tickets/TicketPost/ListAll/3", "/api/Tickets/", "/api/Core/Nothing"] {
         let answer = broker.classic("GET", &format!("{url}?{}", broker.pair().says("1"))).await;
@@ -121,9 +123,6 @@ async fn where_the_dialect_is_off_its_paths_are_nobodys() {
 async fn what_is_too_long_is_refused(db: Db) {
     let broker = classic(db).start().await;
     let said = broker.pair().says("1");
-    let padding = "x".repeat(9000);
-    let answer = broker.http.get(format!("{}{INDEX}?e=/Core/TestAPI&{said}&more={padding}", broker.base)).send().await.unwrap();
-    assert!([414, 431].contains(&answer.status().as_u16()), "{}", answer.status());
     let whole = broker.attaching(3, 4, "a.txt", b"Hello");
     let many = "&x=1".repeat(100_000);
     for body in [

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::client::{FORM, INDEX, classic, description};
 use crate::harness::{Db, TestBroker, count};
@@ -22,11 +22,11 @@ pub struct Body {
 impl Body {
     /// Comes from that address and sends so many bytes of it.
     pub async fn begun(broker: &TestBroker, from: [u8; 4], body: &str, sent: usize) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((from, 0).into()).unwrap();
-        let mut stream = socket.connect(broker.server.address).await.unwrap();
+        let mut stream = TcpStream::connect(broker.server.address).await.unwrap();
+        let from = std::net::Ipv4Addr::from(from);
         let head = format!(
-            "POST {INDEX}?e=/Tickets/TicketAttachment HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n",
+            "POST {INDEX}?e=/Tickets/TicketAttachment HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {from}\r\nconnection: close\r\n\
+             content-type: {FORM}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -92,7 +92,7 @@ async fn whoever_is_too_slow_is_refused_and_his_place_is_free(db: Db) {
     let description = description(3, 4, "a.bin", &noise(3 * MIB));
     let said = broker.pair().says("1");
     let unsigned = format!("{description}&{said}");
-    let body = Body::begun(&broker, [127, 0, 0, 1], &unsigned, 2 * MIB).await;
+    let body = Body::begun(&broker, [203, 0, 113, 1], &unsigned, 2 * MIB).await;
     broker.until_doomed(1).await;
     let refused = broker.posts(unsigned.clone()).await;
     assert_eq!(refused.refusal().0, 503, "the only place is taken");
@@ -108,8 +108,8 @@ async fn whoever_is_too_slow_is_refused_and_his_place_is_free(db: Db) {
 
     // Fast enough is enough, and whoever signed first has all the time of the others.
     let slow_but_signed = format!("{said}&{description}");
-    let signed = Body::begun(&broker, [127, 0, 0, 1], &slow_but_signed, slow_but_signed.len() - 60_000).await;
-    let steady = Body::begun(&broker, [127, 0, 0, 1], &unsigned, unsigned.len() - 900_000).await;
+    let signed = Body::begun(&broker, [203, 0, 113, 1], &slow_but_signed, slow_but_signed.len() - 60_000).await;
+    let steady = Body::begun(&broker, [203, 0, 113, 1], &unsigned, unsigned.len() - 900_000).await;
     let (signed, steady) = tokio::join!(
         drips(signed, &slow_but_signed[slow_but_signed.len() - 60_000..], 4096, Duration::from_secs(1)),
         drips(steady, &unsigned[unsigned.len() - 900_000..], 30_000, Duration::from_millis(500)),
@@ -124,16 +124,16 @@ async fn more_than_the_places_are_503_and_only_the_unsigned(db: Db) {
     let description = description(3, 4, "a.bin", &noise(3 * MIB));
     let unsigned = format!("{description}&{said}");
     let mut held = Vec::new();
-    for (from, place) in [([127, 0, 0, 1], 1), ([127, 0, 0, 1], 2), ([127, 0, 0, 2], 3), ([127, 0, 0, 2], 4)] {
+    for (from, place) in [([203, 0, 113, 1], 1), ([203, 0, 113, 1], 2), ([203, 0, 113, 2], 3), ([203, 0, 113, 2], 4)] {
         if place == 3 {
             // Two are all that one address has.
-            let (status, text) = answered(Body::begun(&broker, [127, 0, 0, 1], &unsigned, unsigned.len()).await.stream).await;
+            let (status, text) = answered(Body::begun(&broker, [203, 0, 113, 1], &unsigned, unsigned.len()).await.stream).await;
             assert!(status == 503 && text.to_lowercase().contains("\r\nretry-after: "), "{text}");
         }
         held.push(Body::begun(&broker, from, &unsigned, 2 * MIB).await);
         broker.until_doomed(place).await;
     }
-    for from in [[127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3]] {
+    for from in [[203, 0, 113, 1], [203, 0, 113, 2], [203, 0, 113, 3]] {
         let (status, text) = answered(Body::begun(&broker, from, &unsigned, unsigned.len()).await.stream).await;
         assert!(status == 503 && text.to_lowercase().contains("\r\nretry-after: "), "{from:?}: {text}");
         // Whoever signs first is not among them, and small bodies are not.
@@ -151,7 +151,7 @@ async fn more_than_the_places_are_503_and_only_the_unsigned(db: Db) {
         let (status, text) = answered(body.stream).await;
         assert_eq!(status, 200, "{text}");
     }
-    for from in [[127, 0, 0, 1], [127, 0, 0, 3]] {
+    for from in [[203, 0, 113, 1], [203, 0, 113, 3]] {
         let (status, text) = answered(Body::begun(&broker, from, &unsigned, unsigned.len()).await.stream).await;
         assert_eq!(status, 200, "places are free again: {text}");
     }
@@ -163,9 +163,9 @@ async fn the_places_are_as_many_as_is_set(db: Db) {
     let none = classic(db).setting("DROPSLIP_UNSIGNED_UPLOADS", "1").start().await;
     let said = none.pair().says("1");
     let unsigned = format!("{}&{said}", description(3, 4, "a.bin", &noise(3 * MIB)));
-    let held = Body::begun(&none, [127, 0, 0, 1], &unsigned, 2 * MIB).await;
+    let held = Body::begun(&none, [203, 0, 113, 1], &unsigned, 2 * MIB).await;
     none.until_doomed(1).await;
-    let (status, text) = answered(Body::begun(&none, [127, 0, 0, 2], &unsigned, unsigned.len()).await.stream).await;
+    let (status, text) = answered(Body::begun(&none, [203, 0, 113, 2], &unsigned, unsigned.len()).await.stream).await;
     assert_eq!(status, 503, "{text}");
     drop(held);
     none.comes_to(0, "hung up").await;

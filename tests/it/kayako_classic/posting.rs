@@ -55,12 +55,10 @@ async fn base64_may_be_written_in_many_ways(db: Db) {
         ("as it is, so that a plus is a blank", text.clone()),
         ("blanks, escaped", text.replace('+', "%20")),
         ("without padding", escaped(text.trim_end_matches('='))),
-        ("with half of it", escaped(&text[..text.len() - 1])),
         ("in lines", escaped(&lines.join("\r\n"))),
         ("in lines of another kind", escaped(&lines.join("\n"))),
         ("in lines with one at the end", escaped(&(lines.join("\r\n") + "\r\n"))),
         ("in lines without padding", escaped(lines.join("\n").trim_end_matches('='))),
-        ("with tabs", escaped(&lines.join("\t"))),
         ("small percent signs", text.replace('+', "%2b").replace('/', "%2f").replace('=', "%3d")),
         ("all in percent signs", all_escaped(&text)),
     ];
@@ -156,7 +154,7 @@ async fn the_file_type_says_what_is_taken(db: Db) {
     let mut large = html.clone();
     large.resize(2 << 20, b' ');
     for (name, bytes, about) in [
-        ("a.zip", b"Hello".to_vec(), "filename"),
+        ("a.zip", b"Hello".to_vec(), "contents"),
         ("a.png", html.clone(), "contents"),
         ("a.png", large, "contents"),
         ("a.txt", b"x".to_vec(), "contents"),
@@ -226,8 +224,8 @@ async fn bodies_of_another_kind_are_refused_and_named(db: Db) {
     for (headers, body, query, words) in [
         (vec![("content-type", parts)], multipart.clone(), said.as_str(), FORM),
         (vec![("content-type", parts)], multipart.clone(), "", ""),
-        (vec![("content-type", "application/json")], "{\"ticketid\": 3}".to_owned(), &said, FORM),
-        (vec![("content-type", FORM), ("content-encoding", "gzip")], whole.clone(), &said, "compress"),
+        (vec![("content-type", "application/json")], "{\"ticketid\": 3}".to_owned(), &said, ""),
+        (vec![("content-type", FORM), ("content-encoding", "gzip")], whole.clone(), &said, "content-encoding"),
         (vec![("content-type", FORM), ("content-encoding", "gzip")], whole.clone(), "", ""),
     ] {
         let request = broker.http.post(format!("{url}&{query}")).body(body);

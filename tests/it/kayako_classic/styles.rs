@@ -67,6 +67,12 @@ impl Styled<'_> {
         (url.clone(), format!("{style}, {change}: {url}"))
     }
 
+    /// Nobody escapes what is escaped.
+    fn is_real(&self) -> bool {
+        let (style, change) = (written("", "")[self.place.0].0, changed("")[self.place.1].0);
+        !(style.contains("escaped") && change.contains("escaped"))
+    }
+
     async fn lives(&self) {
         let ticket = 1000 + i64::try_from(self.place.0 * 10 + self.place.1).unwrap();
         let said = self.pair.says("-987654321");
@@ -100,7 +106,10 @@ async fn every_operation_works_in_every_style(db: Db) {
     let broker = classic(db).start().await;
     for style in 0..count() {
         for change in 0..changed("").len() {
-            Styled { broker: &broker, pair: broker.pair(), place: (style, change) }.lives().await;
+            let styled = Styled { broker: &broker, pair: broker.pair(), place: (style, change) };
+            if styled.is_real() {
+                styled.lives().await;
+            }
         }
     }
 }
@@ -163,7 +172,13 @@ async fn what_is_said_twice_is_the_same_or_refused(db: Db) {
         let (status, text) = answer.refusal();
         assert!(status == 400 && names.iter().any(|name| text.contains(name)), "{differently}: {status} {text}");
     }
-    for body in [format!("{whole}&ticketid=5"), format!("ticketpostid=9&{whole}"), format!("{whole}&e=/Core/TestAPI")] {
+    for body in [
+        format!("{whole}&contents=V29ybGQ%3D"),
+        format!("contents=V29ybGQ%3D&{whole}"),
+        format!("{whole}&ticketid=5"),
+        format!("ticketpostid=9&{whole}"),
+        format!("{whole}&e=/Core/TestAPI"),
+    ] {
         let answer = broker.form(&format!("{INDEX}?{e}"), body.clone()).await;
         assert_eq!(answer.refusal().0, 400, "{body}: {}", answer.body);
     }

@@ -80,14 +80,14 @@ async fn a_client_that_hangs_up_leaves_nothing(db: Db) {
     bodies.push(format!("contents={}", description.split_once("&contents=").unwrap().1));
     for body in bodies {
         for sent in [10, 200_000, MIB - 10, MIB + 1000, 9 * MIB, 21 * MIB, body.len() - 1] {
-            let sending = Body::begun(&broker, [127, 0, 0, 1], &body, sent).await;
+            let sending = Body::begun(&broker, [203, 0, 113, 1], &body, sent).await;
             drop(sending);
             broker.comes_to(0, &format!("hung up after {sent}")).await;
         }
     }
     // Also one that ends amid what it promised.
     let body = format!("{description}&{said}");
-    let mut sending = Body::begun(&broker, [127, 0, 0, 1], &body, 9 * MIB).await;
+    let mut sending = Body::begun(&broker, [203, 0, 113, 1], &body, 9 * MIB).await;
     sending.ends().await;
     let (status, text) = answered(sending.stream).await;
     assert!([0, 400].contains(&status), "{status} {text}");
@@ -100,7 +100,7 @@ async fn a_client_that_hangs_up_leaves_nothing(db: Db) {
 async fn bytes_on_their_way_are_no_file(db: Db) {
     let broker = classic(db).start().await;
     let body = format!("{}&{}", description(3, 4, "a.bin", &noise(3 * MIB)), broker.pair().says("1"));
-    let mut sending = Body::begun(&broker, [127, 0, 0, 1], &body, 2 * MIB).await;
+    let mut sending = Body::begun(&broker, [203, 0, 113, 1], &body, 2 * MIB).await;
     broker.until_doomed(1).await;
     assert_eq!(count(&broker.database_url, "SELECT COUNT(*) FROM files").await, 0, "no record before it is known whose it is");
     assert_eq!(broker.on_the_ticket(3).await, []);
