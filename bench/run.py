@@ -21,6 +21,7 @@ import confirming
 import pure
 import reading
 import receiving
+import signed
 import slips
 import starting
 import uploading
@@ -39,6 +40,7 @@ SECTIONS = {
     "start": ("Start, memory, size", starting.start),
     "pure": ("The pure parts of step 1, by criterion", pure.pure),
     "receive": ("Uploads through the broker", receiving.receive),
+    "signed": ("Calls of Kayako Classic", signed.signed),
     "upload": ("`dropslip upload` beside curl", uploading.upload),
 }
 NEEDED_GB = 8

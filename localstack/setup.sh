@@ -28,6 +28,9 @@ have_firefox() { have firefox-esr || have firefox; }
 # What the Kotlin guide's code is compiled against and run on; its compiler is an npm package.
 have_jvm() { have java && [[ -e /usr/share/java/okhttp.jar && -e /usr/share/java/com.android.json.jar ]]; }
 
+# A client of Kayako Classic is written in PHP, and reads answers with SimpleXML, which is in php-xml.
+have_php() { have php && php -r 'exit(extension_loaded("simplexml") ? 0 : 1);'; }
+
 have_node() { have node && node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; }
 
 # missing_packages COMMAND...
@@ -60,6 +63,7 @@ missing_packages() {
   # Sounds that the tests make with the programs that people use.
   have flac || echo flac
   have lame || echo lame
+  have_php || printf '%s\n' php-cli php-xml
   have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || echo pgbouncer
   { have cc && have make; } || echo build-essential
   have pkg-config || echo pkg-config

@@ -90,6 +90,8 @@ pub struct Secret {
     pub why_no_keys: Option<String>,
     /// The dialects that are on and whose log-in begins a session, if the secret may sign one.
     pub log_in: Vec<&'static str>,
+    /// The dialects whose clients sign their calls.
+    pub signed_calls: Vec<&'static str>,
 }
 
 /// What a run came to.

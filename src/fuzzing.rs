@@ -38,6 +38,8 @@ pub const ALL: &[(&str, Property)] = &[
     ("desk_list", api::fuzzing::desk::list),
     ("kayako_head", api::fuzzing::kayako::head),
     ("kayako_query", api::fuzzing::kayako::query),
+    ("classic_spelling", api::fuzzing::kayako_classic::spelling),
+    ("classic_credentials", api::fuzzing::kayako_classic::credentials),
     ("filter", api::fuzzing::desk::filter),
     ("request_head", api::fuzzing::request_head),
     ("traceparent", trace::fuzzing::traceparent),

@@ -36,6 +36,8 @@ pub enum Purpose {
     Groups,
     /// Numbers of customers who have no token.
     Anonymous,
+    /// Secrets that go with tokens, for clients that sign each call.
+    SignedCalls,
 }
 
 impl Purpose {
@@ -47,6 +49,7 @@ impl Purpose {
             Self::Sessions => b"dropslip sessions",
             Self::Groups => b"dropslip groups",
             Self::Anonymous => b"dropslip anonymous customers",
+            Self::SignedCalls => b"dropslip signed calls",
         }
     }
 
@@ -55,7 +58,7 @@ impl Purpose {
     fn is_signed_from_the_database(self) -> bool {
         match self {
             Self::UploadTokens | Self::Links | Self::Groups | Self::Anonymous => true,
-            Self::Sessions => false,
+            Self::Sessions | Self::SignedCalls => false,
         }
     }
 }
@@ -190,6 +193,11 @@ impl Keys {
         self.0.first().map(|(_, key)| mac(key, said)).unwrap_or_default()
     }
 
+    /// The same of each secret, the one that signs first.
+    pub fn sign_by_each(&self, said: &[&[u8]]) -> impl Iterator<Item = [u8; MAC_BYTES]> {
+        self.0.iter().map(|(_, key)| mac(key, said))
+    }
+
     /// Whether that proves this, by any of the secrets.
     #[must_use]
     pub fn verify(&self, said: &[&[u8]], proof: &[u8]) -> bool {
@@ -288,8 +296,9 @@ mod tests {
     fn a_secret_in_the_database_signs_links_and_upload_tokens_only() {
         for source in [Source::Setting("DROPSLIP_SECRETS"), Source::DataFolder, Source::Database] {
             let secret = secret(OLD, source);
-            let signs = [Purpose::UploadTokens, Purpose::Links, Purpose::Sessions].map(|purpose| secret.keys(purpose).is_some());
-            assert_eq!(signs, [true, true, source != Source::Database], "{source}");
+            let signs = [Purpose::UploadTokens, Purpose::Links, Purpose::Sessions, Purpose::SignedCalls];
+            let signs = signs.map(|purpose| secret.keys(purpose).is_some());
+            assert_eq!(signs, [true, true, source != Source::Database, source != Source::Database], "{source}");
         }
     }
 

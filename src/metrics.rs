@@ -39,7 +39,8 @@ labels! {
 labels! {
     /// What a request asks for.
     Operation, "operation": Slip = "slip", Reissue = "reissue", Parts = "parts", Confirm = "confirm", Read = "read", List = "list",
-    Delete = "delete", Restore = "restore", Download = "download", Ticket = "ticket", Companion = "companion", Kayako = "kayako", Other = "other",
+    Delete = "delete", Restore = "restore", Download = "download", Ticket = "ticket", Companion = "companion", Kayako = "kayako",
+    KayakoClassic = "kayako_classic", Other = "other",
 }
 
 labels! {

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,6 +27,7 @@ use crate::api::{self, AppState, Dialects};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::database::Database;
+use crate::installation_secret::Purpose;
 use crate::listener::{self, Bounds};
 use crate::metrics;
 use crate::proxy_key::ProxyKeys;
@@ -118,6 +119,7 @@ impl Server {
         configured::judge_dialects(config, &dialects, &broker.file_types())?;
         let (tokens, links) = tokens(config, &database, development_token.clone()).await?;
         configured::log_sessions(&dialects, tokens.makes_sessions());
+        configured::log_signed_calls(&dialects, tokens.takes_signed_calls());
         let state = AppState::from(api::Parts {
             broker: broker.clone(),
             tokens: tokens.clone(),
@@ -184,6 +186,22 @@ impl Server {
         }
         self.database.close().await;
     }
+}
+
+/// Everybody who has a token that is kept here, with what makes pairs of keys, for a command beside the broker.
+///
+/// # Errors
+/// When the secret lies where it may make none, or what is configured cannot be read.
+pub async fn holders(config: &Config, database: &Database) -> anyhow::Result<Tokens> {
+    if !find_secret(config)?.source.may_sign(Purpose::SignedCalls) {
+        bail!(
+            "the installation secret lies in the database, and who reads that could make pairs too: set DROPSLIP_SECRETS or \
+             DROPSLIP_SECRETS_FILE, the same as for the brokers"
+        );
+    }
+    let signing = signing::signing(config, database).await?;
+    let tokens = Tokens::new(database.clone(), embedded::development_token(config)?).and(configured::token_file(config)?, None);
+    Ok(tokens.signing(Signing::of(&signing.secret), OffsetDateTime::UNIX_EPOCH))
 }
 
 /// Everybody who may call, and the keys of links, by the installation secret.

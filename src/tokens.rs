@@ -7,6 +7,7 @@
 pub(crate) mod fuzzing;
 mod session;
 mod sessions;
+mod signed_calls;
 mod signing;
 mod strangers;
 mod token;
@@ -33,6 +34,7 @@ use upload_token::{Maker, UploadToken};
 
 pub use session::{Guard, NewSession, SESSION_LIFE};
 pub use sessions::Session;
+pub use signed_calls::SignedCall;
 pub use signing::Signing;
 pub use token::Token;
 pub use token_file::{Entries, TokenFile};
@@ -72,6 +74,14 @@ impl Holder {
 
     fn has_ended(&self, now: OffsetDateTime) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
+    /// What is public of it.
+    fn lookup(&self) -> Option<&str> {
+        match &self.proof {
+            Proof::Stored { lookup, .. } => Some(lookup),
+            Proof::Signed => None,
+        }
     }
 
     /// The hash that is kept.

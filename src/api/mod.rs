@@ -14,6 +14,7 @@ mod desk;
 mod health;
 mod http;
 mod kayako;
+mod kayako_classic;
 mod openapi;
 mod page;
 
@@ -23,6 +24,7 @@ pub use desk::bench;
 pub use http::downloads::Downloads;
 pub use http::{AppState, BucketEventsSecret, DialectSettings, Dialects, Fault, FieldErrors, FilePaths, Parts};
 pub use kayako::KayakoSettings;
+pub use kayako_classic::ClassicSettings;
 
 use std::sync::Arc;
 
@@ -41,7 +43,7 @@ use http::{PublicUrl, answered};
 use openapi::Documents;
 
 /// Every dialect there is. No other file names more than one.
-static DIALECTS: [Dialect; 3] = [desk::DIALECT, companion::DIALECT, kayako::DIALECT];
+static DIALECTS: [Dialect; 4] = [desk::DIALECT, companion::DIALECT, kayako::DIALECT, kayako_classic::DIALECT];
 
 /// Those of `DROPSLIP_DIALECTS`.
 ///
@@ -60,6 +62,7 @@ pub(crate) mod fuzzing {
     pub(crate) use super::http::content::fuzzing as content;
     pub(crate) use super::http::fuzzing::{authorization, request_head};
     pub(crate) use super::kayako::fuzzing as kayako;
+    pub(crate) use super::kayako_classic::fuzzing as kayako_classic;
 }
 
 /// What the dialects call things of the core, for the test that the core knows no such word. It promises nothing to anybody else.

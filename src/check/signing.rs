@@ -1,4 +1,4 @@
-//! Where the installation secret lies, whether links to files have keys, and whether a log-in begins a session.
+//! Where the installation secret lies, whether links to files have keys, whether a log-in begins a session, and whether calls can be signed.
 
 use super::{Installation, Report, Secret, Status};
 use crate::installation_secret::{Purpose, Source};
@@ -6,11 +6,11 @@ use crate::installation_secret::{Purpose, Source};
 pub(super) fn look(installation: &Installation, report: &mut Report) {
     const SECRET: &str = "secret";
     const KEYS: &str = "proxy-keys";
-    const SESSIONS: &str = "sessions";
-    let Secret { source, is_readable, why_no_keys, log_in } = match &installation.secret {
+    let secret = match &installation.secret {
         Ok(secret) => secret,
         Err(why) => return report.advise(SECRET, Status::Error, why.clone(), "correct that setting; dropslip does not start with it"),
     };
+    let Secret { source, is_readable, why_no_keys, .. } = secret;
     if *source == Source::Database {
         let found = "the installation secret lies in the database: who reads a copy of it can forge upload tokens and links";
         let advice = "set DROPSLIP_SECRETS_FILE or DROPSLIP_SECRETS, the same for all brokers (openssl rand -hex 32)";
@@ -25,6 +25,12 @@ pub(super) fn look(installation: &Installation, report: &mut Report) {
         None => report.ok(KEYS, "links to files have keys"),
         Some(why) => report.info(KEYS, format!("links to files have no keys, each needs a token: {why}")),
     }
+    sessions(secret, report);
+    signed_calls(secret, report);
+}
+
+fn sessions(Secret { source, log_in, .. }: &Secret, report: &mut Report) {
+    const SESSIONS: &str = "sessions";
     if log_in.is_empty() {
         return;
     }
@@ -39,5 +45,19 @@ pub(super) fn look(installation: &Installation, report: &mut Report) {
             found,
             "set DROPSLIP_SECRETS_FILE or DROPSLIP_SECRETS, or tell clients to send their token each time",
         );
+    }
+}
+
+fn signed_calls(Secret { source, signed_calls, .. }: &Secret, report: &mut Report) {
+    const SIGNED_CALLS: &str = "signed-calls";
+    if signed_calls.is_empty() {
+        return;
+    }
+    let dialects = signed_calls.join(", ");
+    if source.may_sign(Purpose::SignedCalls) {
+        report.ok(SIGNED_CALLS, format!("pairs of ‘dropslip token classic’ are good ({dialects})"));
+    } else {
+        let found = format!("no signed call is good ({dialects}): who reads the database could make pairs of keys");
+        report.advise(SIGNED_CALLS, Status::Warning, found, "set DROPSLIP_SECRETS_FILE or DROPSLIP_SECRETS, the same for all brokers");
     }
 }

@@ -119,8 +119,9 @@ async fn installation(config: &Config, stop: CancellationToken) -> anyhow::Resul
 
 fn secret(config: &Config) -> anyhow::Result<check::Secret> {
     let server::Found { source, is_readable, why_no_keys } = server::find_secret(config)?;
-    let log_in = server::dialects(config)?.with_sessions().collect();
-    Ok(check::Secret { source, is_readable, why_no_keys, log_in })
+    let dialects = server::dialects(config)?;
+    let (log_in, signed_calls) = (dialects.with_sessions().collect(), dialects.with_signed_calls().collect());
+    Ok(check::Secret { source, is_readable, why_no_keys, log_in, signed_calls })
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {

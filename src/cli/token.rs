@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::domain::{Actor, ActorKind, Caller, Scopes, Tenant, TypeLimit, text};
 use crate::output::{complain, err, hand_over, say};
+use crate::server;
 use crate::tokens::{Token, Tokens};
 
 /// What is read of a token at most, in bytes.
@@ -30,6 +31,8 @@ pub(super) enum TokenCommand {
         /// Its number, as `token list` shows it
         id: i64,
     },
+    /// Read a token from stdin and print the pair of keys that Kayako Classic's clients sign with: it is good as long as the token is
+    Classic,
     /// Read a token from stdin and print its hash, for the file in `DROPSLIP_TOKENS_FILE`
     Hash,
 }
@@ -87,6 +90,14 @@ pub(super) async fn run(command: TokenCommand, config: &Config) -> anyhow::Resul
     let now = OffsetDateTime::now_utc();
     match command {
         TokenCommand::Hash => hash()?,
+        TokenCommand::Classic => {
+            let token = from_stdin()?;
+            let database = present::database(config).await?;
+            let pair = pair(&token, config, &database, now).await;
+            database.close().await;
+            let (name, secret) = pair?;
+            hand_over(format_args!("apikey {name}\nsecret {secret}\n"))?;
+        }
         TokenCommand::Create(new) if new.print_only => {
             let (token, expires_at) = (Token::generate(), new.expires_at(now)?);
             err(format_args!("{}", entry(&token, &new.caller(), expires_at)));
@@ -146,13 +157,23 @@ async fn run_on(command: TokenCommand, tokens: &Tokens, now: OffsetDateTime) -> 
             }
             complain!("token {id} is revoked");
         }
-        TokenCommand::Hash => {}
+        TokenCommand::Hash | TokenCommand::Classic => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token is never an argument: arguments are visible to everybody on the machine.
+async fn pair(token: &Token, config: &Config, database: &Database, now: OffsetDateTime) -> anyhow::Result<(String, String)> {
+    let pair = server::holders(config, database).await?.pair(token, now).await?;
+    pair.context("stdin: that token is not good here: it is of another installation, was revoked, or has ended")
+}
+
 fn hash() -> anyhow::Result<()> {
+    say!("{}", hex::encode(from_stdin()?.sha256()))?;
+    Ok(())
+}
+
+/// A token is never an argument: arguments are visible to everybody on the machine.
+fn from_stdin() -> anyhow::Result<Token> {
     if std::io::stdin().is_terminal() {
         complain!("the token, then Ctrl-D:");
     }
@@ -162,8 +183,7 @@ fn hash() -> anyhow::Result<()> {
     let Some(token) = Token::parse(text.trim()) else {
         bail!("stdin: that is no token as `dropslip token create` makes them: others can be guessed too easily for a fast hash");
     };
-    say!("{}", hex::encode(token.sha256()))?;
-    Ok(())
+    Ok(token)
 }
 
 /// What stands in the file for that token.

@@ -110,7 +110,7 @@ mod tests {
     ];
 
     /// Settings that are no secrets: names, places and rules, which `dropslip config` and the log may tell.
-    const NO_SECRETS: [&str; 23] = [
+    const NO_SECRETS: [&str; 24] = [
         "data_dir",
         "dialects",
         "jwt_actor_claim",
@@ -125,6 +125,7 @@ mod tests {
         "jwt_tenant_claim",
         "kayako_file_type",
         "kayako_tenant",
+        "classic_file_type",
         "log",
         "notifications_token_file",
         "policies",

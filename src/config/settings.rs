@@ -147,7 +147,7 @@ settings! {
         "whether the embedded mode makes a token of its own; never with a bucket";
         "`false`";
     required dialects: Vec<String> = dialect_names, computed(dialects, "`all`; with `DROPSLIP_S3_BUCKET` `desk,companion`");
-        "which APIs are spoken: `desk` (which the page and `dropslip upload` need), `companion` ([Uppy](#uppy)), `kayako` (Kayako's Files API), or `all`; what is left out is 404 and not in the [document](#openapi)";
+        "which APIs are spoken: `desk` (which the page and `dropslip upload` need), `companion` ([Uppy](#uppy)), `kayako` (Kayako's Files API), `kayako-classic` (Kayako Classic's attachments), or `all`; what is left out is 404 and not in the [document](#openapi)";
         "`desk`";
     optional kayako_file_type: String = filled, unset("`attachment`");
         "the [file type](#file-types) of what comes through the dialect `kayako`";
@@ -164,6 +164,9 @@ settings! {
     required kayako_tenant: Tenant = str::parse, text("default");
         "the tenant of those who have but a fingerprint";
         "`acme`";
+    optional classic_file_type: String = filled, unset("`attachment`");
+        "the [file type](#file-types) of what comes through the dialect `kayako-classic`";
+        "`artifact`";
     required page: bool = boolean, computed(page, "`true`; with `DROPSLIP_S3_BUCKET` or without the dialect `desk` `false`");
         "whether `/` is the [upload page](#the-upload-page)";
         "`true`";

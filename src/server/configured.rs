@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 
 use super::signing::Signing;
-use crate::api::{self, BucketEventsSecret, DialectSettings, Dialects, Downloads, KayakoSettings};
+use crate::api::{self, BucketEventsSecret, ClassicSettings, DialectSettings, Dialects, Downloads, KayakoSettings};
 use crate::bucket::bucket_events::{Queue, QueueOptions};
 use crate::config::{Config, DownloadMode, NotificationsToken, Storage};
 use crate::database::Database;
@@ -28,12 +28,14 @@ pub fn dialects(config: &Config) -> anyhow::Result<Dialects> {
 
 /// What is configured of single dialects.
 pub(super) fn dialect_settings(config: &Config) -> DialectSettings {
-    DialectSettings::default().with(KayakoSettings {
-        file_type: kayako_file_type(config).into(),
+    let kayako = KayakoSettings {
+        file_type: file_type_or_usual(config.kayako_file_type.as_ref()).into(),
         file_lifetime: Some(config.kayako_file_lifetime).filter(|lifetime| !lifetime.is_zero()),
         content_max: config.kayako_content_max,
         fingerprints: config.kayako_fingerprints.then(|| config.kayako_tenant.clone()),
-    })
+    };
+    let classic = ClassicSettings::new(file_type_or_usual(config.classic_file_type.as_ref()));
+    DialectSettings::default().with(kayako).with(classic)
 }
 
 /// What a dialect that is on needs is there.
@@ -41,20 +43,26 @@ pub(super) fn dialect_settings(config: &Config) -> DialectSettings {
 /// # Errors
 /// With the setting that names something else.
 pub(super) fn judge_dialects(config: &Config, dialects: &Dialects, file_types: &FileTypes) -> anyhow::Result<()> {
-    let (name, on) = (kayako_file_type(config), dialects.names().any(|name| name == "kayako"));
-    if !on || file_types.iter().any(|rule| rule.name == name) {
-        return Ok(());
+    let settings = [
+        ("kayako", "DROPSLIP_KAYAKO_FILE_TYPE", &config.kayako_file_type),
+        ("kayako-classic", "DROPSLIP_CLASSIC_FILE_TYPE", &config.classic_file_type),
+    ];
+    for (dialect, setting, file_type) in settings {
+        let (name, is_on) = (file_type_or_usual(file_type.as_ref()), dialects.names().any(|name| name == dialect));
+        if !is_on || file_types.iter().any(|rule| rule.name == name) {
+            continue;
+        }
+        if file_type.is_some() {
+            bail!("{setting}: there is no file type ‘{name}’");
+        }
+        // Who has rules of their own and asked for nothing of this dialect is not kept from starting.
+        tracing::warn!("nothing can be created through the dialect {dialect}: there is no file type ‘{name}’. Set {setting}");
     }
-    if config.kayako_file_type.is_some() {
-        bail!("DROPSLIP_KAYAKO_FILE_TYPE: there is no file type ‘{name}’");
-    }
-    // Who has rules of their own and asked for nothing of this dialect is not kept from starting.
-    tracing::warn!("nothing can be created through the dialect kayako: there is no file type ‘{name}’. Set DROPSLIP_KAYAKO_FILE_TYPE");
     Ok(())
 }
 
-fn kayako_file_type(config: &Config) -> &str {
-    config.kayako_file_type.as_deref().unwrap_or("attachment")
+fn file_type_or_usual(set: Option<&String>) -> &str {
+    set.map_or("attachment", String::as_str)
 }
 
 /// Says where clients log in and no session comes of it.
@@ -63,6 +71,16 @@ pub(super) fn log_sessions(dialects: &Dialects, can_be_made: bool) {
         tracing::warn!(
             dialect,
             "a log-in begins no session: who reads the database could forge one. Set DROPSLIP_SECRETS or DROPSLIP_SECRETS_FILE"
+        );
+    }
+}
+
+/// Says where clients sign their calls and none can be good.
+pub(super) fn log_signed_calls(dialects: &Dialects, are_taken: bool) {
+    for dialect in dialects.with_signed_calls().filter(|_| !are_taken) {
+        tracing::warn!(
+            dialect,
+            "no signed call is good: who reads the database could make pairs of keys. Set DROPSLIP_SECRETS or DROPSLIP_SECRETS_FILE"
         );
     }
 }
@@ -89,13 +107,7 @@ pub(super) fn log_signing(signing: &Signing) {
 
 /// Everybody who may call, by all that is configured.
 pub(super) async fn tokens(config: &Config, database: Database, development: Option<Token>) -> anyhow::Result<Tokens> {
-    let file = match &config.tokens_file {
-        None => None,
-        Some(path) => {
-            let named = || format!("DROPSLIP_TOKENS_FILE: {}", path.display());
-            Some(TokenFile::open(path.clone()).map_err(anyhow::Error::msg).with_context(named)?)
-        }
-    };
+    let file = token_file(config)?;
     let jwt = match &config.jwt {
         None => None,
         Some(options) => {
@@ -109,6 +121,13 @@ pub(super) async fn tokens(config: &Config, database: Database, development: Opt
         }
     };
     Ok(Tokens::new(database, development).and(file, jwt))
+}
+
+/// The file of tokens, if there is one.
+pub(super) fn token_file(config: &Config) -> anyhow::Result<Option<TokenFile>> {
+    let Some(path) = &config.tokens_file else { return Ok(None) };
+    let named = || format!("DROPSLIP_TOKENS_FILE: {}", path.display());
+    Ok(Some(TokenFile::open(path.clone()).map_err(anyhow::Error::msg).with_context(named)?))
 }
 
 /// Who is sent events.

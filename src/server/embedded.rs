@@ -88,6 +88,16 @@ pub(super) async fn start(config: &Config, origins: &[String], alone: Alone, sto
     Ok(Embedded { address, token, options, task })
 }
 
+/// The development token that an embedded broker here takes, if one was ever made.
+pub(super) fn development_token(config: &Config) -> anyhow::Result<Option<Token>> {
+    match &config.storage {
+        Storage::Embedded { development_token: true, data_dir, .. } if data_dir.join(DEVELOPMENT_TOKEN_FILE).exists() => {
+            kept_token(data_dir).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// The development token: made once, kept in a file.
 fn kept_token(data_dir: &Path) -> anyhow::Result<Token> {
     let path = data_dir.join(DEVELOPMENT_TOKEN_FILE);

@@ -14,6 +14,8 @@ pub struct Signing {
     pub(super) sessions: Option<Keys>,
     groups: Option<Keys>,
     anonymous: Option<Keys>,
+    /// None where the secret lies in the database.
+    pub(super) calls: Option<Keys>,
 }
 
 impl Signing {
@@ -26,6 +28,7 @@ impl Signing {
             sessions: keys(Purpose::Sessions),
             groups: keys(Purpose::Groups),
             anonymous: keys(Purpose::Anonymous),
+            calls: keys(Purpose::SignedCalls),
         }
     }
 

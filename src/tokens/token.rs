@@ -49,8 +49,16 @@ impl Token {
 /// The public half of what may be a token; `None` when it cannot be one.
 pub(super) fn lookup_of(text: &str) -> Option<&str> {
     let (lookup, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-    let is_hex = |part: &str, chars| part.len() == chars && part.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
-    (is_hex(lookup, LOOKUP_CHARS) && is_hex(secret, SECRET_CHARS)).then_some(lookup)
+    (is_lookup(lookup) && is_hex(secret, SECRET_CHARS)).then_some(lookup)
+}
+
+/// Whether a text may be the public half of a token.
+pub(super) fn is_lookup(text: &str) -> bool {
+    is_hex(text, LOOKUP_CHARS)
+}
+
+fn is_hex(text: &str, characters: usize) -> bool {
+    text.len() == characters && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
 }
 
 pub(super) fn sha256(token: &str) -> [u8; 32] {

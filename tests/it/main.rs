@@ -1,6 +1,6 @@
 //! One test binary. `make test` starts the servers it needs; `harness` gives each test a broker, a database and a bucket of its own.
 //!
-//! Where a new test goes: what only one dialect's clients see, into that dialect's folder (`desk`, `companion`, `kayako`). The way of a file from
+//! Where a new test goes: what only one dialect's clients see, into that dialect's folder (`desk`, `companion`, `kayako`, `kayako_classic`). The way of a file from
 //! slip to active in whatever dialect: `upload`. Who may do what, and who waits for whom: `authorization`. Something breaks, stalls or dies:
 //! `faults`. What the database promises, on both engines: `database`. What an operator does and sees: `operation`. What the repository says
 //! of itself, such as layers and documents: `project`. What all routes answer, byte for byte, is in `wire`, and `openapi` asks each as the
@@ -25,6 +25,7 @@ macro_rules! on_both_engines {
 mod browser;
 mod harness;
 mod kayako;
+mod kayako_classic;
 mod process;
 mod receiver;
 

@@ -45,6 +45,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     takes_bytes: false,
     takes_unsigned: false,
     has_sessions: false,
+    signs_calls: false,
     faults: &errors::FAULTS,
     files: None,
     names: fields::names,

@@ -37,6 +37,8 @@ pub(in crate::api) struct Dialect {
     pub(in crate::api) takes_unsigned: bool,
     /// Whether its clients log in: sessions need a secret outside of the database.
     pub(in crate::api) has_sessions: bool,
+    /// Whether its clients sign their calls: their pairs need such a secret too.
+    pub(in crate::api) signs_calls: bool,
     /// How it says its faults.
     pub(in crate::api) faults: &'static Rendering,
     /// Where others may link to its files.
@@ -73,6 +75,11 @@ impl Dialects {
     /// The names of those whose clients log in.
     pub fn with_sessions(&self) -> impl Iterator<Item = &'static str> {
         self.iter().filter(|dialect| dialect.has_sessions).map(|dialect| dialect.name)
+    }
+
+    /// The names of those whose clients sign their calls.
+    pub fn with_signed_calls(&self) -> impl Iterator<Item = &'static str> {
+        self.iter().filter(|dialect| dialect.signs_calls).map(|dialect| dialect.name)
     }
 
     /// Whether files come through the broker by one of them.

@@ -5,6 +5,7 @@
 
 pub(super) mod archives;
 pub(super) mod auth;
+mod base64_text;
 pub(super) mod body;
 mod bucket_events_secret;
 pub(super) mod conditions;
@@ -25,6 +26,7 @@ mod refused_tokens;
 pub(super) mod rendering;
 pub(super) mod request_log;
 mod state;
+pub(super) mod streamed;
 pub(super) mod wording;
 
 pub use bucket_events_secret::Secret as BucketEventsSecret;

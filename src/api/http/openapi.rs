@@ -45,6 +45,9 @@ pub(in crate::api) struct AnyFile;
 /// The errors of every request that may have a body, beside those about what is in it.
 pub(in crate::api) struct WithBody;
 
+/// The same of a form, whose codings are a complaint like others.
+pub(in crate::api) struct WithForm;
+
 /// The same where nothing that could be in it would matter.
 pub(in crate::api) struct IgnoredBody;
 
@@ -63,6 +66,12 @@ impl IntoResponses for AnyFile {
 impl IntoResponses for WithBody {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         shared(["TooSlow", "BodyTooLarge", "Coded"])
+    }
+}
+
+impl IntoResponses for WithForm {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        shared(["TooSlow", "BodyTooLarge"])
     }
 }
 

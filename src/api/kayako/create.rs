@@ -15,13 +15,13 @@ use super::files::{end, showing};
 use super::incoming::Incoming;
 use super::partial::Shown;
 use super::request::Arguments;
-use super::response::told;
+use super::response::{push_file, streamed, told};
 use super::settings::KayakoSettings;
-use super::streamed::Streamed;
 use super::way::Way;
 use crate::api::http::content::Limits;
 use crate::api::http::downloads::places::{Link, What};
 use crate::api::http::openapi::{AnyCall, WithBody};
+use crate::api::http::streamed::Streamed;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::domain::File;
 
@@ -91,7 +91,7 @@ pub(super) async fn answer(
         text.push(if is_list { "[" } else { "" });
         for (place, file) in files.iter().enumerate() {
             text.push(if place == 0 { "" } else { "," });
-            text.file(file, showing, |name| case.name(name));
+            push_file(&mut text, file, showing, case);
         }
         text.push(if is_list { "]" } else { "" });
         text.push(&format!(",\"{}\":\"{RESOURCE}\"", case.name("resource")));
@@ -101,13 +101,13 @@ pub(super) async fn answer(
         end(&mut text, asking, case);
         text
     };
-    let mut response = match written(&showing).answer(state, link.clone(), parts).await {
+    let mut response = match streamed(written(&showing), state, link.clone(), parts).await {
         Ok(response) => response,
         // The files are there: who asked again for want of an answer would have them twice.
         Err(fault) => {
             tracing::warn!(?fault, "files were made whose bytes are not in the answer");
             showing.content_max = 0;
-            written(&showing).answer(state, link, parts).await?
+            streamed(written(&showing), state, link, parts).await?
         }
     };
     *response.status_mut() = status;

@@ -11,19 +11,19 @@ use super::auth::Asking;
 use super::case::Case;
 use super::conditions::{is_unchanged, last_modified, quoted};
 use super::errors::ErrorsBody;
-use super::file::{FileBody, RESOURCE, Showing, version};
+use super::file::{FileBody, RESOURCE, Showing, tag_part, version};
 use super::ids::id_of;
 use super::list_query::ListQuery;
 use super::partial::Shown;
 use super::paths::PREFIX;
 use super::request::Arguments;
-use super::response::{session_id, told};
+use super::response::{push_file, session_id, streamed, told};
 use super::settings::KayakoSettings;
-use super::streamed::Streamed;
 use crate::api::http::conditions::is_known;
 use crate::api::http::downloads::places::{Link, What};
 use crate::api::http::downloads::{AskedDisposition, answer, header, of_unknown_length};
 use crate::api::http::openapi::{AnyCall, AnyFile};
+use crate::api::http::streamed::Streamed;
 use crate::api::http::{AppState, Fault};
 use crate::broker::{PageWanted, Reader};
 use crate::domain::{Selection, Start};
@@ -103,7 +103,7 @@ pub(super) async fn list(
     let files = page.files.iter().filter(|_| skipped.is_some());
     for (place, file) in files.enumerate() {
         text.push(if place == 0 { "" } else { "," });
-        text.file(file, &showing, |name| case.name(name));
+        push_file(&mut text, file, &showing, case);
     }
     text.push("]");
     let counts = [("offset", wanted.offset), ("limit", wanted.limit.into()), ("total_count", total.into())];
@@ -114,7 +114,7 @@ pub(super) async fn list(
     }
     end(&mut text, &asking, case);
     let link = Link { tenant: asking.caller.tenant.clone(), actor: Some(asking.caller.actor), what: What::List };
-    let mut response = text.answer(&state, link, &parts).await?;
+    let mut response = streamed(text, &state, link, &parts).await?;
     told(&asking, &mut response);
     Ok(response)
 }
@@ -149,10 +149,10 @@ pub(super) async fn read(
     let shown = Shown::asked(&Arguments::parsed(parts.uri.query().unwrap_or_default()), &parts.headers);
     let mut text = Streamed::default();
     text.push(&format!("{{\"{}\":200,\"{}\":", case.name("status"), case.name("data")));
-    text.file(&file, &showing(&state, &asking, &shown), |name| case.name(name));
+    push_file(&mut text, &file, &showing(&state, &asking, &shown), case);
     text.push(&format!(",\"{}\":\"{RESOURCE}\"", case.name("resource")));
     // What is said of one file depends on who asks and how: so does the tag.
-    let etag = format!("\"{}.{}\"", version(&file), text.tag());
+    let etag = format!("\"{}.{}\"", version(&file), tag_part(&text.texts()));
     let asked = quoted(parts.headers.clone());
     let mut response = if is_known(&asked, &etag) || is_unchanged(&file, &asked) {
         let mut unchanged = Response::new(of_unknown_length());
@@ -162,7 +162,7 @@ pub(super) async fn read(
     } else {
         let link = Link { tenant: file.tenant.clone(), actor: Some(asking.caller.actor), what: What::File(file.id) };
         end(&mut text, &asking, case);
-        let mut answer = text.answer(&state, link, &parts).await?;
+        let mut answer = streamed(text, &state, link, &parts).await?;
         told(&asking, &mut answer);
         answer
     };

@@ -4,7 +4,6 @@
 //! Kayako is 404 in its words.
 
 mod auth;
-mod base64_text;
 mod case;
 mod conditions;
 mod create;
@@ -28,7 +27,6 @@ mod reference;
 mod request;
 mod response;
 mod settings;
-mod streamed;
 mod way;
 
 use axum::Router;
@@ -58,6 +56,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     takes_bytes: true,
     takes_unsigned: false,
     has_sessions: true,
+    signs_calls: false,
     faults: &errors::FAULTS,
     files: None,
     names: fields::names,

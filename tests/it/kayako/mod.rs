@@ -14,4 +14,4 @@ mod parts;
 mod raw;
 mod reference;
 mod refused_early;
-mod sending;
+pub mod sending;
