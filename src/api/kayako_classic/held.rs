@@ -15,7 +15,7 @@ pub(super) const MOST_OF_BODY: usize = 1 << 20;
 /// Most bytes of all.
 const MOST: usize = 16 << 20;
 
-/// Most bytes of one address; those from nowhere that is known count together.
+/// Most bytes of one address. Where it is not known whose they are, as behind a proxy that nobody named, there is no such share.
 const MOST_OF_ADDRESS: usize = MOST / 4;
 
 /// What all bodies hold.
@@ -64,7 +64,8 @@ impl Held {
     pub(super) fn push(&mut self, bytes: Bytes) -> Result<(), Full> {
         let mut taken = self.memory.taken();
         let of_address = taken.by_address.get(&self.from).copied().unwrap_or_default();
-        if taken.all + bytes.len() > MOST || of_address + bytes.len() > MOST_OF_ADDRESS {
+        let has_share = self.from.is_some();
+        if taken.all + bytes.len() > MOST || (has_share && of_address + bytes.len() > MOST_OF_ADDRESS) {
             return Err(Full);
         }
         taken.all += bytes.len();
@@ -118,6 +119,9 @@ mod tests {
         held.remove(0);
         assert_eq!(memory.held(from(9)).push(piece.clone()), Ok(()));
         drop(held);
+        let unknown: Vec<Held> = (0..16).map(|_| memory.held(None)).collect();
+        let taken_by_unknown = unknown.into_iter().map(|mut body| body.push(piece.clone()).map(|()| body)).collect::<Result<Vec<_>, _>>();
+        assert!(taken_by_unknown.is_ok_and(|all| all.len() == 16), "who is not told apart has no share");
         let taken = memory.taken();
         assert!(taken.all == 0 && taken.by_address.is_empty(), "{taken:?}");
     }
