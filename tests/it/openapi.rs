@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::authorization::table;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file, project};
+use crate::kayako_classic::client::{Pair, is_signed};
 
 /// Of every operation, beside the examples, the edge cases and the chains. Both databases at once took four to six minutes with it on two cores
 /// that had other work too.
@@ -88,6 +89,10 @@ async fn schemathesis(broker: &TestBroker, seeds: &Value, phases: &str, more: &[
     let mut command = Command::new(from_servers("TEST_PYTHON"));
     command.env("UPLOAD_TOKEN", endpoint.rsplit_once('/').unwrap().1);
     command.env("SEEDS", seeds.to_string()).env("NOTIFICATIONS", NOTIFICATIONS).env("STATUSES", broker.folder.path().join("statuses"));
+    // One salt may be used for every call.
+    let pair = Pair::of_embedded(broker, &broker.token);
+    let signed = json!({"apikey": pair.apikey, "salt": "-17", "signature": pair.signature("-17")});
+    command.env("SIGNED", signed.to_string());
     let config = project().join("tests/openapi");
     // What it keeps for its next run is gone with the broker.
     command.current_dir(broker.folder.path()).env("PYTHONPATH", &config).env("PYTHONDONTWRITEBYTECODE", "1").env("COLUMNS", "160");
@@ -210,7 +215,8 @@ async fn every_documented_operation_is_refused_without_its_token() {
         }
         // It was the token that was missing: with a good one, whatever else is wrong is said.
         let url = format!("{}{}", broker.base, filled(&path.replace("{upload_token}", upload_token)));
-        let mut request = broker.http.request(method.parse().unwrap(), url);
+        let signed = if is_signed(&path) { format!("?{}", Pair::of_embedded(&broker, &broker.token).says("1")) } else { String::new() };
+        let mut request = broker.http.request(method.parse().unwrap(), url + &signed);
         if !path.contains("{upload_token}") {
             request = request.bearer_auth(if path.starts_with("/notifications/") { NOTIFICATIONS } else { &broker.token });
         }
@@ -222,7 +228,9 @@ async fn every_documented_operation_is_refused_without_its_token() {
 
 /// A documented path with something in each place.
 fn filled(path: &str) -> String {
-    ["{tid}", "{id}", "{upload_id}", "{part_number}", "{upload_token}"].iter().fold(path.to_owned(), |path, name| path.replace(name, "1"))
+    ["{tid}", "{id}", "{upload_id}", "{part_number}", "{upload_token}", "{ticketid}", "{ticketpostid}"]
+        .iter()
+        .fold(path.to_owned(), |path, name| path.replace(name, "1"))
 }
 
 #[tokio::test]
