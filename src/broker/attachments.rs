@@ -23,8 +23,9 @@ impl Broker {
         Ok(Attachment { file, post: place.post })
     }
 
-    /// The active files of a ticket, or of one of its posts, that the caller may read: lowest number first, read page by page as they are
-    /// asked for.
+    /// The active files of a ticket, or of one of its posts, that the caller may read.
+    ///
+    /// Lowest number first, read page by page as they are asked for.
     pub fn attachments(
         self: &Arc<Self>,
         caller: Caller,

@@ -50,8 +50,9 @@ impl Broker {
         changes_tickets(caller)
     }
 
-    /// Attaches files to a ticket, all or none; those on it already stay, or move to the post that is named. What is still `temp` is
-    /// confirmed first, because some clients never do.
+    /// Attaches files to a ticket, all or none.
+    ///
+    /// Those on it already stay, or move to the post that is named. What is still `temp` is confirmed first, because some clients never do.
     ///
     /// # Errors
     /// See [`AttachError`].
@@ -146,7 +147,9 @@ impl Broker {
         if self.database.detach(&caller.tenant, ticket, id, caller.by(), now).await? { Ok(()) } else { Err(BrokerError::NotFound) }
     }
 
-    /// Takes an active file off a ticket, and deletes it when nothing else holds it: it can be brought back, and is on no ticket then.
+    /// Takes an active file off a ticket, and deletes it when nothing else holds it.
+    ///
+    /// It can be brought back, and is on no ticket then.
     ///
     /// # Errors
     /// [`BrokerError::NotFound`] when it was not on it, also the second time.

@@ -68,7 +68,9 @@ impl Database {
         })
     }
 
-    /// The same of several files, which are put on a ticket with that: all of it is done, or nothing. The ticket has at most `most` files.
+    /// The same of several files, which are put on a ticket with that: all or none.
+    ///
+    /// The ticket has at most `most` files.
     ///
     /// # Errors
     /// See [`DatabaseError`].

@@ -20,8 +20,9 @@ struct AttachmentRow {
 }
 
 impl Database {
-    /// A page of the active files of a ticket, or of one of its posts: those behind that number, lowest first, at most `limit`. Of the
-    /// selection nothing counts but whose files they are and on which ticket.
+    /// A page of the active files of a ticket, or of one of its posts.
+    ///
+    /// Those behind that number, lowest first, at most `limit`. Of the selection nothing counts but whose files they are and on which ticket.
     ///
     /// # Errors
     /// See [`DatabaseError`].

@@ -122,7 +122,9 @@ pub(super) fn post_of(column: i64) -> Option<PostId> {
 }
 
 impl Database {
-    /// Attaches active files to a ticket, all or none. Those that are attached already stay as they are, or move to the post that is named.
+    /// Attaches active files to a ticket, all or none.
+    ///
+    /// Those that are attached already stay as they are, or move to the post that is named.
     ///
     /// # Errors
     /// See [`DatabaseError`].

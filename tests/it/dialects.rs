@@ -65,18 +65,19 @@ async fn knows_nothing_of(broker: &TestBroker, paths: &[(&str, &str)]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_word_all_dialects_are_spoken() {
     let broker = TestBroker::on(Bed::Embedded).await;
-    assert_eq!(broker.server.dialects.names().collect::<Vec<_>>(), ["desk", "companion", "kayako"]);
+    assert_eq!(broker.server.dialects.names().collect::<Vec<_>>(), ["desk", "companion", "kayako", "kayako-classic"]);
     assert_eq!(status_of(&broker, DESK, &new_file("a.txt", "text/plain")).await, 201);
     assert_eq!(status_of(&broker, COMPANION, &json!({"types": ["attachment"]})).await, 201);
     let (_, tags, whole) = document(&broker).await;
-    assert_eq!(tags, ["Files", "Uppy", "Kayako", "Operating"]);
+    assert_eq!(tags, ["Files", "Uppy", "Kayako", "Kayako Classic", "Operating"]);
     is_whole(&whole);
     for (named, spoken) in [
-        ("all", "desk,companion,kayako"),
+        ("all", "desk,companion,kayako,kayako-classic"),
         ("companion, desk", "desk,companion"),
         ("desk,desk", "desk"),
-        ("desk,all", "desk,companion,kayako"),
+        ("desk,all", "desk,companion,kayako,kayako-classic"),
         ("kayako", "kayako"),
+        ("kayako-classic", "kayako-classic"),
     ] {
         let broker = speaking(named).await;
         assert_eq!(broker.server.dialects.names().collect::<Vec<_>>().join(","), spoken, "{named}");
@@ -150,7 +151,10 @@ async fn dialects_that_there_are_not_are_refused_at_the_start() {
     };
     let unknown = config(&[("DROPSLIP_DIALECTS", "desk,esperanto")]).unwrap();
     let error = format!("{:#}", Box::pin(Server::start(&unknown)).await.err().unwrap());
-    assert_eq!(error, "DROPSLIP_DIALECTS: there is no dialect ‘esperanto’: it must be some of desk, companion, kayako, or all");
+    assert_eq!(
+        error,
+        "DROPSLIP_DIALECTS: there is no dialect ‘esperanto’: it must be some of desk, companion, kayako, kayako-classic, or all"
+    );
     for none in [",", " "] {
         let error = config(&[("DROPSLIP_DIALECTS", none)]).unwrap_err().to_string();
         assert_eq!(error, "DROPSLIP_DIALECTS: must name at least one dialect, such as desk", "{none:?}");

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::authorization::table;
 use crate::harness::{Bed, Db, Setup, TestBroker, answer, from_servers, new_file, project};
-use crate::kayako_classic::client::{Pair, is_signed};
+use crate::kayako_classic::client::{Pair, SECRET, is_signed};
 
 /// Of every operation, beside the examples, the edge cases and the chains. Both databases at once took four to six minutes with it on two cores
 /// that had other work too.
@@ -181,6 +181,11 @@ async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_kno
         for server in servers {
             let url = format!("{}{}", server["url"].as_str().unwrap(), filled(path));
             let response = broker.http.request("REPORT".parse().unwrap(), &url).send().await.unwrap();
+            if path == "/api/Core/TestAPI" {
+                // It takes whatever method there is.
+                assert_eq!(response.status(), 401, "{url}");
+                continue;
+            }
             assert_eq!(response.status(), 405, "{url}");
             let allowed = response.headers()["allow"].to_str().unwrap().split(',').map(|method| method.trim().to_owned());
             assert_eq!(allowed.filter(|method| method != "HEAD").collect::<BTreeSet<_>>(), documented, "{url}");
@@ -190,7 +195,8 @@ async fn every_documented_operation_is_a_route_under_each_of_its_servers_and_kno
 
 #[tokio::test]
 async fn every_documented_operation_is_refused_without_its_token() {
-    let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_NOTIFICATIONS_TOKEN", NOTIFICATIONS).start().await;
+    let setup = Setup::on(Bed::Embedded).setting("DROPSLIP_NOTIFICATIONS_TOKEN", NOTIFICATIONS);
+    let broker = setup.setting("DROPSLIP_SECRETS", SECRET).start().await;
     let document = document(&broker).await;
     let (status, made) = answer(broker.request("POST", "/companion/tokens.json").body(json!({"types": ["attachment"]}).to_string())).await;
     assert_eq!(status, 201, "{made}");
@@ -214,9 +220,11 @@ async fn every_documented_operation_is_refused_without_its_token() {
             assert_eq!((documented, request.send().await.unwrap().status().as_u16()), (true, 401), "{method} {path} with {token:?}");
         }
         // It was the token that was missing: with a good one, whatever else is wrong is said.
-        let url = format!("{}{}", broker.base, filled(&path.replace("{upload_token}", upload_token)));
-        let signed = if is_signed(&path) { format!("?{}", Pair::of_embedded(&broker, &broker.token).says("1")) } else { String::new() };
-        let mut request = broker.http.request(method.parse().unwrap(), url + &signed);
+        let mut url = format!("{}{}", broker.base, filled(&path.replace("{upload_token}", upload_token)));
+        if is_signed(&path) {
+            url = format!("{url}?{}", broker.pair().says("1"));
+        }
+        let mut request = broker.http.request(method.parse().unwrap(), url);
         if !path.contains("{upload_token}") {
             request = request.bearer_auth(if path.starts_with("/notifications/") { NOTIFICATIONS } else { &broker.token });
         }
@@ -269,7 +277,13 @@ fn no_route_is_added_without_its_documentation() {
         documented += text.matches("routes!(").count();
         for line in text.lines().filter(|line| [".route(", ".route_service(", ".nest_service("].iter().any(|call| line.contains(call))) {
             // A 404, or the methods of a documented route under a further prefix.
-            let harmless = ["any(|| async { Fault::NotFound })", "route(&format!(\"{prefix}{path}\"), documented)"];
+            let harmless = [
+                "any(|| async { Fault::NotFound })",
+                "route(&format!(\"{prefix}{path}\"), documented)",
+                // Documented with one of their methods, or with one of their paths.
+                "route(path, any(hook::test))",
+                "route(path, any(create::by_body))",
+            ];
             assert!(harmless.iter().any(|words| line.contains(words)), "{}: {line}", path.display());
         }
     }

@@ -58,13 +58,13 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 /// Every URL of this dialect, with its own answer to unknown paths and wrong methods.
 fn routes() -> Router<AppState> {
-    let nothing = || async { Fault::NotFound };
+    let prefix = paths::PREFIX;
     let described = resource().into_iter().flat_map(|(_, paths, methods)| paths.paths.into_keys().map(move |path| (path, methods.clone())));
-    let router = described.fold(Router::new(), |router, (path, documented)| router.route(&format!("{}{path}", paths::PREFIX), documented));
+    let router = described.fold(Router::new(), |router, (path, documented)| router.route(&format!("{prefix}{path}"), documented));
     let router = paths::HOOKS.into_iter().fold(router, |router, path| router.route(path, any(hook::test)));
     // Here the path may stand in the body.
     let router = paths::ENTRANCES.into_iter().fold(router, |router, path| router.route(path, any(create::by_body)));
-    let router = paths::OTHERS.into_iter().fold(router, |router, path| router.route(path, any(nothing)));
+    let router = paths::OTHERS.into_iter().fold(router, |router, path| router.route(path, any(|| async { Fault::NotFound })));
     router.method_not_allowed_fallback(|| async { Fault::MethodNotAllowed }).layer(from_fn(layer::answered))
 }
 

@@ -11,7 +11,9 @@ use crate::failpoint;
 use crate::metrics::{self, Step};
 
 impl Receiving {
-    /// Makes all files active that came, each until `keep` after now; `None` for ever. To be run to its end when the client hangs up.
+    /// Makes all files active that came, each until `keep` after now; `None` for ever.
+    ///
+    /// To be run to its end when the client hangs up.
     ///
     /// # Errors
     /// [`BrokerError::TooLate`], and when the database fails: all of it is given up then, unless it was done all the same.
@@ -23,7 +25,9 @@ impl Receiving {
         Ok(active)
     }
 
-    /// Makes all files active that came and puts them on a ticket, in one transaction. To be run to its end when the client hangs up.
+    /// Makes all files active that came and puts them on a ticket, in one transaction.
+    ///
+    /// To be run to its end when the client hangs up.
     ///
     /// # Errors
     /// [`AttachError::TooMany`] when the ticket has as many files as it may; as for [`Receiving::claim`] and [`Broker::may_attach`]

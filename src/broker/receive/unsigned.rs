@@ -37,7 +37,7 @@ pub struct Unsigned {
 }
 
 impl Broker {
-    /// A place for bytes of a file of that type whose sender is not known yet. Nobody waits for one.
+    /// A place for bytes of that type whose sender is not known yet. Nobody waits for one.
     ///
     /// # Errors
     /// [`BrokerError::Busy`] when all are taken or that address has its share, [`BrokerError::Invalid`] when there is no such type, and when
@@ -86,7 +86,9 @@ impl Unsigned {
         sink.write(&self.broker, bytes).await
     }
 
-    /// Now it is known whose they are: they have a record, and go on as all others do, with this file as the one that was begun.
+    /// Now it is known whose they are: they have a record, and go on as all others do.
+    ///
+    /// This file is the one that was begun, and may have more bytes.
     ///
     /// # Errors
     /// As for [`Broker::receive`] and [`Receiving::begin`]. All of it is given up then.

@@ -1,6 +1,7 @@
 //! Bytes that come before it is known whose they are: a file in the end, or nothing at all.
 
 use std::net::IpAddr;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,14 +12,16 @@ use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use super::proxy::{Break, INTERNAL_ERROR, Proxy};
 use super::receiving_clients::noise;
+use super::world::{Through, World};
 #[cfg(feature = "failpoints")]
 use super::{
     death::{confirm, populated, was_killed},
     use_cases::{doing, outcomes},
-    world::{World, unique_bytes},
+    world::unique_bytes,
 };
-use crate::harness::{Bed, Db, Setup, TestBroker, count, short_lived};
+use crate::harness::{Bed, Db, Setup, TestBroker, count, from_servers, short_lived};
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -158,6 +161,47 @@ async fn no_more_comes_than_the_rule_and_the_setting_take(db: Db) {
     broker.until_nothing_is_left(0, "the setting").await;
 }
 
+/// What is asked of a future until it has been looked at so often, by a client that is gone then.
+async fn cut<F: Future>(future: F, looks: usize) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    for _ in 0..looks {
+        if let Poll::Ready(outcome) = futures_util::poll!(&mut future) {
+            return Some(outcome);
+        }
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    None
+}
+
+/// Its places are free again, and what was begun is gone.
+async fn a_client_that_is_gone_at_any_moment_leaves_nothing(db: Db) {
+    let broker = Setup::on(Bed::Embedded).database(db).setting("DROPSLIP_UNSIGNED_UPLOADS", "1").start().await;
+    let (small, large) = (noise(1000), noise(9 << 20));
+    let (mut gone, mut there) = (0, 0);
+    for looks in (0..12).chain([200]) {
+        for bytes in [&small, &large] {
+            let begun = cut(begun(&broker, None), looks).await;
+            if looks == 200 {
+                assert!(begun.as_ref().is_some_and(Result::is_ok), "it begins");
+            }
+            drop(begun);
+            broker.until_nothing_is_left(0, "beginning").await;
+            let mut unsigned = free(&broker).await;
+            for piece in bytes.chunks(1 << 20) {
+                unsigned.write(Bytes::copy_from_slice(piece)).await.unwrap();
+            }
+            let signed = cut(unsigned.signed(&user(), Known::default()), looks).await;
+            match signed {
+                None => gone += 1,
+                Some(receiving) => drop((receiving.unwrap(), there += 1)),
+            }
+            broker.until_nothing_is_left(0, &format!("{looks} looks, {} bytes", bytes.len())).await;
+        }
+    }
+    assert!(gone > 0 && there > 0, "{gone} gone, {there} there");
+    drop(free(&broker).await);
+}
+
 /// Half of them for one address, all of them for all; a place is free once its bytes are gone.
 async fn places_are_few_and_shared_by_address(db: Db) {
     let broker = Setup::on(Bed::SeaweedFs).database(db).start().await;
@@ -268,9 +312,41 @@ on_both_engines!(
     what_nobody_signs_leaves_nothing,
     what_is_refused_once_it_is_known_whose_it_is_leaves_nothing,
     no_more_comes_than_the_rule_and_the_setting_take,
+    a_client_that_is_gone_at_any_moment_leaves_nothing,
     places_are_few_and_shared_by_address,
     files_of_a_ticket_come_from_page_to_page_and_by_post,
 );
+
+/// Whoever it was is told so, and a sweep takes what could not be taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_meanwhile_leaves_what_a_sweep_takes() {
+    for (step, on) in [("begin", "?uploads"), ("part", "x-id=UploadPart")] {
+        for how in [Break::Refuse, Break::CutAnswer(0), Break::Answer(INTERNAL_ERROR)] {
+            let case = format!("{step}, {how:?}");
+            let proxy = Proxy::to(&from_servers("TEST_SEAWEEDFS_URL")).await;
+            let mut world = World::through(Db::Sqlite, Through { s3: Some(proxy.address), database: None }).await;
+            world.receives();
+            let broker = world.broker().await;
+            let send = async || {
+                let mut unsigned = broker.receive_unsigned("received", None, OffsetDateTime::now_utc()).await?;
+                for piece in noise(LARGE).chunks(1 << 20) {
+                    unsigned.write(Bytes::copy_from_slice(piece)).await?;
+                }
+                let mut receiving = unsigned.signed(&user(), Known::default()).await?;
+                receiving.end(described("a.txt")).await?;
+                receiving.claim(None).await
+            };
+            proxy.breaks(on, how);
+            let refused = send().await;
+            assert!(proxy.hits() > 0, "{case}: the step was never reached");
+            assert!(matches!(refused, Err(BrokerError::Bucket(_))), "{case}: {refused:?}");
+            proxy.heals();
+            let files = send().await.unwrap();
+            world.must_keep(files[0].id.0, &noise(LARGE));
+            world.sweep_and_audit(&case).await;
+        }
+    }
+}
 
 #[cfg(feature = "failpoints")]
 impl World {

@@ -181,7 +181,7 @@ fn the_embedded_store_is_checked_before_serve_ever_ran_and_beside_it() {
     let known = [("lifecycle", "info"), ("region", "info"), (VERSIONING, "info")];
     let fresh = check();
     // An origin, and the sessions of a dialect that is on without a bucket.
-    assert_complete(&fresh, 2);
+    assert_complete(&fresh, 3);
     assert_eq!(fresh.status("sessions"), "ok");
     let mut expected = known.to_vec();
     expected.insert(0, ("database", "info"));
@@ -333,6 +333,18 @@ async fn a_log_in_that_begins_no_session_is_warned_of() {
     assert!(status == "warning" && found.contains("kayako") && advice.contains("DROPSLIP_SECRETS_FILE"), "{found} {advice}");
     site.set("DROPSLIP_SECRETS", &"0123456789abcdef".repeat(4));
     assert_eq!(site.check().status("sessions"), "ok", "after what was advised");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_calls_of_which_none_is_good_are_warned_of() {
+    let mut site = Site::on(Bed::SeaweedFs).await;
+    assert!(!site.check().rows.contains_key("signed-calls"), "no dialect with signed calls is on");
+    site.set("DROPSLIP_DIALECTS", "desk,kayako-classic");
+    let open = site.check();
+    let (status, found, advice) = open.row("signed-calls");
+    assert!(status == "warning" && found.contains("kayako-classic") && advice.contains("DROPSLIP_SECRETS_FILE"), "{found} {advice}");
+    site.set("DROPSLIP_SECRETS", &"0123456789abcdef".repeat(4));
+    assert_eq!(site.check().status("signed-calls"), "ok", "after what was advised");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ pub(super) struct NotBase64;
 
 /// Reads base64 however it is cut.
 ///
-/// Line ends are passed over, and the padding at the end may be missing. Everything else is refused: other blanks, the alphabet of URLs,
+/// Line ends and tabs are passed over, and the padding at the end may be missing. Everything else is refused: spaces, the alphabet of URLs,
 /// padding in the middle or half of it, and bits at the end that no encoder leaves there.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
@@ -26,7 +26,7 @@ impl Decoder {
     pub(super) fn take(&mut self, text: &[u8]) -> Result<Vec<u8>, NotBase64> {
         let mut characters = std::mem::take(&mut self.carried);
         let before = characters.len();
-        characters.extend(text.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+        characters.extend(text.iter().filter(|byte| !matches!(byte, b'\r' | b'\n' | b'\t' | 0x0b | 0x0c)));
         let end = characters.iter().position(|byte| *byte == b'=').unwrap_or(characters.len());
         let padding = characters.split_off(end);
         if (self.padding > 0 && end > before) || padding.iter().any(|byte| *byte != b'=') {

@@ -90,7 +90,7 @@ pub(crate) fn base64(bytes: &[u8]) {
         found.extend(decoder.end().ok()?);
         Some(found)
     };
-    let plain: Vec<u8> = bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let plain: Vec<u8> = bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | b'\t' | 0x0b | 0x0c)).collect();
     let expected = BASE64.decode(&plain).or_else(|_| base64::engine::general_purpose::STANDARD_NO_PAD.decode(&plain)).ok();
     for cut in [1, 2, 3, 5, usize::MAX] {
         assert_eq!(decoded(bytes, cut), expected, "cut by {cut}");
