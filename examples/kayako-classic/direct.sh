@@ -3,7 +3,8 @@
 set -euo pipefail
 server=${DROPSLIP_SERVER:-http://127.0.0.1:8080}/v2
 ask() { curl -q -sS --fail-with-body -K <(printf 'header = "Authorization: Bearer %s"' "$DROPSLIP_TOKEN") "$@"; }
-slip=$(ask "$server/files/ref.json" --json "$(jq -n --arg name "$(basename -- "$1")" '{type: "attachment", filename: $name}')")
+wish=$(jq -n --arg name "$(basename -- "$1")" '{type: "attachment", filename: $name, mimeType: "", disposition: "attachment"}')
+slip=$(ask "$server/files/ref.json" --data-raw "$wish")
 form=$(jq -r '"url = \(.url | @json)", (.params | to_entries[] | "form-string = \("\(.key)=\(.value)" | @json)")' <<<"$slip")
 curl -q -sS --fail-with-body -K <(printf '%s' "$form") -F 'file=@-;filename=file' -o /dev/null <"$1"
 id=$(jq .file.id <<<"$slip")

@@ -151,7 +151,10 @@ async fn dialects_that_there_are_not_are_refused_at_the_start() {
     };
     let unknown = config(&[("DROPSLIP_DIALECTS", "desk,esperanto")]).unwrap();
     let error = format!("{:#}", Box::pin(Server::start(&unknown)).await.err().unwrap());
-    assert_eq!(error, "DROPSLIP_DIALECTS: there is no dialect ‘esperanto’: it must be some of desk, companion, kayako, kayako-classic, or all");
+    assert_eq!(
+        error,
+        "DROPSLIP_DIALECTS: there is no dialect ‘esperanto’: it must be some of desk, companion, kayako, kayako-classic, or all"
+    );
     for none in [",", " "] {
         let error = config(&[("DROPSLIP_DIALECTS", none)]).unwrap_err().to_string();
         assert_eq!(error, "DROPSLIP_DIALECTS: must name at least one dialect, such as desk", "{none:?}");

@@ -51,6 +51,19 @@ RULES["GET /v2/tickets/{tid}/files.json"] = RULES["GET /v2/files.json"]
 KEY_USED = {"Idempotency-Key": ["was used for another request"]}
 
 
+# Kayako Classic's refusals are lines of text.
+LINE = re.compile(r"(ticketid|ticketpostid|filename|contents|fileid|body) must .+")
+
+
+@schemathesis.check
+def lines_name_what_they_are_about(ctx, response, case):
+    if response.status_code != 400 or not case.operation.label.startswith("POST /api/Tickets/") or not case.meta:
+        return
+    if case.meta.generation.mode.is_positive:
+        wrong = [line for line in response.text.splitlines() if not LINE.fullmatch(line)]
+        assert response.text and not wrong, f"no rule says: {wrong}"
+
+
 @schemathesis.check
 def valid_requests_are_refused_by_rules_alone(ctx, response, case):
     rules = RULES.get(case.operation.label)

@@ -18,6 +18,7 @@
 /// | `jwt`, `jwt-0`, `jwt-x` | a user with a JWT: with every scope, with none, signed by another key | another user's |
 /// | `link`, `link-x` | no token, but the key of the file's link, or of a file of another tenant | a user's |
 ///
+/// Below `/api/Tickets` and `/api/Core` calls are signed by the pair that goes with the token; a JWT has none.
 /// Below `/u` the token is in the path: an upload token made from the one that the column names; `x` where there can be none.
 /// An answer of 404, and each in the columns `cust-c`, `cust-u`, `alien` and `ltd-x`, is to the byte the one for a file that does not exist. An
 /// upload by Companion's routes is nobody's but its maker's: colleagues may share a token without sharing uploads.
@@ -69,6 +70,13 @@ GET    /api/v1/files/{id}                                       active   401  40
 GET    /api/v1/files/{id}/content.json                          active   401  401 401  302  403   403 302  302  404    404    404   401 302 404   302 403   401   401  401
 DELETE /api/v1/files.json                                       active   401  401 401  403  403   200 200  200  200    200    200   401 200 200   200 403   401   401  401
 DELETE /api/v1/files/{id}                                       active   401  401 401  403  403   200 200  200  404    404    404   401 200 404   200 403   401   401  401
+
+GET    /api/Tickets/TicketAttachment/ListAll/{ticketid}         attached 401  401 401  200  403   403 200  200  200    200    200   401 200 200   401 401   401   401  401
+GET    /api/Tickets/TicketPost/ListAll/{ticketid}/{ticketpostid} attached 401 401 401  200  403   403 200  200  200    200    200   401 200 200   401 401   401   401  401
+POST   /api/Tickets/TicketAttachment                            -        401  401 401  403  200   403 200  404  404    404    200   401 200 403   401 401   401   401  401
+GET    /api/Tickets/TicketAttachment/{ticketid}/{id}            attached 401  401 401  200  403   403 200  200  404    404    404   401 200 404   401 401   401   401  401
+DELETE /api/Tickets/TicketAttachment/{ticketid}/{id}            attached 401  401 401  403  403   200 200  404  404    404    404   401 200 404   401 401   401   401  401
+GET    /api/Core/TestAPI                                        -        401  401 401  200  200   200 200  200  200    200    200   401 200 200   401 401   401   401  401
 
 GET    /u/{upload_token}/s3/params                              -        401  401 401  x    200   x   200  200  200    200    200   x   200 400   200 x     x     x    x
 POST   /u/{upload_token}/s3/confirm                             arrived  401  401 401  x    200   x   404  200  404    404    404   x   404 404   404 x     x     x    x

@@ -88,8 +88,12 @@ async fn only_what_is_there_and_ones_own_is_attached(db: Db) {
     // Attaching is writing.
     let reader = Pair::of(SECRET, &broker.new_token("default", 7, "files:read,files:delete").await);
     assert_eq!(broker.names(&reader, 12, 34, &good).await.refusal().0, 403);
+    // Whose number it is must be readable too: the answer tells what it is.
     let writer = Pair::of(SECRET, &broker.new_token("default", 7, "files:write").await);
-    assert_eq!(broker.names(&writer, 12, 34, &good).await.status, 200);
+    assert_eq!(broker.names(&writer, 12, 34, &good).await.refusal().0, 403);
+    assert_eq!(broker.on_the_ticket(12).await[0].post, 31, "nothing was moved");
+    let both = Pair::of(SECRET, &broker.new_token("default", 7, "files:read,files:write").await);
+    assert_eq!(broker.names(&both, 12, 34, &good).await.attachment().post, 34);
 }
 
 /// A file that was to end by itself stays once a ticket holds it.

@@ -59,6 +59,7 @@ async fn base64_may_be_written_in_many_ways(db: Db) {
         ("in lines of another kind", escaped(&lines.join("\n"))),
         ("in lines with one at the end", escaped(&(lines.join("\r\n") + "\r\n"))),
         ("in lines without padding", escaped(lines.join("\n").trim_end_matches('='))),
+        ("in lines with tabs before them", escaped(&lines.join("\r\n\t"))),
         ("small percent signs", text.replace('+', "%2b").replace('/', "%2f").replace('=', "%3d")),
         ("all in percent signs", all_escaped(&text)),
     ];

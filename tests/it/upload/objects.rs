@@ -25,11 +25,15 @@ pub fn uppy_file(name: &str) -> Value {
     json!({"filename": format!("{name}.txt"), "type": "text/plain", "metadata": {"fileType": "attachment"}})
 }
 
+/// The post that files are on whose ticket is their own.
+pub const POST: i64 = 7;
+
 impl TestBroker {
-    /// Puts a file on its ticket; for tokens of users.
+    /// Puts a file on its ticket, on [`POST`]; for tokens of users.
     pub async fn put_on_ticket(&self, object: &Object, token: &str) {
         let url = format!("{}/v2/tickets/{}/files.json", self.base, object.ticket);
-        let (status, body) = answer(self.http.put(url).bearer_auth(token).body(json!({"ids": [object.id]}).to_string())).await;
+        let (status, body) =
+            answer(self.http.put(url).bearer_auth(token).body(json!({"ids": [object.id], "post": POST}).to_string())).await;
         assert_eq!(status, 200, "{body}");
     }
 
