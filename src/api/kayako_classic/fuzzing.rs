@@ -23,8 +23,9 @@ pub(crate) fn spelling(bytes: &[u8]) {
     }
     // Whatever is said, one document comes of it.
     let said = xml::line("a", &text);
-    let inside = said.rsplit_once("</a>").and_then(|(before, _)| before.split_once("<a>")).map(|(_, inside)| inside);
-    assert!(inside.is_some_and(|inside| !inside.contains(['<', '>', '\0', '\u{b}', '\u{ffff}'])), "{said:?}");
+    let inside = said.strip_suffix("]]></a>\n").and_then(|said| said.split_once("<a><![CDATA[")).map(|(_, inside)| inside);
+    let inside = inside.map(|inside| inside.replace("]]]]><![CDATA[>", ""));
+    assert!(inside.is_some_and(|inside| !inside.contains("]]>") && !inside.contains(['\0', '\u{b}', '\u{ffff}'])), "{said:?}");
 }
 
 /// Credentials are whole or not there, and none is made up.

@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
-use quick_xml::escape::escape;
 
 use crate::api::http::streamed::Streamed;
 use crate::domain::{Attachment, TicketId};
@@ -47,7 +46,7 @@ pub(super) fn none() -> String {
 
 /// A root with a line of text.
 pub(super) fn line(root: &str, text: &str) -> String {
-    format!("{DECLARATION}<{root}>{}</{root}>\n", text_of(text))
+    format!("{DECLARATION}<{root}>{}</{root}>\n", cdata(text))
 }
 
 /// An attachment on a ticket.
@@ -57,14 +56,14 @@ pub(super) fn attachment(xml: &mut Streamed, ticket: TicketId, attachment: &Atta
         ("id", file.id.0.to_string()),
         ("ticketid", ticket.0.to_string()),
         ("ticketpostid", attachment.post.map_or(0, |post| post.0).to_string()),
-        ("filename", text_of(file.name.as_str())),
+        ("filename", file.name.as_str().to_owned()),
         ("filesize", file.size().to_string()),
-        ("filetype", text_of(&file.content_type().to_string())),
+        ("filetype", file.content_type().to_string()),
         ("dateline", file.created_at.unix_timestamp().to_string()),
     ];
     xml.push("<attachment>\n");
     for (name, value) in fields {
-        xml.push(&format!("<{name}>{value}</{name}>\n"));
+        xml.push(&format!("<{name}>{}</{name}>\n", cdata(&value)));
     }
     if contents == Contents::Shown {
         xml.push("<contents><![CDATA[");
@@ -76,11 +75,12 @@ pub(super) fn attachment(xml: &mut Streamed, ticket: TicketId, attachment: &Atta
     xml.push("</attachment>\n");
 }
 
-/// A text between tags. What XML 1.0 cannot say in any way is a sign that something was there.
-fn text_of(text: &str) -> String {
+/// A text between tags, in one piece: an old client's parser hands an escape, or the end of its buffer, over as a piece of its own, and that
+/// client keeps the first alone. What XML 1.0 cannot say in any way is a sign that something was there.
+fn cdata(text: &str) -> String {
     let sayable = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     let said: String = text.chars().map(|c| if sayable(c) { c } else { '\u{fffd}' }).collect();
-    escape(said.as_str()).into_owned()
+    format!("<![CDATA[{}]]>", said.replace("]]>", "]]]]><![CDATA[>"))
 }
 
 #[cfg(test)]
@@ -89,8 +89,9 @@ mod tests {
 
     #[test]
     fn no_text_ends_its_element_or_holds_what_xml_forbids() {
-        assert_eq!(text_of("a & b <c> \"d\" ]]>.txt"), "a &amp; b &lt;c&gt; &quot;d&quot; ]]&gt;.txt");
-        assert_eq!(text_of("\u{0}\u{8}\u{1f}\u{fffe}\u{ffff}ü\u{1f4e6}"), "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}ü\u{1f4e6}");
+        assert_eq!(cdata("a & b <c> \"d\".txt"), "<![CDATA[a & b <c> \"d\".txt]]>");
+        assert_eq!(cdata("]]>]]>"), "<![CDATA[]]]]><![CDATA[>]]]]><![CDATA[>]]>");
+        assert_eq!(cdata("\u{0}\u{8}\u{1f}\u{fffe}\u{ffff}ü\u{1f4e6}"), "<![CDATA[\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}ü\u{1f4e6}]]>");
         assert_eq!(none(), "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<attachments></attachments>\n");
     }
 }
