@@ -95,6 +95,7 @@ mod tests {
             Config::from_parts(None, settings.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap()
         };
         assert_eq!(uploads(&configured("desk,companion")), 0);
-        assert_eq!(uploads(&configured("all")), 10, "two are kept for other tenants");
+        assert_eq!(uploads(&configured("kayako")), 10, "two are kept for other tenants");
+        assert_eq!(uploads(&configured("all")), 14, "four are for those whom nobody knows yet");
     }
 }
