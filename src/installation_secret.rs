@@ -132,13 +132,21 @@ impl FromStr for Secrets {
 pub struct InstallationSecret {
     secrets: Secrets,
     source: Source,
+    /// The one of them that the database has too, where it was moved out of there.
+    in_database: Option<String>,
 }
 
 impl InstallationSecret {
     /// These secrets, which come from there.
     #[must_use]
     pub fn new(secrets: Secrets, source: Source) -> Self {
-        Self { secrets, source }
+        Self { secrets, source, in_database: None }
+    }
+
+    /// The same where the database has this one: it signs no more than it did there, wherever else it stands.
+    #[must_use]
+    pub fn moved_out_of_the_database(self, secret: String) -> Self {
+        Self { in_database: Some(secret), ..self }
     }
 
     /// Where it lies.
@@ -153,20 +161,19 @@ impl InstallationSecret {
         self.secrets.0.iter().map(|secret| hex::encode(name_of(secret))).collect()
     }
 
-    /// The keys for a purpose; `None` where this secret lies too open for it.
+    /// The keys for a purpose; `None` where every secret lies too open for it.
     #[must_use]
     pub fn keys(&self, purpose: Purpose) -> Option<Keys> {
-        self.source.may_sign(purpose).then(|| self.each(|secret| derived(secret, purpose)))
+        let lies_too_open = |secret: &String| !purpose.is_signed_from_the_database() && self.in_database.as_ref() == Some(secret);
+        let secrets = self.secrets.0.iter().filter(|secret| !lies_too_open(secret));
+        let keys: Vec<_> = secrets.map(|secret| (name_of(secret), derived(secret, purpose))).collect();
+        (self.source.may_sign(purpose) && !keys.is_empty()).then_some(Keys(keys))
     }
 
     /// The secrets themselves as keys. So the version before signed keys in links, and those are still to be verified.
     #[must_use]
     pub fn as_keys_of_before(&self) -> Keys {
-        self.each(|secret| keyed(secret.as_bytes()))
-    }
-
-    fn each(&self, key: impl Fn(&str) -> Hmac<Sha256>) -> Keys {
-        Keys(self.secrets.0.iter().map(|secret| (name_of(secret), key(secret))).collect())
+        Keys(self.secrets.0.iter().map(|secret| (name_of(secret), keyed(secret.as_bytes()))).collect())
     }
 }
 
@@ -300,6 +307,17 @@ mod tests {
             let signs = signs.map(|purpose| secret.keys(purpose).is_some());
             assert_eq!(signs, [true, true, source != Source::Database, source != Source::Database], "{source}");
         }
+    }
+
+    #[test]
+    fn what_was_moved_out_of_the_database_signs_no_more_than_it_did_there() {
+        let moved = |text: &str| secret(text, Source::Setting("DROPSLIP_SECRETS")).moved_out_of_the_database(OLD.to_owned());
+        let both = moved(&format!("{OLD},{NEW}"));
+        let new = secret(NEW, Source::DataFolder).keys(Purpose::SignedCalls).unwrap();
+        assert_eq!(both.keys(Purpose::SignedCalls).unwrap().sign(&[b"said"]), new.sign(&[b"said"]));
+        let old = secret(OLD, Source::DataFolder).keys(Purpose::SignedCalls).unwrap();
+        assert!(!both.keys(Purpose::SignedCalls).unwrap().verify(&[b"said"], &old.sign(&[b"said"])));
+        assert!(moved(OLD).keys(Purpose::Sessions).is_none() && moved(OLD).keys(Purpose::Links).is_some());
     }
 
     #[test]

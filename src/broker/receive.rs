@@ -2,8 +2,9 @@
 //!
 //! # The promise
 //! - Nobody but the broker can write where the bytes go, so nothing has to be copied: the object is sealed from the beginning.
-//! - Before the first byte goes out, a temp record stands for it and its key is on the doomed list. Nothing else confirms that record:
-//!   to everybody else there is no such file until it is claimed.
+//! - Before the first byte goes out, its key is on the doomed list and a temp record stands for it, unless nobody knows yet whose it is
+//!   (`unsigned`): then it has none until that is known. Nothing else confirms that record: to everybody else there is no such file until
+//!   it is claimed.
 //! - Two buffers for each upload, however many bytes come. Whoever writes waits while there is no room.
 //! - Dropping a [`Receiving`] gives all of it up. After a crash the sweeper does.
 
@@ -59,6 +60,8 @@ pub struct Known {
     pub declared_type: Option<MediaType>,
     /// Its bytes.
     pub size: Option<u64>,
+    /// No more bytes than these will come, as its sender cannot send more.
+    pub at_most: Option<u64>,
 }
 
 /// What is known of it after they came.
@@ -163,7 +166,7 @@ impl Receiving {
                 (new, Grant { content_type: MediaType::octet_stream(), min_size: 0, max_size: most })
             }
         };
-        let bytes = known.size.unwrap_or(most.min(broker.max_received));
+        let bytes = known.size.unwrap_or(most.min(broker.max_received).min(known.at_most.unwrap_or(u64::MAX)));
         Ok(Wanted { new, grant, known, most, bytes, at, expires_at: self.now + self.lifetime })
     }
 

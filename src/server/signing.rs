@@ -41,7 +41,11 @@ pub(super) async fn signing(config: &Config, database: &Database) -> anyhow::Res
     let set = set(config)?;
     let why_no_keys = why_no_keys(config, &set);
     let secret = match set {
-        Set::To(secret) => secret,
+        Set::To(secret) => match database.find_shared_key(NAME).await.context("the installation secret")? {
+            // Whoever has a copy of the database has that one, also where it is listed now.
+            Some(known) => secret.moved_out_of_the_database(hex::encode(known)),
+            None => secret,
+        },
         Set::Nothing | Set::Emptied(_) => match &config.storage {
             Storage::Embedded { data_dir, .. } => in_data_folder(data_dir)?,
             Storage::Bucket { .. } => in_database(database).await.context("the installation secret")?,

@@ -111,7 +111,7 @@ impl Incoming {
             Err(Fault::Invalid(_)) if self.way != Way::Raw => None,
             Err(fault) => return Err(fault),
         };
-        let known = Known { name, declared_type: self.declared(&head), size: head.size };
+        let known = Known { name, declared_type: self.declared(&head), size: head.size, at_most: None };
         self.size = 0;
         let begun = receiving.begin(known).await;
         begun.map_err(|error| self.about(error.into()))?;

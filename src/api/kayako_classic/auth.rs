@@ -20,6 +20,9 @@ use crate::tokens::SignedCall;
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
+/// The names of what every call carries.
+pub(super) const CREDENTIALS: [&str; 3] = ["apikey", "salt", "signature"];
+
 /// What every call carries.
 pub(super) struct Credentials<'a> {
     apikey: &'a str,
@@ -33,7 +36,7 @@ impl<'a> Credentials<'a> {
     /// # Errors
     /// When one of them says two things.
     pub(super) fn of(arguments: &'a Arguments) -> Result<Option<Self>, Fault> {
-        let [apikey, salt, signature] = ["apikey", "salt", "signature"].map(|name| arguments.one(name));
+        let [apikey, salt, signature] = CREDENTIALS.map(|name| arguments.one(name));
         let whole = apikey?.zip(salt?).zip(signature?);
         Ok(whole.map(|((apikey, salt), signature)| Self { apikey, salt, signature }))
     }
@@ -80,12 +83,9 @@ impl FromRequest<AppState> for Signed {
 
     async fn from_request(request: Request<Body>, state: &AppState) -> Result<Self, Fault> {
         let (parts, body) = request.into_parts();
-        let mut arguments = Arguments::of(parts.uri.query().unwrap_or_default());
+        let mut arguments = Arguments::of(parts.uri.query().unwrap_or_default().as_bytes())?;
         if Credentials::of(&arguments)?.is_none() {
-            let body = read_body(Request::from_parts(parts.clone(), body)).await?;
-            for (name, value) in url::form_urlencoded::parse(&body) {
-                arguments.add(name.into_owned(), value.into_owned());
-            }
+            arguments.add_all(&read_body(Request::from_parts(parts.clone(), body)).await?)?;
         }
         let credentials = Credentials::of(&arguments)?.ok_or(Fault::Unauthenticated)?;
         let caller = signer(&credentials, &parts, state).await?;
@@ -106,14 +106,14 @@ mod tests {
         let text = BASE64.encode(bytes);
         assert_eq!(text, "++//AQ==");
         for sent in ["++//AQ==", "%2B%2B%2F%2FAQ%3D%3D", "++//AQ", "%2B%2B//AQ%3D%3D%0A"] {
-            let arguments = Arguments::of(&format!("apikey=a&salt=1&signature={sent}"));
+            let arguments = Arguments::of(format!("apikey=a&salt=1&signature={sent}").as_bytes()).unwrap();
             assert_eq!(Credentials::of(&arguments).unwrap().unwrap().signature(), bytes, "{sent}");
         }
     }
 
     #[test]
     fn all_three_must_be_there_and_say_one_thing() {
-        let of = |query: &str| Credentials::of(&Arguments::of(query)).map(|found| found.is_some());
+        let of = |query: &str| Credentials::of(&Arguments::of(query.as_bytes()).unwrap()).map(|found| found.is_some());
         assert!(of("apikey=a&salt=1&signature=b").unwrap() && of("signature=b&salt=1&x=y&apikey=a&salt=1").unwrap());
         for lacking in ["", "apikey=a&salt=1", "salt=1&signature=b", "apikey=a&signature=b"] {
             assert!(!of(lacking).unwrap(), "{lacking}");

@@ -7,23 +7,23 @@ use axum::response::IntoResponse as _;
 use time::OffsetDateTime;
 
 use super::errors::About;
+use super::fields::field_name;
 use super::hook;
-use super::incoming::{ATTACHMENTS, Incoming};
+use super::incoming::Incoming;
 use super::numbers::{self, HIGHEST};
-use super::paths::{CONTROLLER, named};
-use super::request::Arguments;
+use super::paths::{CONTROLLER, Call};
+use super::request::{Arguments, MUST_BE_SET};
 use super::response::{self as xml, Contents};
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::openapi::{AnyCall, WithForm};
 use crate::api::http::streamed::Streamed;
 use crate::api::http::{AppState, Fault, to_its_end};
-use crate::broker::{AttachError, Described, Receiving};
+use crate::broker::{AttachError, BrokerError, Described, Receiving};
 use crate::domain::{Attachment, Caller, FileId, FileName, TicketPlace};
 
 const FILE_ID: &str = "fileid";
 const FILE_NAME: &str = "filename";
 const CONTENTS: &str = "contents";
-const MUST_BE_SET: &str = "must be set";
 
 /// Add an attachment to a post
 ///
@@ -53,14 +53,10 @@ pub(super) async fn by_body(State(state): State<AppState>, request: Request) -> 
         return Err(Fault::NotFound);
     }
     let incoming = Incoming::read(&state, &parts, body).await?;
-    let controller = incoming.arguments.one(CONTROLLER)?.and_then(named).ok_or(Fault::NotFound)?;
-    let words: Vec<&str> = controller.split('/').collect();
-    match words[..] {
-        _ if controller == ATTACHMENTS => attached(&state, incoming).await,
-        ["Core", "Test" | "TestAPI"] | ["Core", "Test" | "TestAPI", _] => Ok(hook::good()),
-        ["Tickets", "TicketAttachment" | "TicketPost", "ListAll", ..] => Ok(other_method("GET,HEAD")),
-        ["Tickets", "TicketAttachment", _, _] => Ok(other_method("GET,HEAD,DELETE")),
-        _ => Err(Fault::NotFound),
+    match incoming.arguments.one(CONTROLLER)?.and_then(Call::named).ok_or(Fault::NotFound)? {
+        Call::Attach => attached(&state, incoming).await,
+        Call::Test => Ok(hook::good()),
+        Call::Other(allowed) => Ok(other_method(allowed)),
     }
 }
 
@@ -114,11 +110,15 @@ impl New {
 
 async fn attached(state: &AppState, incoming: Incoming) -> Result<Response<Body>, Fault> {
     let Incoming { caller, arguments, receiving } = incoming;
+    state.broker.may_attach(&caller)?;
     let New { place, what } = New::of(&arguments, receiving)?;
+    let most = state.broker.max_received();
     let attachment = match what {
         What::Bytes(mut receiving, name) => {
-            receiving.end(Described { name, declared_type: None, md5: None }).await?;
-            let claimed = to_its_end(async move { receiving.claim_on(place).await.map_err(unattached) }).await?;
+            let ended = receiving.end(Described { name, declared_type: None, md5: None }).await;
+            ended.map_err(|error| Fault::from(error).of_content(most))?;
+            let claimed = to_its_end(async move { receiving.claim_on(place).await.map_err(unattached) }).await;
+            let claimed = claimed.map_err(|fault| fault.of_content(most))?;
             let file = claimed.into_iter().next().ok_or_else(|| Fault::Internal("no file was claimed".to_owned()))?;
             Attachment { file, post: place.post }
         }
@@ -153,9 +153,14 @@ fn unattached(error: AttachError) -> Fault {
         AttachError::TooMany(most) => {
             Fault::Conflict(FieldErrors::one("ticketid", format!("must be that of a ticket with fewer than {most} files")))
         }
-        AttachError::Unconfirmed(files) => files.into_iter().next().map_or(Fault::NotFound, |(_, error)| match error.into() {
-            Fault::NotUploaded => Fault::Conflict(FieldErrors::one(FILE_ID, "must be that of a file whose bytes were uploaded")),
-            other => other,
+        AttachError::Unconfirmed(files) => files.into_iter().next().map_or(Fault::NotFound, |(_, error)| {
+            let must_be = |what: String| Fault::Conflict(FieldErrors::one(FILE_ID, what));
+            match error {
+                BrokerError::NotUploaded => must_be("must be that of a file whose bytes were uploaded".to_owned()),
+                BrokerError::Refused(complaints) => must_be(format!("is not what was granted: {}", complaints.spelled(field_name))),
+                BrokerError::Conflict(complaints) => must_be(format!("is no good: {}", complaints.spelled(field_name))),
+                other => other.into(),
+            }
         }),
     }
 }

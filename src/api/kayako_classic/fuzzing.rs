@@ -31,7 +31,7 @@ pub(crate) fn spelling(bytes: &[u8]) {
 /// Credentials are whole or not there, and none is made up.
 pub(crate) fn credentials(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let arguments = Arguments::of(&text);
+    let Ok(arguments) = Arguments::of(text.as_bytes()) else { return };
     let said = |name: &str| arguments.one(name).ok().flatten().is_some();
     if let Ok(found) = Credentials::of(&arguments) {
         assert_eq!(found.is_some(), said("apikey") && said("salt") && said("signature"), "{text:?}");

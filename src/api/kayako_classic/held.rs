@@ -37,13 +37,15 @@ pub(super) struct Full;
 pub(super) struct Held {
     memory: Memory,
     from: Option<Address>,
-    pieces: Vec<Bytes>,
+    /// One after the other: pieces may be as small as their sender likes, and each would take memory of its own.
+    bytes: Vec<u8>,
+    /// What is taken for it.
     size: usize,
 }
 
 impl Memory {
     pub(super) fn held(&self, from: Option<Address>) -> Held {
-        Held { memory: self.clone(), from, pieces: Vec::new(), size: 0 }
+        Held { memory: self.clone(), from, bytes: Vec::new(), size: 0 }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -61,7 +63,7 @@ impl Held {
     ///
     /// # Errors
     /// When there is no room for them.
-    pub(super) fn push(&mut self, bytes: Bytes) -> Result<(), Full> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let mut taken = self.memory.taken();
         let of_address = taken.by_address.get(&self.from).copied().unwrap_or_default();
         let has_share = self.from.is_some();
@@ -72,13 +74,13 @@ impl Held {
         taken.by_address.insert(self.from, of_address + bytes.len());
         drop(taken);
         self.size += bytes.len();
-        self.pieces.push(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// The bytes in their order. The room stays taken until this is dropped.
-    pub(super) fn pieces(&mut self) -> Vec<Bytes> {
-        std::mem::take(&mut self.pieces)
+    /// The bytes. Their room stays taken until this is dropped.
+    pub(super) fn bytes(&mut self) -> Bytes {
+        std::mem::take(&mut self.bytes).into()
     }
 }
 
@@ -104,23 +106,23 @@ mod tests {
     #[test]
     fn all_bodies_have_a_bound_and_those_of_an_address_a_share_of_it() {
         let memory = Memory::default();
-        let piece = Bytes::from(vec![0; MOST_OF_BODY]);
+        let piece = vec![0; MOST_OF_BODY];
         let from = |number: u8| Some(Address::from(IpAddr::from(Ipv4Addr::new(10, 0, 0, number))));
         let mut held: Vec<Held> = Vec::new();
         for number in 0..4 {
             for _ in 0..4 {
                 let mut body = memory.held(from(number));
-                assert_eq!(body.push(piece.clone()), Ok(()));
+                assert_eq!(body.push(&piece), Ok(()));
                 held.push(body);
             }
-            assert_eq!(memory.held(from(number)).push(Bytes::from_static(b"x")), Err(Full), "its share is taken");
+            assert_eq!(memory.held(from(number)).push(b"x"), Err(Full), "its share is taken");
         }
-        assert_eq!(memory.held(from(9)).push(Bytes::from_static(b"x")), Err(Full), "all is taken");
+        assert_eq!(memory.held(from(9)).push(b"x"), Err(Full), "all is taken");
         held.remove(0);
-        assert_eq!(memory.held(from(9)).push(piece.clone()), Ok(()));
+        assert_eq!(memory.held(from(9)).push(&piece), Ok(()));
         drop(held);
         let unknown: Vec<Held> = (0..16).map(|_| memory.held(None)).collect();
-        let taken_by_unknown = unknown.into_iter().map(|mut body| body.push(piece.clone()).map(|()| body)).collect::<Result<Vec<_>, _>>();
+        let taken_by_unknown = unknown.into_iter().map(|mut body| body.push(&piece).map(|()| body)).collect::<Result<Vec<_>, _>>();
         assert!(taken_by_unknown.is_ok_and(|all| all.len() == 16), "who is not told apart has no share");
         let taken = memory.taken();
         assert!(taken.all == 0 && taken.by_address.is_empty(), "{taken:?}");

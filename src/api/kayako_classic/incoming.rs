@@ -9,24 +9,21 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use time::OffsetDateTime;
 
-use super::auth::{Credentials, signer};
+use super::auth::{CREDENTIALS, Credentials, signer};
 use super::held::{Held, MOST_OF_BODY};
 use super::pace::Pace;
-use super::paths::{CONTROLLER, named};
+use super::paths::{CONTROLLER, Call};
 use super::request::Arguments;
 use super::settings::ClassicSettings;
 use crate::api::http::auth::address;
 use crate::api::http::content::{ContentReader, Limits, Piece};
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::{AppState, Fault};
-use crate::broker::{Known, Receiving, Unsigned};
-use crate::domain::{Caller, FileName};
+use crate::broker::{BrokerError, Known, Receiving, Unsigned};
+use crate::domain::{Caller, Field, FileName};
 
 /// The field that is the file.
 pub(super) const CONTENTS: &[&str] = &["contents"];
-
-/// Where attachments are made, as a path is looked up.
-pub(super) const ATTACHMENTS: &str = "Tickets/TicketAttachment";
 
 /// A form that was read to its end, and who has signed it.
 pub(super) struct Incoming {
@@ -64,12 +61,12 @@ impl Incoming {
             return Err(Fault::Invalid(FieldErrors::one("body", "must be a form of the type application/x-www-form-urlencoded")));
         }
         let most = state.broker.max_received();
-        let arguments = Arguments::of(parts.uri.query().unwrap_or_default());
+        let arguments = Arguments::of(parts.uri.query().unwrap_or_default().as_bytes())?;
         // A path in the URL counts, wherever else it stands.
         arguments.agree_with(parts.uri.path())?;
         let request = Request::from_parts(parts.clone(), body);
         let reader = ContentReader::form(request, CONTENTS, Limits::of(most)).map_err(|fault| fault.of_content(most))?;
-        let mut reading = Reading { state, parts, arguments, caller: None, contents: Contents::Nothing, pace: Pace::Free };
+        let mut reading = Reading { state, parts, arguments, caller: None, contents: Contents::Nothing, pace: Pace::held() };
         reading.sign().await?;
         reading.to_its_end(reader).await.map_err(|fault| fault.of_content(most))
     }
@@ -81,8 +78,14 @@ impl Reading<'_> {
         while let Some(piece) = self.pace.keep(reader.next(), size).await? {
             match piece {
                 Piece::Field { name, value } => {
-                    self.arguments.add(name, value);
-                    self.sign().await?;
+                    let (tells_who, tells_where) = (CREDENTIALS.contains(&name.as_str()), name == CONTROLLER);
+                    self.arguments.add(name, value)?;
+                    if tells_where {
+                        self.call()?;
+                    }
+                    if tells_who {
+                        self.sign().await?;
+                    }
                 }
                 Piece::Bytes(bytes) => self.take(bytes).await?,
                 Piece::File(_) | Piece::FileEnd => {}
@@ -108,12 +111,11 @@ impl Reading<'_> {
         match contents {
             Contents::Held(mut held) => {
                 let mut receiving = self.receiving(&caller).await?;
-                for bytes in held.pieces() {
-                    receiving.write(bytes).await?;
-                }
+                receiving.write(held.bytes()).await?;
                 self.contents = Contents::Received(Box::new(receiving));
             }
             Contents::Unsigned(unsigned) => {
+                self.makes_attachment()?;
                 self.state.broker.may_attach(&caller)?;
                 let receiving = unsigned.signed(&caller, self.known()?).await?;
                 self.contents = Contents::Received(Box::new(receiving));
@@ -126,27 +128,25 @@ impl Reading<'_> {
 
     async fn take(&mut self, bytes: Bytes) -> Result<(), Fault> {
         if matches!(self.contents, Contents::Nothing) {
+            self.makes_attachment()?;
             self.contents = match &self.caller {
                 Some(caller) => Contents::Received(Box::new(self.receiving(caller).await?)),
-                None => {
-                    self.pace = Pace::held();
-                    Contents::Held(ClassicSettings::of(self.state).memory().held(address(self.parts)))
-                }
+                None => Contents::Held(ClassicSettings::of(self.state).memory().held(address(self.parts))),
             };
         }
         match &mut self.contents {
             Contents::Held(held) if held.size() + bytes.len() > MOST_OF_BODY => {
                 let settings = ClassicSettings::of(self.state);
                 let (from, now) = (address(self.parts), OffsetDateTime::now_utc());
-                let mut unsigned = self.state.broker.receive_unsigned(&settings.file_type, from, now).await?;
+                let begun = self.state.broker.receive_unsigned(&settings.file_type, from, now).await;
+                let mut unsigned = begun.map_err(no_type_of_the_clients)?;
                 self.pace = Pace::measured();
-                for bytes in held.pieces().into_iter().chain([bytes]) {
-                    unsigned.write(bytes).await?;
-                }
+                unsigned.write(held.bytes()).await?;
+                unsigned.write(bytes).await?;
                 self.contents = Contents::Unsigned(Box::new(unsigned));
             }
             Contents::Held(held) => {
-                held.push(bytes)
+                held.push(&bytes)
                     .map_err(|_| Fault::Unavailable("bytes of unknown senders take all the memory that they may".to_owned()))?;
             }
             Contents::Unsigned(unsigned) => unsigned.write(bytes).await?,
@@ -156,18 +156,27 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// What the path in the body asks for, as far as it is there.
+    ///
+    /// # Errors
+    /// When nothing is there.
+    fn call(&self) -> Result<Option<Call>, Fault> {
+        self.arguments.one(CONTROLLER)?.map(|path| Call::named(path).ok_or(Fault::NotFound)).transpose()
+    }
+
+    /// Nobody's bytes are taken for a call that makes no attachment.
+    fn makes_attachment(&self) -> Result<(), Fault> {
+        if self.call()?.is_none_or(|call| call == Call::Attach) { Ok(()) } else { Err(Fault::NotFound) }
+    }
+
     /// A file of this caller's is about to come.
     async fn receiving(&self, caller: &Caller) -> Result<Receiving, Fault> {
+        self.makes_attachment()?;
         self.state.broker.may_attach(caller)?;
-        // Nobody's bytes are taken for a call that makes no attachment.
-        if let Some(controller) = self.arguments.one(CONTROLLER)?
-            && named(controller).as_deref() != Some(ATTACHMENTS)
-        {
-            return Err(Fault::NotFound);
-        }
         let known = self.known()?;
         let file_type = &ClassicSettings::of(self.state).file_type;
-        let mut receiving = self.state.broker.receive(caller, file_type, OffsetDateTime::now_utc()).await?;
+        let begun = self.state.broker.receive(caller, file_type, OffsetDateTime::now_utc()).await;
+        let mut receiving = begun.map_err(no_type_of_the_clients)?;
         receiving.begin(known).await?;
         Ok(receiving)
     }
@@ -175,7 +184,20 @@ impl Reading<'_> {
     /// What is known of the file so far.
     fn known(&self) -> Result<Known, Fault> {
         let name = self.arguments.one("filename")?.filter(|name| !name.trim().is_empty());
-        Ok(Known { name: name.map(FileName::sanitized), declared_type: None, size: None })
+        // Four letters are three bytes, or fewer.
+        let length = self.parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let at_most = length.map(|letters| letters / 4 * 3 + 3);
+        Ok(Known { name: name.map(FileName::sanitized), at_most, ..Known::default() })
+    }
+}
+
+/// The file type is a setting's, and no client has named it.
+fn no_type_of_the_clients(error: BrokerError) -> Fault {
+    match Fault::from(error) {
+        Fault::Invalid(errors) if errors.is_about(Field::FileType) => {
+            Fault::Unavailable("the file type of DROPSLIP_CLASSIC_FILE_TYPE is not among the rules".to_owned())
+        }
+        other => other,
     }
 }
 

@@ -71,6 +71,32 @@ pub(super) fn leads_to(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
+/// What a path asks for where it stands in a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// An attachment to be made.
+    Attach,
+    /// The test hook.
+    Test,
+    /// Something that other methods ask for: these.
+    Other(&'static str),
+}
+
+impl Call {
+    /// `None` where nothing is.
+    pub(super) fn named(path: &str) -> Option<Self> {
+        let path = named(path)?;
+        let words: Vec<&str> = path.split('/').collect();
+        match words[..] {
+            ["Tickets", "TicketAttachment"] => Some(Self::Attach),
+            ["Core", "Test" | "TestAPI"] | ["Core", "Test" | "TestAPI", _] => Some(Self::Test),
+            ["Tickets", "TicketAttachment", "ListAll", _] | ["Tickets", "TicketPost", "ListAll", _, _] => Some(Self::Other("GET,HEAD")),
+            ["Tickets", "TicketAttachment", _, _] => Some(Self::Other("GET,HEAD,DELETE")),
+            _ => None,
+        }
+    }
+}
+
 /// The path that a query names, and the rest of the query: its first item where that is no member but a path, else its member `e`.
 fn in_query(query: &str) -> Option<(String, String)> {
     let (first, rest) = query.split_once(['&', '?']).unwrap_or((query, ""));
@@ -158,6 +184,24 @@ mod tests {
         assert_eq!(led("/api/Base/User&apikey=a&signature=b/c"), Some("/api/index.php?apikey=a&signature=b/c".to_owned()));
         let call = leads_to(&"/api/Tickets/a b&signature=c".replace(' ', "%20").parse().unwrap()).unwrap();
         assert_eq!((call.path(), call.query()), ("/api/Tickets/a%20b", Some("signature=c")));
+    }
+
+    #[test]
+    fn a_path_in_a_body_asks_for_what_it_does_elsewhere() {
+        for (path, call) in [
+            ("/Tickets/TicketAttachment/", Some(Call::Attach)),
+            ("Core/TestAPI/7", Some(Call::Test)),
+            ("/Tickets/TicketAttachment//1/3", Some(Call::Other("GET,HEAD,DELETE"))),
+            ("/Tickets/TicketAttachment/ListAll/1", Some(Call::Other("GET,HEAD"))),
+            ("/Tickets/TicketPost/ListAll/1/2", Some(Call::Other("GET,HEAD"))),
+            ("/Tickets/TicketPost/ListAll/1", None),
+            ("/Tickets/TicketAttachment/ListAll", None),
+            ("/Tickets/Ticket", None),
+            ("/Base/User", None),
+            ("", None),
+        ] {
+            assert_eq!(Call::named(path), call, "{path}");
+        }
     }
 
     #[test]

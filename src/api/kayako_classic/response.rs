@@ -76,7 +76,7 @@ pub(super) fn attachment(xml: &mut Streamed, ticket: TicketId, attachment: &Atta
 }
 
 /// A text between tags, in one piece: an old client's parser hands an escape, or the end of its buffer, over as a piece of its own, and that
-/// client keeps the first alone. What XML 1.0 cannot say in any way is a sign that something was there.
+/// client keeps the first alone. (Of a text with `]]>` there is more than one.) What XML 1.0 cannot say in any way is a sign that something was there.
 fn cdata(text: &str) -> String {
     let sayable = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     let said: String = text.chars().map(|c| if sayable(c) { c } else { '\u{fffd}' }).collect();

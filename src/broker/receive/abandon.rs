@@ -64,6 +64,10 @@ impl Broker {
         if sink.is_written {
             self.bucket.delete(key.as_str()).await?;
         }
+        if sink.may_have_twin() {
+            // No sweeper looks for it once its key is forgotten.
+            self.end_twins(&key).await?;
+        }
         if !sink.is_unsure {
             self.database.forget_doomed(&[key.to_string()]).await?;
         }

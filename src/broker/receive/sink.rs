@@ -188,6 +188,11 @@ impl Sink {
         Ok(())
     }
 
+    /// Whether there may be an upload on the same key whose name nobody heard.
+    pub(super) fn may_have_twin(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.may_have_twin)
+    }
+
     /// Waits for what the store is asked for; the name of the upload that is to be ended, if one was begun.
     pub(super) async fn settled(&mut self) -> Option<&str> {
         // What became of it is in `is_unsure`.
@@ -246,7 +251,7 @@ async fn begun(broker: Arc<Broker>, key: SealedKey, doomed_until: OffsetDateTime
 
 impl Broker {
     /// Ends what else was begun on a key whose upload is put together.
-    async fn end_twins(&self, key: &SealedKey) -> Result<(), BucketError> {
+    pub(super) async fn end_twins(&self, key: &SealedKey) -> Result<(), BucketError> {
         match self.bucket.abort_uploads_on(key.as_str()).await {
             // A store that lists no uploads has none that could be found.
             Err(BucketError::Refused(_)) => Ok(()),
