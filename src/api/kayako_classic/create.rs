@@ -15,7 +15,7 @@ use super::paths::{CONTROLLER, Call};
 use super::request::{Arguments, MUST_BE_SET};
 use super::response::{self as xml, Contents};
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::openapi::{AnyCall, WithForm};
+use crate::api::http::openapi::{AnyCall, AnyFile, WithForm};
 use crate::api::http::streamed::Streamed;
 use crate::api::http::{AppState, Fault, to_its_end};
 use crate::broker::{AttachError, BrokerError, Described, Receiving};
@@ -37,7 +37,7 @@ const CONTENTS: &str = "contents";
     responses(
         (status = 200, body = inline(String), content_type = "text/xml; charset=utf-8", description = "`attachments` with the new one, without its bytes."),
         (status = 400, body = inline(String), content_type = "text/plain; charset=utf-8", description = "Something is missing, the file type does not take the file, or its bytes are not what its name says: a line for each."),
-        WithForm, AnyCall
+        WithForm, AnyFile, AnyCall
     )
 )]
 pub(super) async fn create(State(state): State<AppState>, request: Request) -> Result<Response<Body>, Fault> {
