@@ -14,6 +14,7 @@ mod posting;
 mod scopes;
 mod signatures;
 mod sizes;
+mod strangers;
 mod styles;
 mod tickets;
 mod unsigned;
