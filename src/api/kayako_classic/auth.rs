@@ -1,9 +1,10 @@
-//! Who has signed a call.
+//! Who has signed a call; or who asks by an access token, as in every dialect.
 
 use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -11,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use time::OffsetDateTime;
 
 use super::request::Arguments;
-use crate::api::http::auth::{address, admitted};
+use crate::api::http::auth::{address, admitted, holder};
 use crate::api::http::body::read_body;
 use crate::api::http::{AppState, Fault};
 use crate::domain::Caller;
@@ -71,6 +72,14 @@ pub(super) async fn signer(credentials: &Credentials<'_>, parts: &Parts, state: 
     admitted(known.ok_or(Fault::Unauthenticated)?, parts, state)
 }
 
+/// Who asks by an access token, where the call says nothing of a pair.
+pub(super) async fn bearer(parts: &Parts, state: &AppState) -> Result<Option<Caller>, Fault> {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::trim_start);
+    // Others are for a server before this one.
+    let is_bearer = header.and_then(|header| header.get(..7)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+    if is_bearer { Ok(Some(holder(parts, state).await?.caller)) } else { Ok(None) }
+}
+
 /// Who has signed a request that carries nothing but what is said of it, in the query or in a short form. A handler that forgets it cannot
 /// name whose files it works on, so it does not compile.
 pub(super) struct Signed {
@@ -84,6 +93,12 @@ impl FromRequest<AppState> for Signed {
     async fn from_request(request: Request<Body>, state: &AppState) -> Result<Self, Fault> {
         let (parts, body) = request.into_parts();
         let mut arguments = Arguments::of(parts.uri.query().unwrap_or_default().as_bytes())?;
+        if Credentials::of(&arguments)?.is_none()
+            && let Some(caller) = bearer(&parts, state).await?
+        {
+            arguments.agree_with(parts.uri.path())?;
+            return Ok(Self { caller, parts });
+        }
         if Credentials::of(&arguments)?.is_none() {
             arguments.add_all(&read_body(Request::from_parts(parts.clone(), body)).await?)?;
         }

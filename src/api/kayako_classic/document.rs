@@ -25,7 +25,7 @@ pub(super) fn part(described: OpenApi) -> Part {
     let all_three: Map<String, Value> = CREDENTIALS.iter().map(|(name, ..)| ((*name).to_owned(), json!([]))).collect();
     for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
         operation["tags"] = json!(["Kayako Classic"]);
-        operation["security"] = json!([all_three]);
+        operation["security"] = json!([all_three, {"bearer": []}]);
         let responses = operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut);
         for reference in responses.filter_map(|response| response.get_mut("$ref")) {
             *reference = reference.as_str().unwrap_or_default().replace("/responses/", "/responses/Classic").into();

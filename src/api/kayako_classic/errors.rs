@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use super::fields::field_name;
 use crate::api::http::Fault;
 use crate::api::http::field_errors::{FieldErrors, Subject};
-use crate::api::http::rendering::Rendering;
+use crate::api::http::rendering::{BEARER, Rendering};
 use crate::api::http::wording::wording;
 
 /// What a 401 says, whatever it is that is missing or wrong.
@@ -17,7 +17,7 @@ const TOO_SLOW: &str = "contents must arrive without long pauses; a slow client 
 
 /// How Kayako Classic says its faults.
 pub(in crate::api) static FAULTS: Rendering =
-    Rendering { status, content_type: "text/plain; charset=utf-8", body, challenges: &["Signature realm=\"dropslip\""], finish };
+    Rendering { status, content_type: "text/plain; charset=utf-8", body, challenges: &["Signature realm=\"dropslip\"", BEARER], finish };
 
 /// What a refusal is about, where the fault does not say it: an extension of an answer.
 #[derive(Clone)]

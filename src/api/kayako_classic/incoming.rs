@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use time::OffsetDateTime;
 
-use super::auth::{CREDENTIALS, Credentials, signer};
+use super::auth::{CREDENTIALS, Credentials, bearer, signer};
 use super::held::{Held, MOST_OF_BODY};
 use super::pace::Pace;
 use super::paths::{CONTROLLER, Call};
@@ -68,6 +68,10 @@ impl Incoming {
         let reader = ContentReader::form(request, CONTENTS, Limits::of(most)).map_err(|fault| fault.of_content(most))?;
         let mut reading = Reading { state, parts, arguments, caller: None, contents: Contents::Nothing, pace: Pace::held() };
         reading.sign().await?;
+        if reading.caller.is_none() {
+            reading.caller = bearer(parts, state).await?;
+            reading.pace = if reading.caller.is_some() { Pace::Free } else { Pace::held() };
+        }
         reading.to_its_end(reader).await.map_err(|fault| fault.of_content(most))
     }
 }

@@ -18,7 +18,8 @@
 /// | `jwt`, `jwt-0`, `jwt-x` | a user with a JWT: with every scope, with none, signed by another key | another user's |
 /// | `link`, `link-x` | no token, but the key of the file's link, or of a file of another tenant | a user's |
 ///
-/// Below `/api/Tickets` and `/api/Core` calls are signed by the pair that goes with the token; a JWT has none.
+/// Below `/api/Tickets` and `/api/Core` calls are signed by the pair that goes with the token, which counts before the token itself; a JWT
+/// has none.
 /// Below `/u` the token is in the path: an upload token made from the one that the column names; `x` where there can be none.
 /// An answer of 404, and each in the columns `cust-c`, `cust-u`, `alien` and `ltd-x`, is to the byte the one for a file that does not exist. An
 /// upload by Companion's routes is nobody's but its maker's: colleagues may share a token without sharing uploads.

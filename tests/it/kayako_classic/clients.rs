@@ -77,9 +77,7 @@ async fn the_page_prints_its_programs_and_those_put_files_on_tickets() {
     let path = folder.path().join("it's a \"note\" & \u{e4}.txt");
     let bytes = crate::kayako::sending::noise(1_500_000);
     std::fs::write(&path, &bytes).unwrap();
-    for (place, (file, language)) in
-        [("upload.php", "php"), ("upload.py", "python"), ("upload.sh", "bash"), ("direct.sh", "bash")].into_iter().enumerate()
-    {
+    for (place, (file, language)) in [("upload.php", "php"), ("upload.py", "python"), ("direct.sh", "bash")].into_iter().enumerate() {
         let code = std::fs::read_to_string(example(file)).unwrap();
         assert!(
             page.contains(&format!("\n```{language}\n{code}```\n")),

@@ -4,7 +4,7 @@ use std::fs;
 
 use dropslip::domain::sqlite_url;
 
-use super::client::{Answer, INDEX, Pair, UNSIGNED};
+use super::client::{Answer, FORM, INDEX, Pair, UNSIGNED, description};
 use crate::database::upgrades::rows;
 use crate::faults::world::{Program, World};
 use crate::harness::{Bed, Db, Setup, TestBroker};
@@ -98,6 +98,26 @@ async fn the_program_prints_the_pair_of_a_token() {
     let set = [settings[0], settings[1], ("DROPSLIP_SECRETS", OLD)];
     let pair = Pair::of(OLD, &broker.token);
     assert_eq!(printed(&broker, &set, &broker.token).1, format!("apikey {}\nsecret {}\n", pair.apikey, pair.secret));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_as_bearer_will_do_where_nothing_is_signed() {
+    let broker = Setup::on(Bed::Embedded).setting("DROPSLIP_SECRETS", OLD).start().await;
+    let url = |path: &str| format!("{}{INDEX}?e={path}", broker.base);
+    let body = description(12, 31, "a.bin", &crate::kayako::sending::noise(3 << 20));
+    let by = |token: &str, request: reqwest::RequestBuilder| request.header("authorization", format!("bearer {token}"));
+    let posts = || broker.http.post(url("/Tickets/TicketAttachment")).header("content-type", FORM).body(body.clone());
+    let made = Answer::of(by(&broker.token, posts())).await.attachment();
+    let one = url(&format!("/Tickets/TicketAttachment/12/{}", made.id));
+    assert_eq!(Answer::of(by(&broker.token, broker.http.get(&one))).await.attachment().size, 3 << 20);
+    let reader = broker.new_token("default", 2, "files:read").await;
+    assert_eq!(Answer::of(by(&reader, posts())).await.refusal().0, 403);
+    // A signature that is bad stays so, and a password is for somebody else's server.
+    let bad = format!("{one}&{}", Pair::of(OLD, &reader).says("1").replace("salt=1", "salt=2"));
+    assert_eq!(Answer::of(by(&broker.token, broker.http.get(bad))).await.refusal(), (401, UNSIGNED));
+    for refused in [by("x", broker.http.get(&one)), by("x", posts()), broker.http.get(&one).basic_auth(&broker.token, Some("x"))] {
+        assert_eq!(Answer::of(refused).await.refusal(), (401, UNSIGNED));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
