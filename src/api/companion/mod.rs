@@ -25,7 +25,7 @@ use axum::routing::any;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::http::dialect::Dialect;
+use super::http::dialect::{Dialect, Takes};
 use super::http::openapi::{Installation, Part};
 use super::http::{AppState, Fault};
 
@@ -42,8 +42,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     refusals: "for Uppy one message for a person",
     label: paths::label,
     leads_to: |_| None,
-    takes_bytes: false,
-    takes_unsigned: false,
+    takes: Takes::Nothing,
     has_sessions: false,
     signs_calls: false,
     faults: &errors::FAULTS,

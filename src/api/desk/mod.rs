@@ -35,7 +35,7 @@ use axum::routing::any;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::http::dialect::Dialect;
+use super::http::dialect::{Dialect, Takes};
 use super::http::openapi::{Installation, Part};
 use super::http::{AppState, Fault};
 
@@ -48,8 +48,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     refusals: "messages by field",
     label: paths::label,
     leads_to: |_| None,
-    takes_bytes: false,
-    takes_unsigned: false,
+    takes: Takes::Nothing,
     has_sessions: false,
     signs_calls: false,
     faults: &errors::FAULTS,

@@ -14,6 +14,17 @@ use crate::metrics::Operation;
 /// The name in `DROPSLIP_DIALECTS` that stands for every dialect.
 pub(in crate::api) const ALL: &str = "all";
 
+/// What comes through the broker by a dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Takes {
+    /// Descriptions of files alone.
+    Nothing,
+    /// Their bytes, once it is known whose they are.
+    Bytes,
+    /// Bytes before that too.
+    BytesOfStrangers,
+}
+
 /// One family of URLs and bodies over the broker.
 pub(in crate::api) struct Dialect {
     /// What `DROPSLIP_DIALECTS` calls it.
@@ -31,10 +42,8 @@ pub(in crate::api) struct Dialect {
     pub(in crate::api) label: fn(&Method, &str) -> Option<Operation>,
     /// Where a URL leads that is another spelling of one of its own; looked at before anything else is. `None` for all others.
     pub(in crate::api) leads_to: fn(&Uri) -> Option<Uri>,
-    /// Whether files come through the broker by it, which takes memory and handles.
-    pub(in crate::api) takes_bytes: bool,
-    /// Whether some of those come before it is known whose they are.
-    pub(in crate::api) takes_unsigned: bool,
+    /// What comes through the broker by it, which takes memory and handles.
+    pub(in crate::api) takes: Takes,
     /// Whether its clients log in: sessions need a secret outside of the database.
     pub(in crate::api) has_sessions: bool,
     /// Whether its clients sign their calls: their pairs need such a secret too.
@@ -85,13 +94,13 @@ impl Dialects {
     /// Whether files come through the broker by one of them.
     #[must_use]
     pub fn take_bytes(&self) -> bool {
-        self.iter().any(|dialect| dialect.takes_bytes)
+        self.iter().any(|dialect| dialect.takes != Takes::Nothing)
     }
 
     /// Whether some of those come before it is known whose they are.
     #[must_use]
     pub fn take_unsigned(&self) -> bool {
-        self.iter().any(|dialect| dialect.takes_unsigned)
+        self.iter().any(|dialect| dialect.takes == Takes::BytesOfStrangers)
     }
 
     /// Where a URL leads that is another spelling of one that there is.

@@ -35,7 +35,7 @@ use axum::routing::any;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::http::dialect::Dialect;
+use super::http::dialect::{Dialect, Takes};
 use super::http::openapi::{Installation, Part};
 use super::http::{AppState, Fault};
 
@@ -53,8 +53,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     refusals: "for Kayako's clients a list of errors with a code each",
     label: paths::label,
     leads_to: paths::leads_to,
-    takes_bytes: true,
-    takes_unsigned: false,
+    takes: Takes::Bytes,
     has_sessions: true,
     signs_calls: false,
     faults: &errors::FAULTS,

@@ -73,7 +73,7 @@ struct New {
 }
 
 enum What {
-    Bytes(Receiving, FileName),
+    Bytes(Box<Receiving>, FileName),
     File(FileId),
 }
 
@@ -93,7 +93,7 @@ impl New {
             }
             (Some(receiving), false) => {
                 let name = arguments.set(FILE_NAME, |name| Some(FileName::sanitized(name)), any, &mut errors)?;
-                name.map(|name| What::Bytes(receiving, name))
+                name.map(|name| What::Bytes(Box::new(receiving), name))
             }
             (None, false) => {
                 arguments.set(FILE_NAME, |_| Some(()), any, &mut errors)?;

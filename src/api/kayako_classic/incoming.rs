@@ -72,12 +72,12 @@ impl Incoming {
             reading.caller = bearer(parts, state).await?;
             reading.pace = if reading.caller.is_some() { Pace::Free } else { Pace::held() };
         }
-        reading.to_its_end(reader).await.map_err(|fault| fault.of_content(most))
+        reading.whole(reader).await.map_err(|fault| fault.of_content(most))
     }
 }
 
 impl Reading<'_> {
-    async fn to_its_end(mut self, mut reader: ContentReader) -> Result<Incoming, Fault> {
+    async fn whole(mut self, mut reader: ContentReader) -> Result<Incoming, Fault> {
         let size = |piece: &Option<Piece>| if let Some(Piece::Bytes(bytes)) = piece { bytes.len() as u64 } else { 0 };
         while let Some(piece) = self.pace.keep(reader.next(), size).await? {
             match piece {

@@ -29,7 +29,7 @@ use axum::routing::any;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::http::dialect::Dialect;
+use super::http::dialect::{Dialect, Takes};
 use super::http::openapi::{Installation, Part};
 use super::http::{AppState, Fault};
 
@@ -47,8 +47,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     refusals: "for Kayako Classic's clients a line of plain text for each complaint",
     label: paths::label,
     leads_to: paths::leads_to,
-    takes_bytes: true,
-    takes_unsigned: true,
+    takes: Takes::BytesOfStrangers,
     has_sessions: false,
     signs_calls: true,
     faults: &errors::FAULTS,

@@ -35,7 +35,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// What a request asks for, by its path.
 pub(super) fn label(_: &Method, path: &str) -> Option<Operation> {
     let below = |controller: &&str| path.strip_prefix("/api/").and_then(|path| path.strip_prefix(*controller)).is_some_and(ends_here);
-    let is_ours = ENTRANCES.contains(&path) || CONTROLLERS.iter().any(|controller| below(&controller));
+    let is_ours = ENTRANCES.contains(&path) || CONTROLLERS.iter().any(below);
     is_ours.then_some(Operation::KayakoClassic)
 }
 
@@ -143,7 +143,7 @@ mod tests {
             format!("/api/index.php?e=/Tickets/TicketAttachment/1/3&{rest}"),
             format!("/api/index.php?e=%2FTickets%2FTicketAttachment%2F1%2F3&{rest}"),
             format!("/api/index.php?{rest}&e=/Tickets/TicketAttachment/1/3"),
-            format!("/api/index.php?apikey=a&e=Tickets/TicketAttachment/1/3/&salt=-7&signature=x+/y="),
+            "/api/index.php?apikey=a&e=Tickets/TicketAttachment/1/3/&salt=-7&signature=x+/y=".to_owned(),
             format!("/api/index.php?/Tickets/TicketAttachment/1/3&{rest}"),
             format!("/api/index.php?/Tickets/TicketAttachment/1/3?{rest}"),
             format!("/api/index.php?/Tickets/TicketAttachment//1/3/&{rest}"),
