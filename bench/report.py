@@ -54,7 +54,7 @@ def targets(figures):
         most("peak memory at 16 uploads through the broker at once", 400, figures["receive_peak_mb"], " MB")
         least("one upload through the broker, of the speed of curl to the store", 0.8, figures["receive_ratio"])
         most("p99 of `ref.json` beside 16 uploads, by that alone", 2, figures["receive_p99_ratio"])
-    if "signed_last_ratio" in figures:
+    if "signed_hammered_ratio" in figures:
         most("a form of 64 MiB with its signature last, by one with it first", 1.1, figures["signed_last_ratio"])
         most("p99 of a small form beside strangers who send bad ones, by that alone", 5, figures["signed_hammered_ratio"])
     for way, ratio in figures.get("upload_ratio", {}).items():

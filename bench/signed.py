@@ -1,5 +1,5 @@
 """Calls of Kayako Classic: files as base64 in a form, with the signature before them and behind them; answers with files; strangers beside it all."""
-import base64, hashlib, hmac, http.client, os, statistics, threading, time, urllib.parse
+import base64, hashlib, hmac, http.client, os, re, statistics, threading, time, urllib.parse
 
 from receiving import emptied, p99
 from report import table
@@ -106,7 +106,7 @@ class Calling:
     def post(self):
         contents = urllib.parse.quote(base64.b64encode(b"x" * 1024))
         text = self.ask("POST", "", f"ticketid=2&ticketpostid=1&filename=a.zip&contents={contents}&{self.pair.query()}")
-        self.last = int(text.split("<id>")[1].split("<")[0])
+        self.last = int(re.search(r"<id><!\[CDATA\[(\d+)", text).group(1))
 
 
 def stranger(broker, stop):
