@@ -149,13 +149,19 @@ async fn limits_are_429_and_say_when_to_come_again(db: Db) {
     assert_eq!(refused.refusal().0, 429);
     assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
 
-    // Nobody knows how long a file in a form will be: as much as its type takes is reserved.
-    for (most, status) in [("99 MiB", 429), ("101 MiB", 200)] {
+    // What a form can hold by its length is reserved; of one that says none, as much as its type takes.
+    for (most, is_chunked, length, status) in
+        [("99 MiB", true, 1000, 429), ("101 MiB", true, 1000, 200), ("99 MiB", false, 1000, 200), ("1 MiB", false, 3 << 20, 429)]
+    {
         let broker = classic(db).setting("DROPSLIP_ACTOR_RESERVED_BYTES", most).start().await;
-        let said = broker.pair().says("1");
-        for (files, (length, last)) in [(1000, false), (1000, true), (3 << 20, true)].into_iter().enumerate() {
-            let description = description(3, 4, "a.txt", &vec![b'x'; length]);
-            let answer = broker.posts(if last { format!("{description}&{said}") } else { format!("{said}&{description}") }).await;
+        let (said, description) = (broker.pair().says("1"), description(3, 4, "a.txt", &vec![b'x'; length]));
+        for (files, form) in [format!("{said}&{description}"), format!("{description}&{said}")].into_iter().enumerate() {
+            let body = if is_chunked {
+                reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(form)]))
+            } else {
+                form.into()
+            };
+            let answer = broker.posts(body).await;
             assert_eq!(answer.status, status, "{most}, {length}: {}", answer.body);
             if status == 429 {
                 assert!(answer.refusal().0 == 429 && !answer.header("retry-after").is_empty());
