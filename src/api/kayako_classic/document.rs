@@ -9,7 +9,11 @@ use crate::api::http::openapi::{Part, shared_responses};
 
 /// What every call carries, and what the document calls it.
 const CREDENTIALS: [(&str, &str, &str); 3] = [
-    ("classicKey", "apikey", "The name of a pair, as `dropslip token classic` prints it. In a form it may stand in the body."),
+    (
+        "classicKey",
+        "apikey",
+        "The name of a pair, as `dropslip token classic` prints it. In a form it may stand in the body. An access token as `Bearer` does in place of all three.",
+    ),
     ("classicSalt", "salt", "Any text that is not empty; clients take another one for each call."),
     ("classicSignature", "signature", "HMAC-SHA256 of the salt by the pair's secret, as base64."),
 ];
@@ -25,7 +29,7 @@ pub(super) fn part(described: OpenApi) -> Part {
     let all_three: Map<String, Value> = CREDENTIALS.iter().map(|(name, ..)| ((*name).to_owned(), json!([]))).collect();
     for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
         operation["tags"] = json!(["Kayako Classic"]);
-        operation["security"] = json!([all_three, {"bearer": []}]);
+        operation["security"] = json!([all_three]);
         let responses = operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut);
         for reference in responses.filter_map(|response| response.get_mut("$ref")) {
             *reference = reference.as_str().unwrap_or_default().replace("/responses/", "/responses/Classic").into();

@@ -47,7 +47,7 @@ pub fn doing(settings: &[(String, String)], folder: &Path, dies_at: Option<&str>
     let kept = ["PATH", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"].map(|name| (name, from_servers(name)));
     command.env_clear().envs(kept).envs(settings.iter().cloned()).current_dir(folder);
     command.envs(dies_at.map(|point| ("DROPSLIP_FAILPOINT", point))).env(TASK, json!([tenant, cases]).to_string());
-    command.args(["--exact", "faults::use_cases::by_themselves", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", "faults::use_cases::they_are_done_in_a_process_of_their_own", "--nocapture", "--test-threads=1"]);
     command
 }
 
@@ -59,11 +59,30 @@ pub fn outcomes(output: &Output) -> Vec<Value> {
     told.map(|(_, outcome)| serde_json::from_str(outcome).unwrap()).collect()
 }
 
+/// Also what other tests start in that process, with a task of theirs.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "other tests start it in a process of its own"]
-async fn by_themselves() {
-    let Ok(task) = std::env::var(TASK) else { return };
-    let (tenant, cases): (String, Vec<UseCase>) = serde_json::from_str(&task).unwrap();
+async fn they_are_done_in_a_process_of_their_own() {
+    if let Ok(task) = std::env::var(TASK) {
+        return done(&task).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = folder.path().join("bytes");
+    std::fs::write(&bytes, "hello").unwrap();
+    let settings = [("DROPSLIP_DATA_DIR", "data"), ("DROPSLIP_EMBEDDED_S3_LISTEN", "127.0.0.1:0")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let cases = [
+        json!({"do": "unsigned", "file_type": "attachment", "name": "a.txt", "bytes": bytes, "ticket": 3, "post": 4}),
+        json!({"do": "attachments", "ticket": 3, "post": null}),
+        json!({"do": "release", "ticket": 3, "file": 1}),
+        json!({"do": "attachments", "ticket": 3, "post": 4}),
+    ];
+    let output = doing(&settings, folder.path(), None, "default", &cases).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(outcomes(&output), [json!(1), json!([[1, 4]]), json!(null), json!([])]);
+}
+
+async fn done(task: &str) {
+    let (tenant, cases): (String, Vec<UseCase>) = serde_json::from_str(task).unwrap();
     let config = Config::load(None).unwrap();
     tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).with_env_filter(config.log.as_str()).init();
     #[cfg(feature = "failpoints")]
