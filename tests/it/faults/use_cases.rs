@@ -124,6 +124,7 @@ async fn done(task: &str) {
                 json!(told)
             }
         };
-        writeln!(std::io::stdout(), "outcome: {outcome}").unwrap();
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "outcome: {outcome}").unwrap();
     }
 }
