@@ -9,8 +9,9 @@ rule's, in a rule's words, and not a complaint about the shape of the request.
 import re
 
 import schemathesis
+from schemathesis.core.parameters import ParameterLocation
 
-import seeds  # noqa: F401: its hooks
+import seeds
 
 # A part of such a number makes the file larger than its type may be: said where the client chooses the sizes, as Uppy does.
 MANY_PARTS = {"size": r"must be \d+ or lower"}
@@ -62,6 +63,14 @@ def lines_name_what_they_are_about(ctx, response, case):
     if case.meta.generation.mode.is_positive:
         wrong = [line for line in response.text.splitlines() if not LINE.fullmatch(line)]
         assert response.text and not wrong, f"no rule says: {wrong}"
+
+
+@schemathesis.check
+def a_token_stands_for_a_signature_and_for_nothing_else(ctx, response, case):
+    """Each request has a token, so a bad query is no reason to refuse one of these; a bad path and a bad body still are."""
+    if seeds.is_signed(case) and case.meta and response.status_code < 300:
+        bad = [place.value for place in (ParameterLocation.PATH, ParameterLocation.BODY) if case.meta.is_negative_at(place)]
+        assert not bad, f"taken in spite of its {bad}"
 
 
 @schemathesis.check

@@ -11,7 +11,7 @@ use crate::kayako::sending::noise;
 
 const MIB: usize = 1 << 20;
 
-/// Half the time that an answer may take which comes after a minute.
+/// Longer than an answer takes that comes after a minute.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread")]
